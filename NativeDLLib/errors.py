@@ -1,0 +1,45 @@
+"""Errors that the user can act on. Each class carries the exit code with which the command line ends."""
+
+from __future__ import annotations
+
+
+class NativeDLError(Exception):
+    """Base of all errors whose message is meant for the user: what is wrong, where, and what to do.
+
+    The message is one line; line breaks that came in with foreign text are folded.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class UsageError(NativeDLError):
+    """A wrong command line, parameter value or configuration file."""
+
+    exit_code = 2
+
+
+class InputError(NativeDLError):
+    """A file, series or study that is missing, damaged or cannot be segmented truthfully."""
+
+    exit_code = 3
+
+
+class ModelError(NativeDLError):
+    """A registry, weights file, runtime or device that cannot be used."""
+
+    exit_code = 4
+
+
+class PacsError(NativeDLError):
+    """A peer that cannot be reached or refuses; what was to be sent is kept in the outbox."""
+
+    exit_code = 5
+
+
+class CancelledError(NativeDLError):
+    """The user, or the program that started this one, cancelled the work."""
+
+    exit_code = 6

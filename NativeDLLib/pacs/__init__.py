@@ -1,0 +1,1 @@
+"""DIMSE and DICOMweb peers, and the outbox that never loses an object."""
