@@ -1,3 +1,3 @@
-"""NativeDL: deep-learning segmentation from a DICOM series to a DICOM SEG on the PACS, inside 3D Slicer and without it."""
+"""NativeDL: from a DICOM series to a DICOM SEG on the PACS by deep learning, inside 3D Slicer and without it."""
 
 __version__ = "0.1.0"

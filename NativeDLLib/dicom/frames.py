@@ -1,0 +1,85 @@
+"""The slices that an instance holds: one in a classic image, one a frame in an enhanced one (PS3.3 C.7.6.16)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydicom.dataset import Dataset
+
+from NativeDLLib.dicom.geometry import Slice
+from NativeDLLib.dicom.header import Instance, number, numbers
+from NativeDLLib.errors import InputError
+
+
+def slices_of(instances: Sequence[Instance]) -> list[Slice]:
+    """Return every slice of the instances, in the order in which they are stored.
+
+    Raises
+    ------
+    InputError
+        Where a slice has no place, orientation or pixel spacing, or these are not numbers.
+    """
+    found = []
+    for index, instance in enumerate(instances):
+        for frame, groups in enumerate(_functional_groups(instance)):
+            found.append(_slice(instance, index, frame, groups))
+    return found
+
+
+def _functional_groups(instance: Instance) -> list[Dataset]:
+    """Return, for each frame, one flat data set of what is in its functional groups; the image itself if classic."""
+    dataset = instance.dataset
+    if "PerFrameFunctionalGroupsSequence" not in dataset:
+        if (number(dataset, "NumberOfFrames", instance.path) or 1) > 1:
+            raise instance.error("is a multi-frame image without Per-frame Functional Groups Sequence")
+        return [dataset]
+    try:
+        shared = Dataset()
+        for item in dataset.get("SharedFunctionalGroupsSequence") or []:
+            _flatten(item, shared)
+        frames = []
+        for item in dataset.PerFrameFunctionalGroupsSequence:
+            flat = Dataset()
+            flat.update(shared)
+            _flatten(item, flat)
+            frames.append(flat)
+    except (TypeError, AttributeError, ValueError, KeyError, OverflowError) as error:
+        raise instance.error(f"has damaged functional groups ({error})") from error
+    if not frames:
+        raise instance.error("has an empty Per-frame Functional Groups Sequence")
+    declared = number(dataset, "NumberOfFrames", instance.path)
+    if declared != len(frames):
+        raise instance.error(f"declares {declared or 0:.0f} frames but describes {len(frames)}")
+    return frames
+
+
+def _flatten(item: Dataset, into: Dataset) -> None:
+    for element in item:
+        if element.VR == "SQ" and element.value:
+            into.update(element.value[0])
+
+
+def _slice(instance: Instance, index: int, frame: int, values: Dataset) -> Slice:
+    where = instance.path
+
+    def needed(keyword: str, count: int) -> tuple[float, ...]:
+        found = numbers(values, keyword, count, where)
+        if found is None:
+            raise InputError(f"{where}: has no {keyword}, so its place in the patient is unknown")
+        return found
+
+    slope = number(values, "RescaleSlope", where)
+    intercept = number(values, "RescaleIntercept", where)
+    if slope == 0:
+        raise InputError(f"{where}: RescaleSlope is 0, so its values are lost")
+    return Slice(
+        instance=index,
+        frame=frame,
+        position=needed("ImagePositionPatient", 3),
+        orientation=needed("ImageOrientationPatient", 6),
+        pixel_spacing=needed("PixelSpacing", 2),
+        slope=1.0 if slope is None else slope,
+        intercept=0.0 if intercept is None else intercept,
+        thickness=number(values, "SliceThickness", where),
+        distance=number(values, "SpacingBetweenSlices", where),
+    )

@@ -1,0 +1,205 @@
+"""The grid that the slices of a series form, and everything that can be wrong with it.
+
+Coordinates are the patient's (LPS, mm; PS3.3 C.7.6.2). A grid is regular and orthogonal: what is not is named here with
+its numbers and refused, because a mask computed on a grid that the slices do not have lies in the wrong place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+Array = npt.NDArray[np.float64]
+
+# Direction cosines are written with few decimals: one thousandth is 0.06 degrees.
+_COSINE_TOLERANCE = 1e-3
+# A slice may be off its regular place by a twentieth of the spacing, or by what decimals rounded to 0.1 mm leave.
+_PLACE_TOLERANCE = 0.05
+_ROUNDING_MM = 0.051
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One image plane.
+
+    Attributes
+    ----------
+    instance
+        Index of the instance in its series.
+    frame
+        Index of the frame in the instance, 0 in a single-frame one.
+    position
+        Centre of the first transmitted pixel (x, y, z) in mm.
+    orientation
+        Direction cosines of the rows, then of the columns.
+    pixel_spacing
+        Distance between rows, then between columns, in mm.
+    slope, intercept
+        Rescale slope and intercept (PS3.3 C.11.1).
+    thickness
+        Nominal slice thickness in mm, where given.
+    distance
+        Spacing Between Slices in mm, where given.
+    """
+
+    instance: int
+    frame: int
+    position: tuple[float, ...]
+    orientation: tuple[float, ...]
+    pixel_spacing: tuple[float, ...]
+    slope: float
+    intercept: float
+    thickness: float | None
+    distance: float | None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A regular grid: size (x, y, z) in voxels, spacing (x, y, z) in mm, origin in mm, direction as in SimpleITK."""
+
+    size: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    origin: tuple[float, float, float]
+    direction: tuple[float, ...]
+
+    def apply(self, image: sitk.Image) -> sitk.Image:
+        """Give an image of this size the grid's place in the patient, and return it."""
+        image.SetSpacing(self.spacing)
+        image.SetOrigin(self.origin)
+        image.SetDirection(self.direction)
+        return image
+
+    def matches(self, image: sitk.Image) -> bool:
+        """Tell whether an image's voxels are this grid's."""
+        return bool(
+            tuple(image.GetSize()) == self.size
+            and np.allclose(image.GetSpacing(), self.spacing, atol=1e-4)
+            and np.allclose(image.GetOrigin(), self.origin, atol=1e-3)
+            and np.allclose(image.GetDirection(), self.direction, atol=1e-4)
+        )
+
+
+def arrange(slices: Sequence[Slice], columns: int, rows: int) -> tuple[list[int], Grid | None, list[str]]:
+    """Sort slices along their normal and find the grid they form.
+
+    Parameters
+    ----------
+    slices
+        The slices in any order, at least one.
+    columns, rows
+        Size of each.
+
+    Returns
+    -------
+    order, grid, problems
+        Indices of the slices from the first to the last along the normal (row direction x column direction); the grid,
+        or None where there is a problem; and what is wrong, one phrase each.
+    """
+    orientation = np.array([s.orientation for s in slices])
+    problems = _orientation_problems(orientation)
+    spacings = sorted({tuple(round(v, 4) for v in s.pixel_spacing) for s in slices})
+    if min(map(min, spacings)) <= 0:
+        problems.append("PixelSpacing is not positive")
+    elif np.ptp(np.array(spacings), axis=0).max() > 1e-3:
+        problems.append("mixed pixel spacings " + ", ".join(f"{a:g}x{b:g} mm" for a, b in spacings[:4]))
+    if problems:
+        return list(range(len(slices))), None, problems
+
+    row, column, normal = _axes(orientation.mean(axis=0))
+    positions = np.array([s.position for s in slices])
+    heights = positions @ normal
+    order = [int(i) for i in np.argsort(heights, kind="stable")]
+    heights, positions = heights[order], positions[order]
+    distance, problems = _distance(slices, heights, positions, normal)
+    if problems or distance is None:
+        return order, None, problems
+
+    # The fitted line spreads rounding over all slices; the mean of what is left in the plane is zero without a tilt.
+    first = positions.mean(axis=0) - normal * distance * (len(slices) - 1) / 2
+    places = first + np.outer(np.arange(len(slices)) * distance, normal)
+    drift = positions - places
+    in_plane = float(np.hypot(drift @ row, drift @ column).max())
+    if in_plane > max(_ROUNDING_MM, 0.25 * min(slices[0].pixel_spacing)):
+        return order, None, [f"slices are shifted within their plane by up to {2 * in_plane:.2f} mm"]
+    between_rows, between_columns = slices[0].pixel_spacing
+    grid = Grid(
+        (columns, rows, len(slices)),
+        (between_columns, between_rows, distance),
+        (float(first[0]), float(first[1]), float(first[2])),
+        tuple(float(v) for v in np.column_stack([row, column, normal]).ravel()),
+    )
+    return order, grid, []
+
+
+def _orientation_problems(orientation: Array) -> list[str]:
+    rows, columns = orientation[:, :3], orientation[:, 3:]
+    lengths = np.concatenate([np.linalg.norm(rows, axis=1), np.linalg.norm(columns, axis=1)])
+    skew = np.abs((rows * columns).sum(axis=1))
+    if np.abs(lengths - 1).max() > _COSINE_TOLERANCE or skew.max() > _COSINE_TOLERANCE:
+        return ["ImageOrientationPatient is not two perpendicular unit vectors"]
+    normals = np.cross(rows, columns)
+    angles = np.degrees(np.arccos(np.clip(normals @ np.median(normals, axis=0), -1, 1)))
+    turned = np.abs(orientation - np.median(orientation, axis=0)).max(axis=1) > _COSINE_TOLERANCE
+    if turned.any():
+        return [
+            f"{int(turned.sum())} of {len(turned)} slices are oriented differently from the others "
+            f"(by up to {angles.max():.1f} degrees), as in a localizer or a radial series"
+        ]
+    return []
+
+
+def _axes(orientation: Array) -> tuple[Array, Array, Array]:
+    row = orientation[:3] / np.linalg.norm(orientation[:3])
+    normal = np.cross(row, orientation[3:])
+    normal /= np.linalg.norm(normal)
+    return row, np.cross(normal, row), normal
+
+
+def _distance(
+    slices: Sequence[Slice], heights: Array, positions: Array, normal: Array
+) -> tuple[float | None, list[str]]:
+    """Return the distance between slices in mm, or what keeps them from having one."""
+    if len(heights) == 1:
+        distance = slices[0].distance or slices[0].thickness
+        if not distance or distance <= 0:
+            return None, ["a single slice without SliceThickness or SpacingBetweenSlices has no extent"]
+        return float(distance), []
+    problems = []
+    travel = positions[-1] - positions[0]
+    length = float(np.linalg.norm(travel))
+    across = float(np.linalg.norm(travel - normal * (travel @ normal)))
+    pixel = min(slices[0].pixel_spacing)
+    if across > max(2 * _ROUNDING_MM, 0.5 * pixel):
+        angle = math.degrees(math.asin(min(1.0, across / length)))
+        problems.append(f"gantry tilt: the slices are stacked {angle:.1f} degrees off their normal")
+    gaps = np.diff(heights)
+    same = np.flatnonzero(gaps < 0.01)
+    if len(same):
+        shown = ", ".join(f"{heights[i]:.2f}" for i in same[:5]) + (" ..." if len(same) > 5 else "")
+        return None, [*problems, f"{len(same)} duplicate slice position(s), at {shown} mm along the normal"]
+    typical = float(np.median(gaps))
+    regular = (heights[-1] - heights[0]) / (len(heights) - 1)
+    off = np.abs(heights - (heights.mean() + (np.arange(len(heights)) - (len(heights) - 1) / 2) * regular)).max()
+    if off > max(_PLACE_TOLERANCE * regular, _ROUNDING_MM):
+        problems.append(_uneven(heights, gaps, typical))
+    return round(float(regular), 6), problems
+
+
+def _uneven(heights: Array, gaps: Array, typical: float) -> str:
+    steps = gaps / typical
+    wide = np.flatnonzero(steps > 1.5)
+    if len(wide) and np.abs(steps - np.round(steps)).max() < 0.1:
+        missing = int((np.round(steps[wide]) - 1).sum())
+        shown = ", ".join(f"{heights[i]:.2f} and {heights[i + 1]:.2f}" for i in wide[:4])
+        more = " ..." if len(wide) > 4 else ""
+        return f"{missing} slice(s) missing: spacing is {typical:.2f} mm but nothing lies between {shown}{more} mm"
+    worst = int(np.abs(gaps - typical).argmax())
+    return (
+        f"uneven slice spacing: distances along the normal vary from {gaps.min():.2f} to {gaps.max():.2f} mm "
+        f"(most are {typical:.2f}; the worst is between {heights[worst]:.2f} and {heights[worst + 1]:.2f} mm)"
+    )

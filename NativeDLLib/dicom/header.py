@@ -1,0 +1,151 @@
+"""Reading the headers of DICOM files, and values out of them, with errors that name the file and the attribute."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+from NativeDLLib.errors import InputError
+
+# A file without the preamble of PS3.10 starts with its first element: a group number in either byte order.
+_BARE_STARTS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One DICOM file: where it is, and its data set without the pixel data."""
+
+    path: Path
+    dataset: Dataset
+
+    def text(self, keyword: str) -> str:
+        """Return an attribute as stripped text; empty where it is absent, empty or undecodable."""
+        return text(self.dataset, keyword)
+
+    def error(self, message: str) -> InputError:
+        """Return an error about this file."""
+        return InputError(f"{self.path}: {message}")
+
+
+def read_header(path: Path) -> Instance | None:
+    """Read a file's data set up to the pixel data.
+
+    Parameters
+    ----------
+    path
+        Any file; with or without the preamble of PS3.10.
+
+    Returns
+    -------
+    Instance or None
+        None where the file is not DICOM at all.
+
+    Raises
+    ------
+    InputError
+        Where the file is DICOM, or says so, but cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(132)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    has_preamble = start[128:132] == b"DICM"
+    if not has_preamble and start[:2] not in _BARE_STARTS:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = pydicom.dcmread(path, stop_before_pixels=True, force=not has_preamble)
+            _transfer_syntax(dataset)
+    # pydicom lets whatever its parser stumbles over pass through: struct.error, KeyError, zlib.error ...
+    except Exception as error:
+        if not has_preamble:
+            return None
+        raise InputError(f"{path}: is a damaged DICOM file ({_reason(error)}); repair or remove it") from error
+    if "SOPClassUID" not in dataset and "Rows" not in dataset and not has_preamble:
+        return None
+    return Instance(path, dataset)
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """Return an attribute as stripped text; empty where it is absent, empty or undecodable."""
+    try:
+        value = dataset.get(keyword)
+    except Exception:
+        return ""
+    if value is None:
+        return ""
+    if isinstance(value, (list, pydicom.multival.MultiValue)):
+        return "\\".join(str(part) for part in value)
+    return str(value).replace("\0", "").strip()
+
+
+def numbers(dataset: Dataset, keyword: str, count: int, where: Path) -> tuple[float, ...] | None:
+    """Return an attribute's finite numbers.
+
+    Parameters
+    ----------
+    dataset
+        The data set, or an item of one of its sequences.
+    keyword
+        The attribute.
+    count
+        How many values it must have.
+    where
+        The file, for the error.
+
+    Returns
+    -------
+    tuple of float, or None
+        None where the attribute is absent or empty.
+
+    Raises
+    ------
+    InputError
+        Where the values are not that many finite numbers.
+    """
+    try:
+        value = dataset.get(keyword)
+        if value is None or value == "":
+            return None
+        parts = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+        if not parts:
+            return None
+        result = tuple(float(part) for part in parts)
+    except Exception as error:
+        raise InputError(f"{where}: {keyword} is not a number ({_reason(error)})") from error
+    if len(result) != count or not all(math.isfinite(part) for part in result):
+        shown = "\\".join(f"{part:g}" for part in result)
+        raise InputError(f"{where}: {keyword} must be {count} finite number(s) but is '{shown}'")
+    return result
+
+
+def number(dataset: Dataset, keyword: str, where: Path) -> float | None:
+    """Return an attribute that is one finite number, or None where it is absent or empty; see `numbers`."""
+    values = numbers(dataset, keyword, 1, where)
+    return None if values is None else values[0]
+
+
+def _transfer_syntax(dataset: Dataset) -> None:
+    """Make sure that the transfer syntax is known, because decoding asks for it: what is missing is what was read."""
+    meta = dataset.file_meta
+    if "TransferSyntaxUID" not in meta:
+        implicit, little = dataset.original_encoding
+        if implicit:
+            meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+        else:
+            meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian if little else pydicom.uid.ExplicitVRBigEndian
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, InvalidDicomError):
+        return "no DICOM header"
+    return " ".join(str(error).split())[:200] or type(error).__name__

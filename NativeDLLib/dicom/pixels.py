@@ -1,0 +1,136 @@
+"""Pixel data of the slices of a series, decoded and put through the Modality LUT."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.pixels.utils import pixel_array
+
+from NativeDLLib.dicom.geometry import Slice
+from NativeDLLib.dicom.header import Instance, number
+from NativeDLLib.errors import InputError
+from NativeDLLib.events import Cancel
+
+AIR_HU = -1024
+# Padding that stands for nothing lies outside what tissue can have; padding inside that range would be made up.
+_PADDING_HU = (-1000, 3071)
+
+
+def read_voxels(
+    instances: Sequence[Instance], slices: Sequence[Slice], cancel: Cancel
+) -> tuple[npt.NDArray[Any], list[str]]:
+    """Read the slices' values.
+
+    Parameters
+    ----------
+    instances
+        The files.
+    slices
+        Which frame of which of them becomes which plane of the result.
+    cancel
+        Looked at before each slice.
+
+    Returns
+    -------
+    voxels, warnings
+        Array (z, y, x) of rescaled values (HU for CT): int16 where all values are whole numbers that fit, else
+        float32. Padding is air in a CT and the lowest other value elsewhere.
+
+    Raises
+    ------
+    InputError
+        Where pixel data are missing, damaged, of the wrong size, in colour, or compressed in a way nobody here reads.
+    """
+    rows, columns = int(instances[0].dataset.Rows), int(instances[0].dataset.Columns)
+    whole = all(s.slope.is_integer() and s.intercept.is_integer() for s in slices)
+    voxels: npt.NDArray[Any] = np.empty((len(slices), rows, columns), np.int16 if whole else np.float32)
+    is_ct = instances[0].text("Modality") == "CT"
+    paddings: list[npt.NDArray[np.bool_] | None] = [None] * len(slices)
+    notes: list[str] = []
+
+    def read(index: int) -> npt.NDArray[Any]:
+        cancel.check()
+        plane = slices[index]
+        instance = instances[plane.instance]
+        stored = _decode(instance, plane.frame, (rows, columns))
+        values: npt.NDArray[Any] = (
+            stored.astype(np.int64) * int(plane.slope) + int(plane.intercept)
+            if whole
+            else stored.astype(np.float32) * np.float32(plane.slope) + np.float32(plane.intercept)
+        )
+        padding = _padding(instance, stored)
+        if padding is not None and padding.any():
+            if not is_ct:
+                paddings[index] = padding
+            elif _PADDING_HU[0] < (level := float(values[padding].max())) < _PADDING_HU[1]:
+                notes.append(f"PixelPaddingValue stands for {level:.0f} HU, which tissue can have: left as it is")
+            else:
+                values[padding] = AIR_HU
+        return values
+
+    workers = min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        for index, values in enumerate(pool.map(read, range(len(slices)))):
+            limits = np.iinfo(np.int16)
+            if voxels.dtype == np.int16 and (values.min() < limits.min or values.max() > limits.max):
+                voxels = voxels.astype(np.float32)
+            voxels[index] = values
+    _fill_padding(voxels, paddings)
+    return voxels, list(dict.fromkeys(notes))
+
+
+def _decode(instance: Instance, frame: int, shape: tuple[int, int]) -> npt.NDArray[Any]:
+    """Return the stored values of one frame, as an array of `shape`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            stored = np.asarray(pixel_array(instance.path, index=frame, raw=True))
+    # A damaged stream makes the decoders raise anything; the file and its encoding are what the user can act on.
+    except Exception as error:
+        syntax = instance.dataset.file_meta.TransferSyntaxUID
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise instance.error(f"pixel data ({syntax.name}) cannot be decoded: {reason}") from error
+    if stored.shape != shape:
+        raise instance.error(f"pixel data are {stored.shape} instead of {shape[0]} rows x {shape[1]} columns")
+    return stored
+
+
+def _padding(instance: Instance, stored: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
+    """Return which pixels are padding (PS3.3 C.7.5.1.1.2), or None where the image declares none."""
+    first = number(instance.dataset, "PixelPaddingValue", instance.path)
+    if first is None:
+        return None
+    last = number(instance.dataset, "PixelPaddingRangeLimit", instance.path)
+    bounds = [_as_stored(v, instance) for v in (first, first if last is None else last)]
+    inside: npt.NDArray[np.bool_] = (stored >= min(bounds)) & (stored <= max(bounds))
+    return inside
+
+
+def _as_stored(value: float, instance: Instance) -> float:
+    """Read a padding value that was written unsigned in a signed image, or the other way round, as the pixels are."""
+    bits = int(instance.dataset.get("BitsAllocated") or 16)
+    signed = instance.dataset.get("PixelRepresentation") == 1
+    if signed and value >= 2 ** (bits - 1):
+        return value - 2.0**bits
+    return value + 2.0**bits if not signed and value < 0 else value
+
+
+def _fill_padding(voxels: npt.NDArray[Any], paddings: Sequence[npt.NDArray[np.bool_] | None]) -> None:
+    if all(padding is None for padding in paddings):
+        return
+    lowest = [
+        plane[~padding].min() if padding is not None and not padding.all() else None
+        for plane, padding in zip(voxels, paddings, strict=True)
+    ]
+    values = [value for value in lowest if value is not None]
+    if not values:
+        raise InputError("every pixel of the series is padding: there is nothing to segment")
+    for plane, padding in zip(voxels, paddings, strict=True):
+        if padding is not None:
+            plane[padding] = min(values)

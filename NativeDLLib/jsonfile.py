@@ -1,0 +1,102 @@
+"""JSON files that people write: read strictly, checked against a JSON Schema, wrong in words that name the place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.errors import NativeDLError
+from NativeDLLib.resources import resources_folder
+
+_LARGEST = 16 * 2**20
+
+
+def read_json(path: Path, error: type[NativeDLError]) -> Any:
+    """Read a JSON file.
+
+    Parameters
+    ----------
+    path
+        The file, UTF-8.
+    error
+        What to raise where it cannot be read, has a key twice, or a number that JSON does not have.
+    """
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise error(f"{path}: is larger than {_LARGEST // 2**20} MiB")
+        content = path.read_text(encoding="utf-8-sig")
+    except OSError as problem:
+        raise error(f"{path}: cannot be read ({problem.strerror})") from problem
+    except UnicodeDecodeError as problem:
+        raise error(f"{path}: is not UTF-8 text (byte {problem.start})") from problem
+    try:
+        return json.loads(content, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except json.JSONDecodeError as problem:
+        raise error(f"{path}: line {problem.lineno} column {problem.colno}: {problem.msg}") from problem
+    except (ValueError, RecursionError) as problem:
+        raise error(f"{path}: {str(problem)[:200]}") from problem
+
+
+def check_schema(data: Any, schema_name: str, path: Path, error: type[NativeDLError], list_name: str) -> None:
+    """Check data against a schema in ``Resources``.
+
+    Parameters
+    ----------
+    data
+        What `read_json` returned.
+    schema_name
+        File name of the schema.
+    path
+        Where the data came from, for the message.
+    error
+        What to raise; its message names file, entry and field.
+    list_name
+        Key of the list of entries, each of which is named by its ``id`` or ``name``.
+    """
+    problem = _best(_validator(schema_name).iter_errors(data))
+    if problem is not None:
+        message = problem.message if len(problem.message) <= 200 else f"{problem.message[:200]} ..."
+        raise error(f"{path}: {place(data, problem.absolute_path, list_name)}: {message}")
+
+
+def place(data: Any, steps: Iterable[str | int], list_name: str) -> str:
+    """Return where in the data something is, as ``models[1] (liver).input.spacing``."""
+    shown, here, previous = "", data, None
+    for step in steps:
+        here = here[step]
+        shown += f"[{step}]" if isinstance(step, int) else f".{step}"
+        if previous == list_name and isinstance(here, dict):
+            name = here.get("id", here.get("name"))
+            shown += f" ({str(name)[:64]})" if name is not None else ""
+        previous = step
+    return shown.lstrip(".") or "top level"
+
+
+def _best(problems: Iterable[Any]) -> Any:
+    from jsonschema.exceptions import best_match
+
+    return best_match(problems)
+
+
+@cache
+def _validator(schema_name: str) -> Any:
+    # Imported where it is used: a panel that only wants to know its version does not wait for it.
+    from jsonschema import Draft202012Validator
+
+    schema = json.loads((resources_folder() / schema_name).read_text(encoding="utf-8"))
+    return Draft202012Validator(schema)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key '{next(k for k in keys if keys.count(k) > 1)}' is there twice")
+    return result
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")

@@ -1,0 +1,176 @@
+"""A registry entry as the rest of the library sees it: checked, typed, immutable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Runtime = Literal["torch", "onnx", "nnunetv2"]
+
+
+@dataclass(frozen=True)
+class Code:
+    """A coded concept (PS3.3 section 8.8)."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment of the output.
+
+    Attributes
+    ----------
+    number
+        Its Segment Number in the SEG and its value in label maps, from 1.
+    label
+        Its value in the network's output.
+    color
+        Recommended display colour, sRGB 0 to 255.
+    """
+
+    number: int
+    label: int
+    name: str
+    color: tuple[int, int, int]
+    category: Code
+    type: Code
+    type_modifier: Code | None
+    region: Code | None
+    region_modifier: Code | None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Something the user may set."""
+
+    name: str
+    type: Literal["number", "integer", "boolean", "choice"]
+    default: float | bool | str
+    label: str
+    help: str
+    minimum: float | None
+    maximum: float | None
+    choices: tuple[str, ...]
+    unit: str
+
+
+@dataclass(frozen=True)
+class InputContract:
+    """What a model wants to be given; lists of three are (z, y, x), spacing in mm."""
+
+    modality: str
+    body_parts: tuple[str, ...]
+    keywords: tuple[str, ...]
+    channels: tuple[str, ...]
+    orientation: str | None
+    spacing: tuple[float, float, float] | None
+    clip: tuple[float, float] | None
+    normalization: Mapping[str, float] | str
+    patch_size: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of the registry."""
+
+    id: str
+    version: str
+    title: str
+    description: str
+    license: str
+    citation: str
+    intended_use: str
+    runtime: Runtime
+    input: InputContract
+    segments: tuple[Segment, ...]
+    output_channels: int | None
+    parameters: tuple[Parameter, ...]
+    sliding_window: Mapping[str, Any]
+    postprocessing: Sequence[Mapping[str, Any]]
+    evaluation: Sequence[Mapping[str, Any]]
+    weights: Mapping[str, Any]
+    card: Path | None
+    registry: Path
+    data: Mapping[str, Any]
+
+    @property
+    def tool_name(self) -> str:
+        """Name and version, as in ``liver-ct-demo 1.0.0``."""
+        return f"{self.id} {self.version}"
+
+
+def make_model(data: Mapping[str, Any], registry: Path) -> Model:
+    """Make a model from an entry that has passed its checks."""
+    given = data["input"]
+    intensity = given.get("intensity", {"normalization": "none"})
+    return Model(
+        id=data["id"],
+        version=data["version"],
+        title=data["title"],
+        description=data["description"],
+        license=data["license"],
+        citation=data.get("citation", ""),
+        intended_use=data["intended_use"],
+        runtime=data["runtime"],
+        input=InputContract(
+            modality=given["modality"],
+            body_parts=tuple(given.get("body_parts", ())),
+            keywords=tuple(given.get("keywords", ())),
+            channels=tuple(channel["name"] for channel in given["channels"]),
+            orientation=given.get("orientation"),
+            spacing=_triple(given.get("spacing"), float),
+            clip=tuple(intensity["clip"]) if "clip" in intensity else None,
+            normalization=intensity["normalization"],
+            patch_size=_triple(given.get("patch_size"), int),
+        ),
+        segments=tuple(_segment(row, i + 1) for i, row in enumerate(data["output"]["segments"])),
+        output_channels=data["output"].get("channels"),
+        parameters=tuple(_parameter(row) for row in data.get("parameters", ())),
+        sliding_window=data.get("sliding_window", {}),
+        postprocessing=tuple(data.get("postprocessing", ())),
+        evaluation=tuple(data.get("evaluation", ())),
+        weights=data["weights"],
+        card=registry.parent / data["card"] if "card" in data else None,
+        registry=registry,
+        data=data,
+    )
+
+
+def _triple(values: Sequence[Any] | None, kind: type) -> Any:
+    return None if values is None else tuple(kind(value) for value in values)
+
+
+def _segment(row: Mapping[str, Any], number: int) -> Segment:
+    def code(key: str) -> Code | None:
+        return Code(**row[key]) if key in row else None
+
+    return Segment(
+        number=number,
+        label=row["label"],
+        name=row["name"],
+        color=(row["color"][0], row["color"][1], row["color"][2]),
+        category=Code(**row["category"]),
+        type=Code(**row["type"]),
+        type_modifier=code("type_modifier"),
+        region=code("region"),
+        region_modifier=code("region_modifier"),
+    )
+
+
+def _parameter(row: Mapping[str, Any]) -> Parameter:
+    return Parameter(
+        name=row["name"],
+        type=row["type"],
+        default=row["default"],
+        label=row["label"],
+        help=row["help"],
+        minimum=row.get("minimum"),
+        maximum=row.get("maximum"),
+        choices=tuple(row.get("choices", ())),
+        unit=row.get("unit", ""),
+    )

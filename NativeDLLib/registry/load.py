@@ -1,0 +1,117 @@
+"""Reading registries: the bundled one, the site's, the user's; a later one overrides an id of an earlier one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.errors import ModelError
+from NativeDLLib.jsonfile import check_schema, read_json
+from NativeDLLib.registry.entry import Model, make_model
+from NativeDLLib.registry.parameters import check_defaults
+from NativeDLLib.resources import resources_folder
+
+
+def registry_files() -> list[Path]:
+    """Return the registries in force, the bundled one first.
+
+    The site's are named by ``NATIVEDL_REGISTRY`` (several paths, separated as in ``PATH``); the user's is
+    ``~/.nativedl/registry.json`` where it exists.
+    """
+    files = [resources_folder() / "registry.json"]
+    files += [Path(name).expanduser() for name in os.environ.get("NATIVEDL_REGISTRY", "").split(os.pathsep) if name]
+    user = Path.home() / ".nativedl" / "registry.json"
+    return [*files, user] if user.is_file() else files
+
+
+def load_models() -> dict[str, Model]:
+    """Return the models of all registries by id.
+
+    Raises
+    ------
+    ModelError
+        Naming file, entry and field of the first thing that is wrong.
+    """
+    models: dict[str, Model] = {}
+    for file in registry_files():
+        models.update({model.id: model for model in load_registry(file)})
+    return models
+
+
+def find_model(models: Mapping[str, Model], model_id: str) -> Model:
+    """Return a model by id.
+
+    Raises
+    ------
+    ModelError
+        Where there is none; the message lists those there are.
+    """
+    if model_id not in models:
+        raise ModelError(f"there is no model '{model_id}'; there are {', '.join(sorted(models)) or 'none'}")
+    return models[model_id]
+
+
+def load_registry(path: Path) -> list[Model]:
+    """Read and check one registry file.
+
+    Raises
+    ------
+    ModelError
+        Naming file, entry and field of the first thing that is wrong.
+    """
+    data = read_json(path, ModelError)
+    check_schema(data, "registry.schema.json", path, ModelError, "models")
+    models: list[Model] = []
+    for index, entry in enumerate(data["models"]):
+        where = f"{path}: models[{index}] ({entry['id']})"
+        model = make_model(entry, path)
+        if model.id in {other.id for other in models}:
+            raise ModelError(f"{where}.id: is there twice")
+        _check(model, where)
+        models.append(model)
+    return models
+
+
+def _check(model: Model, where: str) -> None:
+    """Check what the schema cannot say."""
+    labels = [segment.label for segment in model.segments]
+    if len(set(labels)) < len(labels):
+        raise ModelError(f"{where}.output.segments: two segments have the same label")
+    if len({segment.name for segment in model.segments}) < len(labels):
+        raise ModelError(f"{where}.output.segments: two segments have the same name")
+    if model.output_channels is not None and max(labels) >= model.output_channels:
+        raise ModelError(f"{where}.output: label {max(labels)} is beyond the {model.output_channels} channels")
+    if model.input.clip is not None and model.input.clip[0] >= model.input.clip[1]:
+        raise ModelError(f"{where}.input.intensity.clip: the lower bound is not below the upper")
+    check_defaults(model.parameters, ModelError, where)
+    kinds = {parameter.name: parameter.type for parameter in model.parameters}
+    if len(kinds) < len(model.parameters):
+        raise ModelError(f"{where}.parameters: two parameters have the same name")
+    for place, setting, wanted in _settings(model):
+        if isinstance(setting, dict):
+            if setting["parameter"] not in kinds:
+                raise ModelError(f"{where}.{place}: there is no parameter '{setting['parameter']}'")
+            if kinds[setting["parameter"]] not in wanted:
+                raise ModelError(f"{where}.{place}: parameter '{setting['parameter']}' is not of type {wanted[0]}")
+    step = model.sliding_window.get("step", 0.5)
+    bounds = [(step, step)]
+    if isinstance(step, dict):
+        bounds = [(p.minimum, p.maximum) for p in model.parameters if p.name == step["parameter"]]
+    if not all(low is not None and high is not None and 0 < low <= high <= 1 for low, high in bounds):
+        raise ModelError(f"{where}.sliding_window.step: must be above 0 and at most 1")
+    for index, row in enumerate(model.postprocessing):
+        unknown = set(row.get("labels", ())) - set(labels)
+        if unknown:
+            raise ModelError(f"{where}.postprocessing[{index}].labels: no segment has label {min(unknown)}")
+    if model.card is not None and not model.card.is_file():
+        raise ModelError(f"{where}.card: {model.card} does not exist")
+
+
+def _settings(model: Model) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
+    yield "sliding_window.step", model.sliding_window.get("step"), ("number",)
+    yield "sliding_window.mirror", model.sliding_window.get("mirror"), ("boolean",)
+    for index, row in enumerate(model.postprocessing):
+        yield f"postprocessing[{index}].enabled", row.get("enabled"), ("boolean",)
+        yield f"postprocessing[{index}].min_ml", row.get("min_ml"), ("number", "integer")

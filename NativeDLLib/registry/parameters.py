@@ -1,0 +1,117 @@
+"""Effective parameters: entry defaults, then the configuration file, then the panel or the command line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from NativeDLLib.errors import NativeDLError, UsageError
+from NativeDLLib.registry.entry import Model, Parameter
+
+Value = float | bool | str
+
+
+def effective(model: Model, *layers: tuple[str, Mapping[str, Any]]) -> dict[str, Value]:
+    """Return the value of every parameter of a model.
+
+    Parameters
+    ----------
+    model
+        Whose parameters.
+    layers
+        Where values come from (for the message) and what they are; a later layer wins. Values may be text.
+
+    Raises
+    ------
+    UsageError
+        Where a name is unknown, or a value is of the wrong kind or out of bounds.
+    """
+    known = {parameter.name: parameter for parameter in model.parameters}
+    values: dict[str, Value] = {parameter.name: parameter.default for parameter in model.parameters}
+    for origin, layer in layers:
+        for name, given in layer.items():
+            if name not in known:
+                names = ", ".join(known) or "none"
+                raise UsageError(f"{origin}: model {model.id} has no parameter '{name}'; it has {names}")
+            try:
+                values[name] = checked(known[name], given)
+            except ValueError as error:
+                raise UsageError(f"{origin}: parameter {name}: {error}") from error
+    return values
+
+
+def checked(parameter: Parameter, given: Any) -> Value:
+    """Return a value of the parameter's type.
+
+    Raises
+    ------
+    ValueError
+        Where it is not one, or is out of bounds.
+    """
+    if parameter.type == "boolean":
+        return _boolean(given)
+    if parameter.type == "choice":
+        if given not in parameter.choices:
+            raise ValueError(f"'{given}' is not one of {', '.join(parameter.choices)}")
+        return str(given)
+    try:
+        if isinstance(given, bool):
+            raise TypeError
+        value = float(given)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"'{given}' is not a number") from error
+    low, high = parameter.minimum, parameter.maximum
+    if not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
+        raise ValueError(f"{value:g} is not within {low:g} to {high:g}")
+    if parameter.type == "integer":
+        if not value.is_integer():
+            raise ValueError(f"{value:g} is not a whole number")
+        return int(value)
+    return value
+
+
+def resolve(setting: Any, parameters: Mapping[str, Value]) -> Any:
+    """Return a setting of an entry, looked up where it refers to a parameter."""
+    return parameters[setting["parameter"]] if isinstance(setting, dict) else setting
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
+    """Split the ``name=value`` of ``--set``.
+
+    Raises
+    ------
+    UsageError
+        Where there is no equals sign.
+    """
+    result = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"--set {assignment}: write name=value")
+        result[name.strip()] = value.strip()
+    return result
+
+
+def check_defaults(parameters: Sequence[Parameter], fail: type[NativeDLError], where: str) -> None:
+    """Check that each default is a value its own parameter accepts."""
+    for index, parameter in enumerate(parameters):
+        low, high = parameter.minimum, parameter.maximum
+        place = f"{where}.parameters[{index}] ({parameter.name})"
+        if low is not None and high is not None and low > high:
+            raise fail(f"{place}: minimum {low:g} is above maximum {high:g}")
+        try:
+            checked(parameter, parameter.default)
+        except ValueError as error:
+            raise fail(f"{place}.default: {error}") from error
+
+
+def _boolean(given: Any) -> bool:
+    if isinstance(given, bool):
+        return given
+    text = str(given).lower()
+    if text in ("true", "yes", "on", "1"):
+        return True
+    if text in ("false", "no", "off", "0"):
+        return False
+    raise ValueError(f"'{given}' is not true or false")

@@ -1,0 +1,128 @@
+"""Choosing a model for a series, with the reasons for it and against each other one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from NativeDLLib.errors import ModelError
+from NativeDLLib.registry.entry import Model
+from NativeDLLib.registry.load import find_model
+
+# Values of Body Part Examined that say nothing about which part.
+_UNSPECIFIC = {"", "BODY", "PARTIALBODY", "WHOLEBODY", "UNKNOWN", "OTHER", "NONE"}
+_BODY_PART, _SERIES_WORD, _STUDY_WORD = 4, 2, 1
+
+
+class Described(Protocol):
+    """Anything with DICOM attributes, such as a series."""
+
+    def text(self, keyword: str) -> str:
+        """Return an attribute as text, empty where it is absent."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model, whether it fits a series, how well, and why."""
+
+    model: Model
+    fits: bool
+    score: int
+    reasons: tuple[str, ...]
+
+
+def rank(models: Iterable[Model], series: Described) -> list[Candidate]:
+    """Judge every model against a series.
+
+    Parameters
+    ----------
+    models
+        In the order of their registries.
+    series
+        Its Modality, Body Part Examined, Series, Study and Protocol descriptions are looked at.
+
+    Returns
+    -------
+    list of Candidate
+        The best first; those that do not fit last, each with the reasons.
+    """
+    candidates = [_judge(model, series) for model in models]
+    return sorted(candidates, key=lambda c: (not c.fits, -c.score, len(c.model.input.body_parts)))
+
+
+def select(models: Mapping[str, Model], series: Described, wanted: str = "auto") -> tuple[Model, list[str], list[str]]:
+    """Choose the model for a series.
+
+    Parameters
+    ----------
+    models
+        All there are, by id.
+    series
+        What is to be segmented.
+    wanted
+        A model's id, which wins whether it fits or not, or ``auto``.
+
+    Returns
+    -------
+    model, reasons, warnings
+        The warnings say why an explicit choice does not fit, or which other models would have fitted as well.
+
+    Raises
+    ------
+    ModelError
+        Where there is no such model, or none fits; the message says why not, for each.
+    """
+    if wanted != "auto":
+        model = find_model(models, wanted)
+        judged = _judge(model, series)
+        warnings = [] if judged.fits else [f"model {model.id} was chosen but may not fit: {'; '.join(judged.reasons)}"]
+        return model, ["chosen by the user"], warnings
+    ranking = rank(models.values(), series)
+    fitting = [candidate for candidate in ranking if candidate.fits]
+    if not fitting:
+        reasons = " | ".join(f"{c.model.id}: {'; '.join(c.reasons)}" for c in ranking)
+        raise ModelError(f"no model fits this series, choose one with --model. {reasons}")
+    best = fitting[0]
+    equal = [c.model.id for c in fitting[1:] if c.score == best.score]
+    warnings = [f"{best.model.id} was chosen; {', '.join(equal)} would fit as well (--model)"] if equal else []
+    return best.model, list(best.reasons), warnings
+
+
+def _judge(model: Model, series: Described) -> Candidate:
+    wants = model.input
+    modality = series.text("Modality")
+    if modality != wants.modality:
+        return Candidate(model, False, 0, (f"is for {wants.modality}, the series is {modality or 'without modality'}",))
+    if len(wants.channels) > 1:
+        needs = f"needs {len(wants.channels)} channels ({', '.join(wants.channels)}), a series gives one"
+        return Candidate(model, False, 0, (needs,))
+    body_part = series.text("BodyPartExamined").upper()
+    reasons, score = [f"{modality} as wanted"], 0
+    if body_part in wants.body_parts:
+        score += _BODY_PART
+        reasons.append(f"BodyPartExamined is {body_part}")
+    elif not wants.body_parts:
+        reasons.append("takes any body part")
+    words = (
+        _words(series.text("SeriesDescription"), series.text("ProtocolName")),
+        _words(series.text("StudyDescription")),
+    )
+    for weight, where, found in zip((_SERIES_WORD, _STUDY_WORD), ("series", "study"), words, strict=True):
+        hits = [keyword for keyword in wants.keywords if f" {keyword} " in found]
+        if hits:
+            score += weight
+            reasons.append(f"the {where} description says '{hits[0]}'")
+    if score or not wants.body_parts:
+        return Candidate(model, True, score, tuple(reasons))
+    wanted = ", ".join(wants.body_parts[:6]) + (" ..." if len(wants.body_parts) > 6 else "")
+    if body_part in _UNSPECIFIC:
+        reason = f"body part is unknown (BodyPartExamined '{body_part}', descriptions name none of {wanted})"
+    else:
+        reason = f"is for {wanted}; BodyPartExamined is {body_part}"
+    return Candidate(model, False, 0, (reason,))
+
+
+def _words(*texts: str) -> str:
+    return f" {' '.join(re.split(r'[^a-z0-9]+', ' '.join(texts).lower()))} "
