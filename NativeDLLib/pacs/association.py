@@ -1,0 +1,193 @@
+"""An association with a peer over DIMSE: bounded in time, released at the end, its failures said in words."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import ssl
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from pynetdicom import AE, _config, build_context, evt
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.sop_class import Verification
+
+from NativeDLLib.errors import PacsError, UsageError
+from NativeDLLib.pacs.peers import Peer, Tls
+from NativeDLLib.pacs.status import explain_query
+
+# Objects are sent from file as they are, and neither queries nor answers, which name patients, are logged.
+_config.STORE_SEND_CHUNKED_DATASET = True
+_config.LOG_REQUEST_IDENTIFIERS = False
+_config.LOG_RESPONSE_IDENTIFIERS = False
+_config.LOG_HANDLER_LEVEL = "none"
+
+MAXIMUM_CONTEXTS = 128
+Handlers = list[tuple[Any, Callable[..., Any]]]
+
+
+class AssociationLostError(PacsError):
+    """The association ended before the peer answered."""
+
+
+class RefusedError(PacsError):
+    """The peer answered with a failure status."""
+
+
+class NoneAcceptedError(PacsError):
+    """The peer accepts none of the proposed contexts; `results` says why, in their order (PS3.8 table 9-18)."""
+
+    def __init__(self, message: str, results: Sequence[int]) -> None:
+        super().__init__(message)
+        self.results = list(results)
+
+
+@contextlib.contextmanager
+def associate(
+    peer: Peer,
+    contexts: Sequence[PresentationContext],
+    roles: Sequence[Any] = (),
+    handlers: Handlers | None = None,
+) -> Iterator[Any]:
+    """Open an association for the block; release it after, or abort it when the block raises.
+
+    Parameters
+    ----------
+    peer
+        Whom to associate with.
+    contexts
+        The presentation contexts to propose, at most 128.
+    roles
+        SCP/SCU role selections, which C-GET needs.
+    handlers
+        pynetdicom event handlers.
+
+    Raises
+    ------
+    PacsError
+        When the peer cannot be reached, rejects the association, or accepts none of the contexts.
+    """
+    entity = AE(peer.calling_ae_title)
+    entity.connection_timeout = peer.timeouts.connect
+    entity.acse_timeout = peer.timeouts.acse
+    entity.dimse_timeout = peer.timeouts.dimse
+    entity.network_timeout = peer.timeouts.network
+    tls = (client_tls(peer.tls, peer.name), peer.host) if peer.tls else None
+    with _connection_errors() as reasons:
+        try:
+            association = entity.associate(
+                peer.host,
+                peer.port,
+                list(contexts),
+                ae_title=peer.ae_title,
+                max_pdu=peer.max_pdu,
+                ext_neg=list(roles),
+                tls_args=tls,
+                evt_handlers=[(evt.EVT_CONN_OPEN, _bound_sends, [peer.timeouts.network]), *(handlers or [])],
+            )
+        except OSError as error:
+            raise PacsError(f"{peer} cannot be reached: {error}; check host and port in pacs.json") from error
+    if association.rejected_contexts and not association.accepted_contexts:
+        results = [context.result for context in association.rejected_contexts]
+        raise NoneAcceptedError(f"{peer} accepts none of the services or objects that were proposed", results)
+    if not association.is_established:
+        raise PacsError(_refusal(peer, association, reasons))
+    try:
+        yield association
+    except BaseException:
+        association.abort()
+        raise
+    association.release()
+
+
+def echo(peer: Peer) -> float:
+    """Verify by C-ECHO that the peer answers, and return how many seconds association and answer took.
+
+    Raises
+    ------
+    PacsError
+        When the peer cannot be reached or does not answer with success.
+    """
+    started = time.perf_counter()
+    with associate(peer, [build_context(Verification)]) as association:
+        response = association.send_c_echo()
+    check_answer(peer, "C-ECHO", response)
+    return time.perf_counter() - started
+
+
+def check_answer(peer: Peer, service: str, response: Any) -> None:
+    """Raise a `PacsError` unless the response's status is success."""
+    if "Status" not in response:
+        raise AssociationLostError(
+            f"{peer} did not answer the {service} request: the association was lost, or "
+            f"{peer.timeouts.dimse:g} s (timeouts.dimse) passed"
+        )
+    if response.Status != 0x0000:
+        reason = explain_query(response.Status, str(response.get("ErrorComment", "")))
+        raise RefusedError(f"{peer} refused the {service} request: {reason}")
+
+
+def client_tls(tls: Tls, name: str) -> ssl.SSLContext:
+    """Make the TLS context with which we connect to the peer called `name`."""
+    try:
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=tls.ca)
+        context.check_hostname = tls.check_hostname
+        if tls.cert:
+            context.load_cert_chain(tls.cert, tls.key)
+    except OSError as error:
+        raise UsageError(f"the TLS files of the peer {name} cannot be used: {error}; check its tls in pacs.json") from error
+    return context
+
+
+def server_tls(tls: Tls) -> ssl.SSLContext:
+    """Make the TLS context with which a peer connects to us; it must show a certificate that `tls.ca` vouches for."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.ca)
+    if tls.ca:
+        context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(tls.cert or "", tls.key)
+    return context
+
+
+def _bound_sends(event: Any, seconds: float) -> None:
+    # pynetdicom lifts the time-out once connected: a peer that stops reading would then hold us for ever.
+    event.assoc.dul.socket.socket.settimeout(seconds)
+
+
+def _refusal(peer: Peer, association: Any, reasons: Sequence[str]) -> str:
+    if association.is_rejected:
+        answer = association.acceptor.primitive
+        return (
+            f"{peer} rejected the association of {peer.calling_ae_title}: {answer.reason_str.lower()} "
+            f"({answer.result_str.lower()}); check both AE titles in pacs.json and at the peer"
+        )
+    if reasons:
+        return f"{peer} cannot be reached: {reasons[0]}; check that it runs, and host, port and TLS in pacs.json"
+    return (
+        f"{peer} did not accept an association within {peer.timeouts.acse:g} s (timeouts.acse), or closed the "
+        "connection; check that a DICOM service listens there, and whether it expects TLS"
+    )
+
+
+class _Errors(logging.Handler):
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._reasons = reasons
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _, found, reason = record.getMessage().partition("TCP Initialisation Error: ")
+        if found:
+            self._reasons.append(reason)
+
+
+@contextlib.contextmanager
+def _connection_errors() -> Iterator[list[str]]:
+    """Collect why no connection came about: pynetdicom tells that to its log only."""
+    reasons: list[str] = []
+    handler = _Errors(reasons)
+    logger = logging.getLogger("pynetdicom.transport")
+    logger.addHandler(handler)
+    try:
+        yield reasons
+    finally:
+        logger.removeHandler(handler)

@@ -1,0 +1,153 @@
+"""Sending what is in the outbox, so that every object reaches its peer once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from NativeDLLib.errors import InputError, PacsError
+from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.pacs.headers import read_header
+from NativeDLLib.pacs.outbox import Entry, Outbox
+from NativeDLLib.pacs.peers import Peer, find_peer, load_peers
+from NativeDLLib.pacs.services import has_instance, retrieve, store_each
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of one object of the outbox: ``ok`` if its peer has it now, else it waits for the next attempt."""
+
+    id: int
+    peer: str
+    sop_instance_uid: str
+    ok: bool
+    message: str
+
+
+def send(
+    outbox: Outbox,
+    peers: Mapping[str, Peer],
+    reporter: Reporter,
+    cancel: Cancel,
+    only_due: bool = True,
+    ids: Collection[int] | None = None,
+) -> list[Delivery]:
+    """Send what is due, each peer's objects over one association.
+
+    Parameters
+    ----------
+    outbox
+        Where the objects are.
+    peers
+        The configured peers; objects for another one stay.
+    only_due
+        Leave out objects whose next attempt lies in the future.
+    ids
+        Send only these; None for all.
+
+    Returns
+    -------
+    list
+        One delivery for each object that was tried. An object that another process is sending is not among them.
+
+    Raises
+    ------
+    CancelledError
+        When `cancel` was set; what was not sent by then stays in the outbox.
+    """
+    deliveries: list[Delivery] = []
+    with outbox.claimed(ids, only_due) as entries:
+        work = _Work(outbox, len(entries), reporter, cancel, deliveries)
+        for name in dict.fromkeys(entry.peer for entry in entries):
+            mine = [entry for entry in entries if entry.peer == name]
+            if name in peers:
+                work.send_all(peers[name], mine)
+            else:
+                for entry in mine:
+                    work.note(entry, False, f"no peer is called '{name}' in pacs.json")
+    return deliveries
+
+
+def deliver(
+    files: Sequence[Path], peer_name: str, pacs_file: Path | None, reporter: Reporter, cancel: Cancel
+) -> list[Delivery]:
+    """Put objects in the user's outbox and send them, with what else is due for the same peer.
+
+    Raises
+    ------
+    UsageError
+        When the peer is not configured.
+    PacsError
+        When an object could not be delivered; it stays in the outbox.
+    """
+    peer = find_peer(load_peers(pacs_file), peer_name)
+    outbox = Outbox()
+    ids = outbox.add(files, peer_name)
+    due = {entry.id for entry in outbox.list() if entry.peer == peer_name}
+    deliveries = send(outbox, {peer_name: peer}, reporter, cancel, ids=due)
+    complain(outbox, ids)
+    return [delivery for delivery in deliveries if delivery.id in ids]
+
+
+def complain(outbox: Outbox, ids: Collection[int] | None = None) -> None:
+    """Raise a `PacsError` that says how many objects, of those with `ids`, are still in the outbox, and why."""
+    left = [entry for entry in outbox.list() if ids is None or entry.id in ids]
+    if left:
+        reasons = "; ".join(dict.fromkeys(entry.reason or "another process is sending it" for entry in left))
+        raise PacsError(f"{len(left)} object(s) stay in the outbox: {reasons}. Try again with: nativedl outbox send")
+
+
+def fetch_series(
+    peer_name: str,
+    pacs_file: Path | None,
+    study_uid: str,
+    series_uid: str,
+    folder: Path,
+    reporter: Reporter,
+    cancel: Cancel,
+) -> list[Path]:
+    """Retrieve one series from a configured peer into a folder; see `retrieve.retrieve`."""
+    return retrieve(find_peer(load_peers(pacs_file), peer_name), study_uid, series_uid, folder, reporter, cancel)
+
+
+@dataclass
+class _Work:
+    outbox: Outbox
+    count: int
+    reporter: Reporter
+    cancel: Cancel
+    deliveries: list[Delivery]
+
+    def send_all(self, peer: Peer, entries: Sequence[Entry]) -> None:
+        ready = [entry for entry in entries if not self._settled(peer, entry)]
+        with closing(store_each(peer, [self.outbox.copy_of(entry) for entry in ready])) as outcomes:
+            for entry in ready:
+                self.cancel.check()
+                self.outbox.mark_sending(entry)
+                outcome = next(outcomes)
+                self.note(entry, outcome.ok, outcome.message, outcome.unclear)
+
+    def note(self, entry: Entry, ok: bool, message: str, unclear: bool = False) -> None:
+        if ok:
+            self.outbox.mark_delivered(entry)
+        else:
+            self.outbox.mark_failed(entry, message, unclear)
+        self.deliveries.append(Delivery(entry.id, entry.peer, entry.sop_instance_uid, ok, message))
+        self.reporter.progress("send", len(self.deliveries) / self.count)
+
+    def _settled(self, peer: Peer, entry: Entry) -> bool:
+        """Deal with an object that need not, or cannot, be sent."""
+        self.cancel.check()
+        try:
+            read_header(self.outbox.copy_of(entry))
+        except InputError as error:
+            self.note(entry, False, f"{error}; drop it with: nativedl outbox drop {entry.id}")
+            return True
+        if entry.state != "unclear" or not has_instance(
+            peer, entry.study_uid, entry.series_uid, entry.sop_instance_uid
+        ):
+            return False
+        self.note(entry, True, "the peer had it already")
+        return True

@@ -1,0 +1,56 @@
+"""The part of an object's header that sending and receiving need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+
+from NativeDLLib.errors import InputError
+
+_TAGS = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
+
+
+@dataclass(frozen=True)
+class Header:
+    """The identity and encoding of one stored object."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    study_uid: str
+    series_uid: str
+
+
+def read_header(file: Path) -> Header:
+    """Read the identity of a DICOM file.
+
+    Raises
+    ------
+    InputError
+        When it is not a DICOM file, lacks an identifying attribute, or its meta information names another object.
+    """
+    try:
+        dataset = dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS))
+        meta = dataset.file_meta
+        header = Header(
+            str(dataset.SOPClassUID),
+            str(dataset.SOPInstanceUID),
+            str(meta.TransferSyntaxUID),
+            str(dataset.get("StudyInstanceUID", "")),
+            str(dataset.get("SeriesInstanceUID", "")),
+        )
+        named = (str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID))
+    except InvalidDicomError:
+        raise InputError(f"{file}: is not a DICOM file") from None
+    except AttributeError as error:
+        raise InputError(f"{file}: cannot be sent: {error}") from error
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # a damaged file can make the parser raise nearly anything
+        raise InputError(f"{file}: is damaged: {error}") from error
+    if named != (header.sop_class_uid, header.sop_instance_uid):
+        raise InputError(f"{file}: its file meta information names the object {named[1]}, it is {header.sop_instance_uid}")
+    return header

@@ -1,0 +1,115 @@
+"""Where retrieved objects wait until all have come."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+
+from pydicom import dcmread
+
+from NativeDLLib.errors import PacsError
+from NativeDLLib.events import Reporter
+from NativeDLLib.pacs.peers import Peer
+
+_UID = re.compile(r"[0-9]{1,64}|(?=[0-9.]{3,64}$)[0-9]+(\.[0-9]+)+")
+
+
+def is_uid(text: str) -> bool:
+    """Tell whether a text is a UID, so that it can also name a file."""
+    return _UID.fullmatch(text) is not None
+
+
+class Inbox:
+    """Takes the objects of one study or series into a hidden folder, and moves them to their place at the end.
+
+    Parameters
+    ----------
+    folder
+        Where the objects shall lie, each named by its SOP Instance UID.
+    study_uid, series_uid
+        What was asked for; another object is refused.
+    expected
+        The SOP Instance UIDs that the peer listed, or None when it did not.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        study_uid: str,
+        series_uid: str | None,
+        expected: Collection[str] | None,
+        reporter: Reporter,
+    ) -> None:
+        self._folder = folder
+        self._study_uid = study_uid
+        self._series_uid = series_uid
+        self._expected = set(expected or ())
+        self._reporter = reporter
+        self._received: set[str] = set()
+        self._refused: list[str] = []
+
+    @property
+    def count(self) -> int:
+        """How many different objects have come."""
+        return len(self._received)
+
+    def __enter__(self) -> Inbox:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._waiting = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._folder))
+        except OSError as error:
+            raise PacsError(f"{self._folder}: cannot be written to: {error.strerror or error}") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._waiting, ignore_errors=True)
+
+    def take(self, content: bytes) -> int:
+        """Take one object in the DICOM file format, and return the C-STORE status for it (PS3.4 table B.2-1)."""
+        try:
+            dataset = dcmread(
+                io.BytesIO(content),
+                stop_before_pixels=True,
+                specific_tags=["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"],
+            )
+            uid, study, series = str(dataset.SOPInstanceUID), dataset.StudyInstanceUID, dataset.SeriesInstanceUID
+        except Exception as error:  # damaged content can make the parser raise nearly anything
+            return self._refuse(0xC000, f"an object that cannot be read: {error}")
+        if not is_uid(uid):
+            return self._refuse(0x0117, "an object whose SOP Instance UID is no UID")
+        if study != self._study_uid or self._series_uid not in (None, series):
+            return self._refuse(0xA900, f"the object {uid} of the series {series} of the study {study}")
+        try:
+            (self._waiting / f"{uid}.dcm").write_bytes(content)
+        except OSError as error:
+            return self._refuse(0xA700, f"the object {uid}, which cannot be written: {error.strerror or error}")
+        self._received.add(uid)
+        if self._expected:
+            self._reporter.progress("retrieve", min(1.0, self.count / len(self._expected)))
+        return 0x0000
+
+    def finish(self, peer: Peer) -> list[Path]:
+        """Move the objects to their place and return their paths, or raise a `PacsError` if not all have come."""
+        what = f"series {self._series_uid}" if self._series_uid else f"study {self._study_uid}"
+        if self._refused:
+            raise PacsError(f"{peer} sent, asked for the {what}, {self._refused[0]}; nothing was kept")
+        if not self._received:
+            raise PacsError(f"{peer} has no instance of the {what}; look for it with: nativedl find {peer.name}")
+        missing = self._expected - self._received
+        if missing:
+            raise PacsError(
+                f"{peer} sent {self.count} of the {len(self._expected)} instances of the {what}, {min(missing)} is "
+                "missing; nothing was kept, try again"
+            )
+        places = []
+        for uid in sorted(self._received):
+            places.append((self._waiting / f"{uid}.dcm").replace(self._folder / f"{uid}.dcm"))
+        return places
+
+    def _refuse(self, status: int, reason: str) -> int:
+        self._refused.append(reason)
+        return status

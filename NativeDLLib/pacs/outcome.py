@@ -1,0 +1,38 @@
+"""What became of one object that was to be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from NativeDLLib.events import Cancel, Reporter
+
+
+@dataclass(frozen=True)
+class StoreOutcome:
+    """The peer's answer for one object.
+
+    ``status`` is the C-STORE status or STOW-RS failure reason, or None when there was no answer; ``unclear`` tells
+    that the object was on its way when the connection was lost, so that the peer may have it or not.
+    """
+
+    path: Path
+    sop_instance_uid: str
+    status: int | None
+    ok: bool
+    message: str
+    unclear: bool = False
+
+
+def collect(outcomes: Iterable[StoreOutcome], files: Sequence[Path], reporter: Reporter, cancel: Cancel) -> list[StoreOutcome]:
+    """Gather the outcomes one by one with progress, looking at `cancel` before each next object."""
+    return list(_watched(outcomes, len(files), reporter, cancel))
+
+
+def _watched(outcomes: Iterable[StoreOutcome], count: int, reporter: Reporter, cancel: Cancel) -> Iterator[StoreOutcome]:
+    cancel.check()
+    for done, outcome in enumerate(outcomes, start=1):
+        reporter.progress("store", done / count)
+        yield outcome
+        cancel.check()

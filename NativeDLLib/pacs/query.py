@@ -1,0 +1,93 @@
+"""Queries by C-FIND, in the Patient Root and Study Root models (PS3.4 annex C)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydicom import Dataset
+from pynetdicom import build_context
+from pynetdicom.sop_class import (
+    PatientRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelFind,
+)
+
+from NativeDLLib.errors import PacsError
+from NativeDLLib.pacs.association import RefusedError, associate, check_answer
+from NativeDLLib.pacs.keys import identifier
+from NativeDLLib.pacs.peers import Peer
+
+PENDING = (0xFF00, 0xFF01)
+
+
+def find(peer: Peer, level: str, keys: Mapping[str, str]) -> list[Dataset]:
+    """Find what matches at one level.
+
+    Parameters
+    ----------
+    peer
+        Whom to ask.
+    level
+        ``PATIENT``, ``STUDY``, ``SERIES`` or ``IMAGE``.
+    keys
+        Matching keys by DICOM keyword; wildcards, lists of UIDs and date ranges as in PS3.4 C.2.2.2. The usual
+        return keys of the level are asked for as well.
+
+    Returns
+    -------
+    list
+        One data set for each match.
+
+    Raises
+    ------
+    UsageError
+        When a key is not a DICOM keyword, or series or images are asked for outside a study.
+    PacsError
+        When the peer cannot be reached or refuses the query.
+    """
+    query, model = identifier(level, keys), _model(level)
+    with associate(peer, [build_context(model)]) as association:
+        return _ask(peer, association, query, model)
+
+
+def inventory(peer: Peer, study_uid: str, series_uid: str | None) -> dict[str, str] | None:
+    """Ask which instances a study or series has.
+
+    Returns
+    -------
+    dict or None
+        SOP Class UID by SOP Instance UID; None when the peer does not answer queries at IMAGE level.
+    """
+    found: dict[str, str] = {}
+    model = _model("IMAGE")
+    with associate(peer, [build_context(model)]) as association:
+        try:
+            series = [series_uid] if series_uid else []
+            if not series_uid:
+                query = identifier("SERIES", {"StudyInstanceUID": study_uid})
+                series = [str(match.SeriesInstanceUID) for match in _ask(peer, association, query, model)]
+            for uid in series:
+                query = identifier("IMAGE", {"StudyInstanceUID": study_uid, "SeriesInstanceUID": uid})
+                for match in _ask(peer, association, query, model):
+                    found[str(match.SOPInstanceUID)] = str(match.SOPClassUID)
+        except (RefusedError, AttributeError):
+            return None
+    return found if all(found.values()) else None
+
+
+def _model(level: str) -> Any:
+    if level == "PATIENT":
+        return PatientRootQueryRetrieveInformationModelFind
+    return StudyRootQueryRetrieveInformationModelFind
+
+
+def _ask(peer: Peer, association: Any, query: Dataset, model: Any) -> list[Dataset]:
+    matches: list[Dataset] = []
+    for response, match in association.send_c_find(query, model):
+        if response.get("Status") not in PENDING:
+            check_answer(peer, "C-FIND", response)
+        elif match is None:
+            raise PacsError(f"{peer} sent a C-FIND answer that cannot be decoded")
+        else:
+            matches.append(match)
+    return matches

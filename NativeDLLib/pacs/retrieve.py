@@ -1,0 +1,135 @@
+"""Retrieving a study or series by C-GET, or by C-MOVE to a Storage SCP of our own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydicom import Dataset
+from pynetdicom import AE, build_context, evt
+from pynetdicom.sop_class import (
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+)
+
+from NativeDLLib.errors import CancelledError, PacsError
+from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.pacs.association import associate, check_answer, server_tls
+from NativeDLLib.pacs.contexts import USUAL_CLASSES, storage_proposal, storage_support
+from NativeDLLib.pacs.inbox import Inbox
+from NativeDLLib.pacs.peers import Peer
+from NativeDLLib.pacs.query import PENDING, inventory
+
+
+def retrieve(
+    peer: Peer, study_uid: str, series_uid: str | None, folder: Path, reporter: Reporter, cancel: Cancel
+) -> list[Path]:
+    """Retrieve all instances of a study or series into a folder, or none.
+
+    Parameters
+    ----------
+    peer
+        Whom to ask; its ``retrieve`` says by C-GET or C-MOVE.
+    study_uid, series_uid
+        What to retrieve; without a series the whole study.
+    folder
+        Where the files go, named by SOP Instance UID, encoded as the peer sent them.
+
+    Returns
+    -------
+    list
+        The files, by SOP Instance UID.
+
+    Raises
+    ------
+    PacsError
+        When the peer cannot be reached, refuses, has nothing, or sends less or other than what was asked for.
+    CancelledError
+        When `cancel` was set meanwhile.
+    """
+    cancel.check()
+    listed = inventory(peer, study_uid, series_uid)
+    query = Dataset()
+    query.QueryRetrieveLevel = "SERIES" if series_uid else "STUDY"
+    query.StudyInstanceUID = study_uid
+    if series_uid:
+        query.SeriesInstanceUID = series_uid
+    with Inbox(folder, study_uid, series_uid, listed, reporter) as inbox:
+        if listed != {}:
+            handler = (evt.EVT_C_STORE, _take, [inbox, cancel])
+            if peer.retrieve == "move":
+                _move(peer, query, inbox, cancel, handler)
+            else:
+                classes = sorted(set(listed.values())) if listed else USUAL_CLASSES
+                _get(peer, query, inbox, cancel, handler, classes)
+        return inbox.finish(peer)
+
+
+def _get(peer: Peer, query: Dataset, inbox: Inbox, cancel: Cancel, handler: Any, classes: Iterable[str]) -> None:
+    model = StudyRootQueryRetrieveInformationModelGet
+    contexts, roles = storage_proposal(classes)
+    with associate(peer, [build_context(model), *contexts], roles, [handler]) as association:
+        _follow(peer, "C-GET", association.send_c_get(query, model), inbox, cancel)
+
+
+def _move(peer: Peer, query: Dataset, inbox: Inbox, cancel: Cancel, handler: Any) -> None:
+    model = StudyRootQueryRetrieveInformationModelMove
+    with associate(peer, [build_context(model)]) as association:
+        # Listening only on the address that faces the peer keeps the port closed to other networks.
+        with _storage_scp(peer, association.requestor.address, handler):
+            responses = association.send_c_move(query, peer.calling_ae_title, model)
+            _follow(peer, "C-MOVE", responses, inbox, cancel)
+
+
+@contextlib.contextmanager
+def _storage_scp(peer: Peer, address: str, handler: Any) -> Iterator[None]:
+    entity = AE(peer.calling_ae_title)
+    entity.supported_contexts = storage_support()
+    entity.acse_timeout = peer.timeouts.acse
+    entity.dimse_timeout = peer.timeouts.dimse
+    entity.network_timeout = peer.timeouts.network
+    entity.maximum_pdu_size = peer.max_pdu
+    tls = server_tls(peer.tls) if peer.tls and peer.tls.cert else None
+    place = (address, peer.move_port or 0)
+    try:
+        entity.start_server(place, block=False, ssl_context=tls, evt_handlers=[handler])
+    except OSError as error:
+        raise PacsError(
+            f"our Storage SCP for the C-MOVE of {peer} cannot listen on {address}:{peer.move_port}: "
+            f"{error.strerror or error}; free the port or set another move_port in pacs.json and at the peer"
+        ) from error
+    try:
+        yield
+    finally:
+        entity.shutdown()
+
+
+def _take(event: Any, inbox: Inbox, cancel: Cancel) -> int:
+    try:
+        cancel.check()
+    except CancelledError:
+        event.assoc.abort()
+        return 0xA700
+    return inbox.take(event.encoded_dataset())
+
+
+def _follow(peer: Peer, service: str, responses: Iterable[Any], inbox: Inbox, cancel: Cancel) -> None:
+    """Wait for the final response, and hold it against what has come."""
+    response = Dataset()
+    for response, _ in responses:
+        cancel.check()
+        if response.get("Status") not in PENDING:
+            break
+    counts = {kind: response.get(f"NumberOf{kind}Suboperations") or 0 for kind in ("Completed", "Failed", "Warning")}
+    if response.get("Status") in (0x0000, 0xB000) and counts["Failed"] + counts["Warning"] > 0:
+        raise PacsError(
+            f"{peer} completed {counts['Completed']} C-STORE sub-operations of the {service}, {counts['Failed']} failed "
+            f"and {counts['Warning']} gave a warning; nothing was kept, see the peer's log"
+        )
+    check_answer(peer, service, response)
+    if inbox.count < counts["Completed"]:
+        raise PacsError(
+            f"{peer} says that it sent {counts['Completed']} instances, {inbox.count} came; nothing was kept, try again"
+        )

@@ -1,0 +1,82 @@
+"""The services of a peer, by DIMSE or DICOMweb as its configuration says.
+
+The libraries behind them are imported only when a service is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from NativeDLLib.errors import PacsError
+from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.pacs.peers import Peer
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    from NativeDLLib.pacs.outcome import StoreOutcome
+
+
+def echo(peer: Peer) -> float:
+    """Verify that the peer answers, and return how many seconds that took."""
+    if peer.host:
+        from NativeDLLib.pacs import association
+
+        return association.echo(peer)
+    from NativeDLLib.pacs import web
+
+    return web.echo(peer)
+
+
+def find(peer: Peer, level: str, keys: Mapping[str, str]) -> list[Dataset]:
+    """Find patients, studies, series or images; see `query.find`."""
+    if peer.retrieve == "dicomweb":
+        from NativeDLLib.pacs import web
+
+        return web.find(peer, level, keys)
+    from NativeDLLib.pacs import query
+
+    return query.find(peer, level, keys)
+
+
+def retrieve(
+    peer: Peer, study_uid: str, series_uid: str | None, folder: Path, reporter: Reporter, cancel: Cancel
+) -> list[Path]:
+    """Retrieve all instances of a study or series, or none; see `retrieve.retrieve`."""
+    if peer.retrieve == "dicomweb":
+        from NativeDLLib.pacs import web
+
+        return web.retrieve(peer, study_uid, series_uid, folder, reporter, cancel)
+    from NativeDLLib.pacs.retrieve import retrieve as retrieve_dimse
+
+    return retrieve_dimse(peer, study_uid, series_uid, folder, reporter, cancel)
+
+
+def store_each(peer: Peer, files: Sequence[Path]) -> Iterator[StoreOutcome]:
+    """Store objects, giving each outcome before the next object is sent; see `store.store_each`."""
+    if peer.store == "dicomweb":
+        from NativeDLLib.pacs import web
+
+        return web.store_each(peer, files)
+    from NativeDLLib.pacs.store import store_each as store_each_dimse
+
+    return store_each_dimse(peer, files)
+
+
+def has_instance(peer: Peer, study_uid: str, series_uid: str, sop_instance_uid: str) -> bool:
+    """Ask whether the peer has an object; a peer that cannot say has not."""
+    keys = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid, "SOPInstanceUID": sop_instance_uid}
+    try:
+        if peer.store == "dicomweb":
+            from NativeDLLib.pacs import web
+
+            matches = web.find(peer, "IMAGE", keys)
+        else:
+            from NativeDLLib.pacs import query
+
+            matches = query.find(peer, "IMAGE", keys)
+    except PacsError:
+        return False
+    return any(match.get("SOPInstanceUID") == sop_instance_uid for match in matches)

@@ -1,0 +1,142 @@
+"""Storing objects by C-STORE: one association for many, each sent as it lies on disk, each with its own outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from pydicom import dcmread
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import build_context
+
+from NativeDLLib.errors import PacsError
+from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, NoneAcceptedError, associate
+from NativeDLLib.pacs.headers import Header, read_header
+from NativeDLLib.pacs.outcome import StoreOutcome, collect
+from NativeDLLib.pacs.peers import Peer
+from NativeDLLib.pacs.status import delivered, explain_store
+
+_Object = tuple[Path, Header]
+_Pair = tuple[str, str]
+# Every peer must take the default transfer syntax, and these can be rewritten in it without touching the pixels.
+_CONVERTIBLE = (ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
+_ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
+
+
+def store(peer: Peer, files: Sequence[Path], reporter: Reporter, cancel: Cancel) -> list[StoreOutcome]:
+    """Send objects to a peer over one association.
+
+    Parameters
+    ----------
+    peer
+        Whom to send to.
+    files
+        DICOM files; each keeps its transfer syntax, except that an uncompressed one is rewritten in Implicit VR
+        Little Endian for a peer that takes nothing else.
+
+    Returns
+    -------
+    list
+        One outcome for each file, in their order; a peer that is down or refuses is told there, not raised.
+
+    Raises
+    ------
+    InputError
+        When a file is not a DICOM object; nothing was sent then.
+    CancelledError
+        When `cancel` was set meanwhile.
+    """
+    with closing(store_each(peer, files)) as outcomes:
+        return collect(outcomes, files, reporter, cancel)
+
+
+def store_each(peer: Peer, files: Sequence[Path]) -> Iterator[StoreOutcome]:
+    """Send objects as `store` does, giving each outcome before the next object is sent."""
+    objects = [(file, read_header(file)) for file in files]
+    for group in _groups(objects):
+        yield from _store_group(peer, group)
+
+
+def _groups(objects: Sequence[_Object]) -> Iterator[list[_Object]]:
+    """Cut the objects where one association's 128 presentation contexts are used up; nearly always there is one."""
+    group: list[_Object] = []
+    used: set[_Pair] = set()
+    for item in objects:
+        needed = set(_pairs([item]))
+        if len(used | needed) > MAXIMUM_CONTEXTS:
+            yield group
+            group, used = [], set()
+        group.append(item)
+        used |= needed
+    if group:
+        yield group
+
+
+def _pairs(objects: Sequence[_Object]) -> list[_Pair]:
+    """List the (SOP class, transfer syntax) pairs of the objects, and the default syntax where it can stand in."""
+    pairs: dict[_Pair, None] = {}
+    for _, header in objects:
+        pairs[header.sop_class_uid, header.transfer_syntax_uid] = None
+        if header.transfer_syntax_uid in _CONVERTIBLE:
+            pairs[header.sop_class_uid, ImplicitVRLittleEndian] = None
+    return list(pairs)
+
+
+def _store_group(peer: Peer, group: Sequence[_Object]) -> Iterator[StoreOutcome]:
+    pairs = _pairs(group)
+    done = 0
+    try:
+        with associate(peer, [build_context(sop_class, syntax) for sop_class, syntax in pairs]) as association:
+            accepted = {(str(context.abstract_syntax), str(context.transfer_syntax[0])) for context in association.accepted_contexts}
+            refused = {pairs[(context.context_id - 1) // 2]: context.result for context in association.rejected_contexts}
+            for path, header in group:
+                yield _store_one(peer, association, path, header, accepted, refused, done)
+                done += 1
+    except NoneAcceptedError as error:
+        for path, header in group:
+            yield _refused(peer, path, header, {pair: error.results[index] for index, pair in enumerate(pairs)})
+    except PacsError as error:
+        for path, header in group[done:]:
+            yield StoreOutcome(path, header.sop_instance_uid, None, False, str(error))
+
+
+def _store_one(
+    peer: Peer,
+    association: Any,
+    path: Path,
+    header: Header,
+    accepted: set[_Pair],
+    refused: Mapping[_Pair, int],
+    number: int,
+) -> StoreOutcome:
+    uid = header.sop_instance_uid
+    if not association.is_established:
+        return StoreOutcome(path, uid, None, False, f"not sent: {peer} ended the association")
+    content: Any = path
+    if (header.sop_class_uid, header.transfer_syntax_uid) not in accepted:
+        stand_in = (header.sop_class_uid, str(ImplicitVRLittleEndian))
+        if header.transfer_syntax_uid not in _CONVERTIBLE or stand_in not in accepted:
+            return _refused(peer, path, header, refused)
+        content = dcmread(path)
+    try:
+        response = association.send_c_store(content, msg_id=number % 0xFFFF + 1)
+    except RuntimeError:  # the association ended between the look above and the call
+        return StoreOutcome(path, uid, None, False, f"not sent: {peer} ended the association")
+    if "Status" not in response:
+        message = f"{peer} ended the association, or did not answer within {peer.timeouts.dimse:g} s (timeouts.dimse)"
+        return StoreOutcome(path, uid, None, False, message, unclear=True)
+    message = explain_store(response.Status, str(response.get("ErrorComment", "")))
+    return StoreOutcome(path, uid, response.Status, delivered(response.Status), message)
+
+
+def _refused(peer: Peer, path: Path, header: Header, refused: Mapping[_Pair, int]) -> StoreOutcome:
+    sop_class, syntax = UID(header.sop_class_uid).name, UID(header.transfer_syntax_uid).name
+    result = refused.get((header.sop_class_uid, header.transfer_syntax_uid))
+    if result == _ABSTRACT_SYNTAX_NOT_SUPPORTED:
+        reason = f"{peer} does not take objects of the class {sop_class}; its administrator can allow it"
+    else:
+        reason = f"{peer} takes {sop_class}, but not in the transfer syntax {syntax}; convert the object or allow it there"
+    return StoreOutcome(path, header.sop_instance_uid, None, False, reason)
