@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -15,8 +16,13 @@ def models_folder() -> Path:
     return Path(os.environ.get("NATIVEDL_MODELS") or Path.home() / ".nativedl" / "models").expanduser()
 
 
-def weights_path(model: Model) -> Path:
-    """Return the weights file, or nnU-Net's results folder, of a model after checking its digests.
+def verified_weights(model: Model) -> tuple[Path, str]:
+    """Find the weights file, or nnU-Net's results folder, of a model and check its digests.
+
+    Returns
+    -------
+    path, digest
+        The SHA-256 of the file; of a folder, that of the list of its plans' and checkpoints' digests.
 
     Raises
     ------
@@ -32,29 +38,34 @@ def weights_path(model: Model) -> Path:
         source = f"; get it from {weights['url']}" if "url" in weights else ""
         raise ModelError(f"model {model.id}: its weights {path} are not there{source}")
     if "file" in weights:
-        _check_file(model, path, weights["sha256"], weights.get("size"))
-        return path
+        return path, _check_file(model, path, weights["sha256"], weights.get("size"))
     if not path.is_dir():
         raise ModelError(f"model {model.id}: {path} is not a folder")
-    for name, digest in weights.get("files", {}).items():
-        file = path / name
-        if not file.resolve().is_relative_to(path.resolve()) or not file.is_file():
-            raise ModelError(f"model {model.id}: {file} is not there")
-        _check_file(model, file, digest, None)
-    return path
+    declared = weights.get("files", {})
+    checkpoint = weights.get("checkpoint", "checkpoint_final.pth")
+    names = {"plans.json", "dataset.json", *declared} | {
+        f"{f.parent.name}/{f.name}" for f in path.glob(f"*/{checkpoint}")
+    }
+    digests = []
+    for name in sorted(names):
+        if not (path / name).resolve().is_relative_to(path.resolve()):
+            raise ModelError(f"model {model.id}: {path / name} leads out of {path}")
+        digests.append(f"{name} {_check_file(model, path / name, declared.get(name), None)}")
+    return path, hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def _check_file(model: Model, path: Path, digest: str, size: int | None) -> None:
+def _check_file(model: Model, path: Path, digest: str | None, size: int | None) -> str:
     if not path.is_file():
-        raise ModelError(f"model {model.id}: {path} is not a file")
+        raise ModelError(f"model {model.id}: {path} is not there")
     try:
         if size is not None and path.stat().st_size != size:
             raise ModelError(f"model {model.id}: {path} has {path.stat().st_size} bytes instead of {size}")
         found = sha256(path)
     except OSError as error:
         raise ModelError(f"model {model.id}: {path} cannot be read ({error.strerror})") from error
-    if found != digest:
+    if digest is not None and found != digest:
         raise ModelError(
             f"model {model.id}: {path} is not the file that the registry means (SHA-256 {found[:12]}... instead of "
             f"{digest[:12]}...); restore it or correct the entry"
         )
+    return found

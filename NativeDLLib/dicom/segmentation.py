@@ -1,0 +1,212 @@
+"""A label map as a DICOM Segmentation object (PS3.3 A.51) in the study of the series it was made from."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import highdicom as hd
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code as DicomCode
+from pydicom.uid import generate_uid
+
+from NativeDLLib import __version__
+from NativeDLLib.dicom.series import Series
+from NativeDLLib.dicom.source import source_headers
+from NativeDLLib.errors import InputError, NativeDLError
+from NativeDLLib.registry.entry import Code, Segment
+
+Kind = Literal["BINARY", "LABELMAP"]
+MANUFACTURER = "NativeDL"
+# Away from the numbers that scanners give, so that the SEG stands below the images it belongs to.
+_SERIES_NUMBER_OFFSET = 9000
+
+
+class EmptySegmentationError(NativeDLError):
+    """No voxel belongs to any segment; the caller decides whether that is to be stored."""
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """What made the segmentation.
+
+    Attributes
+    ----------
+    name, version
+        As in the registry.
+    title
+        For people: it becomes the series description.
+    source
+        Who is behind it, at most 64 characters.
+    serial
+        What tells this build of it from others: the start of its weights' digest.
+    parameters
+        The effective parameters, in words.
+    """
+
+    name: str
+    version: str
+    title: str
+    source: str
+    serial: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+def make_segmentation(
+    series: Series,
+    labels: npt.NDArray[Any],
+    segments: Sequence[Segment],
+    algorithm: Algorithm,
+    *,
+    kind: Kind = "BINARY",
+    allow_empty: bool = False,
+) -> Dataset:
+    """Make a SEG from a label map on the grid of its series.
+
+    Parameters
+    ----------
+    series
+        The source. Every instance of it is referred to; patient, study and frame of reference are carried over.
+    labels
+        Array (z, y, x) of Segment Numbers, 0 for none, one plane for each slice of the series in its order.
+    segments
+        All segments that were looked for, in the order of their numbers; those not found stay described.
+    algorithm
+        What made the label map.
+    kind
+        BINARY, which every viewer reads, or LABELMAP (Supplement 243).
+    allow_empty
+        Whether a label map without any segment is to be stored, with every frame empty.
+
+    Returns
+    -------
+    Dataset
+        A new instance of a new series, ready to be written.
+
+    Raises
+    ------
+    EmptySegmentationError
+        Where nothing was found and `allow_empty` is false.
+    InputError
+        Where the source's patient or study attributes cannot be carried over.
+    ValueError
+        Where the label map is not on the series' grid or has other values.
+    """
+    columns, rows, planes = series.grid.size
+    if labels.shape != (planes, rows, columns):
+        raise ValueError(f"label map is {labels.shape}, the series is {(planes, rows, columns)}")
+    if int(labels.max()) > len(segments) or int(labels.min()) < 0:
+        raise ValueError(f"label map holds values outside 0 to {len(segments)}")
+    if not allow_empty and not labels.any():
+        raise EmptySegmentationError(
+            f"series {series.uid}: {algorithm.name} found none of its {len(segments)} segments"
+        )
+    dtype = np.uint8 if len(segments) <= 255 else np.uint16
+    own_text = [algorithm.title, algorithm.source, *(s.name for s in segments), *algorithm.parameters.values()]
+    headers, charset = source_headers(series, own_text)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _build(
+                series, headers, charset, _in_stored_order(series, labels.astype(dtype)), segments, algorithm, kind
+            )
+    except (ValueError, TypeError, AttributeError, KeyError, LookupError) as error:
+        raise InputError(f"series {series.uid}: its header cannot be carried over to a SEG ({error})") from error
+
+
+def _build(
+    series: Series,
+    headers: Sequence[Dataset],
+    charset: str | list[str],
+    labels: npt.NDArray[Any],
+    segments: Sequence[Segment],
+    algorithm: Algorithm,
+    kind: Kind,
+) -> Dataset:
+    identification = hd.AlgorithmIdentificationSequence(
+        name=algorithm.name,
+        family=codes.cid7162.ArtificialIntelligence,
+        version=algorithm.version,
+        source=algorithm.source,
+        parameters={name: value.replace("\\", "/") for name, value in algorithm.parameters.items()},
+    )
+    between_columns, between_rows, distance = series.grid.spacing
+    equipment = hd.ContributingEquipment(
+        manufacturer=MANUFACTURER,
+        purpose_of_reference=codes.DCM.ProcessingEquipment,
+        manufacturer_model_name=algorithm.name,
+        software_versions=(algorithm.version, f"NativeDL {__version__}"),
+        device_serial_number=algorithm.serial,
+        contribution_description=f"Automatic segmentation by {algorithm.title}"[:1024],
+    )
+    dataset: Dataset = hd.seg.Segmentation(
+        source_images=headers,
+        pixel_array=labels,
+        segmentation_type=kind,
+        segment_descriptions=[_describe(segment, algorithm, identification) for segment in segments],
+        series_instance_uid=generate_uid(),
+        series_number=_series_number(series),
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=algorithm.name,
+        software_versions=(algorithm.version, f"NativeDL {__version__}"),
+        device_serial_number=algorithm.serial,
+        content_label="SEGMENTATION",
+        content_description=algorithm.title,
+        content_creator_name="NativeDL",
+        series_description=algorithm.title,
+        pixel_measures=hd.PixelMeasuresSequence(
+            pixel_spacing=(between_rows, between_columns),
+            slice_thickness=series.slices[0].thickness or distance,
+            spacing_between_slices=distance,
+        ),
+        contributing_equipment=[equipment],
+        specific_character_set=charset,
+    )
+    return dataset
+
+
+def _describe(
+    segment: Segment, algorithm: Algorithm, identification: hd.AlgorithmIdentificationSequence
+) -> hd.seg.SegmentDescription:
+    description = hd.seg.SegmentDescription(
+        segment_number=segment.number,
+        segment_label=segment.name,
+        segmented_property_category=_code(segment.category),
+        segmented_property_type=_code(segment.type),
+        algorithm_type="AUTOMATIC",
+        algorithm_identification=identification,
+        anatomic_regions=[_code(segment.region)] if segment.region else None,
+        display_color=hd.color.CIELabColor.from_rgb(*segment.color),
+    )
+    if segment.type_modifier:
+        modifier = hd.sr.CodedConcept.from_code(_code(segment.type_modifier))
+        description.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [modifier]
+    if segment.region_modifier:
+        modifier = hd.sr.CodedConcept.from_code(_code(segment.region_modifier))
+        description.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [modifier]
+    return description
+
+
+def _code(code: Code) -> DicomCode:
+    return DicomCode(code.value, code.scheme, code.meaning)
+
+
+def _in_stored_order(series: Series, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the planes in the order in which the source stores them: that of the frames in a multi-frame image."""
+    frames = [plane.frame for plane in series.slices]
+    return labels if len(series.instances) > 1 else labels[np.argsort(frames)]
+
+
+def _series_number(series: Series) -> int:
+    try:
+        number = int(series.text("SeriesNumber"))
+    except ValueError:
+        number = 0
+    return _SERIES_NUMBER_OFFSET + number if 0 <= number < 10**6 else _SERIES_NUMBER_OFFSET

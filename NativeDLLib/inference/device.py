@@ -1,0 +1,75 @@
+"""Devices: the words for them, and finding the one that is in fact there. Nothing falls back silently."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+from NativeDLLib.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+_WORDS = re.compile(r"auto|cpu|mps|cuda(:\d{1,2})?")
+
+
+def check_device(word: str) -> str:
+    """Return the word for a device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    Raises
+    ------
+    UsageError
+        Where it is another one.
+    """
+    if not _WORDS.fullmatch(word):
+        raise UsageError(f"--device {word}: write auto, cpu, cuda, cuda:N or mps")
+    return word
+
+
+def torch_device(word: str) -> tuple[torch.device, str, list[str]]:
+    """Find a device for torch.
+
+    Returns
+    -------
+    device, description, warnings
+        The description names the hardware, such as ``cuda:0 (NVIDIA H200)``.
+
+    Raises
+    ------
+    ModelError
+        Where the device that was asked for is not there.
+    """
+    import torch
+
+    check_device(word)
+    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    mps = torch.backends.mps.is_available()
+    if word == "auto":
+        warnings = []
+        if not cuda and has_nvidia_gpu():
+            warnings.append(
+                f"an NVIDIA GPU is here but this torch ({torch.__version__}) cannot use it: running on the CPU; "
+                "install a CUDA build of torch that fits the driver"
+            )
+        word = "cuda:0" if cuda else "mps" if mps else "cpu"
+    else:
+        warnings = []
+    if word == "cpu":
+        return torch.device("cpu"), f"cpu ({torch.get_num_threads()} threads)", warnings
+    if word == "mps":
+        if not mps:
+            raise ModelError("device mps was asked for, but this torch has no Apple GPU; use --device auto or cpu")
+        return torch.device("mps"), "mps (Apple GPU)", warnings
+    index = int(word.partition(":")[2] or 0)
+    if index >= cuda:
+        raise ModelError(
+            f"device {word} was asked for, but torch {torch.__version__} sees {cuda} CUDA device(s); "
+            "use --device auto or cpu"
+        )
+    return torch.device("cuda", index), f"cuda:{index} ({torch.cuda.get_device_name(index)})", warnings
+
+
+def has_nvidia_gpu() -> bool:
+    """Tell whether NVIDIA's driver is installed, whatever the runtimes make of it."""
+    return shutil.which("nvidia-smi") is not None

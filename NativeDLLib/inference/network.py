@@ -1,0 +1,81 @@
+"""What the sliding window needs of a runtime, and finding the runtime of a model."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from NativeDLLib.errors import ModelError
+
+Floats = npt.NDArray[np.float32]
+
+
+class Network(Protocol):
+    """A network on its device.
+
+    Attributes
+    ----------
+    device
+        The device in fact used, in words.
+    """
+
+    device: str
+
+    def __call__(self, batch: Floats) -> Floats:
+        """Return logits (n, classes, z, y, x) for a batch (n, channels, z, y, x).
+
+        Raises
+        ------
+        ModelError
+            Where the network cannot take it, or memory runs out.
+        """
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network with what came up while loading it."""
+
+    network: Network
+    warnings: Sequence[str] = ()
+
+
+def require(module: str, extra: str) -> Any:
+    """Import the package of a runtime.
+
+    Raises
+    ------
+    ModelError
+        Where it is not installed; the message says how to install it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ModelError(
+            f"this model needs {module.partition('.')[0]}, which cannot be imported ({error}); "
+            f"install it with: pip install 'NativeDL[{extra}]'"
+        ) from error
+
+
+def checked_output(output: Floats, batch: Floats, classes: int, path: Path) -> Floats:
+    """Return a network's output after checking that it is what the registry says.
+
+    Raises
+    ------
+    ModelError
+        Where it has another shape, too few classes, or values that are not finite.
+    """
+    expected = (batch.shape[0], *batch.shape[2:])
+    if output.ndim != 5 or (output.shape[0], *output.shape[2:]) != expected or output.shape[1] < classes:
+        raise ModelError(
+            f"{path}: gives an output of shape {output.shape} for an input of {batch.shape}; at least {classes} "
+            "classes (background included) of the same size are needed"
+        )
+    if not np.isfinite(output).all():
+        raise ModelError(f"{path}: gives values that are not finite")
+    return output

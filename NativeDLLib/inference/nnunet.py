@@ -1,0 +1,211 @@
+"""nnU-Net results folders (Isensee et al., Nature Methods 2021): its plans, its preprocessing, its export; our windows.
+
+The trainer class that a checkpoint names is never imported: the plans describe the network well enough, and they may
+name nothing but nnU-Net's own architectures and torch's layers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from NativeDLLib.errors import ModelError
+from NativeDLLib.inference.device import torch_device
+from NativeDLLib.inference.network import Floats, checked_output, require
+from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, load_checkpoint
+from NativeDLLib.inference.preprocess import Prepared
+from NativeDLLib.jsonfile import read_json
+from NativeDLLib.registry.entry import Model
+
+_ARCHITECTURE = re.compile(r"(dynamic_network_architectures\.architectures\.\w+\.)?\w+")
+_LAYER = re.compile(r"torch\.nn(\.\w+)+")
+
+
+@dataclass(frozen=True)
+class _NnunetPrepared(Prepared):
+    """Also carries what nnU-Net notes about its preprocessing, for the way back."""
+
+    properties: dict[str, Any]
+
+
+class NnunetEngine:
+    """A results folder behind the interface of `Engine`."""
+
+    mirrors_by_default = True
+
+    def __init__(
+        self, plans: Any, configuration: Any, dataset: dict[str, Any], network: Any, orientation: str | None
+    ) -> None:
+        self.network: Any = network
+        self.warnings: Sequence[str] = ()
+        self._plans, self._configuration, self._dataset = plans, configuration, dataset
+        self._orientation = orientation
+        # A two-dimensional network looks at one slice after the other.
+        self._flat = len(configuration.patch_size) == 2
+        patch = tuple(int(n) for n in configuration.patch_size)
+        self.patch_size: tuple[int, ...] = (1, *patch) if self._flat else patch
+        axes = network.checkpoints[0].mirror_axes
+        self.mirror_axes: tuple[int, ...] = tuple(axis + 1 for axis in axes) if self._flat else axes
+
+    def prepare(self, image: sitk.Image) -> Prepared:
+        """Crop, normalise and resample as nnU-Net does; see `Engine`."""
+        oriented = sitk.DICOMOrient(image, self._orientation) if self._orientation else image
+        properties: dict[str, Any] = {"spacing": [float(s) for s in oriented.GetSpacing()[::-1]]}
+        data = sitk.GetArrayFromImage(oriented).astype(np.float32)[None]
+        with _quiet():
+            preprocessor = self._configuration.preprocessor_class(verbose=False)
+            volume, _, properties = preprocessor.run_case_npy(
+                data, None, properties, self._plans, self._configuration, self._dataset
+            )
+        grid = sitk.Image(oriented.GetSize(), sitk.sitkUInt8)
+        grid.CopyInformation(oriented)
+        source = sitk.Image(image.GetSize(), sitk.sitkUInt8)
+        source.CopyInformation(image)
+        return _NnunetPrepared(np.ascontiguousarray(volume, np.float32), grid, source, 0.0, properties)
+
+    def restore(self, logits: Floats, prepared: Prepared) -> npt.NDArray[np.uint16]:
+        """Resample and uncrop as nnU-Net does; see `Engine`."""
+        import torch
+        from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
+
+        assert isinstance(prepared, _NnunetPrepared)
+        with _quiet():
+            values = convert_predicted_logits_to_segmentation_with_correct_shape(
+                torch.from_numpy(logits),
+                self._plans,
+                self._configuration,
+                self._plans.get_label_manager(self._dataset),
+                prepared.properties,
+                num_threads_torch=torch.get_num_threads(),
+            )
+        labels = sitk.GetImageFromArray(np.asarray(values).astype(np.uint16))
+        labels.CopyInformation(prepared.grid)
+        if self._orientation:
+            code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(prepared.source.GetDirection())
+            labels = sitk.DICOMOrient(labels, code)
+        result: npt.NDArray[np.uint16] = sitk.GetArrayFromImage(labels)
+        return result
+
+
+class NnunetNetwork:
+    """The networks of the folds, whose logits are averaged, behind the interface of `Network`."""
+
+    def __init__(
+        self, modules: list[Any], checkpoints: list[Checkpoint], device: Any, description: str, flat: bool, path: Path
+    ) -> None:
+        self.device = description
+        self.checkpoints = checkpoints
+        self._modules, self._device, self._flat, self._path = modules, device, flat, path
+
+    def __call__(self, batch: Floats) -> Floats:
+        """Run every fold's network on a batch; see `Network`."""
+        import torch
+
+        try:
+            with torch.inference_mode(), _autocast(self._device):
+                data = torch.from_numpy(batch[:, :, 0] if self._flat else batch).to(self._device)
+                total = self._modules[0](data).float()
+                for module in self._modules[1:]:
+                    total += module(data).float()
+                result: Floats = (total / len(self._modules)).cpu().numpy()
+        except torch.cuda.OutOfMemoryError as error:
+            raise ModelError(f"{self.device} has too little memory for this model; use --device cpu") from error
+        except RuntimeError as error:
+            raise ModelError(f"{self._path}: cannot run on {self.device}: {str(error)[:300]}") from error
+        return checked_output(result[:, :, None] if self._flat else result, batch, 2, self._path)
+
+
+def load_nnunet(model: Model, folder: Path, device: str) -> NnunetEngine:
+    """Load a results folder (the one with ``plans.json``, ``dataset.json`` and ``fold_*``).
+
+    Raises
+    ------
+    ModelError
+        Where nnunetv2 is missing, the device is not there, or the folder is not one that can be run safely.
+    """
+    torch = require("torch", "nnunet")
+    with _quiet():
+        require("nnunetv2", "nnunet")
+        from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+    chosen, description, notes = torch_device(device)
+    plans_data, dataset = (read_json(folder / name, ModelError) for name in ("plans.json", "dataset.json"))
+    name = model.weights.get("checkpoint", "checkpoint_final.pth")
+    checkpoints = [load_checkpoint(path) for path in find_folds(folder, model.weights.get("folds"), name)]
+    try:
+        plans = PlansManager(plans_data)
+        configuration = plans.get_configuration(checkpoints[0].configuration)
+        _check_plans(folder, configuration, dataset)
+        flat = len(configuration.patch_size) == 2
+        with _quiet():
+            modules = [_module(torch, plans, configuration, dataset, c).to(chosen) for c in checkpoints]
+        network = NnunetNetwork(modules, checkpoints, chosen, description, flat, folder)
+        reader = plans_data.get("image_reader_writer")
+        orientation = model.input.orientation or ("RAS" if reader == "NibabelIOWithReorient" else None)
+        engine = NnunetEngine(plans, configuration, dataset, network, orientation)
+    # Plans are free-form JSON: a missing or misplaced key surfaces as any of these inside nnU-Net.
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, ImportError) as error:
+        raise ModelError(f"{folder}: is not an nnU-Net results folder that can be run: {str(error)[:300]}") from error
+    _check_labels(model, folder, plans.get_label_manager(dataset))
+    engine.warnings = notes
+    return engine
+
+
+def _module(torch: Any, plans: Any, configuration: Any, dataset: dict[str, Any], checkpoint: Checkpoint) -> Any:
+    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+
+    module = get_network_from_plans(
+        configuration.network_arch_class_name,
+        configuration.network_arch_init_kwargs,
+        configuration.network_arch_init_kwargs_req_import,
+        1,
+        plans.get_label_manager(dataset).num_segmentation_heads,
+        allow_init=False,
+        deep_supervision=False,
+    )
+    module.load_state_dict(checkpoint.weights)
+    return module.eval()
+
+
+def _check_plans(folder: Path, configuration: Any, dataset: dict[str, Any]) -> None:
+    architecture = configuration.network_arch_class_name
+    if not _ARCHITECTURE.fullmatch(architecture):
+        raise ModelError(f"{folder}: its network '{architecture}' is not one of nnU-Net's own, so it is not imported")
+    settings = configuration.network_arch_init_kwargs
+    for name in configuration.network_arch_init_kwargs_req_import:
+        if settings.get(name) is not None and not _LAYER.fullmatch(str(settings[name])):
+            raise ModelError(f"{folder}: its {name} '{settings[name]}' is not a layer of torch, so it is not imported")
+    channels = dataset.get("channel_names", dataset.get("modality", {}))
+    if len(channels) != 1:
+        raise ModelError(f"{folder}: takes {len(channels)} channels; a series gives one")
+    if configuration.previous_stage_name is not None:
+        raise ModelError(f"{folder}: is the second stage of a cascade; use a configuration that stands alone")
+
+
+def _check_labels(model: Model, folder: Path, manager: Any) -> None:
+    missing = [s.name for s in model.segments if s.label not in manager.all_labels]
+    if missing:
+        raise ModelError(f"{folder}: has no label for {', '.join(missing)} of model {model.id}")
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """Keep nnU-Net's prints and warnings away from stdout, which belongs to results and events."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _autocast(device: Any) -> Any:
+    import torch
+
+    return torch.autocast("cuda") if device.type == "cuda" else contextlib.nullcontext()

@@ -1,0 +1,83 @@
+"""The checkpoints of an nnU-Net results folder, read without executing a pickle."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from NativeDLLib.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What inference needs of one fold: weights, configuration name, and the axes that may be mirrored."""
+
+    weights: dict[str, Any]
+    configuration: str
+    mirror_axes: tuple[int, ...]
+
+
+def find_folds(folder: Path, folds: Sequence[int | str] | None, name: str) -> list[Path]:
+    """Return the checkpoints of the given folds, or of all there are.
+
+    Raises
+    ------
+    ModelError
+        Where one is missing, or there is none.
+    """
+    if folds is None:
+        # nnU-Net, too, takes 'fold_all' only where it is asked for or the only one.
+        numbered = sorted(folder.glob(f"fold_[0-9]*/{name}"))
+        paths = numbered or sorted(folder.glob(f"fold_all/{name}"))
+    else:
+        paths = [folder / f"fold_{fold}" / name for fold in folds]
+    missing = [path for path in paths if not path.is_file()]
+    if missing or not paths:
+        raise ModelError(f"{missing[0] if missing else folder / 'fold_*' / name}: is not there")
+    return paths
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint that nnU-Net's trainer wrote.
+
+    Raises
+    ------
+    ModelError
+        Where it is damaged, holds anything but tensors and plain values, or is not nnU-Net's.
+    """
+    import torch
+
+    try:
+        with torch.serialization.safe_globals(_plain_numpy()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        axes = content.get("inference_allowed_mirroring_axes")
+        return Checkpoint(
+            weights={key.removeprefix("module."): value for key, value in content["network_weights"].items()},
+            configuration=str(content["init_args"]["configuration"]),
+            mirror_axes=tuple(int(axis) for axis in axes or ()),
+        )
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path}: holds more than tensors and plain values, so it is not loaded ({str(error)[:200]})"
+        ) from error
+    except (RuntimeError, KeyError, AttributeError, TypeError, ValueError, EOFError, OSError) as error:
+        raise ModelError(f"{path}: is not a checkpoint of nnU-Net ({str(error)[:200]})") from error
+
+
+def _plain_numpy() -> list[Any]:
+    """Return what NumPy numbers in a training log are made of; none of it executes anything."""
+    scalar = np.float64(0).__reduce__()[0]
+    kinds = [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
+    # The module moved with NumPy 2; checkpoints written before it still name the old place.
+    return [
+        np.dtype,
+        *kinds,
+        scalar,
+        (scalar, "numpy.core.multiarray.scalar"),
+        (scalar, "numpy._core.multiarray.scalar"),
+    ]

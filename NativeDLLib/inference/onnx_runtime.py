@@ -1,0 +1,87 @@
+"""Networks as ONNX files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.errors import ModelError
+from NativeDLLib.inference.device import check_device, has_nvidia_gpu
+from NativeDLLib.inference.network import Floats, Loaded, checked_output, require
+
+_CUDA = "CUDAExecutionProvider"
+
+
+class OnnxNetwork:
+    """An ONNX Runtime session behind the interface of `Network`."""
+
+    def __init__(self, session: Any, description: str, classes: int, path: Path) -> None:
+        self.device = description
+        self._session, self._classes, self._path = session, classes, path
+        inputs = session.get_inputs()
+        if len(inputs) != 1 or inputs[0].type != "tensor(float)":
+            raise ModelError(f"{path}: needs exactly one float input; it has {[(i.name, i.type) for i in inputs]}")
+        self._input = inputs[0].name
+
+    def __call__(self, batch: Floats) -> Floats:
+        """Run the session on a batch; see `Network`."""
+        try:
+            output: Floats = self._session.run(None, {self._input: batch})[0]
+        # ONNX Runtime's exceptions are classes of a private module without a common base but Exception.
+        except Exception as error:
+            raise ModelError(f"{self._path}: cannot run on {self.device}: {str(error)[:300]}") from error
+        return checked_output(output, batch, self._classes, self._path)
+
+
+def load_onnx(path: Path, device: str, classes: int) -> Loaded:
+    """Load an ONNX file; parameters as in `load_torch`.
+
+    Raises
+    ------
+    ModelError
+        Where onnxruntime is missing, the device is not there, or the file is not such a network.
+    """
+    runtime = require("onnxruntime", "onnx")
+    providers, notes = _providers(runtime, check_device(device))
+    try:
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3
+        # From bytes and not from the path, so that what runs is what was read, with no files beside it.
+        session = runtime.InferenceSession(path.read_bytes(), options, providers=providers)
+    except Exception as error:
+        raise ModelError(f"{path}: onnxruntime cannot load it: {str(error)[:300]}") from error
+    used = session.get_providers()[0]
+    if device.startswith("cuda") and used != _CUDA:
+        raise ModelError(
+            f"device {device} was asked for, but onnxruntime could not start CUDA; use --device auto or cpu"
+        )
+    if device == "auto" and providers[0] != "CPUExecutionProvider" and used != _CUDA:
+        notes.append("onnxruntime could not start CUDA on the GPU that is here: running on the CPU")
+    return Loaded(OnnxNetwork(session, _describe(used, providers), classes, path), notes)
+
+
+def _providers(runtime: Any, device: str) -> tuple[list[Any], list[str]]:
+    available = runtime.get_available_providers()
+    if device == "mps":
+        raise ModelError("ONNX models do not run on mps; use --device auto or cpu")
+    if device == "cpu":
+        return ["CPUExecutionProvider"], []
+    if _CUDA in available:
+        index = int(device.partition(":")[2] or 0) if device != "auto" else 0
+        return [(_CUDA, {"device_id": index}), "CPUExecutionProvider"], []
+    if device != "auto":
+        raise ModelError(
+            f"device {device} was asked for, but this onnxruntime ({runtime.__version__}) is built without CUDA; "
+            "install onnxruntime-gpu, or use --device auto or cpu"
+        )
+    notes = []
+    if has_nvidia_gpu():
+        notes.append(
+            f"an NVIDIA GPU is here but this onnxruntime ({runtime.__version__}) is built without CUDA: running on the "
+            "CPU; install onnxruntime-gpu to use it"
+        )
+    return ["CPUExecutionProvider"], notes
+
+
+def _describe(used: str, providers: list[Any]) -> str:
+    return f"cuda:{providers[0][1]['device_id']} (onnxruntime)" if used == _CUDA else "cpu (onnxruntime)"

@@ -1,0 +1,119 @@
+"""A network that takes patches, run over a whole volume (Isensee et al., Nature Methods 2021, nnU-Net's scheme)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.inference.network import Floats, Network
+
+# Where only the corner of one patch reaches, its weight must still be something to divide by.
+_SMALLEST_WEIGHT = 1e-8
+
+
+def sliding_window(
+    volume: Floats,
+    network: Network,
+    patch_size: Sequence[int],
+    *,
+    step: float = 0.5,
+    mirror_axes: Sequence[int] = (),
+    fill: float = 0.0,
+    reporter: Reporter | None = None,
+    cancel: Cancel | None = None,
+) -> Floats:
+    """Run a network over overlapping patches and blend its logits with Gaussian weights.
+
+    Parameters
+    ----------
+    volume
+        Preprocessed image (channels, z, y, x).
+    network
+        Called with one patch at a time.
+    patch_size
+        Size (z, y, x) of the patches in voxels.
+    step
+        Distance between patches as a fraction of their size, above 0 and at most 1.
+    mirror_axes
+        Test-time augmentation: logits are averaged over all combinations of flips of these axes (0 is z).
+    fill
+        What surrounds a volume that is smaller than a patch.
+    reporter, cancel
+        Told after, and looked at before, each patch.
+
+    Returns
+    -------
+    ndarray
+        Logits (classes, z, y, x), float32.
+    """
+    reporter, cancel = reporter or Reporter(), cancel or Cancel()
+    padded, inside = _pad(volume, patch_size, fill)
+    starts = [window_starts(n, p, step) for n, p in zip(padded.shape[1:], patch_size, strict=True)]
+    corners = list(itertools.product(*starts))
+    flips = [axes for n in range(len(mirror_axes) + 1) for axes in itertools.combinations(mirror_axes, n)]
+    weights = gaussian(patch_size)
+    total: Floats | None = None
+    for done, corner in enumerate(corners):
+        cancel.check()
+        window = (slice(None), *(slice(start, start + size) for start, size in zip(corner, patch_size, strict=True)))
+        logits = _flipped_mean(network, np.ascontiguousarray(padded[window]), flips)
+        if total is None:
+            total = np.zeros((logits.shape[0], *padded.shape[1:]), np.float32)
+        logits *= weights
+        total[window] += logits
+        reporter.progress("infer", (done + 1) / len(corners))
+    assert total is not None
+    total /= _weight_sum(padded.shape[1:], patch_size, starts)
+    return total[inside]
+
+
+def window_starts(size: int, patch: int, step: float) -> list[int]:
+    """Return where windows of `patch` voxels start along an axis of `size`, evenly spread, the last one at the end."""
+    count = int(np.ceil((size - patch) / (patch * step))) + 1
+    if count == 1:
+        return [0]
+    return [int(np.round((size - patch) / (count - 1) * i)) for i in range(count)]
+
+
+def gaussian(patch_size: Sequence[int]) -> Floats:
+    """Return the weight (z, y, x) of each voxel of a patch: a Gaussian of an eighth of its size, 1 in the centre."""
+    result = np.ones((1,) * len(patch_size), np.float64)
+    for axis, size in enumerate(patch_size):
+        result = result * _profile(size).reshape([-1 if a == axis else 1 for a in range(len(patch_size))])
+    return np.maximum(result, _SMALLEST_WEIGHT).astype(np.float32)
+
+
+def _profile(size: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.exp(-0.5 * ((np.arange(size) - size // 2) / (size / 8)) ** 2)
+
+
+def _flipped_mean(network: Network, patch: Floats, flips: Sequence[tuple[int, ...]]) -> Floats:
+    total: Floats | None = None
+    for axes in flips:
+        turned = tuple(axis + 1 for axis in axes)
+        logits = np.flip(network(np.ascontiguousarray(np.flip(patch, turned))[None])[0], turned)
+        total = np.array(logits, np.float32) if total is None else total + logits
+    assert total is not None
+    return total / np.float32(len(flips)) if len(flips) > 1 else total
+
+
+def _weight_sum(shape: Sequence[int], patch_size: Sequence[int], starts: Sequence[Sequence[int]]) -> Floats:
+    weights = gaussian(patch_size)
+    total = np.zeros(shape, np.float32)
+    for corner in itertools.product(*starts):
+        total[tuple(slice(s, s + p) for s, p in zip(corner, patch_size, strict=True))] += weights
+    return total
+
+
+def _pad(volume: Floats, patch_size: Sequence[int], fill: float) -> tuple[Floats, tuple[slice, ...]]:
+    """Surround a volume on both sides until it is as large as a patch; also return where it then lies."""
+    lacking = [max(0, p - n) for n, p in zip(volume.shape[1:], patch_size, strict=True)]
+    before = [n // 2 for n in lacking]
+    widths = [(0, 0), *((b, n - b) for b, n in zip(before, lacking, strict=True))]
+    inside = (slice(None), *(slice(b, b + n) for b, n in zip(before, volume.shape[1:], strict=True)))
+    if not any(lacking):
+        return volume, inside
+    return np.pad(volume, widths, constant_values=fill), inside

@@ -1,0 +1,92 @@
+"""Networks as torch files: ``.pt2`` of ``torch.export`` and TorchScript."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.errors import ModelError
+from NativeDLLib.inference.device import torch_device
+from NativeDLLib.inference.network import Floats, Loaded, checked_output, require
+from NativeDLLib.inference.pt2_guard import check_pt2, is_pt2
+
+
+class TorchNetwork:
+    """A torch module behind the interface of `Network`."""
+
+    def __init__(self, module: Any, device: Any, description: str, classes: int, path: Path) -> None:
+        self.device = description
+        self._module, self._device, self._classes, self._path = module, device, classes, path
+
+    def __call__(self, batch: Floats) -> Floats:
+        """Run the module on a batch; see `Network`."""
+        import torch
+
+        try:
+            with torch.inference_mode(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                output = self._module(torch.from_numpy(batch).to(self._device))
+                if isinstance(output, (tuple, list)):
+                    output = output[0]
+                result: Floats = output.float().cpu().numpy()
+        except torch.cuda.OutOfMemoryError as error:
+            raise ModelError(f"{self.device} has too little memory for this model; use --device cpu") from error
+        except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+            raise ModelError(f"{self._path}: cannot run on {self.device}: {str(error)[:300]}") from error
+        return checked_output(result, batch, self._classes, self._path)
+
+
+def load_torch(path: Path, device: str, classes: int) -> Loaded:
+    """Load a ``.pt2`` or TorchScript file without executing a pickle of it.
+
+    Parameters
+    ----------
+    path
+        The file; its digest has been checked.
+    device
+        As in `check_device`.
+    classes
+        How many output channels are needed at least, the background included.
+
+    Raises
+    ------
+    ModelError
+        Where torch is missing, the device is not there, or the file is not such a network.
+    """
+    torch = require("torch", "torch")
+    chosen, description, notes = torch_device(device)
+    exported = is_pt2(path)
+    if exported:
+        check_pt2(path)
+    try:
+        with _weights_only(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if exported:
+                from torch.export.passes import move_to_device_pass
+
+                module = move_to_device_pass(torch.export.load(path), chosen).module()
+            else:
+                module = torch.jit.load(path, map_location=chosen).eval()
+    # What torch makes of a damaged archive ranges from RuntimeError to KeyError and its own pickle errors.
+    except Exception as error:
+        raise ModelError(f"{path}: torch cannot load it: {str(error)[:300]}") from error
+    return Loaded(TorchNetwork(module, chosen, description, classes, path), notes)
+
+
+@contextlib.contextmanager
+def _weights_only() -> Iterator[None]:
+    """Keep every ``torch.load`` inside the block, also torch's own, from unpickling anything but tensors."""
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

@@ -1,0 +1,179 @@
+"""Series in, result out: the one place where the sequence of stages is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+from pydicom.dataset import Dataset
+
+from NativeDLLib.dicom import Series
+from NativeDLLib.dicom.segmentation import Algorithm, Kind, make_segmentation
+from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.inference.engine import load_engine
+from NativeDLLib.inference.postprocess import postprocess
+from NativeDLLib.inference.sliding_window import sliding_window
+from NativeDLLib.measure import measure
+from NativeDLLib.registry import Model, select
+from NativeDLLib.registry.parameters import Value, resolve
+from NativeDLLib.registry.weights import verified_weights
+from NativeDLLib.tool import Verdict
+
+
+@dataclass(frozen=True)
+class SegmentationResult:
+    """A segmentation on the grid of its series; see `ProcessingResult`."""
+
+    series: Series
+    model: Model
+    parameters: Mapping[str, Value]
+    device: str
+    image: sitk.Image
+    labels: sitk.Image
+    segments: list[dict[str, Any]]
+    digest: str
+    kind: Kind = "BINARY"
+    allow_empty: bool = False
+
+    @property
+    def tool_name(self) -> str:
+        """Which model, with its version."""
+        return self.model.tool_name
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no voxel belongs to any segment."""
+        return not any(segment["voxels"] for segment in self.segments)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What was found and how."""
+        return {
+            "model": {"id": self.model.id, "version": self.model.version, "runtime": self.model.runtime},
+            "weights_sha256": self.digest,
+            "device": self.device,
+            "parameters": dict(self.parameters),
+            "outcome": "empty" if self.is_empty else "segmented",
+            "segments": self.segments,
+        }
+
+    def to_dicom(self) -> list[Dataset]:
+        """Return the SEG; see `make_segmentation` for what it raises."""
+        algorithm = Algorithm(
+            name=self.model.id,
+            version=self.model.version,
+            title=self.model.title,
+            source=f"NativeDL registry ({self.model.runtime})",
+            serial=self.digest[:16],
+            parameters={name: str(value) for name, value in self.parameters.items()} | {"device": self.device},
+        )
+        values = sitk.GetArrayViewFromImage(self.labels)
+        return [
+            make_segmentation(
+                self.series, values, self.model.segments, algorithm, kind=self.kind, allow_empty=self.allow_empty
+            )
+        ]
+
+
+@dataclass(frozen=True)
+class SegmentationTool:
+    """A model of the registry as an `ImageProcessingTool`."""
+
+    model: Model
+    device: str = "auto"
+    kind: Kind = "BINARY"
+    allow_empty: bool = False
+
+    def can_process_image(self, series: Series) -> Verdict:
+        """Tell whether the model fits the series."""
+        _, reasons, warnings = select({self.model.id: self.model}, series, self.model.id)
+        return Verdict(not warnings, "; ".join(warnings or reasons))
+
+    def description(self) -> str:
+        """Return the model's description."""
+        return self.model.description
+
+    def version_id(self) -> str:
+        """Return id and version of the model."""
+        return self.model.tool_name
+
+    def process(
+        self, series: Series, parameters: Mapping[str, Value], reporter: Reporter, cancel: Cancel
+    ) -> SegmentationResult:
+        """Segment a series.
+
+        Parameters
+        ----------
+        series
+            The source.
+        parameters
+            Effective parameters, as `registry.effective` returns them.
+        reporter, cancel
+            Told of the stages, and looked at between slices and patches.
+
+        Raises
+        ------
+        InputError
+            Where pixel data cannot be read.
+        ModelError
+            Where the weights, the runtime or the device cannot be used.
+        CancelledError
+            Where `cancel` was set.
+        """
+        model = self.model
+        with reporter.stage("read"):
+            image, notes = series.image(cancel)
+        with reporter.stage("load"):
+            weights, digest = verified_weights(model)
+            engine = load_engine(model, weights, self.device)
+        for note in [*series.warnings, *notes, *engine.warnings]:
+            reporter.warning(note)
+        cancel.check()
+        with reporter.stage("preprocess"):
+            prepared = engine.prepare(image)
+        cancel.check()
+        with reporter.stage("infer"):
+            settings = model.sliding_window
+            mirror = resolve(settings.get("mirror", engine.mirrors_by_default), parameters)
+            logits = sliding_window(
+                prepared.volume,
+                engine.network,
+                engine.patch_size,
+                step=float(resolve(settings.get("step", 0.5), parameters)),
+                mirror_axes=engine.mirror_axes if mirror else (),
+                fill=prepared.fill,
+                reporter=reporter,
+                cancel=cancel,
+            )
+        with reporter.stage("restore"):
+            classes = engine.restore(logits, prepared)
+        cancel.check()
+        with reporter.stage("postprocess"):
+            labels = series.image_of(_segment_numbers(classes, model))
+            labels = postprocess(labels, model.segments, model.postprocessing, parameters)
+            segments = measure(image, labels, model.segments, "hu" if series.text("Modality") == "CT" else "value")
+        return SegmentationResult(
+            series=series,
+            model=model,
+            parameters=parameters,
+            device=engine.network.device,
+            image=image,
+            labels=labels,
+            segments=segments,
+            digest=digest,
+            kind=self.kind,
+            allow_empty=self.allow_empty,
+        )
+
+
+def _segment_numbers(classes: npt.NDArray[np.uint16], model: Model) -> npt.NDArray[Any]:
+    """Return Segment Numbers for the network's classes; those of no segment become 0."""
+    largest = max(int(classes.max()), *(segment.label for segment in model.segments))
+    table = np.zeros(largest + 1, np.uint8 if len(model.segments) <= 255 else np.uint16)
+    for segment in model.segments:
+        table[segment.label] = segment.number
+    return table[classes]
