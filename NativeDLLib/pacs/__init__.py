@@ -1,1 +1,12 @@
-"""DIMSE and DICOMweb peers, and the outbox that never loses an object."""
+"""DIMSE and DICOMweb peers, and the outbox that never loses an object.
+
+``services`` finds, retrieves and stores by whichever of the two a peer is configured for; ``delivery`` sends what lies
+in the outbox. Importing this room loads neither pydicom nor pynetdicom nor dicomweb-client: a command line is parsed
+without them.
+"""
+
+from NativeDLLib.pacs.delivery import Delivery, deliver, fetch_series, send
+from NativeDLLib.pacs.outbox import Outbox
+from NativeDLLib.pacs.peers import Peer, find_peer, load_peers
+
+__all__ = ["Delivery", "Outbox", "Peer", "deliver", "fetch_series", "find_peer", "load_peers", "send"]

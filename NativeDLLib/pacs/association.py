@@ -14,6 +14,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification
 
 from NativeDLLib.errors import PacsError, UsageError
+from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError, RefusedError
 from NativeDLLib.pacs.peers import Peer, Tls
 from NativeDLLib.pacs.status import explain_query
 
@@ -25,22 +26,6 @@ _config.LOG_HANDLER_LEVEL = "none"
 
 MAXIMUM_CONTEXTS = 128
 Handlers = list[tuple[Any, Callable[..., Any]]]
-
-
-class AssociationLostError(PacsError):
-    """The association ended before the peer answered."""
-
-
-class RefusedError(PacsError):
-    """The peer answered with a failure status."""
-
-
-class NoneAcceptedError(PacsError):
-    """The peer accepts none of the proposed contexts; `results` says why, in their order (PS3.8 table 9-18)."""
-
-    def __init__(self, message: str, results: Sequence[int]) -> None:
-        super().__init__(message)
-        self.results = list(results)
 
 
 @contextlib.contextmanager
@@ -136,7 +121,9 @@ def client_tls(tls: Tls, name: str) -> ssl.SSLContext:
         if tls.cert:
             context.load_cert_chain(tls.cert, tls.key)
     except OSError as error:
-        raise UsageError(f"the TLS files of the peer {name} cannot be used: {error}; check its tls in pacs.json") from error
+        raise UsageError(
+            f"the TLS files of the peer {name} cannot be used: {error}; check its tls in pacs.json"
+        ) from error
     return context
 
 

@@ -57,11 +57,12 @@ def storage_proposal(classes: Iterable[str]) -> tuple[list[PresentationContext],
     what it has without transcoding. Only with many classes do the rarer ones share a context, for an association
     has at most 128, one of them for C-GET itself.
     """
-    classes = list(classes)[: MAXIMUM_CONTEXTS - 1]
-    share = min((MAXIMUM_CONTEXTS - 1) // max(1, len(classes)), 1 + len(_COMPRESSED))
-    syntaxes = [_UNCOMPRESSED, *([syntax] for syntax in _COMPRESSED)]
-    syntaxes[share - 1 :] = [sum(syntaxes[share - 1 :], [])]
-    contexts = [build_context(sop_class, group) for sop_class in classes for group in syntaxes]
+    available = MAXIMUM_CONTEXTS - 1
+    classes = list(classes)[: available // 2]
+    share = min(available // len(classes), 1 + len(_COMPRESSED))
+    alone = [[syntax] for syntax in _COMPRESSED[: share - 2]]
+    groups = [_UNCOMPRESSED, *alone, _COMPRESSED[share - 2 :]]
+    contexts = [build_context(sop_class, group) for sop_class in classes for group in groups]
     return contexts, [build_role(sop_class, scp_role=True) for sop_class in classes]
 
 

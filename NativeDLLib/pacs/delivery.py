@@ -10,7 +10,8 @@ from pathlib import Path
 from NativeDLLib.errors import InputError, PacsError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.pacs.headers import read_header
-from NativeDLLib.pacs.outbox import Entry, Outbox
+from NativeDLLib.pacs.ledger import Entry
+from NativeDLLib.pacs.outbox import Outbox
 from NativeDLLib.pacs.peers import Peer, find_peer, load_peers
 from NativeDLLib.pacs.services import has_instance, retrieve, store_each
 
@@ -85,7 +86,7 @@ def deliver(
     peer = find_peer(load_peers(pacs_file), peer_name)
     outbox = Outbox()
     ids = outbox.add(files, peer_name)
-    due = {entry.id for entry in outbox.list() if entry.peer == peer_name}
+    due = {entry.id for entry in outbox.entries() if entry.peer == peer_name}
     deliveries = send(outbox, {peer_name: peer}, reporter, cancel, ids=due)
     complain(outbox, ids)
     return [delivery for delivery in deliveries if delivery.id in ids]
@@ -93,7 +94,7 @@ def deliver(
 
 def complain(outbox: Outbox, ids: Collection[int] | None = None) -> None:
     """Raise a `PacsError` that says how many objects, of those with `ids`, are still in the outbox, and why."""
-    left = [entry for entry in outbox.list() if ids is None or entry.id in ids]
+    left = [entry for entry in outbox.entries() if ids is None or entry.id in ids]
     if left:
         reasons = "; ".join(dict.fromkeys(entry.reason or "another process is sending it" for entry in left))
         raise PacsError(f"{len(left)} object(s) stay in the outbox: {reasons}. Try again with: nativedl outbox send")
@@ -121,19 +122,26 @@ class _Work:
     deliveries: list[Delivery]
 
     def send_all(self, peer: Peer, entries: Sequence[Entry]) -> None:
-        ready = [entry for entry in entries if not self._settled(peer, entry)]
+        try:
+            ready = [entry for entry in entries if not self._settled(peer, entry)]
+        except PacsError as error:
+            for entry in entries:
+                if entry.id not in {delivery.id for delivery in self.deliveries}:
+                    self.note(entry, False, str(error))
+            return
         with closing(store_each(peer, [self.outbox.copy_of(entry) for entry in ready])) as outcomes:
             for entry in ready:
                 self.cancel.check()
                 self.outbox.mark_sending(entry)
                 outcome = next(outcomes)
-                self.note(entry, outcome.ok, outcome.message, outcome.unclear)
+                self.note(entry, outcome.ok, outcome.message, outcome.status, outcome.unclear)
 
-    def note(self, entry: Entry, ok: bool, message: str, unclear: bool = False) -> None:
+    def note(self, entry: Entry, ok: bool, message: str, status: int | None = None, unclear: bool = False) -> None:
         if ok:
             self.outbox.mark_delivered(entry)
         else:
-            self.outbox.mark_failed(entry, message, unclear)
+            # Until the peer says what became of an earlier attempt, a failure to reach it changes nothing.
+            self.outbox.mark_failed(entry, message, unclear or (entry.state == "unclear" and status is None))
         self.deliveries.append(Delivery(entry.id, entry.peer, entry.sop_instance_uid, ok, message))
         self.reporter.progress("send", len(self.deliveries) / self.count)
 

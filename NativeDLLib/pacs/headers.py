@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
-
 from NativeDLLib.errors import InputError
 
 _TAGS = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
@@ -32,6 +29,9 @@ def read_header(file: Path) -> Header:
     InputError
         When it is not a DICOM file, lacks an identifying attribute, or its meta information names another object.
     """
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
     try:
         dataset = dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS))
         meta = dataset.file_meta
@@ -52,5 +52,7 @@ def read_header(file: Path) -> Header:
     except Exception as error:  # a damaged file can make the parser raise nearly anything
         raise InputError(f"{file}: is damaged: {error}") from error
     if named != (header.sop_class_uid, header.sop_instance_uid):
-        raise InputError(f"{file}: its file meta information names the object {named[1]}, it is {header.sop_instance_uid}")
+        raise InputError(
+            f"{file}: its file meta information names the object {named[1]}, it is {header.sop_instance_uid}"
+        )
     return header

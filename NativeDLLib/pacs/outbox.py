@@ -10,62 +10,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
+import shutil
 import time
 import uuid
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from NativeDLLib.errors import InputError, PacsError
 from NativeDLLib.files import atomic_path, sha256
 from NativeDLLib.pacs.claims import is_live, new_claim
 from NativeDLLib.pacs.headers import read_header
+from NativeDLLib.pacs.ledger import Entry, Ledger, NewEntry, transaction
 
 FIRST_DELAY_S = 30.0
 LONGEST_DELAY_S = 3600.0
-_BUSY_S = 60.0
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS objects (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    peer TEXT NOT NULL,
-    sop_instance_uid TEXT NOT NULL,
-    study_uid TEXT NOT NULL,
-    series_uid TEXT NOT NULL,
-    sha256 TEXT NOT NULL,
-    file TEXT NOT NULL UNIQUE,
-    state TEXT NOT NULL CHECK (state IN ('waiting', 'sending', 'unclear')),
-    attempts INTEGER NOT NULL DEFAULT 0,
-    reason TEXT NOT NULL DEFAULT '',
-    created REAL NOT NULL,
-    next_attempt REAL NOT NULL,
-    claim TEXT,
-    UNIQUE (peer, sop_instance_uid)
-)
-"""
-_COLUMNS = "id, peer, sop_instance_uid, study_uid, series_uid, file, state, attempts, reason, created, next_attempt, claim"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One object in the outbox.
-
-    ``state`` is ``waiting``, ``sending``, or ``unclear`` when an attempt ended without the peer's answer; times are
-    seconds since the epoch.
-    """
-
-    id: int
-    peer: str
-    sop_instance_uid: str
-    study_uid: str
-    series_uid: str
-    file: str
-    state: str
-    attempts: int
-    reason: str
-    created: float
-    next_attempt: float
-    claim: str | None
 
 
 def default_folder() -> Path:
@@ -85,14 +43,12 @@ class Outbox:
     Raises
     ------
     PacsError
-        Here and in every method, when the folder or its database cannot be used.
+        In every method, when the folder or its database cannot be used.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or default_folder()
         self._copies = self.folder / "objects"
-        with self._transaction() as database:
-            database.execute(_SCHEMA)
 
     def add(self, files: Sequence[Path], peer_name: str) -> list[int]:
         """Put copies of DICOM files into the outbox, all or none.
@@ -119,20 +75,39 @@ class Outbox:
         headers = [read_header(file) for file in files]
         made: list[Path] = []
         try:
-            with self._transaction() as database:
-                return [
-                    self._add_one(database, file, peer_name, (header.sop_instance_uid, header.study_uid, header.series_uid), made)
-                    for file, header in zip(files, headers, strict=True)
-                ]
+            with transaction(self.folder) as ledger:
+                waiting = {entry.sop_instance_uid: entry for entry in ledger.entries() if entry.peer == peer_name}
+                ids = []
+                for file, header in zip(files, headers, strict=True):
+                    digest = sha256(file)
+                    there = waiting.get(header.sop_instance_uid)
+                    if there is None:
+                        copy = self._copy(file, made)
+                        uids = (header.sop_instance_uid, header.study_uid, header.series_uid)
+                        there = ledger.insert(NewEntry(peer_name, *uids, digest, copy.name, created=time.time()))
+                        waiting[there.sop_instance_uid] = there
+                    elif there.sha256 == digest:
+                        ledger.update(there.id, next_attempt=0)
+                    else:
+                        raise InputError(
+                            f"{file}: another object with the SOP Instance UID {there.sop_instance_uid} waits for "
+                            f"{peer_name}; give this one its own, or: nativedl outbox drop {there.id}"
+                        )
+                    ids.append(there.id)
+                return ids
         except BaseException:
             for copy in made:
                 copy.unlink(missing_ok=True)
             raise
 
-    def list(self) -> list[Entry]:
+    def entries(self) -> list[Entry]:
         """Return what is in the outbox, oldest first."""
-        with self._transaction() as database:
-            return self._select(database, "1 ORDER BY id")
+        with transaction(self.folder) as ledger:
+            return ledger.entries()
+
+    def copy_of(self, entry: Entry) -> Path:
+        """Return the path of an object's copy."""
+        return self._copies / entry.file
 
     def drop(self, ids: Collection[int]) -> list[Entry]:
         """Take objects out of the outbox without sending them, and return what they were.
@@ -142,19 +117,15 @@ class Outbox:
         PacsError
             When one of them is being sent; nothing is dropped then.
         """
-        with self._transaction() as database:
-            entries = [entry for entry in self._select(database, "1") if entry.id in ids]
+        with transaction(self.folder) as ledger:
+            entries = [entry for entry in ledger.entries() if entry.id in ids]
             for entry in entries:
                 if is_live(entry.claim):
                     raise PacsError(f"object {entry.id} is being sent by another process; stop that one first")
-            database.executemany("DELETE FROM objects WHERE id = ?", [(entry.id,) for entry in entries])
+                ledger.delete(entry.id)
         for entry in entries:
-            self.copy_of(entry).unlink(missing_ok=True)
+            self._remove_copy(entry.file)
         return entries
-
-    def copy_of(self, entry: Entry) -> Path:
-        """Return the path of an object's copy."""
-        return self._copies / entry.file
 
     @contextlib.contextmanager
     def claimed(self, ids: Collection[int] | None = None, only_due: bool = True) -> Iterator[list[Entry]]:
@@ -168,115 +139,66 @@ class Outbox:
             Leave out those whose next attempt lies in the future.
         """
         claim = new_claim()
-        with self._transaction() as database:
-            self._recover(database)
+        with transaction(self.folder) as ledger:
+            self._recover(ledger)
             latest = time.time() if only_due else float("inf")
-            free = self._select(database, "claim IS NULL AND next_attempt <= ? ORDER BY id", latest)
+            free = [entry for entry in ledger.entries() if entry.claim is None and entry.next_attempt <= latest]
             chosen = [entry for entry in free if ids is None or entry.id in ids]
-            database.executemany("UPDATE objects SET claim = ? WHERE id = ?", [(claim, entry.id) for entry in chosen])
+            for entry in chosen:
+                ledger.update(entry.id, claim=claim)
         try:
             yield chosen
         finally:
-            with self._transaction() as database:
-                database.execute(
-                    "UPDATE objects SET claim = NULL, state = iif(state = 'sending', 'unclear', state) WHERE claim = ?",
-                    (claim,),
-                )
+            with transaction(self.folder) as ledger:
+                ledger.release(claim)
 
     def mark_sending(self, entry: Entry) -> None:
         """Note that an object goes on its way: should we die before the peer's answer, it may have arrived."""
-        with self._transaction() as database:
-            database.execute("UPDATE objects SET state = 'sending' WHERE id = ?", (entry.id,))
+        with transaction(self.folder) as ledger:
+            ledger.update(entry.id, state="sending")
 
     def mark_delivered(self, entry: Entry) -> None:
         """Take out an object that the peer has."""
-        with self._transaction() as database:
-            database.execute("DELETE FROM objects WHERE id = ?", (entry.id,))
-        self.copy_of(entry).unlink(missing_ok=True)
+        with transaction(self.folder) as ledger:
+            ledger.delete(entry.id)
+        self._remove_copy(entry.file)
 
-    def mark_failed(self, entry: Entry, reason: str, unclear: bool = False) -> None:
-        """Keep an object with the reason why it was not delivered; the next attempt comes after twice the last delay."""
+    def mark_failed(self, entry: Entry, reason: str, unclear: bool) -> None:
+        """Keep an object with the reason why it was not delivered; the delay to the next attempt doubles."""
         delay = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(entry.attempts, 20))
-        with self._transaction() as database:
-            database.execute(
-                "UPDATE objects SET state = ?, attempts = attempts + 1, reason = ?, next_attempt = ? WHERE id = ?",
-                ("unclear" if unclear else "waiting", reason, time.time() + delay, entry.id),
+        with transaction(self.folder) as ledger:
+            ledger.update(
+                entry.id,
+                state="unclear" if unclear else "waiting",
+                attempts=entry.attempts + 1,
+                reason=reason,
+                next_attempt=time.time() + delay,
             )
 
-    def _add_one(
-        self, database: sqlite3.Connection, file: Path, peer: str, uids: tuple[str, str, str], made: list[Path]
-    ) -> int:
-        digest = sha256(file)
-        there = database.execute(
-            "SELECT id, sha256 FROM objects WHERE peer = ? AND sop_instance_uid = ?", (peer, uids[0])
-        ).fetchone()
-        if there:
-            if there[1] != digest:
-                raise InputError(
-                    f"{file}: another object with the SOP Instance UID {uids[0]} waits for {peer} in the outbox; "
-                    f"give this one its own UID, or drop that one: nativedl outbox drop {there[0]}"
-                )
-            database.execute("UPDATE objects SET next_attempt = 0 WHERE id = ?", (there[0],))
-            return int(there[0])
+    def _copy(self, file: Path, made: list[Path]) -> Path:
         copy = self._copies / f"{uuid.uuid4().hex}.dcm"
         made.append(copy)
-        try:
-            with atomic_path(copy) as temporary:
-                temporary.write_bytes(file.read_bytes())
-            _sync_folder(self._copies)
-        except OSError as error:
-            raise PacsError(f"{file}: cannot be copied to the outbox {self.folder}: {error.strerror or error}") from error
-        cursor = database.execute(
-            "INSERT INTO objects (peer, sop_instance_uid, study_uid, series_uid, sha256, file, state, created, "
-            "next_attempt) VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, 0)",
-            (peer, *uids, digest, copy.name, time.time()),
-        )
-        return int(cursor.lastrowid or 0)
+        with atomic_path(copy) as temporary:
+            shutil.copyfile(file, temporary)
+        if os.name == "posix":  # Windows puts names on disk with the file
+            handle = os.open(self._copies, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        return copy
 
-    def _recover(self, database: sqlite3.Connection) -> None:
+    def _recover(self, ledger: Ledger) -> None:
         """Undo the claims of processes that died, and clear copies whose row is gone or never came."""
-        for (claim,) in database.execute("SELECT DISTINCT claim FROM objects WHERE claim IS NOT NULL").fetchall():
-            if not is_live(claim):
-                database.execute(
-                    "UPDATE objects SET claim = NULL, state = iif(state = 'sending', 'unclear', state) WHERE claim = ?",
-                    (claim,),
-                )
-        known = {row[0] for row in database.execute("SELECT file FROM objects")}
-        if self._copies.is_dir():
-            for copy in self._copies.iterdir():
-                if copy.name not in known:
-                    copy.unlink(missing_ok=True)
+        entries = ledger.entries()
+        for claim in {entry.claim for entry in entries if entry.claim and not is_live(entry.claim)}:
+            ledger.release(claim)
+        known = {entry.file for entry in entries}
+        for copy in self._copies.glob("*"):
+            if copy.name not in known:
+                self._remove_copy(copy.name)
 
-    def _select(self, database: sqlite3.Connection, condition: str, *values: object) -> list[Entry]:
-        rows = database.execute(f"SELECT {_COLUMNS} FROM objects WHERE {condition}", values)
-        return [Entry(*row) for row in rows]
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Run the block as one transaction that excludes other processes and is on disk when it ends."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # patients' data: for the user's eyes only
-            with contextlib.closing(
-                sqlite3.connect(self.folder / "outbox.sqlite", timeout=_BUSY_S, isolation_level=None)
-            ) as database:
-                # EXTRA is FULL that also survives a power cut just after the commit.
-                database.execute("PRAGMA synchronous = EXTRA")
-                database.execute("BEGIN IMMEDIATE")
-                try:
-                    yield database
-                except BaseException:
-                    database.execute("ROLLBACK")
-                    raise
-                database.execute("COMMIT")
-        except (OSError, sqlite3.Error) as error:
-            raise PacsError(f"{self.folder}: the outbox cannot be used: {error}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put the names in a folder on disk, where the system can (Windows does so itself)."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    def _remove_copy(self, name: str) -> None:
+        # Windows refuses while another program reads the file; it is then an orphan, cleared next time.
+        with contextlib.suppress(OSError):
+            (self._copies / name).unlink()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,14 +25,12 @@ class StoreOutcome:
     unclear: bool = False
 
 
-def collect(outcomes: Iterable[StoreOutcome], files: Sequence[Path], reporter: Reporter, cancel: Cancel) -> list[StoreOutcome]:
-    """Gather the outcomes one by one with progress, looking at `cancel` before each next object."""
-    return list(_watched(outcomes, len(files), reporter, cancel))
-
-
-def _watched(outcomes: Iterable[StoreOutcome], count: int, reporter: Reporter, cancel: Cancel) -> Iterator[StoreOutcome]:
+def collect(outcomes: Iterable[StoreOutcome], count: int, reporter: Reporter, cancel: Cancel) -> list[StoreOutcome]:
+    """Gather the `count` outcomes with progress, looking at `cancel` before each object is sent."""
     cancel.check()
-    for done, outcome in enumerate(outcomes, start=1):
-        reporter.progress("store", done / count)
-        yield outcome
+    gathered: list[StoreOutcome] = []
+    for outcome in outcomes:
+        gathered.append(outcome)
+        reporter.progress("store", len(gathered) / count)
         cancel.check()
+    return gathered

@@ -120,7 +120,9 @@ def _read(file: Path) -> Any:
         return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         example = '{"peers": [{"name": "PACS", "ae_title": "PACS", "host": "192.0.2.1", "port": 104}]}'
-        raise UsageError(f"{file}: there is no such file; write one like {example}, or name another with --pacs") from None
+        raise UsageError(
+            f"{file}: there is no such file; write one like {example}, or name another with --pacs"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: cannot be read: {error}") from error
     except (json.JSONDecodeError, RecursionError) as error:

@@ -13,7 +13,8 @@ from pynetdicom.sop_class import (
 )
 
 from NativeDLLib.errors import PacsError
-from NativeDLLib.pacs.association import RefusedError, associate, check_answer
+from NativeDLLib.pacs.association import associate, check_answer
+from NativeDLLib.pacs.faults import RefusedError
 from NativeDLLib.pacs.keys import identifier
 from NativeDLLib.pacs.peers import Peer
 

@@ -76,11 +76,13 @@ def _get(peer: Peer, query: Dataset, inbox: Inbox, cancel: Cancel, handler: Any,
 
 def _move(peer: Peer, query: Dataset, inbox: Inbox, cancel: Cancel, handler: Any) -> None:
     model = StudyRootQueryRetrieveInformationModelMove
-    with associate(peer, [build_context(model)]) as association:
+    with (
+        associate(peer, [build_context(model)]) as association,
         # Listening only on the address that faces the peer keeps the port closed to other networks.
-        with _storage_scp(peer, association.requestor.address, handler):
-            responses = association.send_c_move(query, peer.calling_ae_title, model)
-            _follow(peer, "C-MOVE", responses, inbox, cancel)
+        _storage_scp(peer, association.requestor.address, handler),
+    ):
+        responses = association.send_c_move(query, peer.calling_ae_title, model)
+        _follow(peer, "C-MOVE", responses, inbox, cancel)
 
 
 @contextlib.contextmanager
@@ -125,8 +127,8 @@ def _follow(peer: Peer, service: str, responses: Iterable[Any], inbox: Inbox, ca
     counts = {kind: response.get(f"NumberOf{kind}Suboperations") or 0 for kind in ("Completed", "Failed", "Warning")}
     if response.get("Status") in (0x0000, 0xB000) and counts["Failed"] + counts["Warning"] > 0:
         raise PacsError(
-            f"{peer} completed {counts['Completed']} C-STORE sub-operations of the {service}, {counts['Failed']} failed "
-            f"and {counts['Warning']} gave a warning; nothing was kept, see the peer's log"
+            f"{peer} completed {counts['Completed']} sub-operations of the {service}, {counts['Failed']} failed and "
+            f"{counts['Warning']} gave a warning; nothing was kept, see the peer's log"
         )
     check_answer(peer, service, response)
     if inbox.count < counts["Completed"]:

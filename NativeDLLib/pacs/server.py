@@ -94,7 +94,7 @@ class EmbeddedPacs:
             )
         except OSError as error:
             raise PacsError(
-                f"the embedded PACS cannot listen on 127.0.0.1:{self.port}: {error.strerror or error}; choose another port"
+                f"the embedded PACS cannot listen on port {self.port}: {error.strerror or error}; choose another"
             ) from error
         self.port = server.socket.getsockname()[1]
         return self

@@ -5,12 +5,12 @@ The libraries behind them are imported only when a service is used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from NativeDLLib.errors import PacsError
 from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError, RefusedError
 from NativeDLLib.pacs.peers import Peer
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def retrieve(
     return retrieve_dimse(peer, study_uid, series_uid, folder, reporter, cancel)
 
 
-def store_each(peer: Peer, files: Sequence[Path]) -> Iterator[StoreOutcome]:
+def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, None, None]:
     """Store objects, giving each outcome before the next object is sent; see `store.store_each`."""
     if peer.store == "dicomweb":
         from NativeDLLib.pacs import web
@@ -66,7 +66,13 @@ def store_each(peer: Peer, files: Sequence[Path]) -> Iterator[StoreOutcome]:
 
 
 def has_instance(peer: Peer, study_uid: str, series_uid: str, sop_instance_uid: str) -> bool:
-    """Ask whether the peer has an object; a peer that cannot say has not."""
+    """Ask whether the peer has an object; of one that does not answer such queries, assume that it has not.
+
+    Raises
+    ------
+    PacsError
+        When the peer cannot be reached.
+    """
     keys = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid, "SOPInstanceUID": sop_instance_uid}
     try:
         if peer.store == "dicomweb":
@@ -77,6 +83,6 @@ def has_instance(peer: Peer, study_uid: str, series_uid: str, sop_instance_uid: 
             from NativeDLLib.pacs import query
 
             matches = query.find(peer, "IMAGE", keys)
-    except PacsError:
+    except (AssociationLostError, NoneAcceptedError, RefusedError):
         return False
     return any(match.get("SOPInstanceUID") == sop_instance_uid for match in matches)

@@ -37,7 +37,7 @@ _QUERY = {
 
 
 def delivered(status: int) -> bool:
-    """Tell whether a C-STORE status means that the peer has the object: success, a warning (PS3.4 B.2.3), a duplicate."""
+    """Tell whether a C-STORE status means that the peer has the object: success, warning, duplicate."""
     return status in (0x0000, 0x0111) or 0xB000 <= status <= 0xBFFF
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from pynetdicom import build_context
 
 from NativeDLLib.errors import PacsError
 from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, NoneAcceptedError, associate
+from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, associate
+from NativeDLLib.pacs.faults import NoneAcceptedError
 from NativeDLLib.pacs.headers import Header, read_header
 from NativeDLLib.pacs.outcome import StoreOutcome, collect
 from NativeDLLib.pacs.peers import Peer
@@ -50,10 +51,10 @@ def store(peer: Peer, files: Sequence[Path], reporter: Reporter, cancel: Cancel)
         When `cancel` was set meanwhile.
     """
     with closing(store_each(peer, files)) as outcomes:
-        return collect(outcomes, files, reporter, cancel)
+        return collect(outcomes, len(files), reporter, cancel)
 
 
-def store_each(peer: Peer, files: Sequence[Path]) -> Iterator[StoreOutcome]:
+def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, None, None]:
     """Send objects as `store` does, giving each outcome before the next object is sent."""
     objects = [(file, read_header(file)) for file in files]
     for group in _groups(objects):
@@ -85,19 +86,21 @@ def _pairs(objects: Sequence[_Object]) -> list[_Pair]:
     return list(pairs)
 
 
-def _store_group(peer: Peer, group: Sequence[_Object]) -> Iterator[StoreOutcome]:
+def _store_group(peer: Peer, group: Sequence[_Object]) -> Generator[StoreOutcome, None, None]:
     pairs = _pairs(group)
+    contexts = [build_context(sop_class, syntax) for sop_class, syntax in pairs]
     done = 0
     try:
-        with associate(peer, [build_context(sop_class, syntax) for sop_class, syntax in pairs]) as association:
-            accepted = {(str(context.abstract_syntax), str(context.transfer_syntax[0])) for context in association.accepted_contexts}
-            refused = {pairs[(context.context_id - 1) // 2]: context.result for context in association.rejected_contexts}
+        with associate(peer, contexts) as association:
+            # Context IDs are the odd numbers, in the order of the proposal.
+            accepted = {pairs[context.context_id // 2] for context in association.accepted_contexts}
+            refused = {pairs[context.context_id // 2]: context.result for context in association.rejected_contexts}
             for path, header in group:
                 yield _store_one(peer, association, path, header, accepted, refused, done)
                 done += 1
     except NoneAcceptedError as error:
         for path, header in group:
-            yield _refused(peer, path, header, {pair: error.results[index] for index, pair in enumerate(pairs)})
+            yield _refused(peer, path, header, dict(zip(pairs, error.results, strict=True)))
     except PacsError as error:
         for path, header in group[done:]:
             yield StoreOutcome(path, header.sop_instance_uid, None, False, str(error))
@@ -138,5 +141,7 @@ def _refused(peer: Peer, path: Path, header: Header, refused: Mapping[_Pair, int
     if result == _ABSTRACT_SYNTAX_NOT_SUPPORTED:
         reason = f"{peer} does not take objects of the class {sop_class}; its administrator can allow it"
     else:
-        reason = f"{peer} takes {sop_class}, but not in the transfer syntax {syntax}; convert the object or allow it there"
+        reason = (
+            f"{peer} takes {sop_class}, but not in the transfer syntax {syntax}; convert the object or allow it there"
+        )
     return StoreOutcome(path, header.sop_instance_uid, None, False, reason)

@@ -1,0 +1,178 @@
+"""The same services through DICOMweb: QIDO-RS, WADO-RS and STOW-RS (PS3.18)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import requests
+from dicomweb_client import DICOMwebClient
+from pydicom import Dataset, dcmread, dcmwrite
+
+from NativeDLLib.errors import PacsError, UsageError
+from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.pacs.faults import AssociationLostError, RefusedError
+from NativeDLLib.pacs.headers import read_header
+from NativeDLLib.pacs.inbox import Inbox
+from NativeDLLib.pacs.keys import RETURN_KEYS, identifier
+from NativeDLLib.pacs.outcome import StoreOutcome, collect
+from NativeDLLib.pacs.peers import Peer
+from NativeDLLib.pacs.status import delivered, explain_store
+
+_AS_STORED = (("application/dicom", "*"),)
+
+
+def echo(peer: Peer) -> float:
+    """Verify by a QIDO-RS query for one study that the peer answers, and return how many seconds that took."""
+    started = time.perf_counter()
+    with _client(peer) as client:
+        client.search_for_studies(limit=1)
+    return time.perf_counter() - started
+
+
+def find(peer: Peer, level: str, keys: Mapping[str, str]) -> list[Dataset]:
+    """Find what matches at one level by QIDO-RS; see `query.find`.
+
+    Patients are found through their studies, for QIDO-RS knows no patients.
+    """
+    identifier(level, keys)  # for its checks alone
+    fields = list(RETURN_KEYS[level])
+    filters = {key: value for key, value in keys.items() if value}
+    study = filters.pop("StudyInstanceUID", None)
+    with _client(peer) as client:
+        if level in ("PATIENT", "STUDY"):
+            filters |= {"StudyInstanceUID": study} if study else {}
+            answers = client.search_for_studies(search_filters=filters, fields=fields, get_remaining=True)
+        elif level == "SERIES":
+            answers = client.search_for_series(study, search_filters=filters, fields=fields, get_remaining=True)
+        else:
+            series = filters.pop("SeriesInstanceUID")
+            answers = client.search_for_instances(
+                study, series, search_filters=filters, fields=fields, get_remaining=True
+            )
+        matches = [Dataset.from_json(answer) for answer in answers]
+    if level == "PATIENT":
+        return list({str(match.get("PatientID", "")): match for match in matches}.values())
+    return matches
+
+
+def retrieve(
+    peer: Peer, study_uid: str, series_uid: str | None, folder: Path, reporter: Reporter, cancel: Cancel
+) -> list[Path]:
+    """Retrieve all instances of a study or series by WADO-RS, or none; see `retrieve.retrieve`."""
+    cancel.check()
+    with _client(peer) as client:
+        fields = ["SOPInstanceUID"]
+        listed = client.search_for_instances(study_uid, series_uid, fields=fields, get_remaining=True)
+        expected = [str(Dataset.from_json(entry).SOPInstanceUID) for entry in listed]
+        with Inbox(folder, study_uid, series_uid, expected, reporter) as inbox:
+            if expected:
+                if series_uid:
+                    instances = client.iter_series(study_uid, series_uid, media_types=_AS_STORED)
+                else:
+                    instances = client.iter_study(study_uid, media_types=_AS_STORED)
+                for dataset in instances:
+                    cancel.check()
+                    content = io.BytesIO()
+                    dcmwrite(content, dataset)
+                    inbox.take(content.getvalue())
+            return inbox.finish(peer)
+
+
+def store(peer: Peer, files: Sequence[Path], reporter: Reporter, cancel: Cancel) -> list[StoreOutcome]:
+    """Send objects to a peer by STOW-RS; see `store.store`."""
+    with contextlib.closing(store_each(peer, files)) as outcomes:
+        return collect(outcomes, len(files), reporter, cancel)
+
+
+def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, None, None]:
+    """Send objects as `store` does, giving each outcome before the next object is sent.
+
+    Each is a request of its own, so that each has an answer of its own whatever becomes of the others.
+    """
+    for file in files:
+        uid = read_header(file).sop_instance_uid
+        try:
+            with _client(peer) as client:
+                answer = _stow(client, dcmread(file))
+            yield _outcome(file, uid, answer)
+        except AssociationLostError as error:
+            yield StoreOutcome(file, uid, None, False, str(error), unclear=True)
+        except PacsError as error:
+            yield StoreOutcome(file, uid, None, False, str(error))
+
+
+def _stow(client: DICOMwebClient, dataset: Dataset) -> Dataset:
+    try:
+        answer: Dataset = client.store_instances([dataset])
+        return answer
+    except requests.HTTPError as error:
+        # A refused object is told in the body of the error (PS3.18 section 10.5.3), if the server says anything.
+        try:
+            return Dataset.from_json(error.response.json())
+        except Exception:
+            raise error from None
+
+
+def _outcome(file: Path, uid: str, answer: Dataset) -> StoreOutcome:
+    for item in answer.get("FailedSOPSequence") or []:
+        status = int(item.get("FailureReason") or 0x0110)
+        return StoreOutcome(file, uid, status, delivered(status), explain_store(status))
+    for item in answer.get("ReferencedSOPSequence") or []:
+        status = int(item.get("WarningReason") or 0x0000)
+        return StoreOutcome(file, uid, status, True, explain_store(status))
+    return StoreOutcome(file, uid, None, False, "the server's answer does not say whether it stored the object", True)
+
+
+@contextlib.contextmanager
+def _client(peer: Peer) -> Iterator[Any]:
+    """Give a client of the peer's DICOMweb service; what goes wrong in the block becomes a `PacsError`."""
+    service = peer.dicomweb
+    if service is None:
+        raise UsageError(f"the peer {peer.name} has no dicomweb in pacs.json")
+    with requests.Session() as session:
+        session.headers.update(_headers(peer))
+        if peer.tls:
+            session.verify = str(peer.tls.ca) if peer.tls.ca else True
+            session.cert = (str(peer.tls.cert), str(peer.tls.key)) if peer.tls.cert else None
+        client = DICOMwebClient(
+            service.url,
+            session=session,
+            qido_url_prefix=service.qido_prefix,
+            wado_url_prefix=service.wado_prefix,
+            stow_url_prefix=service.stow_prefix,
+            timeout=(peer.timeouts.connect, peer.timeouts.network),
+        )
+        client.set_http_retry_params(retry=False)  # the outbox tries again, and with longer delays
+        place = f"{peer.name} ({service.url})"
+        try:
+            yield client
+        except requests.HTTPError as error:
+            response = error.response
+            raise RefusedError(f"{place} answered HTTP {response.status_code} {response.reason}") from error
+        except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
+            raise PacsError(f"{place} cannot be reached: {error}; check dicomweb.url and tls in pacs.json") from error
+        except requests.RequestException as error:
+            raise AssociationLostError(f"{place} did not answer: {error}; check dicomweb.url in pacs.json") from error
+        except (ValueError, KeyError, AttributeError) as error:
+            raise RefusedError(f"{place} sent an answer that is no DICOMweb: {error}") from error
+
+
+def _headers(peer: Peer) -> dict[str, str]:
+    if peer.dicomweb is None:
+        return {}
+    names = dict(peer.dicomweb.headers_env)
+    if peer.dicomweb.token_env:
+        names["Authorization"] = peer.dicomweb.token_env
+    headers = {}
+    for header, variable in names.items():
+        value = os.environ.get(variable)
+        if not value:
+            raise UsageError(f"the peer {peer.name} needs the environment variable {variable}, which is not set")
+        headers[header] = f"Bearer {value}" if variable == peer.dicomweb.token_env else value
+    return headers
