@@ -1,0 +1,128 @@
+"""The demonstration: the whole way from a PACS to a segmentation and back, with nothing but what is in this package."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from NativeDLLib.demo.ct_series import write_ct_series
+from NativeDLLib.demo.phantom import LABELS, make_phantom
+from NativeDLLib.errors import UsageError
+from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.files import write_json
+from NativeDLLib.job import Job, run_job
+from NativeDLLib.pacs.peers import load_peers
+from NativeDLLib.pacs.server import EmbeddedPacs
+from NativeDLLib.pacs.services import find
+from NativeDLLib.pacs.store import store
+
+_PEER = "DEMO"
+_SIZE, _SPACING_MM = (512, 512, 60), (0.78, 0.78, 5.0)
+
+
+def demonstrate(
+    folder: Path, reporter: Reporter, cancel: Cancel, *, model: str, device: str, seed: int
+) -> dict[str, Any]:
+    """Segment a phantom that comes from a PACS, and send the result back there.
+
+    Parameters
+    ----------
+    folder
+        Where everything goes; it must be empty or absent.
+    reporter, cancel
+        Told of the stages, and looked at between steps.
+    model
+        Registry id, or ``auto`` to let the registry choose.
+    device
+        As for ``nativedl run``.
+    seed
+        Which phantom.
+
+    Returns
+    -------
+    dict
+        The report of the run, with the steps before and after it, and the Dice coefficient with the phantom's truth.
+
+    Raises
+    ------
+    UsageError
+        Where the folder is not empty.
+    NativeDLError
+        Where a step fails.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder}: is not empty; choose another folder with --output")
+    folder.mkdir(parents=True, exist_ok=True)
+    steps: dict[str, str] = {}
+    started = time.perf_counter()
+    with reporter.stage("phantom"):
+        image, truth = make_phantom(seed, _SIZE, _SPACING_MM)
+        files = write_ct_series(
+            image,
+            folder / "series",
+            patient_name="Phantom^Demo",
+            patient_id=f"PHANTOM-{seed}",
+            study_description="Phantom of NativeDL",
+            series_description="Liver portal venous, phantom",
+        )
+    steps["phantom"] = f"{len(files)} CT slices in {folder / 'series'}"
+    with EmbeddedPacs(folder / "pacs") as server, _private_outbox(folder / "outbox"):
+        pacs_file = folder / "pacs.json"
+        address = {"name": _PEER, "ae_title": server.ae_title, "host": "127.0.0.1", "port": server.port}
+        write_json(pacs_file, {"peers": [address]})
+        peer = load_peers(pacs_file)[_PEER]
+        with reporter.stage("store"):
+            outcomes = store(peer, files, reporter, cancel)
+        steps["store"] = f"{sum(o.ok for o in outcomes)} of {len(files)} instances stored on the embedded PACS"
+        with reporter.stage("find"):
+            (found,) = find(peer, "series", {"PatientID": f"PHANTOM-{seed}", "Modality": "CT"})
+        steps["find"] = f"found series {found.SeriesInstanceUID}"
+        job = Job(
+            output=folder / "result",
+            source_peer=_PEER,
+            study=str(found.StudyInstanceUID),
+            series=str(found.SeriesInstanceUID),
+            model=model,
+            device=device,
+            target_peer=_PEER,
+            pacs_file=pacs_file,
+        )
+        report = run_job(job, reporter, cancel)
+        with reporter.stage("confirm"):
+            segs = find(peer, "series", {"StudyInstanceUID": str(found.StudyInstanceUID), "Modality": "SEG"})
+        steps["confirm"] = f"the study on the PACS now holds {len(segs)} SEG series"
+    dice = _dice(Path(report["files"]["segmentation.nii.gz"]), truth, [s["name"] for s in report["segments"]])
+    return report | {"steps": steps, "dice": dice, "total_seconds": round(time.perf_counter() - started, 2)}
+
+
+@contextmanager
+def _private_outbox(folder: Path) -> Iterator[None]:
+    """Keep the demonstration's objects out of the user's own outbox."""
+    before = os.environ.get("NATIVEDL_OUTBOX")
+    os.environ["NATIVEDL_OUTBOX"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["NATIVEDL_OUTBOX"]
+        else:
+            os.environ["NATIVEDL_OUTBOX"] = before
+
+
+def _dice(result: Path, truth: sitk.Image, names: list[str]) -> dict[str, float]:
+    """Compare segments with the phantom's structures of the same name; a stored series runs from feet to head too."""
+    labels, expected = sitk.GetArrayFromImage(sitk.ReadImage(str(result))), sitk.GetArrayFromImage(truth)
+    values = {name: value for value, name in LABELS.items()}
+    dice = {}
+    for number, name in enumerate(names, 1):
+        if name.lower() in values:
+            found, true = labels == number, expected == values[name.lower()]
+            dice[name] = round(2 * float(np.sum(found & true)) / max(1.0, float(found.sum() + true.sum())), 3)
+    return dice

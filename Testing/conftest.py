@@ -1,0 +1,35 @@
+"""What every test has: no registry, outbox or peers of the user, and the way to the real series."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    for name in ("NATIVEDL_REGISTRY", "NATIVEDL_MODELS", "NATIVEDL_OUTBOX"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real series; the test is skipped where there is none."""
+    folder = Path(os.environ.get("NATIVEDL_TEST_DATA") or ROOT / ".." / "shared" / "data").resolve()
+    if not folder.is_dir():
+        skip(f"no real series: {folder} is not there (NATIVEDL_TEST_DATA)")
+    return folder
+
+
+def skip(reason: str) -> None:
+    """Skip a test for want of something, or fail it where nothing may be skipped (NATIVEDL_NO_SKIP=1)."""
+    if os.environ.get("NATIVEDL_NO_SKIP") == "1":
+        pytest.fail(f"nothing may be skipped here, but: {reason}")
+    pytest.skip(reason)
