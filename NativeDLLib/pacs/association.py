@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import logging
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -59,25 +59,28 @@ def associate(
     entity.dimse_timeout = peer.timeouts.dimse
     entity.network_timeout = peer.timeouts.network
     tls = (client_tls(peer.tls, peer.name), peer.host) if peer.tls else None
-    with _connection_errors() as reasons:
-        try:
-            association = entity.associate(
-                peer.host,
-                peer.port,
-                list(contexts),
-                ae_title=peer.ae_title,
-                max_pdu=peer.max_pdu,
-                ext_neg=list(roles),
-                tls_args=tls,
-                evt_handlers=[(evt.EVT_CONN_OPEN, _bound_sends, [peer.timeouts.network]), *(handlers or [])],
-            )
-        except OSError as error:
-            raise PacsError(f"{peer} cannot be reached: {error}; check host and port in pacs.json") from error
+    connected: list[bool] = []
+    started = time.monotonic()
+    try:
+        association = entity.associate(
+            peer.host,
+            peer.port,
+            list(contexts),
+            ae_title=peer.ae_title,
+            max_pdu=peer.max_pdu,
+            ext_neg=list(roles),
+            tls_args=tls,
+            evt_handlers=[(evt.EVT_CONN_OPEN, _connected, [peer.timeouts.network, connected]), *(handlers or [])],
+        )
+    except OSError as error:
+        raise PacsError(_unreachable(peer, str(error))) from error
     if association.rejected_contexts and not association.accepted_contexts:
         results = [context.result for context in association.rejected_contexts]
         raise NoneAcceptedError(f"{peer} accepts none of the services or objects that were proposed", results)
+    if association.is_rejected:
+        raise PacsError(_rejection(peer, association.acceptor.primitive))
     if not association.is_established:
-        raise PacsError(_refusal(peer, association, reasons))
+        raise PacsError(_no_association(peer) if connected else _unreachable(peer, _reason(peer, tls, started)))
     try:
         yield association
     except BaseException:
@@ -136,45 +139,38 @@ def server_tls(tls: Tls) -> ssl.SSLContext:
     return context
 
 
-def _bound_sends(event: Any, seconds: float) -> None:
+def _connected(event: Any, seconds: float, connected: list[bool]) -> None:
+    connected.append(True)
     # pynetdicom lifts the time-out once connected: a peer that stops reading would then hold us for ever.
     event.assoc.dul.socket.socket.settimeout(seconds)
 
 
-def _refusal(peer: Peer, association: Any, reasons: Sequence[str]) -> str:
-    if association.is_rejected:
-        answer = association.acceptor.primitive
-        return (
-            f"{peer} rejected the association of {peer.calling_ae_title}: {answer.reason_str.lower()} "
-            f"({answer.result_str.lower()}); check both AE titles in pacs.json and at the peer"
-        )
-    if reasons:
-        return f"{peer} cannot be reached: {reasons[0]}; check that it runs, and host, port and TLS in pacs.json"
+def _rejection(peer: Peer, answer: Any) -> str:
     return (
-        f"{peer} did not accept an association within {peer.timeouts.acse:g} s (timeouts.acse), or closed the "
-        "connection; check that a DICOM service listens there, and whether it expects TLS"
+        f"{peer} rejected the association of {peer.calling_ae_title}: {answer.reason_str.lower()} "
+        f"({answer.result_str.lower()}); check both AE titles in pacs.json and at the peer"
     )
 
 
-class _Errors(logging.Handler):
-    def __init__(self, reasons: list[str]) -> None:
-        super().__init__(logging.ERROR)
-        self._reasons = reasons
-
-    def emit(self, record: logging.LogRecord) -> None:
-        _, found, reason = record.getMessage().partition("TCP Initialisation Error: ")
-        if found:
-            self._reasons.append(reason)
+def _no_association(peer: Peer) -> str:
+    return (
+        f"{peer} took the connection, but no association came about within {peer.timeouts.acse:g} s (timeouts.acse); "
+        "check that it is a DICOM service, and whether it expects TLS or our certificate"
+    )
 
 
-@contextlib.contextmanager
-def _connection_errors() -> Iterator[list[str]]:
-    """Collect why no connection came about: pynetdicom tells that to its log only."""
-    reasons: list[str] = []
-    handler = _Errors(reasons)
-    logger = logging.getLogger("pynetdicom.transport")
-    logger.addHandler(handler)
+def _unreachable(peer: Peer, reason: str) -> str:
+    return f"{peer} cannot be reached: {reason}; check that it runs, and host, port and TLS in pacs.json"
+
+
+def _reason(peer: Peer, tls: tuple[ssl.SSLContext, str] | None, started: float) -> str:
+    """Find out why there was no connection by trying again, for pynetdicom tells that to its log only."""
+    if time.monotonic() - started >= peer.timeouts.connect:
+        return f"no connection within {peer.timeouts.connect:g} s (timeouts.connect)"
     try:
-        yield reasons
-    finally:
-        logger.removeHandler(handler)
+        with socket.create_connection((peer.host, peer.port), peer.timeouts.connect) as connection:
+            if tls:
+                tls[0].wrap_socket(connection, server_hostname=tls[1]).close()
+    except OSError as error:
+        return str(error)
+    return "the connection failed"

@@ -96,8 +96,9 @@ def complain(outbox: Outbox, ids: Collection[int] | None = None) -> None:
     """Raise a `PacsError` that says how many objects, of those with `ids`, are still in the outbox, and why."""
     left = [entry for entry in outbox.entries() if ids is None or entry.id in ids]
     if left:
-        reasons = "; ".join(dict.fromkeys(entry.reason or "another process is sending it" for entry in left))
-        raise PacsError(f"{len(left)} object(s) stay in the outbox: {reasons}. Try again with: nativedl outbox send")
+        reasons = list(dict.fromkeys(entry.reason or "another process is sending it" for entry in left))
+        told = "; ".join(reasons[:3]) + ("; and others" if len(reasons) > 3 else "")
+        raise PacsError(f"{len(left)} object(s) stay in the outbox: {told}. Try again with: nativedl outbox send")
 
 
 def fetch_series(

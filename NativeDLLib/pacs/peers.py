@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from NativeDLLib.errors import UsageError
-from NativeDLLib.resources import resources_folder
+from NativeDLLib.jsonfile import check_schema, read_json
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,11 @@ def load_peers(path: Path | None = None) -> dict[str, Peer]:
         the file, the entry and the field.
     """
     file = path or default_pacs_file()
-    document = _read(file)
-    _validate(document, file)
+    if not file.exists():
+        example = '{"peers": [{"name": "PACS", "ae_title": "PACS", "host": "192.0.2.1", "port": 104}]}'
+        raise UsageError(f"{file}: no such file; write one like {example}, or name another with --pacs")
+    document = read_json(file, UsageError)
+    check_schema(document, "pacs.schema.json", file, UsageError, "peers")
     peers: dict[str, Peer] = {}
     for index, entry in enumerate(document["peers"]):
         if entry["name"] in peers:
@@ -113,41 +115,6 @@ def find_peer(peers: Mapping[str, Peer], name: str) -> Peer:
         known = ", ".join(peers) or "none"
         raise UsageError(f"no peer is called '{name}'; known are: {known}")
     return peers[name]
-
-
-def _read(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        example = '{"peers": [{"name": "PACS", "ae_title": "PACS", "host": "192.0.2.1", "port": 104}]}'
-        raise UsageError(
-            f"{file}: there is no such file; write one like {example}, or name another with --pacs"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: cannot be read: {error}") from error
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UsageError(f"{file}: is not JSON: {error}") from error
-
-
-def _validate(document: Any, file: Path) -> None:
-    import jsonschema
-
-    schema = json.loads((resources_folder() / "pacs.schema.json").read_text(encoding="utf-8"))
-    errors = jsonschema.Draft202012Validator(schema).iter_errors(document)
-    error = min(errors, key=lambda found: [str(part) for part in found.absolute_path], default=None)
-    if error is not None:
-        raise UsageError(f"{file}: {_place(document, list(error.absolute_path))}{error.message}")
-
-
-def _place(document: Any, path: list[str | int]) -> str:
-    """Write where in the file an error is, e.g. ``peers[1] (MAIN).port: ``."""
-    text, node = "", document
-    for part in path:
-        node = node[part]
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-        if isinstance(part, int) and isinstance(node, dict) and isinstance(node.get("name"), str):
-            text += f" ({node['name']})"
-    return f"{text.lstrip('.')}: " if text else ""
 
 
 def _peer(entry: Mapping[str, Any], folder: Path) -> Peer:
