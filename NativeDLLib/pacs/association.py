@@ -139,10 +139,16 @@ def server_tls(tls: Tls) -> ssl.SSLContext:
     return context
 
 
+def no_delay(event: Any) -> None:
+    """Send at once: command and data set are separate writes, and the second would wait for an acknowledgement."""
+    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 def _connected(event: Any, seconds: float, connected: list[bool]) -> None:
     connected.append(True)
     # pynetdicom lifts the time-out once connected: a peer that stops reading would then hold us for ever.
     event.assoc.dul.socket.socket.settimeout(seconds)
+    no_delay(event)
 
 
 def _rejection(peer: Peer, answer: Any) -> str:

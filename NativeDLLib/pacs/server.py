@@ -23,7 +23,7 @@ from pynetdicom.sop_class import (
 
 from NativeDLLib.errors import PacsError
 from NativeDLLib.files import atomic_path
-from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS
+from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, no_delay
 from NativeDLLib.pacs.contexts import storage_support
 from NativeDLLib.pacs.inbox import is_uid
 from NativeDLLib.pacs.index import UNIQUE_KEYS, search, select
@@ -83,6 +83,7 @@ class EmbeddedPacs:
         for service in _SERVICES:
             self._entity.add_supported_context(service)
         handlers = [
+            (evt.EVT_CONN_OPEN, no_delay),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_FIND, self._find),
             (evt.EVT_C_GET, self._get),
@@ -155,7 +156,8 @@ class EmbeddedPacs:
         host, port = self._destinations.get(event.move_destination or "", (None, None))
         chosen = select(self._catalogue(), event.identifier)
         pairs = sorted({(header.SOPClassUID, header.file_meta.TransferSyntaxUID) for header in chosen})
-        yield host, port, {"contexts": [build_context(*pair) for pair in pairs[:MAXIMUM_CONTEXTS]] or None}
+        contexts = [build_context(*pair) for pair in pairs[:MAXIMUM_CONTEXTS]]
+        yield host, port, {"contexts": contexts or None, "evt_handlers": [(evt.EVT_CONN_OPEN, no_delay)]}
         yield from self._objects(event, chosen)
 
     def _objects(self, event: Any, chosen: list[Dataset]) -> Iterator[Any]:

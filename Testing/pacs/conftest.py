@@ -1,0 +1,84 @@
+"""Small series, an Orthanc that lives as long as the tests, and SCPs that answer as a test wants."""
+
+import contextlib
+
+import pytest
+from factories import block, ct_series
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import (
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    Verification,
+)
+from servers import LOOPBACK, Orthanc
+
+from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.pacs.contexts import storage_support
+from NativeDLLib.pacs.peers import Peer, Timeouts
+
+
+@pytest.fixture(autouse=True)
+def _loopback_without_proxy(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", LOOPBACK)
+
+
+@pytest.fixture(scope="session")
+def orthanc(tmp_path_factory):
+    with Orthanc(tmp_path_factory.mktemp("orthanc")) as server:
+        yield server
+
+
+@pytest.fixture
+def reporter():
+    return Reporter()
+
+
+@pytest.fixture
+def cancel():
+    return Cancel()
+
+
+@pytest.fixture(scope="session")
+def make_series():
+    """Write a series of `count` small CT slices; attributes are set by keyword."""
+
+    def make(folder, count=3, syntax=ExplicitVRLittleEndian, **attributes):
+        patient = f"P{generate_uid()[-12:]}"
+
+        def edit(dataset, _):
+            for keyword, value in ({"PatientID": patient} | attributes).items():
+                setattr(dataset, keyword, value)
+
+        return ct_series(folder, block((count, 64, 64)), syntax=syntax, edit=edit)
+
+    return make
+
+
+@pytest.fixture
+def scripted():
+    """Run an SCP whose handlers the test gives; the block gets the peer that it is."""
+
+    @contextlib.contextmanager
+    def run(*, store=None, find=None, get=None, contexts=None, calling_only=None, **peer_settings):
+        entity = AE("SCRIPTED")
+        entity.supported_contexts = storage_support() if contexts is None else contexts
+        for context in entity.supported_contexts:
+            context.scu_role = context.scp_role = True
+        entity.add_supported_context(Verification)
+        if find:
+            entity.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
+        if get:
+            entity.add_supported_context(StudyRootQueryRetrieveInformationModelGet)
+        entity.require_calling_aet = [calling_only] if calling_only else []
+        given = {evt.EVT_C_STORE: store, evt.EVT_C_FIND: find, evt.EVT_C_GET: get}
+        handlers = [(event, handler) for event, handler in given.items() if handler]
+        server = entity.start_server((LOOPBACK, 0), block=False, evt_handlers=handlers)
+        try:
+            port = server.socket.getsockname()[1]
+            timeouts = Timeouts(connect=2, acse=2, dimse=2, network=2)
+            yield Peer(**{"name": "SCRIPTED", "ae_title": "SCRIPTED", "host": LOOPBACK, "port": port} | {"timeouts": timeouts} | peer_settings)
+        finally:
+            entity.shutdown()
+
+    return run

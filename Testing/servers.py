@@ -1,0 +1,208 @@
+"""Real servers for the tests: Orthanc and DCMTK's storescp, on loopback, in a folder of their own, gone after the test."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from NativeDLLib.pacs.peers import DicomWeb, Peer, Timeouts, Tls
+
+LOOPBACK = "127.0.0.1"
+_DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+
+
+def free_port():
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition, what, seconds=20.0):
+    """Poll until the condition holds, and return its value."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    pytest.fail(f"{what}: not within {seconds:g} s")
+
+
+def require(program, package):
+    """Return the program's path; install its Debian package if that is possible, else skip the test with the reason.
+
+    The path is absolute because pynetdicom's commands, named like DCMTK's, hide them in a virtual environment.
+    """
+    path = Path(program)
+    if not path.exists() and shutil.which("apt-get") and os.geteuid() == 0:
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", *package.split()]):
+            subprocess.run(command, env=environment, capture_output=True, check=False)
+    if not path.exists():
+        reason = f"{path} is missing (Debian package {package})"
+        if os.environ.get("NATIVEDL_NO_SKIP") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return str(path)
+
+
+class _Server:
+    """A program that listens on a port; it can be killed and started again on the same folder."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self._process = None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def start(self):
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(self._command(), stdout=log, stderr=subprocess.STDOUT)
+        wait_until(self._ready, f"{self._command()[0]} starts, see {self.folder}/server.log")
+
+    def stop(self):
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self._wait()
+
+    def kill(self):
+        """End it at once, as a power cut would."""
+        self._process.send_signal(signal.SIGKILL)
+        self._wait()
+
+    def _wait(self):
+        if self._process:
+            self._process.wait()
+
+    def _ready(self):
+        assert self._process.poll() is None, f"ended with {self._process.returncode}, see {self.folder}/server.log"
+        with socket.socket() as probe:
+            return probe.connect_ex((LOOPBACK, self.port)) == 0
+
+
+class Orthanc(_Server):
+    """Orthanc with the DICOMweb plugin; it sends by C-MOVE to the AE title NATIVEDL at `move_port`."""
+
+    ae_title = "ORTHANC"
+
+    def __init__(self, folder, **settings):
+        super().__init__(folder)
+        self._program = require("/usr/sbin/Orthanc", "orthanc orthanc-dicomweb")
+        self.http_port = free_port()
+        self.move_port = free_port()
+        configuration = {
+            "Name": "test",
+            "StorageDirectory": str(self.folder / "storage"),
+            "IndexDirectory": str(self.folder / "storage"),
+            "Plugins": [str(_DICOMWEB_PLUGIN)] if _DICOMWEB_PLUGIN.exists() else [],
+            "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+            "DicomAet": self.ae_title,
+            "DicomPort": self.port,
+            "HttpPort": self.http_port,
+            "RemoteAccessAllowed": False,
+            "DicomAlwaysAllowFind": True,
+            "DicomAlwaysAllowGet": True,
+            "DicomAlwaysAllowMove": True,
+            "DicomModalities": {"us": ["NATIVEDL", LOOPBACK, self.move_port]},
+            "UnknownSopClassAccepted": True,
+            "SaveJobs": False,
+            **settings,
+        }
+        (self.folder / "orthanc.json").write_text(json.dumps(configuration))
+
+    @property
+    def url(self):
+        return f"http://{LOOPBACK}:{self.http_port}"
+
+    def peer(self, **changes):
+        """Return the peer that it is to NativeDL."""
+        settings = {
+            "name": "ORTHANC",
+            "ae_title": self.ae_title,
+            "host": LOOPBACK,
+            "port": self.port,
+            "move_port": self.move_port,
+            "dicomweb": DicomWeb(f"{self.url}/dicom-web"),
+            "timeouts": Timeouts(connect=5, acse=10, dimse=20, network=20),
+        }
+        return Peer(**settings | changes)
+
+    def get(self, path):
+        """Ask the REST interface."""
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{self.url}{path}") as answer:
+            return json.load(answer)
+
+    def instances(self):
+        """Return the SOP Instance UID of every stored instance; one that is there twice is listed twice."""
+        return sorted(item["MainDicomTags"]["SOPInstanceUID"] for item in self.get("/instances?expand"))
+
+    def count(self):
+        """Return how many instances are stored."""
+        return self.get("/statistics")["CountInstances"]
+
+    def _command(self):
+        return [self._program, str(self.folder / "orthanc.json")]
+
+    def _ready(self):
+        try:
+            return super()._ready() and self.get("/system")
+        except OSError:
+            return False
+
+
+class Storescp(_Server):
+    """DCMTK's storescp."""
+
+    ae_title = "STORESCP"
+
+    def __init__(self, folder, *options):
+        super().__init__(folder)
+        self._program = require("/usr/bin/storescp", "dcmtk")
+        self._options = options
+        (self.folder / "received").mkdir(exist_ok=True)
+
+    def peer(self, **changes):
+        """Return the peer that it is to NativeDL."""
+        settings = {"name": "STORESCP", "ae_title": self.ae_title, "host": LOOPBACK, "port": self.port}
+        return Peer(**settings | {"timeouts": Timeouts(connect=5, acse=5, dimse=5, network=5)} | changes)
+
+    def files(self):
+        """Return the files that it received."""
+        return sorted((self.folder / "received").iterdir())
+
+    def _command(self):
+        where = ["-aet", self.ae_title, "-od", str(self.folder / "received"), str(self.port)]
+        return [self._program, *self._options, *where]
+
+
+def make_certificate(folder, name="localhost"):
+    """Make a self-signed certificate for loopback with the openssl command, and return it as a peer's TLS settings."""
+    openssl = require("/usr/bin/openssl", "openssl")
+    folder = Path(folder)
+    key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
+        + ["-addext", f"subjectAltName=DNS:{name},IP:{LOOPBACK}", "-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )
+    return Tls(ca=certificate, cert=certificate, key=key)
