@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import encoders
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
@@ -107,17 +108,16 @@ def save(dataset: Dataset, path: Path, syntax: UID = ExplicitVRLittleEndian) -> 
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID") or CTImageStorage
     meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID") or generate_uid()
-    plain = syntax.is_little_endian and not syntax.is_compressed
-    meta.TransferSyntaxUID = syntax if plain or syntax.is_deflated or not syntax.is_little_endian else ExplicitVRLittleEndian
-    file = FileDataset(str(path), dataset, file_meta=meta, preamble=b"\0" * 128)
-    if syntax == ExplicitVRBigEndian:
-        file.PixelData = np.frombuffer(file.PixelData, "<u2").astype(">u2").tobytes()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian if syntax.is_encapsulated else syntax
+    little, implicit = syntax != ExplicitVRBigEndian, syntax == ImplicitVRLittleEndian
+    dataset = FileDataset(
+        str(path), dataset, file_meta=meta, preamble=b"\0" * 128, is_implicit_VR=implicit, is_little_endian=little
+    )
+    if not little:
+        dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+    dataset.save_as(path, implicit_vr=implicit, little_endian=little, enforce_file_format=True)
     if syntax.is_encapsulated:
-        file["PixelData"].VR = "OW"
-        file.compress(syntax, generate_instance_uid=False)
-    implicit = syntax == ImplicitVRLittleEndian
-    little = syntax != ExplicitVRBigEndian
-    file.save_as(path, implicit_vr=implicit, little_endian=little, enforce_file_format=True)
+        encoders.compress(path, syntax)
 
 
 def block(shape: tuple[int, int, int] = (6, 32, 40)) -> npt.NDArray[np.int16]:

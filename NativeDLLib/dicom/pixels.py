@@ -6,10 +6,13 @@ import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pydicom
+from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
 from NativeDLLib.dicom.geometry import Slice
@@ -87,18 +90,25 @@ def read_voxels(
 
 def _decode(instance: Instance, frame: int, shape: tuple[int, int]) -> npt.NDArray[Any]:
     """Return the stored values of one frame, as an array of `shape`."""
+    syntax = instance.dataset.file_meta.TransferSyntaxUID
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            stored = np.asarray(pixel_array(instance.path, index=frame, raw=True))
+            stored = np.asarray(pixel_array(_source(instance), index=frame, raw=True, transfer_syntax_uid=syntax))
     # A damaged stream makes the decoders raise anything; the file and its encoding are what the user can act on.
     except Exception as error:
-        syntax = instance.dataset.file_meta.TransferSyntaxUID
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise instance.error(f"pixel data ({syntax.name}) cannot be decoded: {reason}") from error
     if stored.shape != shape:
         raise instance.error(f"pixel data are {stored.shape} instead of {shape[0]} rows x {shape[1]} columns")
     return stored
+
+
+def _source(instance: Instance) -> Path | Dataset:
+    """Return what to decode from: the file, or its whole data set where pydicom cannot find its way in the file."""
+    if not instance.dataset.file_meta.TransferSyntaxUID.is_deflated:
+        return instance.path
+    return pydicom.dcmread(instance.path)
 
 
 def _padding(instance: Instance, stored: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
