@@ -141,11 +141,12 @@ class SegmentationTool:
             mirror = resolve(settings.get("mirror", engine.mirrors_by_default), parameters)
             logits = sliding_window(
                 prepared.volume,
-                engine.network,
+                engine.networks,
                 engine.patch_size,
                 step=float(resolve(settings.get("step", 0.5), parameters)),
                 mirror_axes=engine.mirror_axes if mirror else (),
                 fill=prepared.fill,
+                half=engine.half,
                 reporter=reporter,
                 cancel=cancel,
             )
@@ -160,7 +161,7 @@ class SegmentationTool:
             series=series,
             model=model,
             parameters=parameters,
-            device=engine.network.device,
+            device=engine.networks[0].device,
             image=image,
             labels=labels,
             segments=segments,

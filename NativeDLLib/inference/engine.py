@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.inference.network import Floats, Loaded, Network
+from NativeDLLib.inference.network import Loaded, Network
 from NativeDLLib.inference.preprocess import Prepared, prepare, restore
 from NativeDLLib.registry.entry import Model
 
@@ -20,26 +20,31 @@ class Engine(Protocol):
 
     Attributes
     ----------
-    network
-        The network on its device.
+    networks
+        The network on its device, or the folds of an ensemble.
     patch_size
         Size (z, y, x) in voxels.
     mirror_axes
         Axes that test-time augmentation may flip.
+    mirrors_by_default
+        Whether it does where the registry entry does not say.
+    half
+        Whether logits are accumulated in half precision.
     warnings
         What came up while loading.
     """
 
-    network: Network
+    networks: Sequence[Network]
     patch_size: tuple[int, ...]
     mirror_axes: tuple[int, ...]
     mirrors_by_default: bool
+    half: bool
     warnings: Sequence[str]
 
     def prepare(self, image: sitk.Image) -> Prepared:
         """Return what the network takes."""
 
-    def restore(self, logits: Floats, prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def restore(self, logits: npt.NDArray[Any], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """Return the network's labels (z, y, x) on the grid of the image that was prepared."""
 
 
@@ -47,10 +52,11 @@ class ContractEngine:
     """A network whose preprocessing is what the registry entry says (torch and onnx)."""
 
     mirrors_by_default = False
+    half = False
 
     def __init__(self, model: Model, loaded: Loaded) -> None:
         assert model.input.patch_size is not None
-        self.network = loaded.network
+        self.networks: Sequence[Network] = (loaded.network,)
         self.warnings = loaded.warnings
         self.patch_size: tuple[int, ...] = model.input.patch_size
         self.mirror_axes: tuple[int, ...] = tuple(model.sliding_window.get("mirror_axes", (0, 1, 2)))
@@ -60,7 +66,7 @@ class ContractEngine:
         """See `Engine`."""
         return prepare(image, self._contract)
 
-    def restore(self, logits: Floats, prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def restore(self, logits: npt.NDArray[Any], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """See `Engine`."""
         return restore(logits, prepared)
 

@@ -21,7 +21,7 @@ import SimpleITK as sitk
 
 from NativeDLLib.errors import ModelError
 from NativeDLLib.inference.device import torch_device
-from NativeDLLib.inference.network import Floats, checked_output, require
+from NativeDLLib.inference.network import Floats, Network, checked_output, require
 from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, load_checkpoint
 from NativeDLLib.inference.preprocess import Prepared
 from NativeDLLib.jsonfile import read_json
@@ -42,11 +42,18 @@ class NnunetEngine:
     """A results folder behind the interface of `Engine`."""
 
     mirrors_by_default = True
+    half = True
 
     def __init__(
-        self, plans: Any, configuration: Any, dataset: dict[str, Any], network: Any, orientation: str | None
+        self,
+        plans: Any,
+        configuration: Any,
+        dataset: dict[str, Any],
+        networks: Sequence[Network],
+        mirror_axes: tuple[int, ...],
+        orientation: str | None,
     ) -> None:
-        self.network: Any = network
+        self.networks = networks
         self.warnings: Sequence[str] = ()
         self._plans, self._configuration, self._dataset = plans, configuration, dataset
         self._orientation = orientation
@@ -54,8 +61,7 @@ class NnunetEngine:
         self._flat = len(configuration.patch_size) == 2
         patch = tuple(int(n) for n in configuration.patch_size)
         self.patch_size: tuple[int, ...] = (1, *patch) if self._flat else patch
-        axes = network.checkpoints[0].mirror_axes
-        self.mirror_axes: tuple[int, ...] = tuple(axis + 1 for axis in axes) if self._flat else axes
+        self.mirror_axes: tuple[int, ...] = tuple(a + 1 for a in mirror_axes) if self._flat else mirror_axes
 
     def prepare(self, image: sitk.Image) -> Prepared:
         """Crop, normalise and resample as nnU-Net does; see `Engine`."""
@@ -73,7 +79,7 @@ class NnunetEngine:
         source.CopyInformation(image)
         return _NnunetPrepared(np.ascontiguousarray(volume, np.float32), grid, source, 0.0, properties)
 
-    def restore(self, logits: Floats, prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def restore(self, logits: npt.NDArray[Any], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """Resample and uncrop as nnU-Net does; see `Engine`."""
         import torch
         from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
@@ -98,26 +104,20 @@ class NnunetEngine:
 
 
 class NnunetNetwork:
-    """The networks of the folds, whose logits are averaged, behind the interface of `Network`."""
+    """The network of one fold behind the interface of `Network`."""
 
-    def __init__(
-        self, modules: list[Any], checkpoints: list[Checkpoint], device: Any, description: str, flat: bool, path: Path
-    ) -> None:
+    def __init__(self, module: Any, device: Any, description: str, flat: bool, path: Path) -> None:
         self.device = description
-        self.checkpoints = checkpoints
-        self._modules, self._device, self._flat, self._path = modules, device, flat, path
+        self._module, self._device, self._flat, self._path = module, device, flat, path
 
     def __call__(self, batch: Floats) -> Floats:
-        """Run every fold's network on a batch; see `Network`."""
+        """Run the network on a batch; see `Network`."""
         import torch
 
         try:
             with torch.inference_mode(), _autocast(self._device):
                 data = torch.from_numpy(batch[:, :, 0] if self._flat else batch).to(self._device)
-                total = self._modules[0](data).float()
-                for module in self._modules[1:]:
-                    total += module(data).float()
-                result: Floats = (total / len(self._modules)).cpu().numpy()
+                result: Floats = self._module(data).float().cpu().numpy()
         except torch.cuda.OutOfMemoryError as error:
             raise ModelError(f"{self.device} has too little memory for this model; use --device cpu") from error
         except RuntimeError as error:
@@ -133,7 +133,7 @@ def load_nnunet(model: Model, folder: Path, device: str) -> NnunetEngine:
     ModelError
         Where nnunetv2 is missing, the device is not there, or the folder is not one that can be run safely.
     """
-    torch = require("torch", "nnunet")
+    require("torch", "nnunet")
     with _quiet():
         require("nnunetv2", "nnunet")
         from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -147,20 +147,29 @@ def load_nnunet(model: Model, folder: Path, device: str) -> NnunetEngine:
         _check_plans(folder, configuration, dataset)
         flat = len(configuration.patch_size) == 2
         with _quiet():
-            modules = [_module(torch, plans, configuration, dataset, c).to(chosen) for c in checkpoints]
-        network = NnunetNetwork(modules, checkpoints, chosen, description, flat, folder)
+            modules = [_module(plans, configuration, dataset, c).to(chosen) for c in checkpoints]
+        networks = [NnunetNetwork(module, chosen, description, flat, folder) for module in modules]
         reader = plans_data.get("image_reader_writer")
         orientation = model.input.orientation or ("RAS" if reader == "NibabelIOWithReorient" else None)
-        engine = NnunetEngine(plans, configuration, dataset, network, orientation)
+        engine = NnunetEngine(plans, configuration, dataset, networks, checkpoints[0].mirror_axes, orientation)
     # Plans are free-form JSON: a missing or misplaced key surfaces as any of these inside nnU-Net.
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, ImportError) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        IndexError,
+        RuntimeError,
+        AssertionError,
+        ImportError,
+    ) as error:
         raise ModelError(f"{folder}: is not an nnU-Net results folder that can be run: {str(error)[:300]}") from error
     _check_labels(model, folder, plans.get_label_manager(dataset))
     engine.warnings = notes
     return engine
 
 
-def _module(torch: Any, plans: Any, configuration: Any, dataset: dict[str, Any], checkpoint: Checkpoint) -> Any:
+def _module(plans: Any, configuration: Any, dataset: dict[str, Any], checkpoint: Checkpoint) -> Any:
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
     module = get_network_from_plans(

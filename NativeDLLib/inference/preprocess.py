@@ -105,7 +105,8 @@ def restore(logits: Floats, prepared: Prepared) -> Labels:
     for index, values in enumerate(logits):
         channel = sitk.GetImageFromArray(values)
         channel.CopyInformation(prepared.grid)
-        mapped = sitk.GetArrayViewFromImage(resampler.Execute(channel))
+        image = resampler.Execute(channel)  # must outlive the view of it
+        mapped = sitk.GetArrayViewFromImage(image)
         if best is None:
             best = np.array(mapped)
         else:

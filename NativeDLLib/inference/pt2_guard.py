@@ -22,9 +22,12 @@ _MEMBER = re.compile(
 _OPERATOR = re.compile(r"torch\.ops\.(aten|prims|higher_order)\.\w+(\.\w+)?|_operator\.[a-z]+|math\.(ceil|floor|trunc)")
 # Reads a file of the caller's choice.
 _FORBIDDEN_OPERATOR = re.compile(r"torch\.ops\.aten\.from_file\b.*|_operator\.(methodcaller|attrgetter|call)")
-_EXPRESSION = re.compile(
-    r"([su]\d+|\d+|Max|Min|Mod|FloorDiv|CeilToInt|TruncToInt|PythonMod|CleanDiv|Eq|Ne|[-+*/%()<>=&|, ])*"
+# Sizes as sympy prints them, and as its srepr does.
+_SYMBOL = r"Symbol\('[su]\d+'(, (positive|nonnegative|integer)=(True|False))*\)|[su]\d+"
+_FUNCTION = (
+    r"Integer|Rational|Add|Mul|Pow|Max|Min|Mod|PythonMod|FloorDiv|CleanDiv|CeilToInt|TruncToInt|Eq|Ne|Lt|Le|Gt|Ge"
 )
+_EXPRESSION = re.compile(rf"({_SYMBOL}|({_FUNCTION})\(|\d+|[-+*/%()<>=&|, ])*")
 _LARGEST_JSON = 256 * 2**20
 
 
@@ -35,7 +38,7 @@ def is_pt2(path: Path) -> bool:
             return any(
                 name.endswith("/models/model.json") or name == "models/model.json" for name in archive.namelist()
             )
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile, ValueError) as error:
         raise ModelError(f"{path}: is neither a .pt2 nor a TorchScript file ({error})") from error
 
 

@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.inference.network import Floats, Network
 
-# Where only the corner of one patch reaches, its weight must still be something to divide by.
-_SMALLEST_WEIGHT = 1e-8
+Logits = npt.NDArray[Any]
+
+# The centre of a patch, and its corners, whose weight must still be something to divide by in half precision.
+_LARGEST_WEIGHT, _SMALLEST_WEIGHT = 10.0, 2.0**-24
 
 
 def sliding_window(
     volume: Floats,
-    network: Network,
+    networks: Sequence[Network],
     patch_size: Sequence[int],
     *,
     step: float = 0.5,
     mirror_axes: Sequence[int] = (),
     fill: float = 0.0,
+    half: bool = False,
     reporter: Reporter | None = None,
     cancel: Cancel | None = None,
-) -> Floats:
-    """Run a network over overlapping patches and blend its logits with Gaussian weights.
+) -> Logits:
+    """Run networks over overlapping patches, blend their logits with Gaussian weights, and average the networks.
 
     Parameters
     ----------
     volume
         Preprocessed image (channels, z, y, x).
-    network
-        Called with one patch at a time.
+    networks
+        One, or the folds of an ensemble; each is called with one patch at a time.
     patch_size
         Size (z, y, x) of the patches in voxels.
     step
@@ -41,33 +46,45 @@ def sliding_window(
         Test-time augmentation: logits are averaged over all combinations of flips of these axes (0 is z).
     fill
         What surrounds a volume that is smaller than a patch.
+    half
+        Accumulate in half precision as nnU-Net does: its rounding decides where two classes are as good as equal.
     reporter, cancel
         Told after, and looked at before, each patch.
 
     Returns
     -------
     ndarray
-        Logits (classes, z, y, x), float32.
+        Logits (classes, z, y, x), float32, or float16 with `half`.
     """
     reporter, cancel = reporter or Reporter(), cancel or Cancel()
     padded, inside = _pad(volume, patch_size, fill)
     starts = [window_starts(n, p, step) for n, p in zip(padded.shape[1:], patch_size, strict=True)]
-    corners = list(itertools.product(*starts))
+    windows = [
+        tuple(slice(start, start + size) for start, size in zip(corner, patch_size, strict=True))
+        for corner in itertools.product(*starts)
+    ]
     flips = [axes for n in range(len(mirror_axes) + 1) for axes in itertools.combinations(mirror_axes, n)]
-    weights = gaussian(patch_size)
-    total: Floats | None = None
-    for done, corner in enumerate(corners):
-        cancel.check()
-        window = (slice(None), *(slice(start, start + size) for start, size in zip(corner, patch_size, strict=True)))
-        logits = _flipped_mean(network, np.ascontiguousarray(padded[window]), flips)
-        if total is None:
-            total = np.zeros((logits.shape[0], *padded.shape[1:]), np.float32)
-        logits *= weights
-        total[window] += logits
-        reporter.progress("infer", (done + 1) / len(corners))
-    assert total is not None
-    total /= _weight_sum(padded.shape[1:], patch_size, starts)
-    return total[inside]
+    weights: Logits = gaussian(patch_size).astype(np.float16 if half else np.float32)
+    weight_sum = np.zeros(padded.shape[1:], weights.dtype)
+    for window in windows:
+        weight_sum[window] += weights
+    mean: Logits | None = None
+    for fold, network in enumerate(networks):
+        total: Logits | None = None
+        for done, window in enumerate(windows):
+            cancel.check()
+            logits = _flipped_mean(network, np.ascontiguousarray(padded[:, *window]), flips)
+            if total is None:
+                total = np.zeros((logits.shape[0], *padded.shape[1:]), weights.dtype)
+            total[:, *window] += np.multiply(logits, weights)
+            reporter.progress("infer", (fold + (done + 1) / len(windows)) / len(networks))
+        assert total is not None
+        total /= weight_sum
+        mean = total if mean is None else mean + total
+    assert mean is not None
+    if len(networks) > 1:
+        mean /= len(networks)
+    return mean[inside]
 
 
 def window_starts(size: int, patch: int, step: float) -> list[int]:
@@ -79,8 +96,8 @@ def window_starts(size: int, patch: int, step: float) -> list[int]:
 
 
 def gaussian(patch_size: Sequence[int]) -> Floats:
-    """Return the weight (z, y, x) of each voxel of a patch: a Gaussian of an eighth of its size, 1 in the centre."""
-    result = np.ones((1,) * len(patch_size), np.float64)
+    """Return the weight (z, y, x) of each voxel of a patch: a Gaussian of an eighth of its size, 10 in the centre."""
+    result = np.full((1,) * len(patch_size), _LARGEST_WEIGHT)
     for axis, size in enumerate(patch_size):
         result = result * _profile(size).reshape([-1 if a == axis else 1 for a in range(len(patch_size))])
     return np.maximum(result, _SMALLEST_WEIGHT).astype(np.float32)
@@ -90,22 +107,14 @@ def _profile(size: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return np.exp(-0.5 * ((np.arange(size) - size // 2) / (size / 8)) ** 2)
 
 
-def _flipped_mean(network: Network, patch: Floats, flips: Sequence[tuple[int, ...]]) -> Floats:
-    total: Floats | None = None
+def _flipped_mean(network: Network, patch: Floats, flips: Sequence[tuple[int, ...]]) -> Logits:
+    total: Logits | None = None
     for axes in flips:
         turned = tuple(axis + 1 for axis in axes)
         logits = np.flip(network(np.ascontiguousarray(np.flip(patch, turned))[None])[0], turned)
         total = np.array(logits, np.float32) if total is None else total + logits
     assert total is not None
     return total / np.float32(len(flips)) if len(flips) > 1 else total
-
-
-def _weight_sum(shape: Sequence[int], patch_size: Sequence[int], starts: Sequence[Sequence[int]]) -> Floats:
-    weights = gaussian(patch_size)
-    total = np.zeros(shape, np.float32)
-    for corner in itertools.product(*starts):
-        total[tuple(slice(s, s + p) for s, p in zip(corner, patch_size, strict=True))] += weights
-    return total
 
 
 def _pad(volume: Floats, patch_size: Sequence[int], fill: float) -> tuple[Floats, tuple[slice, ...]]:

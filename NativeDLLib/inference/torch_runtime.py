@@ -35,7 +35,7 @@ class TorchNetwork:
                 result: Floats = output.float().cpu().numpy()
         except torch.cuda.OutOfMemoryError as error:
             raise ModelError(f"{self.device} has too little memory for this model; use --device cpu") from error
-        except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+        except (RuntimeError, ValueError, TypeError, AttributeError, AssertionError) as error:
             raise ModelError(f"{self._path}: cannot run on {self.device}: {str(error)[:300]}") from error
         return checked_output(result, batch, self._classes, self._path)
 

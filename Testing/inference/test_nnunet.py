@@ -1,0 +1,153 @@
+"""Parity with nnU-Net itself, on results folders as its own trainer writes them."""
+
+import factories
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from NativeDLLib.dicom import Series
+from NativeDLLib.errors import ModelError
+from NativeDLLib.inference.engine import load_engine
+from NativeDLLib.inference.sliding_window import sliding_window
+from NativeDLLib.registry.entry import make_model
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("nnunetv2")
+import nnunet_folder  # noqa: E402  (imports nnunetv2)
+
+
+def model_of(folder, **weights):
+    entry = factories.entry(
+        runtime="nnunetv2",
+        weights={"folder": folder.name} | weights,
+        input={"modality": "CT", "channels": [{"name": "CT"}]},
+        sliding_window={},
+        postprocessing=[],
+        parameters=[],
+    )
+    entry["output"].pop("channels")
+    return make_model(entry, folder.parent / "registry.json")
+
+
+def our_labels(folder, image, device="cpu", **weights):
+    engine = load_engine(model_of(folder, **weights), folder, device)
+    prepared = engine.prepare(image)
+    logits = sliding_window(
+        prepared.volume, engine.networks, engine.patch_size, mirror_axes=engine.mirror_axes, half=engine.half
+    )
+    return engine.restore(logits, prepared)
+
+
+def structured(size=(40, 44, 22)):
+    """A smooth random image, so that a random network has something to disagree about."""
+    rng = np.random.default_rng(5)
+    image = sitk.GetImageFromArray(rng.normal(0, 1, size[::-1]).astype(np.float32))
+    image = sitk.Cast(sitk.SmoothingRecursiveGaussian(image, 1.5) * 2000, sitk.sitkInt16)
+    return sitk.GetArrayFromImage(image)
+
+
+@pytest.fixture
+def series(tmp_path):
+    files = factories.ct_series(tmp_path / "series", structured(), spacing=(0.9, 0.8, 2.5))
+    return Series.read(files)
+
+
+@pytest.mark.parametrize("configuration", ["3d_fullres", "2d"])
+@pytest.mark.parametrize("folds", [(0,), (0, 1)])
+def test_labels_are_those_of_nnunet_itself(tmp_path, series, configuration, folds):
+    folder = nnunet_folder.write(tmp_path / "results", configuration=configuration, folds=folds)
+    image, _ = series.image()
+
+    expected = nnunet_folder.reference_labels(folder, image, folds)
+    labels = our_labels(folder, image)
+
+    assert len(np.unique(expected)) > 1
+    assert np.mean(labels == expected) >= 0.999
+
+
+def test_a_reader_that_reorients_is_followed(tmp_path, series):
+    folder = nnunet_folder.write(tmp_path / "results", reader="NibabelIOWithReorient")
+    image, _ = series.image()
+
+    labels = our_labels(folder, image)
+
+    oriented = sitk.DICOMOrient(image, "RAS")
+    turned = sitk.GetImageFromArray(nnunet_folder.reference_labels(folder, oriented, (0,)).astype(np.uint8))
+    turned.CopyInformation(oriented)
+    expected = sitk.GetArrayFromImage(sitk.DICOMOrient(turned, "LPS"))
+    assert np.mean(labels == expected) >= 0.999
+
+
+def test_a_trainer_that_nobody_has_does_not_matter(tmp_path, series):
+    folder = nnunet_folder.write(tmp_path / "results", trainer="nnUNetTrainer_of_somebody_else", mirror_axes=None)
+
+    labels = our_labels(folder, series.image()[0])
+
+    assert labels.shape == (22, 44, 40)
+
+
+def test_a_checkpoint_with_a_pickle_is_not_executed(tmp_path):
+    folder = nnunet_folder.write(tmp_path / "results")
+    marker = tmp_path / "executed"
+
+    class Exploit:
+        def __reduce__(self):
+            return (open, (str(marker), "w"))
+
+    torch.save({"network_weights": Exploit()}, folder / "fold_0" / "checkpoint_final.pth")
+
+    with pytest.raises(ModelError, match="more than tensors and plain values"):
+        load_engine(model_of(folder), folder, "cpu")
+    assert not marker.exists()
+
+
+def _architecture(plans):
+    return plans["configurations"]["3d_fullres"]["architecture"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: _architecture(p).update(network_class_name="os.system"), "not imported"),
+        (lambda p: _architecture(p)["arch_kwargs"].update(conv_op="subprocess.Popen"), "not imported"),
+        (lambda p: p.pop("configurations"), "not an nnU-Net results folder"),
+        (lambda p: p["configurations"]["3d_fullres"].update(previous_stage="3d_lowres"), "cascade"),
+        (lambda p: _architecture(p)["arch_kwargs"].update(features_per_stage=[2, 3]), "cannot be run|can be run"),
+    ],
+)
+def test_plans_that_cannot_be_trusted_or_run_are_refused(tmp_path, change, message):
+    folder = nnunet_folder.write(tmp_path / "results", change_plans=change)
+
+    with pytest.raises(ModelError, match=message):
+        load_engine(model_of(folder), folder, "cpu")
+
+
+def test_more_than_one_channel_is_refused(tmp_path):
+    folder = nnunet_folder.write(
+        tmp_path / "results", change_dataset=lambda d: d.update(channel_names={"0": "CT", "1": "PET"})
+    )
+
+    with pytest.raises(ModelError, match="takes 2 channels"):
+        load_engine(model_of(folder), folder, "cpu")
+
+
+def test_a_label_that_the_folder_does_not_have_is_named(tmp_path):
+    folder = nnunet_folder.write(tmp_path / "results")
+    model = model_of(folder)
+    entry = dict(model.data)
+    entry["output"] = {"segments": [entry["output"]["segments"][0] | {"label": 9}]}
+
+    with pytest.raises(ModelError, match="no label for Liver"):
+        load_engine(make_model(entry, model.registry), folder, "cpu")
+
+
+def test_missing_folds_and_foreign_checkpoints_are_named(tmp_path):
+    folder = nnunet_folder.write(tmp_path / "results")
+
+    with pytest.raises(ModelError, match="fold_4"):
+        load_engine(model_of(folder, folds=[4]), folder, "cpu")
+    with pytest.raises(ModelError, match="checkpoint_best"):
+        load_engine(model_of(folder, checkpoint="checkpoint_best.pth"), folder, "cpu")
+    torch.save({"weights": torch.zeros(1)}, folder / "fold_0" / "checkpoint_final.pth")
+    with pytest.raises(ModelError, match="not a checkpoint of nnU-Net"):
+        load_engine(model_of(folder), folder, "cpu")

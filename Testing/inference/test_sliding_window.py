@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+
+from NativeDLLib.errors import CancelledError
+from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.inference.sliding_window import gaussian, sliding_window, window_starts
+
+
+class Pointwise:
+    """A network that looks at single voxels, so that windows must not change its answer."""
+
+    device = "cpu"
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, batch):
+        self.calls += 1
+        return np.concatenate([batch, 2 * batch], axis=1)
+
+
+class Positional(Pointwise):
+    """A network that answers with the position in the patch, so that every flip shows."""
+
+    def __call__(self, batch):
+        z, y, x = np.indices(batch.shape[2:], dtype=np.float32)
+        return np.stack([z, y, x])[None]
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 16), (17, 40, 23), (5, 9, 30)])
+@pytest.mark.parametrize("step", [0.25, 0.5, 1.0])
+def test_windows_leave_a_pointwise_network_unchanged(shape, step):
+    volume = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
+
+    logits = sliding_window(volume, [Pointwise()], (16, 16, 16), step=step)
+
+    assert logits.shape == (2, *shape)
+    np.testing.assert_allclose(logits, np.concatenate([volume, 2 * volume]), rtol=1e-5, atol=1e-5)
+
+
+def test_flips_are_undone_before_they_are_averaged():
+    volume = np.zeros((1, 8, 8, 8), np.float32)
+
+    plain = sliding_window(volume, [Positional()], (8, 8, 8))
+    mirrored = sliding_window(volume, [Positional()], (8, 8, 8), mirror_axes=(2,))
+
+    np.testing.assert_allclose(plain[2, 0, 0], np.arange(8), atol=1e-5)
+    np.testing.assert_allclose(mirrored[2], 3.5, atol=1e-5)
+    np.testing.assert_allclose(mirrored[:2], plain[:2], atol=1e-5)
+
+
+def test_mirroring_three_axes_takes_eight_passes_a_patch():
+    network = Pointwise()
+
+    sliding_window(np.zeros((1, 8, 8, 8), np.float32), [network], (8, 8, 8), mirror_axes=(0, 1, 2))
+
+    assert network.calls == 8
+
+
+@pytest.mark.parametrize(("size", "patch", "step"), [(110, 64, 0.5), (64, 64, 0.5), (65, 64, 0.5), (300, 96, 0.7)])
+def test_windows_start_where_nnunet_starts_them(size, patch, step):
+    reference = pytest.importorskip("nnunetv2.inference.sliding_window_prediction")
+
+    (expected,) = reference.compute_steps_for_sliding_window((size,), (patch,), step)
+
+    assert window_starts(size, patch, step) == expected
+
+
+def test_weights_are_those_of_nnunet():
+    torch = pytest.importorskip("torch")
+    reference = pytest.importorskip("nnunetv2.inference.sliding_window_prediction")
+
+    expected = reference.compute_gaussian(
+        (16, 24, 32), value_scaling_factor=10, dtype=torch.float32, device=torch.device("cpu")
+    ).numpy()
+
+    np.testing.assert_allclose(gaussian((16, 24, 32)), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_small_volume_is_surrounded_by_what_stands_for_nothing():
+    seen = []
+
+    class Watching(Pointwise):
+        def __call__(self, batch):
+            seen.append(batch.copy())
+            return super().__call__(batch)
+
+    sliding_window(np.ones((1, 2, 4, 4), np.float32), [Watching()], (4, 4, 4), fill=-7.0)
+
+    assert sorted(np.unique(seen[0])) == [-7.0, 1.0]
+    assert (seen[0] == 1).sum() == 32
+
+
+def test_cancel_stops_between_patches():
+    cancel, network = Cancel(), Pointwise()
+
+    class Impatient(Reporter):
+        def progress(self, stage, fraction):
+            if fraction > 0.2:
+                cancel.set()
+
+    with pytest.raises(CancelledError):
+        sliding_window(
+            np.zeros((1, 64, 64, 64), np.float32), [network], (16, 16, 16), reporter=Impatient(), cancel=cancel
+        )
+
+    assert 0 < network.calls < 7**3 / 2
+
+
+def test_progress_ends_at_one():
+    fractions = []
+
+    class Listening(Reporter):
+        def progress(self, stage, fraction):
+            fractions.append(fraction)
+
+    sliding_window(np.zeros((1, 20, 16, 16), np.float32), [Pointwise()], (16, 16, 16), reporter=Listening())
+
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+
+
+def test_networks_of_an_ensemble_are_averaged():
+    class Negative(Pointwise):
+        def __call__(self, batch):
+            return -3 * super().__call__(batch)
+
+    volume = np.ones((1, 8, 8, 8), np.float32)
+
+    logits = sliding_window(volume, [Pointwise(), Negative()], (8, 8, 8))
+
+    np.testing.assert_allclose(logits[0], -1, rtol=1e-5)
