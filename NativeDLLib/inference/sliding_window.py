@@ -100,11 +100,13 @@ def gaussian(patch_size: Sequence[int]) -> Floats:
     result = np.full((1,) * len(patch_size), _LARGEST_WEIGHT)
     for axis, size in enumerate(patch_size):
         result = result * _profile(size).reshape([-1 if a == axis else 1 for a in range(len(patch_size))])
-    return np.maximum(result, _SMALLEST_WEIGHT).astype(np.float32)
+    weights: Floats = np.maximum(result, _SMALLEST_WEIGHT).astype(np.float32)
+    return weights
 
 
-def _profile(size: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return np.exp(-0.5 * ((np.arange(size) - size // 2) / (size / 8)) ** 2)
+def _profile(size: int) -> npt.NDArray[np.float64]:
+    profile: npt.NDArray[np.float64] = np.exp(-0.5 * ((np.arange(size) - size // 2) / (size / 8)) ** 2)
+    return profile
 
 
 def _flipped_mean(network: Network, patch: Floats, flips: Sequence[tuple[int, ...]]) -> Logits:

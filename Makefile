@@ -1,0 +1,41 @@
+# One command each: make demo, make test, make lint. The environment is made on first use, in .venv.
+PYTHON ?= python3
+PIP_FLAGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --constraint constraints.txt
+
+.PHONY: demo test test-slow lint train clean
+
+demo: $(VENV)/demo.stamp
+	rm -rf demo-output
+	$(BIN)/nativedl demo --output demo-output
+
+test: $(VENV)/test.stamp
+	NATIVEDL_INSTALL=1 $(BIN)/python -m pytest -m "not slow" --cov --cov-report=term $(ARGS)
+
+test-slow: $(VENV)/test.stamp
+	NATIVEDL_INSTALL=1 $(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+train: $(VENV)/test.stamp
+	$(BIN)/python -m NativeDLLib.training --output Resources/models $(ARGS)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "no venv module: on Debian, apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/demo.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) --editable ".[torch,onnx]"
+	touch $@
+
+$(VENV)/test.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) --editable ".[test,dev]"
+	touch $@ $(VENV)/demo.stamp
+
+clean:
+	rm -rf $(VENV) demo-output out
