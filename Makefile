@@ -12,10 +12,10 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/nativedl demo --output demo-output
 
 test: $(VENV)/test.stamp
-	NATIVEDL_INSTALL=1 $(BIN)/python -m pytest -m "not slow" --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term $(ARGS)
 
 test-slow: $(VENV)/test.stamp
-	NATIVEDL_INSTALL=1 $(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -85,7 +85,10 @@ def _fail(reporter: Reporter, error: NativeDLError, debug: bool) -> int:
 
 
 def _quiet_libraries(debug: bool) -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING if debug else logging.CRITICAL, force=True)
+    """Keep the logs of libraries off the terminal; what matters in them reaches the user as errors and warnings."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING if debug else logging.CRITICAL)
+    logging.basicConfig(handlers=[handler], force=True)
 
 
 def _cancel_on_signals(cancel: Cancel) -> None:

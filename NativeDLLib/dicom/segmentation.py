@@ -140,7 +140,7 @@ def _build(
         manufacturer=MANUFACTURER,
         purpose_of_reference=codes.DCM.ProcessingEquipment,
         manufacturer_model_name=algorithm.name,
-        software_versions=(algorithm.version, f"NativeDL {__version__}"),
+        software_versions=[algorithm.version, f"NativeDL {__version__}"],
         device_serial_number=algorithm.serial,
         contribution_description=f"Automatic segmentation by {algorithm.title}"[:1024],
     )
@@ -155,11 +155,11 @@ def _build(
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=algorithm.name,
-        software_versions=(algorithm.version, f"NativeDL {__version__}"),
+        software_versions=[algorithm.version, f"NativeDL {__version__}"],
         device_serial_number=algorithm.serial,
         content_label="SEGMENTATION",
         content_description=algorithm.title,
-        content_creator_name="NativeDL",
+        content_creator_name="NativeDL^Automatic",
         series_description=algorithm.title,
         pixel_measures=hd.PixelMeasuresSequence(
             pixel_spacing=(between_rows, between_columns),
