@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,14 @@ _BARE_STARTS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 
 @dataclass(frozen=True)
 class Instance:
-    """One DICOM file: where it is, and its data set without the pixel data."""
+    """One DICOM file: where it is, its data set up to the pixel data, and how many bytes of such data follow.
+
+    The number is 0 where there are none, and None where only decoding tells: in compressed and deflated files.
+    """
 
     path: Path
     dataset: Dataset
+    pixel_bytes: int | None = None
 
     def text(self, keyword: str) -> str:
         """Return an attribute as stripped text; empty where it is absent, empty or undecodable."""
@@ -61,10 +64,10 @@ def read_header(path: Path) -> Instance | None:
     if not has_preamble and start[:2] not in _BARE_STARTS:
         return None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(path, stop_before_pixels=True, force=not has_preamble)
+        with path.open("rb") as stream:
+            dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=not has_preamble)
             _transfer_syntax(dataset)
+            pixel_bytes = _pixel_bytes(stream.read(12), dataset)
     # pydicom lets whatever its parser stumbles over pass through: struct.error, KeyError, zlib.error ...
     except Exception as error:
         if not has_preamble:
@@ -72,7 +75,7 @@ def read_header(path: Path) -> Instance | None:
         raise InputError(f"{path}: is a damaged DICOM file ({_reason(error)}); repair or remove it") from error
     if "SOPClassUID" not in dataset and "Rows" not in dataset and not has_preamble:
         return None
-    return Instance(path, dataset)
+    return Instance(path, dataset, pixel_bytes)
 
 
 def text(dataset: Dataset, keyword: str) -> str:
@@ -143,6 +146,17 @@ def _transfer_syntax(dataset: Dataset) -> None:
             meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
         else:
             meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian if little else pydicom.uid.ExplicitVRBigEndian
+
+
+def _pixel_bytes(start: bytes, dataset: Dataset) -> int | None:
+    """Return the length of the pixel data that start with these bytes: tag, VR if explicit, length (PS3.5 7.1)."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    # What is deflated is read as a whole, and fails as a whole where its end is missing.
+    if syntax.is_deflated:
+        return None
+    implicit, little = dataset.original_encoding
+    length = int.from_bytes(start[4:8] if implicit else start[8:12], "little" if little else "big")
+    return None if length and syntax.is_encapsulated else length
 
 
 def _reason(error: Exception) -> str:

@@ -51,8 +51,8 @@ def read_voxels(
         Where pixel data are missing, damaged, of the wrong size, in colour, or compressed in a way nobody here reads.
     """
     rows, columns = int(instances[0].dataset.Rows), int(instances[0].dataset.Columns)
-    whole = all(s.slope.is_integer() and s.intercept.is_integer() for s in slices)
-    voxels: npt.NDArray[Any] = np.empty((len(slices), rows, columns), np.int16 if whole else np.float32)
+    whole = all(_is_whole(s.slope) and _is_whole(s.intercept) for s in slices)
+    voxels: npt.NDArray[Any] | None = None
     is_ct = instances[0].text("Modality") == "CT"
     paddings: list[npt.NDArray[np.bool_] | None] = [None] * len(slices)
     notes: list[str] = []
@@ -67,40 +67,58 @@ def read_voxels(
             if whole
             else stored.astype(np.float32) * np.float32(plane.slope) + np.float32(plane.intercept)
         )
+        if not whole and not np.isfinite(values).all():
+            raise instance.error("its rescaled values are too large to be numbers")
         padding = _padding(instance, stored)
         if padding is not None and padding.any():
             if not is_ct:
                 paddings[index] = padding
-            elif _PADDING_HU[0] < (level := float(values[padding].max())) < _PADDING_HU[1]:
-                notes.append(f"PixelPaddingValue stands for {level:.0f} HU, which tissue can have: left as it is")
+                return values
+            levels = values[padding]
+            tissue = levels[(levels > _PADDING_HU[0]) & (levels < _PADDING_HU[1])]
+            if tissue.size:
+                notes.append(f"PixelPaddingValue stands for {tissue[0]:.0f} HU, which tissue can have: left as it is")
             else:
                 values[padding] = AIR_HU
         return values
 
     workers = min(8, os.cpu_count() or 1)
-    with ThreadPoolExecutor(max_workers=workers) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=workers) as pool:
+        warnings.simplefilter("ignore")
         for index, values in enumerate(pool.map(read, range(len(slices)))):
+            if voxels is None:
+                # Only now: what a damaged header says of the size may be more than any memory.
+                voxels = np.empty((len(slices), rows, columns), np.int16 if whole else np.float32)
             limits = np.iinfo(np.int16)
             if voxels.dtype == np.int16 and (values.min() < limits.min or values.max() > limits.max):
                 voxels = voxels.astype(np.float32)
             voxels[index] = values
+    assert voxels is not None
     _fill_padding(voxels, paddings)
     return voxels, list(dict.fromkeys(notes))
+
+
+def _is_whole(value: float) -> bool:
+    return value.is_integer() and abs(value) < 2**30
 
 
 def _decode(instance: Instance, frame: int, shape: tuple[int, int]) -> npt.NDArray[Any]:
     """Return the stored values of one frame, as an array of `shape`."""
     syntax = instance.dataset.file_meta.TransferSyntaxUID
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            stored = np.asarray(pixel_array(_source(instance), index=frame, raw=True, transfer_syntax_uid=syntax))
+        stored = np.asarray(pixel_array(_source(instance), index=frame, raw=True, transfer_syntax_uid=syntax))
     # A damaged stream makes the decoders raise anything; the file and its encoding are what the user can act on.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise instance.error(f"pixel data ({syntax.name}) cannot be decoded: {reason}") from error
     if stored.shape != shape:
         raise instance.error(f"pixel data are {stored.shape} instead of {shape[0]} rows x {shape[1]} columns")
+    frames = int(number(instance.dataset, "NumberOfFrames", instance.path) or 1)
+    # Some writers pad the end a little; with a whole row left over, Rows or Columns are not what they were.
+    if instance.pixel_bytes is not None and instance.pixel_bytes - frames * stored.nbytes >= stored[0].nbytes:
+        raise instance.error(
+            f"pixel data have {instance.pixel_bytes} bytes, too many for {frames} x {shape[0]} rows x {shape[1]} columns"
+        )
     return stored
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from NativeDLLib.dicom.header import Instance, read_header
+from pydicom.uid import UID
+
+from NativeDLLib.dicom.header import Instance, read_header, text
 from NativeDLLib.errors import InputError
 from NativeDLLib.files import sha256
 
@@ -31,7 +34,7 @@ class Scan:
     """What lies in a folder: image instances by series, and what was set aside."""
 
     series: dict[str, list[Instance]] = field(default_factory=dict)
-    other_objects: int = 0
+    other_objects: list[Instance] = field(default_factory=list)
     other_files: int = 0
     damaged: list[InputError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -48,7 +51,7 @@ class Scan:
             raise InputError(f"{where}: holds no image series {uid}; {self._listing()}")
         if not self.series and not self.damaged:
             raise InputError(
-                f"{where}: holds no CT, MR or PET image ({self.other_objects} other DICOM objects, "
+                f"{where}: holds no CT, MR or PET image ({len(self.other_objects)} other DICOM objects, "
                 f"{self.other_files} other files)"
             )
         # A damaged file cannot say which series it is of: leaving it out could cut an end off a patient unnoticed.
@@ -59,7 +62,14 @@ class Scan:
             raise InputError(
                 f"{where}: holds {len(self.series)} image series, choose one with --series; {self._listing()}"
             )
-        return self.series[uid if uid is not None else next(iter(self.series))]
+        chosen = uid if uid is not None else next(iter(self.series))
+        for other in self.other_objects:
+            if chosen and other.text("SeriesInstanceUID") == chosen:
+                kind = UID(other.text("SOPClassUID")).name
+                self.warnings.append(
+                    f"{other.path} is of the series but no CT, MR or PET image ({kind}): it was left out"
+                )
+        return self.series[chosen]
 
     def _listing(self) -> str:
         rows = [
@@ -85,14 +95,16 @@ def scan(paths: Iterable[Path]) -> Scan:
     files = list(dict.fromkeys(_files(paths)))
     result = Scan()
     seen: dict[str, Path] = {}
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    # Filters of warnings are the process's, not a thread's: they are set around the threads.
+    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        warnings.simplefilter("ignore")
         for outcome in pool.map(_try_header, files):
             if isinstance(outcome, InputError):
                 result.damaged.append(outcome)
             elif outcome is None:
                 result.other_files += 1
             elif not _is_image(outcome):
-                result.other_objects += 1
+                result.other_objects.append(outcome)
             elif not _is_copy(outcome, seen, result):
                 result.series.setdefault(outcome.text("SeriesInstanceUID"), []).append(outcome)
     return result
@@ -101,7 +113,7 @@ def scan(paths: Iterable[Path]) -> Scan:
 def _files(paths: Iterable[Path]) -> Iterable[Path]:
     for path in paths:
         if path.is_dir():
-            for folder, subfolders, names in os.walk(path):
+            for folder, subfolders, names in os.walk(path, onerror=_refuse):
                 subfolders.sort()
                 yield from (file for name in sorted(names) if (file := Path(folder, name)).is_file())
         elif path.is_file():
@@ -110,16 +122,32 @@ def _files(paths: Iterable[Path]) -> Iterable[Path]:
             raise InputError(f"{path}: does not exist")
 
 
+def _refuse(error: OSError) -> None:
+    raise InputError(f"{error.filename}: cannot be searched ({error.strerror})")
+
+
 def _try_header(path: Path) -> Instance | InputError | None:
     try:
-        return read_header(path)
+        instance = read_header(path)
+        if instance is not None:
+            _check_whole(instance)
     except InputError as error:
         return error
+    return instance
+
+
+def _check_whole(instance: Instance) -> None:
+    """Refuse what may be an image of a series but can no longer be told from other objects."""
+    stored, declared = instance.text("SOPClassUID"), text(instance.dataset.file_meta, "MediaStorageSOPClassUID")
+    if instance.pixel_bytes == 0 and ({stored, declared} & IMAGE_CLASSES.keys() or not (stored or declared)):
+        raise instance.error("is a damaged DICOM file (it ends before its pixel data); repair or remove it")
+    if stored and declared and (stored in IMAGE_CLASSES) != (declared in IMAGE_CLASSES):
+        raise instance.error(f"is damaged: its file header says SOP class {declared}, its data set {stored}")
 
 
 def _is_image(instance: Instance) -> bool:
-    sop_class = instance.text("SOPClassUID")
     # De-identification may have emptied the class; such an image is kept so that it can be refused by name.
+    sop_class = instance.text("SOPClassUID") or text(instance.dataset.file_meta, "MediaStorageSOPClassUID")
     return sop_class in IMAGE_CLASSES or (not sop_class and "ImagePositionPatient" in instance.dataset)
 
 
