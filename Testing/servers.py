@@ -1,4 +1,4 @@
-"""Real servers for the tests: Orthanc and DCMTK's storescp, on loopback, in a folder of their own, gone after the test."""
+"""Real servers for the tests, Orthanc and DCMTK's storescp: on loopback, in a folder of their own, gone after."""
 
 import json
 import os
@@ -44,7 +44,10 @@ def require(program, package):
     path = Path(program)
     if not path.exists() and shutil.which("apt-get") and os.geteuid() == 0:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", *package.split()]):
+        for command in (
+            ["apt-get", "update"],
+            ["apt-get", "install", "-y", "--no-install-recommends", *package.split()],
+        ):
             subprocess.run(command, env=environment, capture_output=True, check=False)
     if not path.exists():
         reason = f"{path} is missing (Debian package {package})"
@@ -88,6 +91,10 @@ class _Server:
         """End it at once, as a power cut would."""
         self._process.send_signal(signal.SIGKILL)
         self._wait()
+
+    def signal(self, number):
+        """Send it a signal."""
+        self._process.send_signal(number)
 
     def _wait(self):
         if self._process:
@@ -194,15 +201,12 @@ class Storescp(_Server):
         return [self._program, *self._options, *where]
 
 
-def make_certificate(folder, name="localhost"):
-    """Make a self-signed certificate for loopback with the openssl command, and return it as a peer's TLS settings."""
+def make_certificate(folder, name="localhost", address=LOOPBACK):
+    """Make a self-signed certificate with the openssl command, and return it as a peer's TLS settings."""
     openssl = require("/usr/bin/openssl", "openssl")
     folder = Path(folder)
     key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
-        + ["-addext", f"subjectAltName=DNS:{name},IP:{LOOPBACK}", "-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
-    )
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
+    command += ["-addext", f"subjectAltName=DNS:{name},IP:{address}", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
     return Tls(ca=certificate, cert=certificate, key=key)

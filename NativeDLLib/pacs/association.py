@@ -13,10 +13,11 @@ from pynetdicom import AE, _config, build_context, evt
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification
 
-from NativeDLLib.errors import PacsError, UsageError
+from NativeDLLib.errors import PacsError
 from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError, RefusedError
-from NativeDLLib.pacs.peers import Peer, Tls
+from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.status import explain_query
+from NativeDLLib.pacs.tls import client_tls
 
 # Objects are sent from file as they are, and neither queries nor answers, which name patients, are logged.
 _config.STORE_SEND_CHUNKED_DATASET = True
@@ -114,29 +115,6 @@ def check_answer(peer: Peer, service: str, response: Any) -> None:
     if response.Status != 0x0000:
         reason = explain_query(response.Status, str(response.get("ErrorComment", "")))
         raise RefusedError(f"{peer} refused the {service} request: {reason}")
-
-
-def client_tls(tls: Tls, name: str) -> ssl.SSLContext:
-    """Make the TLS context with which we connect to the peer called `name`."""
-    try:
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=tls.ca)
-        context.check_hostname = tls.check_hostname
-        if tls.cert:
-            context.load_cert_chain(tls.cert, tls.key)
-    except OSError as error:
-        raise UsageError(
-            f"the TLS files of the peer {name} cannot be used: {error}; check its tls in pacs.json"
-        ) from error
-    return context
-
-
-def server_tls(tls: Tls) -> ssl.SSLContext:
-    """Make the TLS context with which a peer connects to us; it must show a certificate that `tls.ca` vouches for."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.ca)
-    if tls.ca:
-        context.verify_mode = ssl.CERT_REQUIRED
-    context.load_cert_chain(tls.cert or "", tls.key)
-    return context
 
 
 def no_delay(event: Any) -> None:

@@ -16,11 +16,12 @@ from pynetdicom.sop_class import (
 
 from NativeDLLib.errors import CancelledError, PacsError
 from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.pacs.association import associate, check_answer, server_tls
+from NativeDLLib.pacs.association import associate, check_answer
 from NativeDLLib.pacs.contexts import USUAL_CLASSES, storage_proposal, storage_support
 from NativeDLLib.pacs.inbox import Inbox
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.query import PENDING, inventory
+from NativeDLLib.pacs.tls import server_tls
 
 
 def retrieve(
@@ -93,7 +94,7 @@ def _storage_scp(peer: Peer, address: str, handler: Any) -> Iterator[None]:
     entity.dimse_timeout = peer.timeouts.dimse
     entity.network_timeout = peer.timeouts.network
     entity.maximum_pdu_size = peer.max_pdu
-    tls = server_tls(peer.tls) if peer.tls and peer.tls.cert else None
+    tls = server_tls(peer.tls, peer.name) if peer.tls and peer.tls.cert else None
     place = (address, peer.move_port or 0)
     try:
         entity.start_server(place, block=False, ssl_context=tls, evt_handlers=[handler])

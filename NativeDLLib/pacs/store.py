@@ -14,7 +14,7 @@ from pynetdicom import build_context
 from NativeDLLib.errors import PacsError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, associate
-from NativeDLLib.pacs.faults import NoneAcceptedError
+from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError
 from NativeDLLib.pacs.headers import Header, read_header
 from NativeDLLib.pacs.outcome import StoreOutcome, collect
 from NativeDLLib.pacs.peers import Peer
@@ -96,8 +96,11 @@ def _store_group(peer: Peer, group: Sequence[_Object]) -> Generator[StoreOutcome
             accepted = {pairs[context.context_id // 2] for context in association.accepted_contexts}
             refused = {pairs[context.context_id // 2]: context.result for context in association.rejected_contexts}
             for path, header in group:
-                yield _store_one(peer, association, path, header, accepted, refused, done)
+                outcome = _store_one(peer, association, path, header, accepted, refused, done)
                 done += 1
+                yield outcome
+                if outcome.unclear:
+                    raise AssociationLostError(f"not sent, for {peer} ended the association")
     except NoneAcceptedError as error:
         for path, header in group:
             yield _refused(peer, path, header, dict(zip(pairs, error.results, strict=True)))
@@ -116,8 +119,6 @@ def _store_one(
     number: int,
 ) -> StoreOutcome:
     uid = header.sop_instance_uid
-    if not association.is_established:
-        return StoreOutcome(path, uid, None, False, f"not sent: {peer} ended the association")
     content: Any = path
     if (header.sop_class_uid, header.transfer_syntax_uid) not in accepted:
         stand_in = (header.sop_class_uid, str(ImplicitVRLittleEndian))
@@ -126,8 +127,8 @@ def _store_one(
         content = dcmread(path)
     try:
         response = association.send_c_store(content, msg_id=number % 0xFFFF + 1)
-    except RuntimeError:  # the association ended between the look above and the call
-        return StoreOutcome(path, uid, None, False, f"not sent: {peer} ended the association")
+    except RuntimeError as error:  # pynetdicom's way to say that the association has ended before
+        raise AssociationLostError(f"not sent, for {peer} ended the association") from error
     if "Status" not in response:
         message = f"{peer} ended the association, or did not answer within {peer.timeouts.dimse:g} s (timeouts.dimse)"
         return StoreOutcome(path, uid, None, False, message, unclear=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+import urllib3
 from dicomweb_client import DICOMwebClient
 from pydicom import Dataset, dcmread, dcmwrite
 
@@ -21,9 +23,12 @@ from NativeDLLib.pacs.headers import read_header
 from NativeDLLib.pacs.inbox import Inbox
 from NativeDLLib.pacs.keys import RETURN_KEYS, identifier
 from NativeDLLib.pacs.outcome import StoreOutcome, collect
-from NativeDLLib.pacs.peers import Peer
+from NativeDLLib.pacs.peers import Peer, Tls
 from NativeDLLib.pacs.status import delivered, explain_store
+from NativeDLLib.pacs.tls import client_tls
 
+# It logs each failed request whole, and a query names patients.
+logging.getLogger("retrying").setLevel(logging.CRITICAL)
 _AS_STORED = (("application/dicom", "*"),)
 
 
@@ -138,8 +143,8 @@ def _client(peer: Peer) -> Iterator[Any]:
     with requests.Session() as session:
         session.headers.update(_headers(peer))
         if peer.tls:
-            session.verify = str(peer.tls.ca) if peer.tls.ca else True
-            session.cert = (str(peer.tls.cert), str(peer.tls.key)) if peer.tls.cert else None
+            client_tls(peer.tls, peer.name)  # for its checks alone: requests makes its own
+            session.mount("https://", _OwnCertificates(peer.tls))
         client = DICOMwebClient(
             service.url,
             session=session,
@@ -155,12 +160,46 @@ def _client(peer: Peer) -> Iterator[Any]:
         except requests.HTTPError as error:
             response = error.response
             raise RefusedError(f"{place} answered HTTP {response.status_code} {response.reason}") from error
-        except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
-            raise PacsError(f"{place} cannot be reached: {error}; check dicomweb.url and tls in pacs.json") from error
-        except requests.RequestException as error:
-            raise AssociationLostError(f"{place} did not answer: {error}; check dicomweb.url in pacs.json") from error
         except (ValueError, KeyError, AttributeError) as error:
             raise RefusedError(f"{place} sent an answer that is no DICOMweb: {error}") from error
+        except requests.RequestException as error:
+            if _never_connected(error):
+                raise PacsError(
+                    f"{place} cannot be reached: {_cause(error)}; check dicomweb.url and tls in pacs.json"
+                ) from error
+            raise AssociationLostError(f"{place} did not answer: {_cause(error)}") from error
+
+
+class _OwnCertificates(requests.adapters.HTTPAdapter):
+    """Holds to a peer's certificates where requests would prefer those that the environment names."""
+
+    def __init__(self, tls: Tls) -> None:
+        self._tls = tls
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **settings: Any) -> None:
+        if not self._tls.check_hostname:
+            settings["assert_hostname"] = False
+        super().init_poolmanager(*args, **settings)
+
+    def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:  # type: ignore[override]
+        if self._tls.ca:
+            settings["verify"] = str(self._tls.ca)
+        if self._tls.cert:
+            settings["cert"] = (str(self._tls.cert), str(self._tls.key))
+        return super().send(request, **settings)
+
+
+def _never_connected(error: requests.RequestException) -> bool:
+    """Tell whether nothing can have reached the server."""
+    early = (requests.ConnectTimeout, requests.exceptions.SSLError)
+    return isinstance(error, early) or isinstance(_cause(error), urllib3.exceptions.NewConnectionError)
+
+
+def _cause(error: requests.RequestException) -> object:
+    """Return what is behind an error; its own text can hold the query, which names patients."""
+    first = error.args[0] if error.args else type(error).__name__
+    return getattr(first, "reason", first)
 
 
 def _headers(peer: Peer) -> dict[str, str]:

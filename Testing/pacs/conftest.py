@@ -77,7 +77,11 @@ def scripted():
         try:
             port = server.socket.getsockname()[1]
             timeouts = Timeouts(connect=2, acse=2, dimse=2, network=2)
-            yield Peer(**{"name": "SCRIPTED", "ae_title": "SCRIPTED", "host": LOOPBACK, "port": port} | {"timeouts": timeouts} | peer_settings)
+            yield Peer(
+                **{"name": "SCRIPTED", "ae_title": "SCRIPTED", "host": LOOPBACK, "port": port}
+                | {"timeouts": timeouts}
+                | peer_settings
+            )
         finally:
             entity.shutdown()
 

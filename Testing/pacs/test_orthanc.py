@@ -26,7 +26,9 @@ pytestmark = pytest.mark.usefixtures("orthanc")
 @pytest.fixture(scope="module")
 def stored(orthanc, make_series, tmp_path_factory):
     """The headers of a series of four instances that Orthanc has."""
-    files = make_series(tmp_path_factory.mktemp("stored"), 4, PatientName="Müller^Änne", SpecificCharacterSet="ISO_IR 192")
+    files = make_series(
+        tmp_path_factory.mktemp("stored"), 4, PatientName="Müller^Änne", SpecificCharacterSet="ISO_IR 192"
+    )
     assert all(outcome.ok for outcome in store(orthanc.peer(), files, Reporter(), Cancel()))
     return [dcmread(file) for file in files]
 
@@ -37,7 +39,12 @@ def test_it_answers_an_echo(orthanc):
 
 @pytest.mark.parametrize(
     ("level", "keyword"),
-    [("PATIENT", "PatientID"), ("STUDY", "StudyInstanceUID"), ("SERIES", "SeriesInstanceUID"), ("IMAGE", "SOPInstanceUID")],
+    [
+        ("PATIENT", "PatientID"),
+        ("STUDY", "StudyInstanceUID"),
+        ("SERIES", "SeriesInstanceUID"),
+        ("IMAGE", "SOPInstanceUID"),
+    ],
 )
 def test_it_is_searched_at_every_level(orthanc, stored, level, keyword):
     one = stored[0]
@@ -153,4 +160,6 @@ def test_a_cancelled_store_sends_no_further_object(orthanc, make_series, tmp_pat
 
 def test_a_real_series_is_stored_as_it_is(orthanc, real_data, reporter, cancel):
     files = sorted(Path(real_data, "upper_abdomen_ct_dicom").glob("*.dcm"))[:3]
-    assert [outcome.message for outcome in store(orthanc.peer(), files, reporter, cancel)] == ["success (status 0x0000)"] * 3
+    assert [outcome.message for outcome in store(orthanc.peer(), files, reporter, cancel)] == [
+        "success (status 0x0000)"
+    ] * 3

@@ -1,0 +1,97 @@
+"""Associations over TLS with certificates made for the test."""
+
+import dataclasses
+
+import pytest
+from pydicom import dcmread
+from servers import LOOPBACK, Storescp, free_port, make_certificate
+
+from NativeDLLib.errors import PacsError, UsageError
+from NativeDLLib.pacs.association import echo
+from NativeDLLib.pacs.peers import Peer, Timeouts, Tls
+from NativeDLLib.pacs.retrieve import retrieve
+from NativeDLLib.pacs.server import EmbeddedPacs
+from NativeDLLib.pacs.store import store
+from NativeDLLib.pacs.tls import server_tls
+
+FAST = Timeouts(connect=3, acse=3, dimse=5, network=5)
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory):
+    return make_certificate(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    return make_certificate(tmp_path_factory.mktemp("others"), "other.example")
+
+
+@pytest.fixture(scope="module")
+def peer(tls, tmp_path_factory):
+    move_port = free_port()
+    folder = tmp_path_factory.mktemp("pacs")
+    with EmbeddedPacs(folder, tls=server_tls(tls, "SAFE"), destinations={"NATIVEDL": (LOOPBACK, move_port)}) as server:
+        yield Peer("SAFE", server.ae_title, LOOPBACK, server.port, move_port=move_port, tls=tls, timeouts=FAST)
+
+
+def test_a_peer_with_our_certificate_authority_is_spoken_to(peer):
+    assert echo(peer) > 0
+
+
+def test_objects_go_there_and_back(peer, make_series, tmp_path, reporter, cancel):
+    files = make_series(tmp_path / "sent", 3)
+    assert all(outcome.ok for outcome in store(peer, files, reporter, cancel))
+    one = dcmread(files[0])
+    back = retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, tmp_path / "back", reporter, cancel)
+    assert len(back) == 3
+
+
+def test_dcmtk_takes_our_objects_over_tls(tls, make_series, tmp_path, reporter, cancel):
+    files = make_series(tmp_path / "sent", 3)
+    with Storescp(tmp_path / "scp", "+tls", str(tls.key), str(tls.cert), "+cf", str(tls.ca)) as server:
+        outcomes = store(server.peer(tls=tls), files, reporter, cancel)
+        assert len(server.files()) == 3
+    assert all(outcome.ok for outcome in outcomes)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(peer, other):
+    with pytest.raises(PacsError, match=r"cannot be reached: .*certificate verify failed"):
+        echo(dataclasses.replace(peer, tls=other))
+
+
+def test_a_certificate_for_another_host_is_refused_unless_that_is_allowed(peer, other, tmp_path):
+    with EmbeddedPacs(tmp_path, tls=server_tls(other, "OTHER")) as server:
+        wrong = Peer("OTHER", server.ae_title, "localhost", server.port, tls=other, timeouts=FAST)
+        with pytest.raises(PacsError, match="Hostname mismatch"):
+            echo(wrong)
+        lenient = dataclasses.replace(other, check_hostname=False)
+        assert echo(dataclasses.replace(wrong, tls=lenient)) > 0
+
+
+def test_a_peer_that_wants_a_certificate_of_ours_gets_none_and_says_no(peer, tls):
+    with pytest.raises(PacsError, match=r"our certificate|cannot be reached"):
+        echo(dataclasses.replace(peer, tls=Tls(ca=tls.ca)))
+
+
+def test_speaking_plainly_to_a_peer_with_tls_is_explained(peer):
+    with pytest.raises(PacsError, match="whether it expects TLS"):
+        echo(dataclasses.replace(peer, tls=None))
+
+
+def test_a_certificate_file_that_is_missing_is_a_fault_of_the_configuration(peer, tmp_path):
+    with pytest.raises(UsageError, match="TLS files of SAFE cannot be used"):
+        echo(dataclasses.replace(peer, tls=Tls(ca=tmp_path / "missing.pem")))
+    with pytest.raises(UsageError, match="cannot listen with the TLS files of SAFE"):
+        server_tls(Tls(ca=tmp_path / "missing.pem"), "SAFE")
+
+
+def test_a_move_comes_back_over_tls_too(peer, tls, make_series, tmp_path, reporter, cancel):
+    # The embedded PACS sends its objects plainly, so our Storage SCP, which expects TLS, must refuse them.
+    files = make_series(tmp_path / "sent", 1)
+    store(peer, files, reporter, cancel)
+    one = dcmread(files[0])
+    with pytest.raises(PacsError, match="cannot reach us"):
+        retrieve(
+            dataclasses.replace(peer, retrieve="move"), one.StudyInstanceUID, None, tmp_path / "back", reporter, cancel
+        )

@@ -1,0 +1,225 @@
+"""The same services through Orthanc's DICOMweb plugin, and through servers that answer wrongly."""
+
+import dataclasses
+import http.server
+import json
+import socket
+import threading
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import JPEG2000Lossless
+from servers import LOOPBACK, free_port, make_certificate
+
+from NativeDLLib.errors import CancelledError, PacsError, UsageError
+from NativeDLLib.pacs import services, web
+from NativeDLLib.pacs.peers import DicomWeb, Peer, Timeouts, Tls
+from NativeDLLib.pacs.tls import server_tls
+
+
+@pytest.fixture
+def peer(orthanc):
+    return orthanc.peer(retrieve="dicomweb", store="dicomweb", ae_title="", host="", port=0)
+
+
+@pytest.fixture
+def stored(peer, make_series, tmp_path, reporter, cancel):
+    files = make_series(tmp_path / "sent", 3)
+    outcomes = web.store(peer, files, reporter, cancel)
+    assert [(outcome.status, outcome.ok) for outcome in outcomes] == [(0, True)] * 3
+    return [dcmread(file) for file in files]
+
+
+def test_it_answers(peer):
+    assert services.echo(peer) > 0
+
+
+@pytest.mark.parametrize(
+    ("level", "keyword"),
+    [
+        ("PATIENT", "PatientID"),
+        ("STUDY", "StudyInstanceUID"),
+        ("SERIES", "SeriesInstanceUID"),
+        ("IMAGE", "SOPInstanceUID"),
+    ],
+)
+def test_it_is_searched_at_every_level(peer, stored, level, keyword):
+    one = stored[0]
+    keys = {"PATIENT": {"PatientID": one.PatientID}, "STUDY": {"StudyInstanceUID": one.StudyInstanceUID}}.get(level)
+    keys = keys or {"StudyInstanceUID": one.StudyInstanceUID, "SeriesInstanceUID": one.SeriesInstanceUID}
+    matches = services.find(peer, level, keys)
+    assert {match[keyword].value for match in matches} == {dataset[keyword].value for dataset in stored}
+
+
+@pytest.mark.parametrize("whole_study", [False, True])
+def test_what_is_retrieved_is_what_was_stored(peer, stored, tmp_path, reporter, cancel, whole_study):
+    one = stored[0]
+    series = None if whole_study else one.SeriesInstanceUID
+    files = services.retrieve(peer, one.StudyInstanceUID, series, tmp_path / "back", reporter, cancel)
+    assert {file.stem: dcmread(file) for file in files} == {dataset.SOPInstanceUID: dataset for dataset in stored}
+
+
+def test_a_compressed_object_stays_compressed(peer, make_series, tmp_path, reporter, cancel):
+    (file,) = make_series(tmp_path / "sent", 1, syntax=JPEG2000Lossless)
+    sent = dcmread(file)
+    web.store(peer, [file], reporter, cancel)
+    (back,) = web.retrieve(peer, sent.StudyInstanceUID, sent.SeriesInstanceUID, tmp_path / "back", reporter, cancel)
+    assert dcmread(back) == sent
+    assert dcmread(back).file_meta.TransferSyntaxUID == JPEG2000Lossless
+
+
+def test_a_series_that_is_not_there_is_an_error_and_leaves_nothing(peer, stored, tmp_path, reporter, cancel):
+    with pytest.raises(PacsError, match=r"has no instance of the series 1\.2\.3"):
+        web.retrieve(peer, stored[0].StudyInstanceUID, "1.2.3", tmp_path / "back", reporter, cancel)
+    assert list((tmp_path / "back").iterdir()) == []
+
+
+def test_a_cancelled_retrieval_is_not_begun(peer, stored, tmp_path, reporter, cancel):
+    cancel.set()
+    with pytest.raises(CancelledError):
+        web.retrieve(peer, stored[0].StudyInstanceUID, None, tmp_path / "back", reporter, cancel)
+
+
+def test_whether_an_instance_is_there_can_be_asked(peer, stored):
+    one = stored[0]
+    assert services.has_instance(peer, one.StudyInstanceUID, one.SeriesInstanceUID, one.SOPInstanceUID)
+    assert not services.has_instance(peer, one.StudyInstanceUID, one.SeriesInstanceUID, "1.2.3")
+
+
+class _Answers:
+    """A web server that gives one answer to everything, and keeps the headers it saw."""
+
+    def __init__(self, status=200, body=b"", kind="application/dicom+json", tls=None):
+        answers = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                answers.headers.append(dict(self.headers))
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET  # noqa: N815
+
+            def log_message(self, *_):
+                pass
+
+        self.headers = []
+        self._server = http.server.ThreadingHTTPServer((LOOPBACK, 0), Handler)
+        self._scheme = "https" if tls else "http"
+        if tls:
+            self._server.socket = server_tls(tls, "WEB").wrap_socket(self._server.socket, server_side=True)
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+
+    def peer(self, **settings):
+        url = f"{self._scheme}://{LOOPBACK}:{self._server.server_port}"
+        return _web_peer(url, **settings)
+
+
+def _web_peer(url, tls=None, **settings):
+    timeouts = Timeouts(connect=1, network=2)
+    return Peer(
+        "WEB", retrieve="dicomweb", store="dicomweb", tls=tls, dicomweb=DicomWeb(url, **settings), timeouts=timeouts
+    )
+
+
+def _failed(reason):
+    item = {"00081155": {"vr": "UI", "Value": ["1.2.3"]}, "00081197": {"vr": "US", "Value": [reason]}}
+    return json.dumps({"00081198": {"vr": "SQ", "Value": [item]}}).encode()
+
+
+def _stored(warning):
+    item = {"00081155": {"vr": "UI", "Value": ["1.2.3"]}, "00081196": {"vr": "US", "Value": [warning]}}
+    return json.dumps({"00081199": {"vr": "SQ", "Value": [item]}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected", "words"),
+    [
+        (409, _failed(0xA700), (0xA700, False, False), "out of resources"),
+        (202, _failed(0x0122), (0x0122, False, False), "does not take its SOP class"),
+        (409, _failed(0xC122), (0xC122, False, False), "does not take its transfer syntax"),
+        (202, _stored(0xB000), (0xB000, True, False), "changed elements"),
+        (200, b"{}", (None, False, True), "does not say whether"),
+        (500, b"", (None, False, False), "HTTP 500"),
+        (503, b"busy", (None, False, False), "HTTP 503"),
+        (401, b"", (None, False, False), "HTTP 401"),
+    ],
+)
+def test_the_outcome_of_each_object_is_read_from_the_answer(
+    make_series, tmp_path, reporter, cancel, status, body, expected, words
+):
+    files = make_series(tmp_path / "sent", 1)
+    with _Answers(status, body) as server:
+        (outcome,) = web.store(server.peer(), files, reporter, cancel)
+    assert (outcome.status, outcome.ok, outcome.unclear) == expected
+    assert words in outcome.message
+
+
+def test_a_server_that_is_down_is_named(make_series, tmp_path, reporter, cancel):
+    files = make_series(tmp_path / "sent", 2)
+    outcomes = web.store(_web_peer(f"http://{LOOPBACK}:{free_port()}"), files, reporter, cancel)
+    assert [(outcome.ok, outcome.unclear) for outcome in outcomes] == [(False, False)] * 2
+    assert "WEB (http://127.0.0.1:" in outcomes[0].message
+    assert "cannot be reached" in outcomes[0].message
+
+
+def test_a_server_that_breaks_off_leaves_the_object_unclear(make_series, tmp_path, reporter, cancel):
+    files = make_series(tmp_path / "sent", 1)
+    with socket.create_server((LOOPBACK, 0)) as server:
+        breaker = threading.Thread(target=lambda: server.accept()[0].close())
+        breaker.start()
+        (outcome,) = web.store(_web_peer(f"http://{LOOPBACK}:{server.getsockname()[1]}"), files, reporter, cancel)
+        breaker.join()
+    assert (outcome.ok, outcome.unclear) == (False, True)
+
+
+def test_https_is_checked_against_the_peers_certificate_authority(tmp_path, monkeypatch):
+    tls = make_certificate(tmp_path, "elsewhere.example", address="127.0.0.2")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(make_certificate(tmp_path, "unrelated.example").ca))
+    with _Answers(200, b"[]", tls=tls) as server:
+        with pytest.raises(PacsError, match="cannot be reached"):
+            web.find(server.peer(), "STUDY", {})
+        with pytest.raises(PacsError, match="cannot be reached"):
+            web.find(server.peer(tls=tls), "STUDY", {})
+        assert web.find(server.peer(tls=dataclasses.replace(tls, check_hostname=False)), "STUDY", {}) == []
+
+
+def test_an_answer_that_is_no_dicomweb_is_an_error():
+    with _Answers(200, b"<html>", "text/html") as server, pytest.raises(PacsError, match="no DICOMweb"):
+        web.find(server.peer(), "STUDY", {})
+
+
+def test_secrets_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("PACS_TOKEN", "secret")
+    monkeypatch.setenv("PACS_KEY", "key")
+    with _Answers(200, b"[]") as server:
+        web.find(server.peer(token_env="PACS_TOKEN", headers_env={"X-Key": "PACS_KEY"}), "STUDY", {})
+    assert server.headers[0]["Authorization"] == "Bearer secret"
+    assert server.headers[0]["X-Key"] == "key"
+
+
+def test_a_secret_that_is_not_set_is_named():
+    with pytest.raises(UsageError, match="needs the environment variable PACS_TOKEN"):
+        web.echo(_web_peer("http://127.0.0.1:1", token_env="PACS_TOKEN"))
+
+
+def test_a_certificate_that_cannot_be_read_is_named(tmp_path):
+    peer = _web_peer("https://127.0.0.1:1", tls=Tls(ca=tmp_path / "missing.pem"))
+    with pytest.raises(UsageError, match=r"missing\.pem"):
+        web.echo(peer)
+
+
+def test_a_peer_without_dicomweb_is_told():
+    with pytest.raises(UsageError, match="has no dicomweb"):
+        web.echo(Peer("PLAIN", "PLAIN", "127.0.0.1", 104))
