@@ -6,6 +6,7 @@ Both ways go through the full affine: the network's grid is an image with a plac
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from NativeDLLib.inference.network import Floats
 from NativeDLLib.registry.entry import InputContract
 
 Labels = npt.NDArray[np.uint16]
+_SLAB = 16
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def prepare(image: sitk.Image, contract: InputContract) -> Prepared:
     return Prepared(values[None], grid, source, (low - mean) / std)
 
 
-def restore(logits: Floats, prepared: Prepared) -> Labels:
+def restore(logits: npt.NDArray[Any], prepared: Prepared) -> Labels:
     """Map logits onto the source grid and take the most likely class of each voxel.
 
     Parameters
@@ -91,28 +93,29 @@ def restore(logits: Floats, prepared: Prepared) -> Labels:
     Returns
     -------
     ndarray
-        Class indices (z, y, x) on the source grid. Logits are interpolated linearly one class after the other, so that
-        memory does not grow with the number of classes; voxels beyond the network's outermost centres take the
-        nearest value.
+        Class indices (z, y, x) on the source grid. Logits are interpolated linearly; voxels beyond the network's
+        outermost centres take the nearest value. No more than a few slices of one class are held at the source's
+        resolution.
     """
-    best: Floats | None = None
-    labels = np.zeros(prepared.source.GetSize()[::-1], np.uint16)
+    channels = [sitk.GetImageFromArray(values.astype(np.float32, copy=False)) for values in logits]
+    for channel in channels:
+        channel.CopyInformation(prepared.grid)
+    source = prepared.source
+    labels = np.zeros(source.GetSize()[::-1], np.uint16)
     resampler = sitk.ResampleImageFilter()
-    resampler.SetReferenceImage(prepared.source)
+    resampler.SetOutputDirection(source.GetDirection())
+    resampler.SetOutputSpacing(source.GetSpacing())
     resampler.SetInterpolator(sitk.sitkLinear)
     resampler.UseNearestNeighborExtrapolatorOn()
-    resampler.SetOutputPixelType(sitk.sitkFloat32)
-    for index, values in enumerate(logits):
-        channel = sitk.GetImageFromArray(values)
-        channel.CopyInformation(prepared.grid)
-        image = resampler.Execute(channel)  # must outlive the view of it
-        mapped = sitk.GetArrayViewFromImage(image)
-        if best is None:
-            best = np.array(mapped)
-        else:
-            better = mapped > best
-            labels[better] = index
-            np.copyto(best, mapped, where=better)
+    for start in range(0, len(labels), _SLAB):
+        slab = labels[start : start + _SLAB]
+        resampler.SetSize((*source.GetSize()[:2], len(slab)))
+        resampler.SetOutputOrigin(source.TransformIndexToPhysicalPoint((0, 0, start)))
+        best = sitk.GetArrayFromImage(resampler.Execute(channels[0]))
+        for index, channel in enumerate(channels[1:], 1):
+            mapped = sitk.GetArrayFromImage(resampler.Execute(channel))
+            slab[mapped > best] = index
+            np.maximum(best, mapped, out=best)
     return labels
 
 
