@@ -40,7 +40,7 @@ def series_files(database: Path, series_uid: str) -> list[Path]:
     if not rows:
         raise InputError(f"{path}: holds no series {series_uid}; it holds {', '.join(known) or 'none'}")
     # CTK stores what it imported relative to the database and what it only indexed with the full path.
-    files = [path.parent / name for (name,) in rows if name]
+    files = [path.parent / name for (name,) in rows if name and isinstance(name, str)]
     gone = [file for file in files if not file.is_file()] if len(files) == len(rows) else [path.parent]
     if gone:
         raise InputError(f"{path}: {len(gone)} of {len(rows)} files of series {series_uid} are gone, first {gone[0]}")

@@ -20,7 +20,9 @@ Array = npt.NDArray[np.float64]
 _COSINE_TOLERANCE = 1e-3
 # A slice may be off its regular place by a twentieth of the spacing, or by what decimals rounded to 0.1 mm leave.
 _PLACE_TOLERANCE = 0.05
-_ROUNDING_MM = 0.051
+_ROUNDING_MM = 0.065
+# What no scanner writes: places further off, larger fields, finer pixels come from damaged headers.
+_FARTHEST_MM, _LARGEST_MM, _FINEST_MM = 1e5, 5e3, 1e-3
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ def arrange(slices: Sequence[Slice], columns: int, rows: int) -> tuple[list[int]
     spacings = sorted({tuple(round(v, 4) for v in s.pixel_spacing) for s in slices})
     if min(map(min, spacings)) <= 0:
         problems.append("PixelSpacing is not positive")
+    elif (extent := _impossible_extent(slices, columns, rows)) is not None:
+        problems.append(extent)
     elif np.ptp(np.array(spacings), axis=0).max() > 1e-3:
         problems.append("mixed pixel spacings " + ", ".join(f"{a:g}x{b:g} mm" for a, b in spacings[:4]))
     if problems:
@@ -116,6 +120,8 @@ def arrange(slices: Sequence[Slice], columns: int, rows: int) -> tuple[list[int]
     order = [int(i) for i in np.argsort(heights, kind="stable")]
     heights, positions = heights[order], positions[order]
     distance, problems = _distance(slices, heights, positions, normal)
+    if distance is not None and distance * len(slices) > _LARGEST_MM:
+        problems.append(f"{len(slices)} slices {distance:g} mm apart: no patient is that long")
     if problems or distance is None:
         return order, None, problems
 
@@ -125,7 +131,8 @@ def arrange(slices: Sequence[Slice], columns: int, rows: int) -> tuple[list[int]
     drift = positions - places
     in_plane = float(np.hypot(drift @ row, drift @ column).max())
     if in_plane > max(_ROUNDING_MM, 0.25 * min(slices[0].pixel_spacing)):
-        return order, None, [f"slices are shifted within their plane by up to {2 * in_plane:.2f} mm"]
+        shift = float(np.hypot(np.ptp(drift @ row), np.ptp(drift @ column)))
+        return order, None, [f"slices are shifted within their plane by up to {shift:.2f} mm"]
     between_rows, between_columns = slices[0].pixel_spacing
     grid = Grid(
         (columns, rows, len(slices)),
@@ -134,6 +141,19 @@ def arrange(slices: Sequence[Slice], columns: int, rows: int) -> tuple[list[int]
         tuple(float(v) for v in np.column_stack([row, column, normal]).ravel()),
     )
     return order, grid, []
+
+
+def _impossible_extent(slices: Sequence[Slice], columns: int, rows: int) -> str | None:
+    for plane in slices:
+        between_rows, between_columns = plane.pixel_spacing
+        if max(rows * between_rows, columns * between_columns) > _LARGEST_MM:
+            return f"{rows} x {columns} pixels of {between_rows:g} x {between_columns:g} mm: no patient is that large"
+        if min(plane.pixel_spacing) < _FINEST_MM:
+            return f"PixelSpacing is {between_rows:g} x {between_columns:g} mm: no patient is scanned that finely"
+        if max(map(abs, plane.position)) > _FARTHEST_MM:
+            shown = ", ".join(f"{v:g}" for v in plane.position)
+            return f"ImagePositionPatient is {shown} mm: no patient lies that far off"
+    return None
 
 
 def _orientation_problems(orientation: Array) -> list[str]:
@@ -183,11 +203,14 @@ def _distance(
         shown = ", ".join(f"{heights[i]:.2f}" for i in same[:5]) + (" ..." if len(same) > 5 else "")
         return None, [*problems, f"{len(same)} duplicate slice position(s), at {shown} mm along the normal"]
     typical = float(np.median(gaps))
-    regular = (heights[-1] - heights[0]) / (len(heights) - 1)
-    off = np.abs(heights - (heights.mean() + (np.arange(len(heights)) - (len(heights) - 1) / 2) * regular)).max()
-    if off > max(_PLACE_TOLERANCE * regular, _ROUNDING_MM):
+    # A fitted line rather than the two ends, whose own rounding would tilt it.
+    steps = np.arange(len(heights)) - (len(heights) - 1) / 2
+    regular = float(steps @ heights / (steps @ steps))
+    off = float(np.abs(heights - heights.mean() - steps * regular).max())
+    # Each of the three coordinates is rounded, and each contributes to the height.
+    if off > max(_PLACE_TOLERANCE * regular, _ROUNDING_MM * float(np.abs(normal).sum())):
         problems.append(_uneven(heights, gaps, typical))
-    return round(float(regular), 6), problems
+    return round(regular, 6), problems
 
 
 def _uneven(heights: Array, gaps: Array, typical: float) -> str:

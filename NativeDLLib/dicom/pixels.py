@@ -117,7 +117,8 @@ def _decode(instance: Instance, frame: int, shape: tuple[int, int]) -> npt.NDArr
     # Some writers pad the end a little; with a whole row left over, Rows or Columns are not what they were.
     if instance.pixel_bytes is not None and instance.pixel_bytes - frames * stored.nbytes >= stored[0].nbytes:
         raise instance.error(
-            f"pixel data have {instance.pixel_bytes} bytes, too many for {frames} x {shape[0]} rows x {shape[1]} columns"
+            f"pixel data have {instance.pixel_bytes} bytes, "
+            f"too many for {frames} x {shape[0]} rows x {shape[1]} columns"
         )
     return stored
 

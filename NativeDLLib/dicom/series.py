@@ -123,7 +123,7 @@ class Series:
         _check_identity(instances, where)
         _check_images(instances, where)
         slices = slices_of(instances)
-        multiframe = len(slices) != len(instances)
+        multiframe = any("PerFrameFunctionalGroupsSequence" in i.dataset for i in instances)
         if multiframe and len(instances) > 1:
             raise InputError(f"{where}: is spread over {len(instances)} multi-frame instances; one can be segmented")
         header = instances[0].dataset

@@ -143,7 +143,7 @@ def test_a_compressed_image_of_another_size_is_refused_with_the_file(tmp_path):
 
 
 def test_a_size_that_no_memory_holds_is_refused_with_the_file(tmp_path):
-    files = factories.ct_series(tmp_path, edit=setting(Rows=65535, Columns=65535))
+    files = factories.ct_series(tmp_path, edit=setting(Rows=65535, Columns=65535, PixelSpacing=[0.01, 0.01]))
 
     with pytest.raises(InputError, match=f"^{files[0]}: pixel data"):
         read(tmp_path)
