@@ -71,34 +71,21 @@ class _Server:
         return self
 
     def __exit__(self, *_):
-        self.stop()
+        self.kill()
 
     def start(self):
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(self._command(), stdout=log, stderr=subprocess.STDOUT)
         wait_until(self._ready, f"{self._command()[0]} starts, see {self.folder}/server.log")
 
-    def stop(self):
-        if self._process and self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        self._wait()
-
     def kill(self):
         """End it at once, as a power cut would."""
-        self._process.send_signal(signal.SIGKILL)
-        self._wait()
+        self.signal(signal.SIGKILL)
+        self._process.wait()
 
     def signal(self, number):
         """Send it a signal."""
         self._process.send_signal(number)
-
-    def _wait(self):
-        if self._process:
-            self._process.wait()
 
     def _ready(self):
         assert self._process.poll() is None, f"ended with {self._process.returncode}, see {self.folder}/server.log"

@@ -1,0 +1,306 @@
+"""What the outbox keeps, sends, refuses and lets go."""
+
+import dataclasses
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from servers import LOOPBACK, free_port, wait_until
+
+from NativeDLLib.errors import CancelledError, InputError, PacsError
+from NativeDLLib.pacs import claims
+from NativeDLLib.pacs.delivery import complain, send
+from NativeDLLib.pacs.outbox import FIRST_DELAY_S, LONGEST_DELAY_S, Outbox, default_folder
+from NativeDLLib.pacs.peers import Peer
+
+
+@pytest.fixture
+def outbox(tmp_path):
+    return Outbox(tmp_path / "outbox")
+
+
+@pytest.fixture
+def files(make_series, tmp_path):
+    return make_series(tmp_path / "series", 3)
+
+
+@pytest.fixture
+def down():
+    return Peer("PACS", "PACS", LOOPBACK, free_port())
+
+
+def copies(outbox):
+    return list((outbox.folder / "objects").iterdir())
+
+
+def test_the_users_outbox_is_in_the_home_folder_or_where_the_environment_says(monkeypatch, tmp_path):
+    assert default_folder() == Path.home() / ".nativedl" / "outbox"
+    monkeypatch.setenv("NATIVEDL_OUTBOX", str(tmp_path))
+    assert Outbox().folder == tmp_path
+
+
+def test_it_keeps_copies_so_that_the_originals_may_go(outbox, files):
+    contents = [file.read_bytes() for file in files]
+    outbox.add(files, "PACS")
+    for file in files:
+        file.unlink()
+    assert [outbox.copy_of(entry).read_bytes() for entry in outbox.entries()] == contents
+
+
+def test_adding_the_same_object_again_keeps_one(outbox, files):
+    first = outbox.add(files, "PACS")
+    assert outbox.add([*files, files[0]], "PACS") == [*first, first[0]]
+    assert len(copies(outbox)) == 3
+
+
+def test_the_same_object_can_wait_for_two_peers(outbox, files):
+    outbox.add(files, "PACS")
+    outbox.add(files, "OTHER")
+    assert len(outbox.entries()) == len(copies(outbox)) == 6
+
+
+def test_another_object_with_the_same_uid_is_refused_and_nothing_is_added(outbox, files, make_series, tmp_path):
+    outbox.add(files[:1], "PACS")
+    changed = dcmread(files[0])
+    changed.PatientComments = "changed"
+    changed.save_as(files[0])
+    with pytest.raises(InputError, match="another object with the SOP Instance UID"):
+        outbox.add([files[1], files[0]], "PACS")
+    assert len(outbox.entries()) == len(copies(outbox)) == 1
+
+
+def test_what_is_no_dicom_is_refused_and_nothing_is_added(outbox, files, tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("no DICOM")
+    with pytest.raises(InputError, match=r"notes\.txt: is not a DICOM file"):
+        outbox.add([files[0], text], "PACS")
+    assert outbox.entries() == []
+
+
+def test_delivered_objects_leave_with_their_copies(outbox, files, scripted, reporter, cancel):
+    outbox.add(files, "SCRIPTED")
+    with scripted(store=lambda _: 0x0000) as peer:
+        deliveries = send(outbox, {"SCRIPTED": peer}, reporter, cancel)
+    assert [delivery.ok for delivery in deliveries] == [True] * 3
+    assert outbox.entries() == []
+    assert copies(outbox) == []
+
+
+def test_a_failure_stays_with_its_reason_and_a_growing_delay(outbox, files, scripted, reporter, cancel):
+    outbox.add(files[:1], "SCRIPTED")
+    delays = []
+    with scripted(store=lambda _: 0xA700) as peer:
+        for attempt in range(1, 9):
+            (delivery,) = send(outbox, {"SCRIPTED": peer}, reporter, cancel, only_due=False)
+            (entry,) = outbox.entries()
+            assert not delivery.ok
+            assert (entry.state, entry.attempts) == ("waiting", attempt)
+            assert "out of resources" in entry.reason
+            delays.append(entry.next_attempt - time.time())
+    assert delays == pytest.approx([min(LONGEST_DELAY_S, FIRST_DELAY_S * 2**n) for n in range(8)], abs=5)
+
+
+def test_what_is_not_due_is_left_alone_until_it_is_added_again(outbox, files, down, reporter, cancel):
+    outbox.add(files, "PACS")
+    assert len(send(outbox, {"PACS": down}, reporter, cancel)) == 3
+    assert send(outbox, {"PACS": down}, reporter, cancel) == []
+    outbox.add(files[:1], "PACS")
+    assert len(send(outbox, {"PACS": down}, reporter, cancel)) == 1
+
+
+def test_only_the_chosen_objects_are_sent(outbox, files, scripted, reporter, cancel):
+    ids = outbox.add(files, "SCRIPTED")
+    with scripted(store=lambda _: 0x0000) as peer:
+        deliveries = send(outbox, {"SCRIPTED": peer}, reporter, cancel, ids=ids[1:2])
+    assert [delivery.id for delivery in deliveries] == ids[1:2]
+    assert [entry.id for entry in outbox.entries()] == [ids[0], ids[2]]
+
+
+def test_a_peer_that_is_down_does_not_hold_up_another(outbox, files, scripted, down, reporter, cancel):
+    outbox.add(files, "PACS")
+    outbox.add(files, "SCRIPTED")
+    with scripted(store=lambda _: 0x0000) as peer:
+        send(outbox, {"PACS": down, "SCRIPTED": peer}, reporter, cancel)
+    assert {entry.peer for entry in outbox.entries()} == {"PACS"}
+
+
+def test_objects_for_a_peer_that_is_no_longer_configured_stay(outbox, files, reporter, cancel):
+    outbox.add(files, "GONE")
+    deliveries = send(outbox, {}, reporter, cancel)
+    assert "no peer is called 'GONE'" in deliveries[0].message
+    assert len(outbox.entries()) == 3
+
+
+def test_a_copy_that_was_damaged_does_not_stop_the_others(outbox, files, scripted, reporter, cancel):
+    outbox.add(files, "SCRIPTED")
+    outbox.copy_of(outbox.entries()[0]).unlink()
+    outbox.copy_of(outbox.entries()[1]).write_bytes(b"damaged")
+    with scripted(store=lambda _: 0x0000) as peer:
+        send(outbox, {"SCRIPTED": peer}, reporter, cancel)
+    first, second = outbox.entries()
+    assert f"cannot be read: No such file or directory; drop it with: nativedl outbox drop {first.id}" in first.reason
+    assert "is not a DICOM file" in second.reason
+
+
+def test_a_cancelled_send_keeps_the_rest_free_for_the_next(outbox, files, scripted, reporter, cancel):
+    outbox.add(files, "SCRIPTED")
+
+    def on_store(_):
+        cancel.set()
+        return 0x0000
+
+    with scripted(store=on_store) as peer, pytest.raises(CancelledError):
+        send(outbox, {"SCRIPTED": peer}, reporter, cancel)
+    assert [(entry.state, entry.claim) for entry in outbox.entries()] == [("waiting", None)] * 2
+
+
+def test_dropped_objects_are_gone(outbox, files):
+    ids = outbox.add(files, "PACS")
+    assert [entry.id for entry in outbox.drop(ids[:2])] == ids[:2]
+    assert [entry.id for entry in outbox.entries()] == ids[2:]
+    assert len(copies(outbox)) == 1
+
+
+def test_what_another_process_is_sending_is_neither_sent_nor_dropped(outbox, files, scripted, reporter, cancel):
+    ids = outbox.add(files, "SCRIPTED")
+    sent = []
+    with outbox.claimed(), scripted(store=sent.append) as peer:
+        assert send(outbox, {"SCRIPTED": peer}, reporter, cancel) == []
+        with pytest.raises(PacsError, match="is being sent by another process"):
+            outbox.drop(ids)
+        with pytest.raises(PacsError, match="another process is sending it"):
+            complain(outbox)
+    assert sent == []
+    assert len(outbox.entries()) == 3
+
+
+def test_the_claim_of_a_dead_process_is_void():
+    dead = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    claim = f"{dead.pid} {claims.psutil.Process(dead.pid).create_time():.3f} word"
+    assert claims.is_live(claim)
+    dead.kill()
+    wait_until(lambda: not claims.is_live(claim), "a zombie counts as dead")
+    dead.communicate()
+    assert not claims.is_live(claim)
+
+
+def test_a_process_that_got_the_number_of_a_dead_one_is_not_taken_for_it():
+    pid, started, word = claims.new_claim().split(" ")
+    assert claims.is_live(f"{pid} {started} {word}")
+    assert not claims.is_live(f"{pid} {float(started) - 100:.3f} {word}")
+    assert not claims.is_live(None)
+
+
+def test_an_object_on_its_way_when_the_sender_died_is_unclear(outbox, files, monkeypatch):
+    outbox.add(files, "PACS")
+    monkeypatch.setattr("NativeDLLib.pacs.outbox.new_claim", lambda: "999999999 1.000 dead")
+    dying = outbox.claimed()
+    entries = dying.__enter__()
+    outbox.mark_sending(entries[0])
+    monkeypatch.undo()
+    with outbox.claimed() as claimed:
+        assert [entry.state for entry in claimed] == ["unclear", "waiting", "waiting"]
+
+
+def test_copies_that_have_no_row_are_cleared(outbox, files):
+    outbox.add(files, "PACS")
+    (outbox.folder / "objects" / "orphan.dcm").write_bytes(b"")
+    (outbox.folder / "objects" / ".partial-x.dcm").write_bytes(b"")
+    with outbox.claimed():
+        assert len(copies(outbox)) == 3
+
+
+def make_unclear(outbox, files):
+    outbox.add(files, "SCRIPTED")
+    with outbox.claimed() as entries:
+        for entry in entries:
+            outbox.mark_sending(entry)
+    assert {entry.state for entry in outbox.entries()} == {"unclear"}
+
+
+def test_after_an_unclear_end_the_peer_is_asked_and_what_it_has_is_not_sent_again(
+    outbox, files, scripted, reporter, cancel
+):
+    make_unclear(outbox, files[:2])
+    has = dcmread(files[0])
+    sent = []
+
+    def on_find(event):
+        if event.identifier.SOPInstanceUID == has.SOPInstanceUID:
+            yield 0xFF00, event.identifier
+
+    def on_store(event):
+        sent.append(event.request.AffectedSOPInstanceUID)
+        return 0x0000
+
+    with scripted(find=on_find, store=on_store) as peer:
+        deliveries = send(outbox, {"SCRIPTED": peer}, reporter, cancel)
+    assert sent == [dcmread(files[1]).SOPInstanceUID]
+    assert [delivery.message for delivery in deliveries] == ["the peer had it already", "success (status 0x0000)"]
+    assert outbox.entries() == []
+
+
+@pytest.mark.parametrize("answers", ["none", "refuses", "aborts", "ignores the key"])
+def test_a_peer_that_cannot_say_gets_the_object_again_under_its_own_uid(
+    outbox, files, scripted, reporter, cancel, answers
+):
+    make_unclear(outbox, files[:1])
+    sent = []
+
+    def on_find(event):
+        if answers == "aborts":
+            event.assoc.abort()
+        elif answers == "ignores the key":
+            other = event.identifier
+            other.SOPInstanceUID = "1.2.3"
+            yield 0xFF00, other
+            return
+        yield 0xA900, None
+
+    def on_store(event):
+        sent.append(event.request.AffectedSOPInstanceUID)
+        return 0x0000
+
+    with scripted(find=None if answers == "none" else on_find, store=on_store) as peer:
+        send(outbox, {"SCRIPTED": peer}, reporter, cancel)
+    assert sent == [dcmread(files[0]).SOPInstanceUID]
+    assert outbox.entries() == []
+
+
+def test_an_unclear_object_stays_unclear_while_the_peer_is_down(outbox, files, down, reporter, cancel):
+    make_unclear(outbox, files)
+    deliveries = send(outbox, {"SCRIPTED": dataclasses.replace(down, name="SCRIPTED")}, reporter, cancel)
+    assert all("cannot be reached" in delivery.message for delivery in deliveries)
+    assert {entry.state for entry in outbox.entries()} == {"unclear"}
+
+
+def test_an_outbox_that_cannot_be_used_is_named(tmp_path, files):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PacsError, match="the outbox cannot be used"):
+        Outbox(tmp_path / "file" / "outbox").entries()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "outbox.sqlite").write_text("this is no database" * 100)
+    with pytest.raises(PacsError, match=r"the outbox cannot be used: .*not a database"):
+        Outbox(tmp_path / "bad").add(files, "PACS")
+
+
+def test_a_full_disk_leaves_the_outbox_as_it_was(outbox, files, monkeypatch):
+    outbox.add(files[:1], "PACS")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(PacsError, match="No space left"):
+        outbox.add(files, "PACS")
+    assert len(outbox.entries()) == len(copies(outbox)) == 1
+
+
+def test_objects_go_by_dicomweb_to_a_peer_that_stores_so(outbox, files, orthanc, reporter, cancel):
+    outbox.add(files, "ORTHANC")
+    deliveries = send(outbox, {"ORTHANC": orthanc.peer(store="dicomweb")}, reporter, cancel)
+    assert all(delivery.ok for delivery in deliveries)
+    assert {dcmread(file).SOPInstanceUID for file in files} <= set(orthanc.instances())

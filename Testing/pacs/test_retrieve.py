@@ -1,0 +1,185 @@
+"""Retrieval from peers that send less than, more than or other than what was asked for."""
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
+from pynetdicom import build_context
+
+from NativeDLLib.errors import PacsError
+from NativeDLLib.pacs.contexts import storage_proposal
+from NativeDLLib.pacs.inbox import Inbox, is_uid
+from NativeDLLib.pacs.peers import Peer
+from NativeDLLib.pacs.query import inventory
+from NativeDLLib.pacs.retrieve import retrieve
+
+
+@pytest.fixture
+def series(make_series, tmp_path):
+    return [dcmread(file) for file in make_series(tmp_path / "series", 3)]
+
+
+def lists(datasets):
+    """Answer C-FIND with the instances of the data sets."""
+
+    def on_find(event):
+        for dataset in datasets:
+            answer = Dataset()
+            for element in event.identifier:
+                answer[element.tag] = dataset.get(element.tag, element)
+            yield 0xFF00, answer
+
+    return on_find
+
+
+def refuses(status):
+    def on_find(_):
+        yield status, None
+
+    return on_find
+
+
+def sends(datasets, announced=None):
+    def on_get(_):
+        yield len(datasets) if announced is None else announced
+        for dataset in datasets:
+            yield 0xFF00, dataset
+
+    return on_get
+
+
+def fetch(peer, one, folder, reporter, cancel):
+    return retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, folder, reporter, cancel)
+
+
+def test_a_peer_that_cannot_list_instances_is_asked_for_the_usual_classes(scripted, series, tmp_path, reporter, cancel):
+    with scripted(find=refuses(0xA900), get=sends(series)) as peer:
+        assert inventory(peer, series[0].StudyInstanceUID, series[0].SeriesInstanceUID) is None
+        assert len(fetch(peer, series[0], tmp_path / "back", reporter, cancel)) == 3
+
+
+def test_a_series_of_a_rare_class_is_asked_for_by_what_the_peer_lists(scripted, series, tmp_path, reporter, cancel):
+    for dataset in series:
+        dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.481.1"
+    with scripted(find=lists(series), get=sends(series)) as peer:
+        assert len(fetch(peer, series[0], tmp_path / "back", reporter, cancel)) == 3
+
+
+def test_an_instance_that_the_peer_lists_and_does_not_send_is_missed(scripted, series, tmp_path, reporter, cancel):
+    with (
+        scripted(find=lists(series), get=sends(series[:2])) as peer,
+        pytest.raises(PacsError, match=f"sent 2 of the 3 instances .* {series[2].SOPInstanceUID} is missing"),
+    ):
+        fetch(peer, series[0], tmp_path / "back", reporter, cancel)
+    assert list((tmp_path / "back").iterdir()) == []
+
+
+def test_an_instance_of_another_series_is_refused(scripted, series, tmp_path, reporter, cancel):
+    asked_for = series[0].SeriesInstanceUID
+    series[2].SeriesInstanceUID = "1.2.3"
+    with scripted(find=refuses(0xA900), get=sends(series)) as peer, pytest.raises(PacsError, match="1 failed"):
+        retrieve(peer, series[0].StudyInstanceUID, asked_for, tmp_path / "back", reporter, cancel)
+    assert list((tmp_path / "back").iterdir()) == []
+
+
+def test_a_failed_sub_operation_is_counted(scripted, series, tmp_path, reporter, cancel):
+    contexts = [build_context(CTImageStorage)]
+    series[1].SOPClassUID = SecondaryCaptureImageStorage
+    with (
+        scripted(find=refuses(0xC001), get=sends(series), contexts=contexts) as peer,
+        pytest.raises(PacsError, match="completed 2 sub-operations of the C-GET, 1 failed and 0 gave a warning"),
+    ):
+        fetch(peer, series[0], tmp_path / "back", reporter, cancel)
+
+
+@pytest.mark.parametrize(("status", "words"), [(0xA701, "cannot count the matches"), (0xC123, "cannot process")])
+def test_a_refused_retrieval_is_said_in_words(scripted, series, tmp_path, reporter, cancel, status, words):
+    def on_get(_):
+        yield 1
+        failed = Dataset()
+        failed.FailedSOPInstanceUIDList = []
+        yield status, failed
+
+    with scripted(find=lists(series), get=on_get) as peer, pytest.raises(PacsError, match=words):
+        fetch(peer, series[0], tmp_path / "back", reporter, cancel)
+
+
+def test_an_association_that_ends_amid_a_retrieval_is_an_error(scripted, series, tmp_path, reporter, cancel):
+    def on_get(event):
+        yield 3
+        yield 0xFF00, series[0]
+        event.assoc.abort()
+        yield 0xFF00, series[1]
+
+    with scripted(find=lists(series), get=on_get) as peer, pytest.raises(PacsError, match="did not answer the C-GET"):
+        fetch(peer, series[0], tmp_path / "back", reporter, cancel)
+    assert list((tmp_path / "back").iterdir()) == []
+
+
+def test_an_answer_to_a_query_that_cannot_be_read_is_an_error(scripted, series):
+    def on_find(event):
+        event.assoc.abort()
+        yield 0x0000, None
+
+    with scripted(find=on_find) as peer, pytest.raises(PacsError, match="did not answer the C-FIND"):
+        inventory(peer, series[0].StudyInstanceUID, series[0].SeriesInstanceUID)
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(scripted, series, tmp_path, reporter, cancel):
+    (tmp_path / "file").write_text("")
+    with scripted(find=lists(series)) as peer, pytest.raises(PacsError, match="cannot be written to"):
+        fetch(peer, series[0], tmp_path / "file" / "back", reporter, cancel)
+
+
+def test_what_is_no_dicom_is_refused_by_the_inbox(tmp_path, reporter):
+    with Inbox(tmp_path, "1.2", "1.2.3", None, reporter) as inbox:
+        assert inbox.take(b"nonsense") == 0xC000
+        with pytest.raises(PacsError, match="an object that cannot be read"):
+            inbox.finish(Peer("PACS"))
+
+
+def test_a_path_in_place_of_a_uid_is_refused_by_the_inbox(make_series, tmp_path, reporter):
+    (file,) = make_series(tmp_path / "series", 1)
+    dataset = dcmread(file)
+    dataset.SOPInstanceUID = "../../outside"
+    dataset.save_as(file)
+    with Inbox(tmp_path / "in", dataset.StudyInstanceUID, dataset.SeriesInstanceUID, None, reporter) as inbox:
+        assert inbox.take(file.read_bytes()) == 0x0117
+        with pytest.raises(PacsError, match="is no UID"):
+            inbox.finish(Peer("PACS"))
+    assert not list(tmp_path.rglob("outside*"))
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("1.2.840", True),
+        ("1", True),
+        ("1..2", False),
+        (".1", False),
+        ("1/2", False),
+        ("", False),
+        ("1." * 40 + "1", False),
+    ],
+)
+def test_a_uid_is_told_from_a_path(text, answer):
+    assert is_uid(text) is answer
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 16, 40, 200])
+def test_no_proposal_has_more_contexts_than_an_association(count):
+    contexts, roles = storage_proposal(f"1.2.3.{number}" for number in range(count))
+    assert len(contexts) + 1 <= 128
+    assert len(roles) == min(count, 63)
+    for role in roles:
+        offered = [
+            syntax
+            for context in contexts
+            if context.abstract_syntax == role.sop_class_uid
+            for syntax in context.transfer_syntax
+        ]
+        assert len(offered) == len(set(offered)) == 16
+
+
+def test_one_class_is_proposed_with_each_compressed_syntax_alone():
+    contexts, _ = storage_proposal([CTImageStorage])
+    assert sorted(len(context.transfer_syntax) for context in contexts) == [1] * 13 + [3]
