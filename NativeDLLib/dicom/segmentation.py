@@ -25,6 +25,8 @@ Kind = Literal["BINARY", "LABELMAP"]
 MANUFACTURER = "NativeDL"
 # Away from the numbers that scanners give, so that the SEG stands below the images it belongs to.
 _SERIES_NUMBER_OFFSET = 9000
+# Characters of a Long String (PS3.5 6.2).
+_LONGEST_TITLE = 64
 
 
 class EmptySegmentationError(NativeDLError):
@@ -100,6 +102,8 @@ def make_segmentation(
     columns, rows, planes = series.grid.size
     if labels.shape != (planes, rows, columns):
         raise ValueError(f"label map is {labels.shape}, the series is {(planes, rows, columns)}")
+    if labels.dtype.kind not in "iub":
+        raise ValueError(f"label map holds {labels.dtype}, not whole numbers")
     if int(labels.max()) > len(segments) or int(labels.min()) < 0:
         raise ValueError(f"label map holds values outside 0 to {len(segments)}")
     if not allow_empty and not labels.any():
@@ -158,9 +162,9 @@ def _build(
         software_versions=[algorithm.version, f"NativeDL {__version__}"],
         device_serial_number=algorithm.serial,
         content_label="SEGMENTATION",
-        content_description=algorithm.title,
+        content_description=algorithm.title[:_LONGEST_TITLE],
         content_creator_name="NativeDL^Automatic",
-        series_description=algorithm.title,
+        series_description=algorithm.title[:_LONGEST_TITLE],
         pixel_measures=hd.PixelMeasuresSequence(
             pixel_spacing=(between_rows, between_columns),
             slice_thickness=series.slices[0].thickness or distance,
