@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import math
+import re
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,11 +35,16 @@ def read_json(path: Path, error: type[NativeDLError]) -> Any:
     except UnicodeDecodeError as problem:
         raise error(f"{path}: is not UTF-8 text (byte {problem.start})") from problem
     try:
-        return json.loads(content, object_pairs_hook=_unique, parse_constant=_no_constant)
+        data = json.loads(
+            content, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite, parse_int=_countable
+        )
+        # Half a character that was escaped: it can be held, but neither be shown nor stored.
+        json.dumps(data, ensure_ascii=False).encode()
     except json.JSONDecodeError as problem:
         raise error(f"{path}: line {problem.lineno} column {problem.colno}: {problem.msg}") from problem
     except (ValueError, RecursionError) as problem:
         raise error(f"{path}: {str(problem)[:200]}") from problem
+    return data
 
 
 def check_schema(data: Any, schema_name: str, path: Path, error: type[NativeDLError], list_name: str) -> None:
@@ -56,9 +63,13 @@ def check_schema(data: Any, schema_name: str, path: Path, error: type[NativeDLEr
     list_name
         Key of the list of entries, each of which is named by its ``id`` or ``name``.
     """
-    problem = _best(_validator(schema_name).iter_errors(data))
+    try:
+        problem = _best(_validator(schema_name).iter_errors(data))
+    except RecursionError as deep:
+        raise error(f"{path}: is nested too deeply") from deep
     if problem is not None:
-        message = problem.message if len(problem.message) <= 200 else f"{problem.message[:200]} ..."
+        message = "is not allowed here" if problem.validator == "not" else problem.message
+        message = message if len(message) <= 200 else f"{message[:200]} ..."
         raise error(f"{path}: {place(data, problem.absolute_path, list_name)}: {message}")
 
 
@@ -84,10 +95,16 @@ def _best(problems: Iterable[Any]) -> Any:
 @cache
 def _validator(schema_name: str) -> Any:
     # Imported where it is used: a panel that only wants to know its version does not wait for it.
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, ValidationError
+    from jsonschema.validators import extend
+
+    def pattern(validator: Any, expression: str, instance: Any, _: Any) -> Iterator[ValidationError]:
+        # In JSON Schema $ is the very end; in Python a line break may still follow it.
+        if validator.is_type(instance, "string") and not re.search(expression.replace("$", r"\Z"), instance):
+            yield ValidationError(f"{instance!r} does not match {expression!r}")
 
     schema = json.loads((resources_folder() / schema_name).read_text(encoding="utf-8"))
-    return Draft202012Validator(schema)
+    return extend(Draft202012Validator, {"pattern": pattern})(schema)  # type: ignore[no-untyped-call]
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -96,6 +113,19 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         raise ValueError(f"the key '{next(k for k in keys if keys.count(k) > 1)}' is there twice")
     return result
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return number
+
+
+def _countable(text: str) -> int:
+    # Everything that computes with it computes in double precision.
+    _finite(text)
+    return int(text)
 
 
 def _no_constant(name: str) -> Any:

@@ -28,7 +28,7 @@ def effective(model: Model, *layers: tuple[str, Mapping[str, Any]]) -> dict[str,
         Where a name is unknown, or a value is of the wrong kind or out of bounds.
     """
     known = {parameter.name: parameter for parameter in model.parameters}
-    values: dict[str, Value] = {parameter.name: parameter.default for parameter in model.parameters}
+    values: dict[str, Value] = {p.name: checked(p, p.default) for p in model.parameters}
     for origin, layer in layers:
         for name, given in layer.items():
             if name not in known:

