@@ -27,7 +27,7 @@ from NativeDLLib.pacs.delivery import deliver, fetch_series
 from NativeDLLib.pacs.peers import find_peer, load_peers
 from NativeDLLib.pipeline import SegmentationResult, SegmentationTool
 from NativeDLLib.preview import write_preview
-from NativeDLLib.registry import effective, load_models, select
+from NativeDLLib.registry import effective, load_models, rank, select
 
 _SEG, _NIFTI, _PREVIEW, _REPORT = "segmentation.dcm", "segmentation.nii.gz", "preview.png", "report.json"
 _PACKAGES = ("numpy", "pydicom", "highdicom", "SimpleITK", "torch", "onnxruntime", "nnunetv2")
@@ -109,7 +109,11 @@ def run_job(job: Job, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
             reporter.warning(
                 f"{model.id} found none of its segments" + ("" if job.keep_empty else ": no SEG is written")
             )
-        report = _write(job, result, reasons, reporter, cancel)
+        choice = {
+            "chosen_because": reasons,
+            "ranking": [candidate.as_json() for candidate in rank(models.values(), series)],
+        }
+        report = _write(job, result, choice, reporter, cancel)
     if job.target_peer is not None and report["segmentation"] is not None:
         _send(job, job.target_peer, report, reporter, cancel)
     return report
@@ -149,7 +153,7 @@ def _check_output(job: Job) -> None:
 
 
 def _write(
-    job: Job, result: SegmentationResult, reasons: list[str], reporter: Reporter, cancel: Cancel
+    job: Job, result: SegmentationResult, choice: dict[str, Any], reporter: Reporter, cancel: Cancel
 ) -> dict[str, Any]:
     """Write everything to a folder beside the output and move it in when it is complete."""
     series, names = result.series, [_NIFTI, _PREVIEW]
@@ -171,7 +175,7 @@ def _write(
             is_ct = series.text("Modality") == "CT"
             write_preview(partial / _PREVIEW, result.image, result.labels, result.model.segments, is_ct=is_ct)
             cancel.check()
-        report = _report(job, result, reasons, segmentation, reporter)
+        report = _report(job, result, choice, segmentation, reporter)
         write_json(partial / _REPORT, report)
         job.output.mkdir(exist_ok=True)
         for name in (_SEG, _NIFTI, _PREVIEW, _REPORT):
@@ -196,14 +200,18 @@ def _send(job: Job, peer: str, report: dict[str, Any], reporter: Reporter, cance
 
 
 def _report(
-    job: Job, result: SegmentationResult, reasons: list[str], segmentation: dict[str, Any] | None, reporter: Reporter
+    job: Job,
+    result: SegmentationResult,
+    choice: dict[str, Any],
+    segmentation: dict[str, Any] | None,
+    reporter: Reporter,
 ) -> dict[str, Any]:
     series = result.series
     files = [_NIFTI, _PREVIEW, _REPORT] if segmentation is None else [_SEG, _NIFTI, _PREVIEW, _REPORT]
     return {
         "nativedl": __version__,
         **result.metadata,
-        "chosen_because": reasons,
+        **choice,
         "series": {
             "study_instance_uid": series.text("StudyInstanceUID"),
             "series_instance_uid": series.uid,

@@ -18,7 +18,7 @@ from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.postprocess import postprocess
 from NativeDLLib.inference.sliding_window import sliding_window
 from NativeDLLib.measure import measure
-from NativeDLLib.registry import Model, select
+from NativeDLLib.registry import Model, rank
 from NativeDLLib.registry.parameters import Value, resolve
 from NativeDLLib.registry.weights import verified_weights
 from NativeDLLib.tool import Verdict
@@ -90,8 +90,8 @@ class SegmentationTool:
 
     def can_process_image(self, series: Series) -> Verdict:
         """Tell whether the model fits the series."""
-        _, reasons, warnings = select({self.model.id: self.model}, series, self.model.id)
-        return Verdict(not warnings, "; ".join(warnings or reasons))
+        (candidate,) = rank([self.model], series)
+        return Verdict(candidate.fits, "; ".join(candidate.reasons))
 
     def description(self) -> str:
         """Return the model's description."""

@@ -71,8 +71,7 @@ def _check(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
 def _fit(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
     series = Series.read(args.input, args.series)
     ranking = rank(load_models().values(), series)
-    rows = [{"id": c.model.id, "fits": c.fits, "score": c.score, "reasons": list(c.reasons)} for c in ranking]
-    reporter.result({"series": series.uid, "ranking": rows})
+    reporter.result({"series": series.uid, "ranking": [candidate.as_json() for candidate in ranking]})
     if not _events(args):
         for candidate in ranking:
             verdict = "fits" if candidate.fits else "does not fit"

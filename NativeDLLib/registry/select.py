@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from NativeDLLib.errors import ModelError
 from NativeDLLib.registry.entry import Model
@@ -31,6 +31,10 @@ class Candidate:
     fits: bool
     score: int
     reasons: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the judgement as JSON values."""
+        return {"id": self.model.id, "fits": self.fits, "score": self.score, "reasons": list(self.reasons)}
 
 
 def rank(models: Iterable[Model], series: Described) -> list[Candidate]:
