@@ -10,6 +10,14 @@ from NativeDLLib.dicom.geometry import Slice
 from NativeDLLib.dicom.header import Instance, number, numbers
 from NativeDLLib.errors import InputError
 
+# The functional groups that say where a frame lies and what its values mean; others have attributes of the same names.
+_GROUPS = (
+    "PixelMeasuresSequence",
+    "PlanePositionSequence",
+    "PlaneOrientationSequence",
+    "PixelValueTransformationSequence",
+)
+
 
 def slices_of(instances: Sequence[Instance]) -> list[Slice]:
     """Return every slice of the instances, in the order in which they are stored.
@@ -43,7 +51,8 @@ def _functional_groups(instance: Instance) -> list[Dataset]:
             flat.update(shared)
             _flatten(item, flat)
             frames.append(flat)
-    except (TypeError, AttributeError, ValueError, KeyError, OverflowError) as error:
+    # Sequences are parsed when they are looked at, and pydicom lets pass whatever its parser stumbles over.
+    except Exception as error:
         raise instance.error(f"has damaged functional groups ({error})") from error
     if not frames:
         raise instance.error("has an empty Per-frame Functional Groups Sequence")
@@ -54,9 +63,10 @@ def _functional_groups(instance: Instance) -> list[Dataset]:
 
 
 def _flatten(item: Dataset, into: Dataset) -> None:
-    for element in item:
-        if element.VR == "SQ" and element.value:
-            into.update(element.value[0])
+    for keyword in _GROUPS:
+        group = item.get(keyword)
+        if group:
+            into.update(group[0])
 
 
 def _slice(instance: Instance, index: int, frame: int, values: Dataset) -> Slice:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -67,7 +69,7 @@ def read_header(path: Path) -> Instance | None:
         with path.open("rb") as stream:
             dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=not has_preamble)
             _transfer_syntax(dataset)
-            pixel_bytes = _pixel_bytes(stream.read(12), dataset)
+            pixel_bytes = _pixel_bytes(stream, dataset)
     # pydicom lets whatever its parser stumbles over pass through: struct.error, KeyError, zlib.error ...
     except Exception as error:
         if not has_preamble:
@@ -119,7 +121,8 @@ def numbers(dataset: Dataset, keyword: str, count: int, where: Path) -> tuple[fl
         value = dataset.get(keyword)
         if value is None or value == "":
             return None
-        parts = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+        # Text and bytes are one value: iterated, bytes would be numbers of their own.
+        parts = list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else [value]
         if not parts:
             return None
         result = tuple(float(part) for part in parts)
@@ -148,15 +151,26 @@ def _transfer_syntax(dataset: Dataset) -> None:
             meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian if little else pydicom.uid.ExplicitVRBigEndian
 
 
-def _pixel_bytes(start: bytes, dataset: Dataset) -> int | None:
-    """Return the length of the pixel data that start with these bytes: tag, VR if explicit, length (PS3.5 7.1)."""
+def _pixel_bytes(stream: BinaryIO, dataset: Dataset) -> int | None:
+    """Return the length of the pixel data that start here: tag, VR if explicit, length (PS3.5 7.1)."""
     syntax = dataset.file_meta.TransferSyntaxUID
     # What is deflated is read as a whole, and fails as a whole where its end is missing.
     if syntax.is_deflated:
         return None
+    start = stream.read(12)
+    if start and syntax.is_encapsulated:
+        _check_fragments(stream)
+        return None
     implicit, little = dataset.original_encoding
-    length = int.from_bytes(start[4:8] if implicit else start[8:12], "little" if little else "big")
-    return None if length and syntax.is_encapsulated else length
+    return int.from_bytes(start[4:8] if implicit else start[8:12], "little" if little else "big")
+
+
+def _check_fragments(stream: BinaryIO) -> None:
+    """Check that the fragments of compressed pixel data are all there (PS3.5 A.4), as decoders make up the rest."""
+    size = os.fstat(stream.fileno()).st_size
+    while (item := stream.read(8))[:4] == b"\xfe\xff\x00\xe0":
+        if stream.seek(int.from_bytes(item[4:], "little"), os.SEEK_CUR) > size:
+            raise ValueError("its compressed pixel data break off")
 
 
 def _reason(error: Exception) -> str:

@@ -15,6 +15,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
+from NativeDLLib.dicom.decoder_remarks import decoder_remarks
 from NativeDLLib.dicom.geometry import Slice
 from NativeDLLib.dicom.header import Instance, number
 from NativeDLLib.errors import InputError
@@ -83,7 +84,7 @@ def read_voxels(
         return values
 
     workers = min(8, os.cpu_count() or 1)
-    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=workers) as pool:
+    with decoder_remarks() as remarks, warnings.catch_warnings(), ThreadPoolExecutor(max_workers=workers) as pool:
         warnings.simplefilter("ignore")
         for index, values in enumerate(pool.map(read, range(len(slices)))):
             if voxels is None:
@@ -93,6 +94,7 @@ def read_voxels(
             if voxels.dtype == np.int16 and (values.min() < limits.min or values.max() > limits.max):
                 voxels = voxels.astype(np.float32)
             voxels[index] = values
+    notes += [f"a decoder says of the pixel data: '{remark[:200]}'" for remark in remarks[:3]]
     assert voxels is not None
     _fill_padding(voxels, paddings)
     return voxels, list(dict.fromkeys(notes))

@@ -17,7 +17,7 @@ from pydicom.uid import generate_uid
 
 from NativeDLLib import __version__
 from NativeDLLib.dicom.series import Series
-from NativeDLLib.dicom.source import source_headers
+from NativeDLLib.dicom.source import pixel_measures, source_headers
 from NativeDLLib.errors import InputError, NativeDLError
 from NativeDLLib.registry.entry import Code, Segment
 
@@ -126,7 +126,7 @@ def make_segmentation(
 def _build(
     series: Series,
     headers: Sequence[Dataset],
-    charset: str | list[str],
+    charset: str,
     labels: npt.NDArray[Any],
     segments: Sequence[Segment],
     algorithm: Algorithm,
@@ -139,7 +139,6 @@ def _build(
         source=algorithm.source,
         parameters={name: value.replace("\\", "/") for name, value in algorithm.parameters.items()},
     )
-    between_columns, between_rows, distance = series.grid.spacing
     equipment = hd.ContributingEquipment(
         manufacturer=MANUFACTURER,
         purpose_of_reference=codes.DCM.ProcessingEquipment,
@@ -165,11 +164,7 @@ def _build(
         content_description=algorithm.title[:_LONGEST_TITLE],
         content_creator_name="NativeDL^Automatic",
         series_description=algorithm.title[:_LONGEST_TITLE],
-        pixel_measures=hd.PixelMeasuresSequence(
-            pixel_spacing=(between_rows, between_columns),
-            slice_thickness=series.slices[0].thickness or distance,
-            spacing_between_slices=distance,
-        ),
+        pixel_measures=pixel_measures(series),
         contributing_equipment=[equipment],
         specific_character_set=charset,
     )

@@ -26,11 +26,12 @@ _MAY_BE_EMPTY = (
 _UTF_8 = "ISO_IR 192"
 
 
-def source_headers(series: Series, own_text: Sequence[str]) -> tuple[list[Dataset], str | list[str]]:
+def source_headers(series: Series, own_text: Sequence[str]) -> tuple[list[Dataset], str]:
     """Return the headers of a series' instances, and the character set for an object derived from it.
 
     Attributes that must be there are added empty; a sex, date or time that DICOM does not have is left empty, as no
-    conformant object can carry it. Everything else stays as it is.
+    conformant object can carry it. Thickness and distance of the slices are those of the series' grid, wherever the
+    source has them, if at all. Everything else stays as it is.
 
     Parameters
     ----------
@@ -43,13 +44,38 @@ def source_headers(series: Series, own_text: Sequence[str]) -> tuple[list[Datase
     for keyword in _MAY_BE_EMPTY:
         if keyword not in first or not _is_valid(first, keyword):
             setattr(first, keyword, None if keyword.endswith(("Date", "Time")) else "")
-    charset = first.get("SpecificCharacterSet") or "ISO_IR 6"
-    sets = [charset] if isinstance(charset, str) else [str(part) for part in charset]
-    known = all(part in hd.enum.SpecificCharacterSetValues._value2member_map_ for part in sets)
-    if not known or not all(text.isascii() for text in own_text):
-        sets = [_UTF_8]
+    _place_measures(first, pixel_measures(series), series.slices[0].orientation)
+    given = first.get("SpecificCharacterSet") or "ISO_IR 6"
+    sets = [given] if isinstance(given, str) else [str(part) for part in given]
+    # Sets that switch from one to the other within a text are often written wrongly, and never needed with UTF-8.
+    alone = len(sets) == 1 and not sets[0].startswith("ISO 2022")
+    known = alone and sets[0] in hd.enum.SpecificCharacterSetValues._value2member_map_
+    charset = sets[0] if known and all(text.isascii() for text in own_text) else _UTF_8
     headers = [first, *(instance.dataset for instance in series.instances[1:])]
-    return headers, sets[0] if len(sets) == 1 else sets
+    return headers, charset
+
+
+def pixel_measures(series: Series) -> hd.PixelMeasuresSequence:
+    """Return the spacing of a series' grid, with the thickness of its slices where they tell it."""
+    between_columns, between_rows, distance = series.grid.spacing
+    return hd.PixelMeasuresSequence(
+        pixel_spacing=(between_rows, between_columns),
+        slice_thickness=series.slices[0].thickness or distance,
+        spacing_between_slices=distance,
+    )
+
+
+def _place_measures(header: Dataset, measures: hd.PixelMeasuresSequence, orientation: Sequence[float]) -> None:
+    """Put the measures where highdicom looks for them: the header, or the shared functional groups of all frames."""
+    if "PerFrameFunctionalGroupsSequence" not in header:
+        header.SliceThickness = measures[0].SliceThickness
+        header.SpacingBetweenSlices = measures[0].SpacingBetweenSlices
+        return
+    given = header.get("SharedFunctionalGroupsSequence")
+    shared = copy.copy(given[0]) if given else Dataset()
+    shared.PixelMeasuresSequence = measures
+    shared.PlaneOrientationSequence = hd.PlaneOrientationSequence("PATIENT", orientation)
+    header.SharedFunctionalGroupsSequence = [shared]
 
 
 def _is_valid(dataset: Dataset, keyword: str) -> bool:

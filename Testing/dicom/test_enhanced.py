@@ -9,7 +9,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedCTImageStorage, generate_uid
 
 from NativeDLLib.dicom import Series
+from NativeDLLib.dicom.segmentation import Algorithm, make_segmentation
 from NativeDLLib.errors import InputError
+from NativeDLLib.registry.entry import make_model
 
 GEOMETRY = {"spacing": (0.7, 1.3, 2.5), "origin": (-20.0, -16.0, 100.0)}
 SCRAMBLED = (3, 0, 5, 1, 4, 2)
@@ -158,3 +160,23 @@ def test_frames_that_differ_in_spacing_are_refused(tmp_path):
 
     with pytest.raises(InputError, match=r"mixed pixel spacings 1\.3x0\.7 mm, 2x2 mm"):
         Series.read([path])
+
+
+def test_an_image_whose_frames_each_have_their_own_measures_can_be_segmented(tmp_path):
+    def edit(dataset):
+        shared = dataset.SharedFunctionalGroupsSequence[0]
+        for item in dataset.PerFrameFunctionalGroupsSequence:
+            for keyword in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+                setattr(item, keyword, shared[keyword].value)
+        for keyword in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+            delattr(shared, keyword)
+
+    series = Series.read([enhanced(tmp_path / "enhanced", edit)])
+    segments = make_model(factories.entry(), tmp_path / "registry.json").segments
+    labels = (factories.block() > 100).astype(np.uint8)
+
+    seg = make_segmentation(series, labels, segments, Algorithm("bright", "1", "Bright", "Registry", "0123"))
+
+    (measures,) = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    assert [float(v) for v in measures.PixelSpacing] == [1.3, 0.7]
+    assert measures.SpacingBetweenSlices == 2.5

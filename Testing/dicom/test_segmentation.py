@@ -241,3 +241,13 @@ def test_a_header_that_no_seg_can_carry_is_refused_with_the_series(tmp_path):
 
     with pytest.raises(InputError, match=f"series {series.uid}: its header cannot be carried over to a SEG"):
         make_segmentation(series, labels(), two(tmp_path), ALGORITHM)
+
+
+def test_a_source_without_slice_thickness_gets_the_distance_of_its_slices(tmp_path):
+    series = series_in(tmp_path, edit=lambda ds, i: delattr(ds, "SliceThickness"))
+
+    seg = written(tmp_path, make_segmentation(series, labels(), two(tmp_path), ALGORITHM))
+
+    (measures,) = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    assert (measures.SliceThickness, measures.SpacingBetweenSlices) == (2, 2)
+    assert list(measures.PixelSpacing) == [1, 1]

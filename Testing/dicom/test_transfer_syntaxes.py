@@ -169,3 +169,26 @@ def test_reading_stops_when_it_is_cancelled(tmp_path):
 
     with pytest.raises(CancelledError):
         Series.read([tmp_path]).image(cancel)
+
+
+@pytest.mark.parametrize(
+    "syntax", [JPEG2000Lossless, JPEGLSLossless, JPEGLosslessSV1, RLELossless], ids=lambda syntax: syntax.keyword
+)
+def test_compressed_pixel_data_that_break_off_are_refused(tmp_path, syntax):
+    files = factories.ct_series(tmp_path, noisy(), syntax=syntax)
+    files[5].write_bytes(files[5].read_bytes()[:-100])
+
+    with pytest.raises(InputError, match=f"^{files[5]}: is a damaged DICOM file .its compressed pixel data break off"):
+        read(tmp_path)
+
+
+def test_what_a_decoder_remarks_becomes_a_warning(tmp_path, capfd):
+    files = factories.ct_series(tmp_path, noisy(), syntax=JPEGLosslessSV1)
+    content = files[5].read_bytes()
+    end = content.rindex(b"\xff\xd9")
+    files[5].write_bytes(content[: end - 40] + b"\xff\xd9" + content[end - 38 :])
+
+    _, notes = read(tmp_path)
+
+    assert notes == ["a decoder says of the pixel data: 'Corrupt JPEG data: premature end of data segment'"]
+    assert capfd.readouterr().err == ""
