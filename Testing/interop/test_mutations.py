@@ -12,7 +12,6 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -188,97 +187,6 @@ def test_lost_and_repeated_bytes(series, outcome, change, seed):
     outcome()
 
 
-BIG, NAN = "1e30", "nan"
-REFUSED = {
-    "rows of 65535": mutations.setting("Rows", 65535),
-    "columns of 65535": mutations.setting("Columns", 65535),
-    "no rows": mutations.setting("Rows", 0),
-    "rows as text": mutations.setting("Rows", "many", "LO"),
-    "rows halved": mutations.setting("Rows", 16),
-    "rows removed": mutations.removing("Rows"),
-    "columns emptied": mutations.setting("Columns", None),
-    "8 bits": mutations.setting("BitsAllocated", 8),
-    "0 bits": mutations.setting("BitsAllocated", 0),
-    "bits as text": mutations.setting("BitsAllocated", "16", "LO"),
-    "bits removed": mutations.removing("BitsAllocated"),
-    "17 of 16 bits": mutations.setting("BitsStored", 17),
-    "sign removed": mutations.removing("PixelRepresentation"),
-    "sign of 7": mutations.setting("PixelRepresentation", 7),
-    "three samples": mutations.setting("SamplesPerPixel", 3),
-    "colour": mutations.setting("PhotometricInterpretation", "RGB"),
-    "photometry removed": mutations.removing("PhotometricInterpretation"),
-    "pixel data removed": mutations.removing("PixelData"),
-    "pixel data emptied": mutations.setting("PixelData", b""),
-    "pixel data doubled": mutations.setting("PixelData", bytes(2 * 2 * 32 * 40)),
-    "two frames": mutations.setting("NumberOfFrames", "2"),
-    "frames as text": mutations.setting("NumberOfFrames", "two", "LO"),
-    "position nan": mutations.setting("ImagePositionPatient", [NAN, NAN, NAN], "LO"),
-    "position far": mutations.setting("ImagePositionPatient", [BIG, BIG, BIG]),
-    "position at infinity": mutations.setting("ImagePositionPatient", ["1e999", "0", "0"], "LO"),
-    "position of two": mutations.setting("ImagePositionPatient", ["0", "0"]),
-    "position as text": mutations.setting("ImagePositionPatient", ["here", "", ""], "LO"),
-    "position as bytes": mutations.setting("ImagePositionPatient", b"123", "OB"),
-    "position emptied": mutations.setting("ImagePositionPatient", None),
-    "position as sequence": mutations.setting("ImagePositionPatient", [Dataset()], "SQ"),
-    "orientation nil": mutations.setting("ImageOrientationPatient", ["0"] * 6),
-    "orientation skew": mutations.setting("ImageOrientationPatient", ["1", "0", "0", "0.7", "0.7", "0"]),
-    "orientation removed": mutations.removing("ImageOrientationPatient"),
-    "orientation as bytes": mutations.setting("ImageOrientationPatient", b"123456", "OB"),
-    "pixels of no size": mutations.setting("PixelSpacing", ["0", "0"]),
-    "pixels of a metre": mutations.setting("PixelSpacing", ["1000", "1000"]),
-    "negative pixels": mutations.setting("PixelSpacing", ["-1", "-1"]),
-    "pixel size as bytes": mutations.setting("PixelSpacing", b"12", "OB"),
-    "slope of 0": mutations.setting("RescaleSlope", "0"),
-    "slope as text": mutations.setting("RescaleSlope", "steep", "LO"),
-    "slope beyond numbers": mutations.setting("RescaleSlope", "1e300"),
-    "intercept beyond numbers": mutations.setting("RescaleIntercept", "-1e300"),
-    "padding as text": mutations.setting("PixelPaddingValue", "none", "LO"),
-    "class removed": mutations.removing("SOPClassUID"),
-    "class emptied": mutations.setting("SOPClassUID", ""),
-    "instance removed": mutations.removing("SOPInstanceUID"),
-    "instance invalid": mutations.setting("SOPInstanceUID", "1.2.03"),
-    "study invalid": mutations.setting("StudyInstanceUID", "study 1"),
-    "study of two": mutations.setting("StudyInstanceUID", ["1.2", "1.3"]),
-    "study as sequence": mutations.setting("StudyInstanceUID", [Dataset()], "SQ"),
-    "frame of reference removed": mutations.removing("FrameOfReferenceUID"),
-    "modality emptied": mutations.setting("Modality", ""),
-    "localizer": mutations.setting("ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"]),
-    "groups of nothing": mutations.setting("PerFrameFunctionalGroupsSequence", []),
-    "groups of an image": mutations.setting("PerFrameFunctionalGroupsSequence", [Dataset()]),
-    "groups as text": mutations.setting("PerFrameFunctionalGroupsSequence", "groups", "LO"),
-}
-HARMLESS = {
-    "thickness removed": mutations.removing("SliceThickness"),
-    "patient without id": mutations.setting("PatientID", None),
-    "patient without name": mutations.removing("PatientName"),
-    "a name of control characters": mutations.setting("PatientName", b"A\x01B\x1b$C", "PN"),
-    "a name of names": mutations.setting("PatientName", "=" * 9 + "^" * 9),
-    "an endless name": mutations.setting("PatientName", "x" * 10_000),
-    "born nowhen": mutations.setting("PatientBirthDate", "yesterday"),
-    "sex of a number": mutations.setting("PatientSex", 7, "US"),
-    "study at any time": mutations.setting("StudyTime", "99:99"),
-    "study id in two": mutations.setting("StudyID", ["1", "2"]),
-    "accession as bytes": mutations.setting("AccessionNumber", b"\xff\xfe", "OB"),
-    "study date as sequence": mutations.setting("StudyDate", [Dataset()], "SQ"),
-    "series number as text": mutations.setting("SeriesNumber", "three", "LO"),
-    "series number beyond": mutations.setting("SeriesNumber", "99999999999", "IS"),
-    "instance number removed": mutations.removing("InstanceNumber"),
-    "character set unknown": mutations.setting("SpecificCharacterSet", "KLINGON"),
-    "character sets of eight": mutations.setting("SpecificCharacterSet", ["ISO_IR 100"] * 8),
-    "descriptions of bytes": mutations.setting("SeriesDescription", b"\xff" * 99, "OB"),
-    "body part of a number": mutations.setting("BodyPartExamined", 1.5, "FD"),
-    "nested 10 deep": mutations.nesting(10),
-    "nested 150 deep": mutations.nesting(150),
-    "a long sequence": mutations.setting("ReferencedImageSequence", [Dataset() for _ in range(5000)]),
-    "an unknown element": lambda dataset: dataset.add_new(0x00091001, "UN", b"\0" * 1001),
-    "one frame": mutations.setting("NumberOfFrames", "1"),
-    "tilt of text": mutations.setting("GantryDetectorTilt", "much", "LO"),
-    "spacing between slices nil": mutations.setting("SpacingBetweenSlices", "0"),
-    "equipment of nothing": mutations.setting("Manufacturer", None),
-    "laterality unknown": mutations.setting("Laterality", "UP"),
-}
-
-
 def edit(series, change, which):
     for file in [series / which] if which else sorted(series.iterdir()):
         dataset = pydicom.dcmread(file)
@@ -288,7 +196,7 @@ def edit(series, change, which):
 
 @pytest.mark.parametrize("series", ["explicit"], indirect=True)
 @pytest.mark.parametrize("which", ["IM0003", "IM0006", ""], ids=["inner", "last", "all"])
-@pytest.mark.parametrize("change", REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("change", mutations.REFUSED.values(), ids=mutations.REFUSED)
 def test_an_image_that_cannot_be_right_is_refused(series, outcome, change, which):
     edit(series, change, which)
 
@@ -296,7 +204,7 @@ def test_an_image_that_cannot_be_right_is_refused(series, outcome, change, which
 
 
 @pytest.mark.parametrize("series", ["implicit"], indirect=True)
-@pytest.mark.parametrize("change", HARMLESS.values(), ids=HARMLESS)
+@pytest.mark.parametrize("change", mutations.HARMLESS.values(), ids=mutations.HARMLESS)
 def test_what_touches_neither_pixels_nor_places_is_segmented(series, outcome, change):
     edit(series, change, "")
 
