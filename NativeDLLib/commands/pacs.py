@@ -113,14 +113,17 @@ def _find(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
 def _get(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
     from NativeDLLib.pacs import services
 
-    files = services.retrieve(_peer(args), args.study, args.series, args.output, reporter, cancel)
+    with reporter.stage("retrieve"):
+        files = services.retrieve(_peer(args), args.study, args.series, args.output, reporter, cancel)
     report = {"output": str(args.output), "files": [str(file) for file in files]}
     _say(args, reporter, report, f"{len(files)} files in {args.output}")
     return 0
 
 
 def _send(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
-    deliveries = deliver(_dicom_files(args.paths), args.peer, args.pacs, reporter, cancel)
+    files = _dicom_files(args.paths)
+    with reporter.stage("send"):
+        deliveries = deliver(files, args.peer, args.pacs, reporter, cancel)
     _report_deliveries(args, reporter, deliveries)
     return 0
 
@@ -144,7 +147,8 @@ def _outbox(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int
         dropped = outbox.drop(ids)
         _say(args, reporter, {"dropped": [entry.id for entry in dropped]}, f"{len(dropped)} dropped")
     else:
-        deliveries = send(outbox, load_peers(args.pacs), reporter, cancel, only_due=args.due, ids=ids)
+        with reporter.stage("send"):
+            deliveries = send(outbox, load_peers(args.pacs), reporter, cancel, only_due=args.due, ids=ids)
         _report_deliveries(args, reporter, deliveries)
         complain(outbox, [delivery.id for delivery in deliveries] if args.due else ids)
     return 0

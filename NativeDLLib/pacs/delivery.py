@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from NativeDLLib.errors import InputError, PacsError
+from NativeDLLib.errors import InputError, PacsError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.pacs.headers import read_header
 from NativeDLLib.pacs.ledger import Entry
@@ -125,7 +125,7 @@ class _Work:
     def send_all(self, peer: Peer, entries: Sequence[Entry]) -> None:
         try:
             ready = [entry for entry in entries if not self._settled(peer, entry)]
-        except PacsError as error:
+        except (PacsError, UsageError) as error:
             for entry in entries:
                 if entry.id not in {delivery.id for delivery in self.deliveries}:
                     self.note(entry, False, str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import ssl
 import threading
@@ -45,7 +46,7 @@ class EmbeddedPacs:
     Parameters
     ----------
     folder
-        Where the objects lie, each named by its SOP Instance UID; those already there are served.
+        Where the objects lie, each named by its SOP Instance UID; those already there are served if they can be read.
     port
         0 for any free one; then read `port`.
     ae_title
@@ -75,7 +76,8 @@ class EmbeddedPacs:
     def __enter__(self) -> EmbeddedPacs:
         self._folder.mkdir(parents=True, exist_ok=True)
         for file in sorted(self._folder.glob("*.dcm")):
-            self._add(dcmread(file, stop_before_pixels=True))
+            with contextlib.suppress(Exception):  # a damaged file can make the parser raise nearly anything
+                self._add(dcmread(file, stop_before_pixels=True))
         self._entity = AE(self.ae_title)
         self._entity.supported_contexts = storage_support()
         for context in self._entity.supported_contexts:

@@ -73,6 +73,8 @@ def has_instance(peer: Peer, study_uid: str, series_uid: str, sop_instance_uid: 
     PacsError
         When the peer cannot be reached.
     """
+    if not study_uid or not series_uid:
+        return False
     keys = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid, "SOPInstanceUID": sop_instance_uid}
     try:
         if peer.store == "dicomweb":

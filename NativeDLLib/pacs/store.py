@@ -11,7 +11,7 @@ from pydicom import dcmread
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import build_context
 
-from NativeDLLib.errors import PacsError
+from NativeDLLib.errors import PacsError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, associate
 from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError
@@ -104,7 +104,7 @@ def _store_group(peer: Peer, group: Sequence[_Object]) -> Generator[StoreOutcome
     except NoneAcceptedError as error:
         for path, header in group:
             yield _refused(peer, path, header, dict(zip(pairs, error.results, strict=True)))
-    except PacsError as error:
+    except (PacsError, UsageError) as error:
         for path, header in group[done:]:
             yield StoreOutcome(path, header.sop_instance_uid, None, False, str(error))
 
@@ -127,6 +127,8 @@ def _store_one(
         content = dcmread(path)
     try:
         response = association.send_c_store(content, msg_id=number % 0xFFFF + 1)
+    except (AttributeError, ValueError) as error:
+        return StoreOutcome(path, uid, None, False, f"cannot be encoded as {peer} wants it: {error}")
     except RuntimeError as error:  # pynetdicom's way to say that the association has ended before
         raise AssociationLostError(f"not sent, for {peer} ended the association") from error
     if "Status" not in response:

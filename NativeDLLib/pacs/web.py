@@ -7,7 +7,8 @@ import io
 import logging
 import os
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import urllib3
 from dicomweb_client import DICOMwebClient
 from pydicom import Dataset, dcmread, dcmwrite
 
-from NativeDLLib.errors import PacsError, UsageError
+from NativeDLLib.errors import NativeDLError, PacsError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.pacs.faults import AssociationLostError, RefusedError
 from NativeDLLib.pacs.headers import read_header
@@ -52,15 +53,12 @@ def find(peer: Peer, level: str, keys: Mapping[str, str]) -> list[Dataset]:
     with _client(peer) as client:
         if level in ("PATIENT", "STUDY"):
             filters |= {"StudyInstanceUID": study} if study else {}
-            answers = client.search_for_studies(search_filters=filters, fields=fields, get_remaining=True)
+            search = client.search_for_studies
         elif level == "SERIES":
-            answers = client.search_for_series(study, search_filters=filters, fields=fields, get_remaining=True)
+            search = partial(client.search_for_series, study)
         else:
-            series = filters.pop("SeriesInstanceUID")
-            answers = client.search_for_instances(
-                study, series, search_filters=filters, fields=fields, get_remaining=True
-            )
-        matches = [Dataset.from_json(answer) for answer in answers]
+            search = partial(client.search_for_instances, study, filters.pop("SeriesInstanceUID"))
+        matches = _all_pages(partial(search, search_filters=filters, fields=fields))
     if level == "PATIENT":
         return list({str(match.get("PatientID", "")): match for match in matches}.values())
     return matches
@@ -72,9 +70,8 @@ def retrieve(
     """Retrieve all instances of a study or series by WADO-RS, or none; see `retrieve.retrieve`."""
     cancel.check()
     with _client(peer) as client:
-        fields = ["SOPInstanceUID"]
-        listed = client.search_for_instances(study_uid, series_uid, fields=fields, get_remaining=True)
-        expected = [str(Dataset.from_json(entry).SOPInstanceUID) for entry in listed]
+        listed = _all_pages(partial(client.search_for_instances, study_uid, series_uid, fields=["SOPInstanceUID"]))
+        expected = [str(dataset.SOPInstanceUID) for dataset in listed]
         with Inbox(folder, study_uid, series_uid, expected, reporter) as inbox:
             if expected:
                 if series_uid:
@@ -108,8 +105,16 @@ def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, Non
             yield _outcome(file, uid, answer)
         except AssociationLostError as error:
             yield StoreOutcome(file, uid, None, False, str(error), unclear=True)
-        except PacsError as error:
+        except (PacsError, UsageError) as error:
             yield StoreOutcome(file, uid, None, False, str(error))
+
+
+def _all_pages(search: Callable[..., list[dict[str, Any]]]) -> list[Dataset]:
+    """Ask for page after page until nothing new comes: a server may limit its answers, or ignore the offset."""
+    found: list[dict[str, Any]] = []
+    while (page := search(offset=len(found))) and page[0] not in found:
+        found.extend(page)
+    return [Dataset.from_json(answer) for answer in found]
 
 
 def _stow(client: DICOMwebClient, dataset: Dataset) -> Dataset:
@@ -154,20 +159,23 @@ def _client(peer: Peer) -> Iterator[Any]:
             timeout=(peer.timeouts.connect, peer.timeouts.network),
         )
         client.set_http_retry_params(retry=False)  # the outbox tries again, and with longer delays
-        place = f"{peer.name} ({service.url})"
         try:
             yield client
-        except requests.HTTPError as error:
-            response = error.response
-            raise RefusedError(f"{place} answered HTTP {response.status_code} {response.reason}") from error
-        except (ValueError, KeyError, AttributeError) as error:
-            raise RefusedError(f"{place} sent an answer that is no DICOMweb: {error}") from error
-        except requests.RequestException as error:
-            if _never_connected(error):
-                raise PacsError(
-                    f"{place} cannot be reached: {_cause(error)}; check dicomweb.url and tls in pacs.json"
-                ) from error
-            raise AssociationLostError(f"{place} did not answer: {_cause(error)}") from error
+        except NativeDLError:
+            raise
+        except Exception as error:  # what a server sends can make the parsers raise nearly anything
+            raise _fault(f"{peer.name} ({service.url})", error) from error
+
+
+def _fault(place: str, error: Exception) -> PacsError:
+    if isinstance(error, requests.HTTPError):
+        return RefusedError(f"{place} answered HTTP {error.response.status_code} {error.response.reason}")
+    # A ValueError of requests is about the content of an answer.
+    if not isinstance(error, requests.RequestException) or isinstance(error, ValueError):
+        return RefusedError(f"{place} sent an answer that is no DICOMweb: {error}")
+    if _never_connected(error):
+        return PacsError(f"{place} cannot be reached: {_cause(error)}; check dicomweb.url and tls in pacs.json")
+    return AssociationLostError(f"{place} did not answer: {_cause(error)}")
 
 
 class _OwnCertificates(requests.adapters.HTTPAdapter):

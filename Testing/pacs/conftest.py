@@ -1,20 +1,22 @@
 """Small series, an Orthanc that lives as long as the tests, and SCPs that answer as a test wants."""
 
 import contextlib
+import threading
 
 import pytest
 from factories import block, ct_series
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
-from pynetdicom import AE, evt
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, build_context, evt
 from pynetdicom.sop_class import (
+    CTImageStorage,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     Verification,
 )
+from pynetdicom.transport import ThreadedAssociationServer
 from servers import LOOPBACK, Orthanc
 
 from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.pacs.contexts import storage_support
 from NativeDLLib.pacs.peers import Peer, Timeouts
 
 
@@ -62,7 +64,7 @@ def scripted():
     @contextlib.contextmanager
     def run(*, store=None, find=None, get=None, contexts=None, calling_only=None, **peer_settings):
         entity = AE("SCRIPTED")
-        entity.supported_contexts = storage_support() if contexts is None else contexts
+        entity.supported_contexts = contexts or [build_context(CTImageStorage, ALL_TRANSFER_SYNTAXES)]
         for context in entity.supported_contexts:
             context.scu_role = context.scp_role = True
         entity.add_supported_context(Verification)
@@ -73,15 +75,13 @@ def scripted():
         entity.require_calling_aet = [calling_only] if calling_only else []
         given = {evt.EVT_C_STORE: store, evt.EVT_C_FIND: find, evt.EVT_C_GET: get}
         handlers = [(event, handler) for event, handler in given.items() if handler]
-        server = entity.start_server((LOOPBACK, 0), block=False, evt_handlers=handlers)
+        server = entity.make_server((LOOPBACK, 0), evt_handlers=handlers, server_class=ThreadedAssociationServer)
+        entity._servers.append(server)
+        # Not start_server, which looks only every half second whether it is to end.
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        address = {"ae_title": "SCRIPTED", "host": LOOPBACK, "port": server.socket.getsockname()[1]}
         try:
-            port = server.socket.getsockname()[1]
-            timeouts = Timeouts(connect=2, acse=2, dimse=2, network=2)
-            yield Peer(
-                **{"name": "SCRIPTED", "ae_title": "SCRIPTED", "host": LOOPBACK, "port": port}
-                | {"timeouts": timeouts}
-                | peer_settings
-            )
+            yield Peer(**{"name": "SCRIPTED", "timeouts": Timeouts(2, 2, 2, 2)} | address | peer_settings)
         finally:
             entity.shutdown()
 

@@ -98,8 +98,8 @@ def test_with_events_there_is_nothing_but_events_on_standard_output(run, stored,
     (result,) = events(out)
     assert result["matches"][0]["0020000D"]["Value"] == [stored.StudyInstanceUID]
     _, out, _ = run("get", "ORTHANC", *study, "--output", tmp_path / "got", "--events")
-    *progress, result = events(out)
-    assert {event["event"] for event in progress} == {"progress"}
+    stage, *progress, result = events(out)
+    assert (stage["stage"], {event["stage"] for event in progress}) == ("retrieve", {"retrieve"})
     assert len(result["files"]) == 3
     _, out, _ = run("send", "ORTHANC", tmp_path / "got", "--events")
     assert [delivery["ok"] for delivery in events(out)[-1]["deliveries"]] == [True] * 3

@@ -154,6 +154,7 @@ def test_what_it_stored_is_there_after_a_restart(make_series, tmp_path, reporter
     files = make_series(tmp_path / "sent", 2)
     with EmbeddedPacs(tmp_path / "pacs") as first:
         store(Peer("DEMO", AE_TITLE, LOOPBACK, first.port), files, reporter, cancel)
+    (tmp_path / "pacs" / "damaged.dcm").write_bytes(b"damaged")
     with EmbeddedPacs(tmp_path / "pacs") as second:
         assert {file.stem for file in second.instances()} == {dcmread(file).SOPInstanceUID for file in files}
         assert len(find(Peer("DEMO", AE_TITLE, LOOPBACK, second.port), "STUDY", {})) == 1

@@ -14,7 +14,7 @@ from NativeDLLib.errors import CancelledError, InputError, PacsError
 from NativeDLLib.pacs import claims
 from NativeDLLib.pacs.delivery import complain, send
 from NativeDLLib.pacs.outbox import FIRST_DELAY_S, LONGEST_DELAY_S, Outbox, default_folder
-from NativeDLLib.pacs.peers import Peer
+from NativeDLLib.pacs.peers import Peer, Tls
 
 
 @pytest.fixture
@@ -213,68 +213,12 @@ def test_copies_that_have_no_row_are_cleared(outbox, files):
         assert len(copies(outbox)) == 3
 
 
-def make_unclear(outbox, files):
-    outbox.add(files, "SCRIPTED")
-    with outbox.claimed() as entries:
-        for entry in entries:
-            outbox.mark_sending(entry)
-    assert {entry.state for entry in outbox.entries()} == {"unclear"}
-
-
-def test_after_an_unclear_end_the_peer_is_asked_and_what_it_has_is_not_sent_again(
-    outbox, files, scripted, reporter, cancel
-):
-    make_unclear(outbox, files[:2])
-    has = dcmread(files[0])
-    sent = []
-
-    def on_find(event):
-        if event.identifier.SOPInstanceUID == has.SOPInstanceUID:
-            yield 0xFF00, event.identifier
-
-    def on_store(event):
-        sent.append(event.request.AffectedSOPInstanceUID)
-        return 0x0000
-
-    with scripted(find=on_find, store=on_store) as peer:
-        deliveries = send(outbox, {"SCRIPTED": peer}, reporter, cancel)
-    assert sent == [dcmread(files[1]).SOPInstanceUID]
-    assert [delivery.message for delivery in deliveries] == ["the peer had it already", "success (status 0x0000)"]
-    assert outbox.entries() == []
-
-
-@pytest.mark.parametrize("answers", ["none", "refuses", "aborts", "ignores the key"])
-def test_a_peer_that_cannot_say_gets_the_object_again_under_its_own_uid(
-    outbox, files, scripted, reporter, cancel, answers
-):
-    make_unclear(outbox, files[:1])
-    sent = []
-
-    def on_find(event):
-        if answers == "aborts":
-            event.assoc.abort()
-        elif answers == "ignores the key":
-            other = event.identifier
-            other.SOPInstanceUID = "1.2.3"
-            yield 0xFF00, other
-            return
-        yield 0xA900, None
-
-    def on_store(event):
-        sent.append(event.request.AffectedSOPInstanceUID)
-        return 0x0000
-
-    with scripted(find=None if answers == "none" else on_find, store=on_store) as peer:
-        send(outbox, {"SCRIPTED": peer}, reporter, cancel)
-    assert sent == [dcmread(files[0]).SOPInstanceUID]
-    assert outbox.entries() == []
-
-
-def test_an_unclear_object_stays_unclear_while_the_peer_is_down(outbox, files, down, reporter, cancel):
-    make_unclear(outbox, files)
-    deliveries = send(outbox, {"SCRIPTED": dataclasses.replace(down, name="SCRIPTED")}, reporter, cancel)
-    assert all("cannot be reached" in delivery.message for delivery in deliveries)
-    assert {entry.state for entry in outbox.entries()} == {"unclear"}
+def test_certificates_that_are_missing_are_the_reason_why_an_object_stays(outbox, files, down, reporter, cancel):
+    outbox.add(files, "PACS")
+    peer = dataclasses.replace(down, tls=Tls(ca=outbox.folder / "missing.pem"))
+    deliveries = send(outbox, {"PACS": peer}, reporter, cancel)
+    assert all("missing.pem" in delivery.message for delivery in deliveries)
+    assert {entry.state for entry in outbox.entries()} == {"waiting"}
 
 
 def test_an_outbox_that_cannot_be_used_is_named(tmp_path, files):

@@ -2,10 +2,10 @@
 
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
+from pydicom.uid import CTImageStorage, RTImageStorage, SecondaryCaptureImageStorage
 from pynetdicom import build_context
 
-from NativeDLLib.errors import PacsError
+from NativeDLLib.errors import CancelledError, PacsError
 from NativeDLLib.pacs.contexts import storage_proposal
 from NativeDLLib.pacs.inbox import Inbox, is_uid
 from NativeDLLib.pacs.peers import Peer
@@ -59,8 +59,9 @@ def test_a_peer_that_cannot_list_instances_is_asked_for_the_usual_classes(script
 
 def test_a_series_of_a_rare_class_is_asked_for_by_what_the_peer_lists(scripted, series, tmp_path, reporter, cancel):
     for dataset in series:
-        dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.481.1"
-    with scripted(find=lists(series), get=sends(series)) as peer:
+        dataset.SOPClassUID = RTImageStorage
+    contexts = [build_context(RTImageStorage)]
+    with scripted(find=lists(series), get=sends(series), contexts=contexts) as peer:
         assert len(fetch(peer, series[0], tmp_path / "back", reporter, cancel)) == 3
 
 
@@ -111,6 +112,24 @@ def test_an_association_that_ends_amid_a_retrieval_is_an_error(scripted, series,
         yield 0xFF00, series[1]
 
     with scripted(find=lists(series), get=on_get) as peer, pytest.raises(PacsError, match="did not answer the C-GET"):
+        fetch(peer, series[0], tmp_path / "back", reporter, cancel)
+    assert list((tmp_path / "back").iterdir()) == []
+
+
+def test_an_instance_that_comes_twice_is_counted_once(scripted, series, tmp_path, reporter, cancel):
+    with (
+        scripted(find=refuses(0xA900), get=sends([series[0], series[0]])) as peer,
+        pytest.raises(PacsError, match="says that it sent 2 instances, 1 came"),
+    ):
+        fetch(peer, series[0], tmp_path / "back", reporter, cancel)
+
+
+def test_a_cancelled_retrieval_takes_no_further_instance(scripted, series, tmp_path, reporter, cancel):
+    def on_get(event):
+        cancel.set()
+        yield from sends(series)(event)
+
+    with scripted(find=lists(series), get=on_get) as peer, pytest.raises(CancelledError):
         fetch(peer, series[0], tmp_path / "back", reporter, cancel)
     assert list((tmp_path / "back").iterdir()) == []
 

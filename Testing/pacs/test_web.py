@@ -200,6 +200,18 @@ def test_an_answer_that_is_no_dicomweb_is_an_error():
         web.find(server.peer(), "STUDY", {})
 
 
+def test_a_server_that_ignores_the_offset_is_not_asked_for_ever():
+    with _Answers(200, json.dumps([{"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}]).encode()) as server:
+        assert len(web.find(server.peer(), "STUDY", {})) == 1
+
+
+def test_an_instance_that_is_no_dicom_is_an_error(tmp_path, reporter, cancel):
+    listed = json.dumps([{"00080018": {"vr": "UI", "Value": ["1.2.3.4"]}}]).encode()
+    with _Answers(200, listed) as server, pytest.raises(PacsError, match="no DICOMweb"):
+        web.retrieve(server.peer(), "1.2", "1.2.3", tmp_path, reporter, cancel)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_secrets_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("PACS_TOKEN", "secret")
     monkeypatch.setenv("PACS_KEY", "key")
