@@ -82,12 +82,13 @@ def demonstrate(
             outcomes = store(peer, files, reporter, cancel)
         steps["store"] = f"{sum(o.ok for o in outcomes)} of {len(files)} instances stored on the embedded PACS"
         with reporter.stage("find"):
-            (found,) = find(peer, "series", {"PatientID": f"PHANTOM-{seed}", "Modality": "CT"})
+            (study,) = find(peer, "STUDY", {"PatientID": f"PHANTOM-{seed}"})
+            (found,) = find(peer, "SERIES", {"StudyInstanceUID": str(study.StudyInstanceUID), "Modality": "CT"})
         steps["find"] = f"found series {found.SeriesInstanceUID}"
         job = Job(
             output=folder / "result",
             source_peer=_PEER,
-            study=str(found.StudyInstanceUID),
+            study=str(study.StudyInstanceUID),
             series=str(found.SeriesInstanceUID),
             model=model,
             device=device,
@@ -96,7 +97,7 @@ def demonstrate(
         )
         report = run_job(job, reporter, cancel)
         with reporter.stage("confirm"):
-            segs = find(peer, "series", {"StudyInstanceUID": str(found.StudyInstanceUID), "Modality": "SEG"})
+            segs = find(peer, "SERIES", {"StudyInstanceUID": str(study.StudyInstanceUID), "Modality": "SEG"})
         steps["confirm"] = f"the study on the PACS now holds {len(segs)} SEG series"
     dice = _dice(Path(report["files"]["segmentation.nii.gz"]), truth, [s["name"] for s in report["segments"]])
     return report | {"steps": steps, "dice": dice, "total_seconds": round(time.perf_counter() - started, 2)}

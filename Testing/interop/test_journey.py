@@ -53,7 +53,7 @@ def test_a_real_series_reaches_orthanc_as_a_seg_that_everyone_reads(tmp_path, re
     assert nativedl(*run, "--pacs", pacs_file) == 0
 
     seg = pydicom.dcmread(out / "segmentation.dcm")
-    (answer,) = find(orthanc.peer(), "series", {"StudyInstanceUID": seg.StudyInstanceUID, "Modality": "SEG"})
+    (answer,) = find(orthanc.peer(), "SERIES", {"StudyInstanceUID": seg.StudyInstanceUID, "Modality": "SEG"})
     assert answer.SeriesInstanceUID == seg.SeriesInstanceUID
     assert orthanc.instances() == [seg.SOPInstanceUID]
     assert dciodvfy_errors(out / "segmentation.dcm") == []
@@ -101,7 +101,7 @@ def test_a_series_on_orthanc_is_retrieved_segmented_and_sent_back(tmp_path, real
 
     assert nativedl(*run, "--pacs", pacs_file) == 0
 
-    found = find(orthanc.peer(), "series", {"StudyInstanceUID": header.StudyInstanceUID})
+    found = find(orthanc.peer(), "SERIES", {"StudyInstanceUID": header.StudyInstanceUID})
     assert sorted(series.Modality for series in found) == ["CT", "SEG"]
 
 
