@@ -1,11 +1,13 @@
 """Real servers for the tests, Orthanc and DCMTK's storescp: on loopback, in a folder of their own, gone after."""
 
+import ctypes
 import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from NativeDLLib.pacs.peers import DicomWeb, Peer, Timeouts, Tls
 
 LOOPBACK = "127.0.0.1"
+_PR_SET_PDEATHSIG = 1
 _DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
@@ -57,6 +60,12 @@ def require(program, package):
     return str(path)
 
 
+def _die_with_parent():
+    """Have Linux kill the server when the tests themselves are killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class _Server:
     """A program that listens on a port; it can be killed and started again on the same folder."""
 
@@ -75,7 +84,9 @@ class _Server:
 
     def start(self):
         with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(self._command(), stdout=log, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(
+                self._command(), stdout=log, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent
+            )
         wait_until(self._ready, f"{self._command()[0]} starts, see {self.folder}/server.log")
 
     def kill(self):
