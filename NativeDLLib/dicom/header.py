@@ -170,7 +170,10 @@ def _check_fragments(stream: BinaryIO) -> None:
     size = os.fstat(stream.fileno()).st_size
     while (item := stream.read(8))[:4] == b"\xfe\xff\x00\xe0":
         if stream.seek(int.from_bytes(item[4:], "little"), os.SEEK_CUR) > size:
-            raise ValueError("its compressed pixel data break off")
+            break
+    # With its end marked, no length on the way was wrong.
+    if item != b"\xfe\xff\xdd\xe0\0\0\0\0":
+        raise ValueError("its compressed pixel data break off")
 
 
 def _reason(error: Exception) -> str:

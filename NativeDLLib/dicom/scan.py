@@ -141,6 +141,8 @@ def _check_whole(instance: Instance) -> None:
     stored, declared = instance.text("SOPClassUID"), text(instance.dataset.file_meta, "MediaStorageSOPClassUID")
     if instance.pixel_bytes == 0 and ({stored, declared} & IMAGE_CLASSES.keys() or not (stored or declared)):
         raise instance.error("is a damaged DICOM file (it ends before its pixel data); repair or remove it")
+    if not UID(stored or declared or "1.2").is_valid:
+        raise instance.error(f"is damaged: its SOP class is '{(stored or declared)[:64]}', which is no UID")
     if stored and declared and (stored in IMAGE_CLASSES) != (declared in IMAGE_CLASSES):
         raise instance.error(f"is damaged: its file header says SOP class {declared}, its data set {stored}")
 

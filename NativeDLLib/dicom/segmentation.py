@@ -119,7 +119,8 @@ def make_segmentation(
             return _build(
                 series, headers, charset, _in_stored_order(series, labels.astype(dtype)), segments, algorithm, kind
             )
-    except (ValueError, TypeError, AttributeError, KeyError, LookupError) as error:
+    # What is carried over is parsed only now, and pydicom lets pass whatever its parser stumbles over.
+    except Exception as error:
         raise InputError(f"series {series.uid}: its header cannot be carried over to a SEG ({error})") from error
 
 

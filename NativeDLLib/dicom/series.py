@@ -126,6 +126,7 @@ class Series:
         multiframe = any("PerFrameFunctionalGroupsSequence" in i.dataset for i in instances)
         if multiframe and len(instances) > 1:
             raise InputError(f"{where}: is spread over {len(instances)} multi-frame instances; one can be segmented")
+        notes = [*warnings, *([] if multiframe else _check_rescaling(instances, where))]
         header = instances[0].dataset
         order, grid, problems = arrange(slices, int(header.Columns), int(header.Rows))
         localizers = [i for i in instances if "LOCALIZER" in i.text("ImageType").upper().split("\\")]
@@ -134,9 +135,6 @@ class Series:
         if problems or grid is None:
             raise InputError(f"{where}: cannot be segmented truthfully: {'; '.join(problems)}{_tilt_note(instances)}")
         ordered = [slices[i] for i in order]
-        notes = list(warnings)
-        if header.Modality == "CT" and any("RescaleSlope" not in i.dataset for i in instances) and not multiframe:
-            notes.append(f"{where}: some slices have no RescaleSlope; their stored values are taken for HU")
         if multiframe:
             return cls(tuple(instances), tuple(ordered), grid, tuple(notes))
         files = tuple(instances[s.instance] for s in ordered)
@@ -186,6 +184,20 @@ def _check_images(instances: Sequence[Instance], where: str) -> None:
         raise first.error("is not a grey-scale image")
     if not first.text("Modality"):
         raise first.error("has no Modality")
+
+
+def _check_rescaling(instances: Sequence[Instance], where: str) -> list[str]:
+    """Refuse a series of which some slices do not say what their values mean; return a warning where none does."""
+    notes = []
+    for keyword in ("RescaleSlope", "RescaleIntercept"):
+        without = [instance for instance in instances if not instance.text(keyword)]
+        if 0 < len(without) < len(instances):
+            others = len(instances) - len(without)
+            raise without[0].error(f"has no {keyword}, which {others} of the {len(instances)} instances have")
+        if without and instances[0].text("Modality") == "CT":
+            default = "1" if keyword == "RescaleSlope" else "0"
+            notes.append(f"{where}: there is no {keyword}; it is taken to be {default}")
+    return notes
 
 
 def _tilt_note(instances: Sequence[Instance]) -> str:

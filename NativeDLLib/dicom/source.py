@@ -89,6 +89,7 @@ def _is_valid(dataset: Dataset, keyword: str) -> bool:
             TM(value or "")
         else:
             str(value)
-    except (ValueError, TypeError, AttributeError, LookupError):
+    # A value that pydicom cannot make sense of, whatever it raises, is none that a SEG could carry.
+    except Exception:
         return False
     return True

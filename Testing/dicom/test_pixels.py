@@ -56,15 +56,25 @@ def test_fractional_slopes_give_fractional_values(tmp_path):
     assert values[:, 0, 0].tolist() == [-10.25, -9.25, -8.25, -7.25, -6.25, -5.25]
 
 
-def test_a_missing_slope_is_taken_for_1_with_a_warning(tmp_path):
+def test_missing_slopes_and_intercepts_are_taken_for_1_and_0_with_a_warning(tmp_path):
     def edit(dataset, _):
         del dataset.RescaleSlope, dataset.RescaleIntercept
 
     factories.ct_series(tmp_path, edit=edit)
     values, _ = read(tmp_path)
+    slope, intercept = Series.read([tmp_path]).warnings
 
     assert np.array_equal(values, factories.block().astype(np.int32) + 1024)
-    assert "no RescaleSlope; their stored values are taken for HU" in Series.read([tmp_path]).warnings[0]
+    assert slope.endswith("there is no RescaleSlope; it is taken to be 1")
+    assert intercept.endswith("there is no RescaleIntercept; it is taken to be 0")
+
+
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
+def test_a_slice_that_alone_lacks_its_rescaling_is_refused(tmp_path, keyword):
+    files = factories.ct_series(tmp_path, edit=lambda ds, i: delattr(ds, keyword) if i == 3 else None)
+
+    with pytest.raises(InputError, match=f"^{files[3]}: has no {keyword}, which 5 of the 6 instances have"):
+        Series.read([tmp_path])
 
 
 def test_a_slope_of_0_is_refused(tmp_path):

@@ -183,6 +183,14 @@ def test_an_image_that_no_longer_says_so_is_named_and_not_left_out(tmp_path):
         Series.read([tmp_path])
 
 
+def test_an_image_whose_class_is_unreadable_is_named_and_not_left_out(tmp_path):
+    files = factories.ct_series(tmp_path)
+    files[5].write_bytes(files[5].read_bytes().replace(b"1.2.840.10008.5.1.4.1.1.2\0", b"1.2.840.10008.5.1.4.1.1.[\0"))
+
+    with pytest.raises(InputError, match=rf"^{files[5]}: is damaged: its SOP class is '1.2.840.10008.5.1.4.1.1.\['"):
+        Series.read([tmp_path])
+
+
 def test_an_object_of_another_class_in_the_series_is_left_out_with_a_warning(tmp_path):
     files = factories.ct_series(
         tmp_path, edit=lambda ds, i: setattr(ds, "SOPClassUID", SecondaryCaptureImageStorage) if i == 5 else None

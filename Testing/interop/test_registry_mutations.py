@@ -31,7 +31,7 @@ def check(registry, capfd):
         else:
             assert code == 4, captured.err
             (line,) = captured.err.splitlines()
-            assert line.startswith(f"nativedl: error: {registry}: ") or "model bright: its weights" in line
+            assert line.startswith(f"nativedl: error: {registry}: ") or ": its weights " in line
             assert "this is a defect" not in line
             assert len(line) < 1000
         return code
