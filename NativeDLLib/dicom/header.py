@@ -158,10 +158,14 @@ def _pixel_bytes(stream: BinaryIO, dataset: Dataset) -> int | None:
     if syntax.is_deflated:
         return None
     start = stream.read(12)
+    implicit, little = dataset.original_encoding
+    if start and not implicit and start[4:6] not in (b"OB", b"OW", b"UN"):
+        raise ValueError("its pixel data are of a kind that is none")
     if start and syntax.is_encapsulated:
+        if start[8:] != b"\xff\xff\xff\xff":
+            raise ValueError("its compressed pixel data have a length, which they never have")
         _check_fragments(stream)
         return None
-    implicit, little = dataset.original_encoding
     return int.from_bytes(start[4:8] if implicit else start[8:12], "little" if little else "big")
 
 

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 
 import highdicom as hd
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DA, TM
 
@@ -43,7 +44,7 @@ def source_headers(series: Series, own_text: Sequence[str]) -> tuple[list[Datase
     first = copy.copy(series.header)
     for keyword in _MAY_BE_EMPTY:
         if keyword not in first or not _is_valid(first, keyword):
-            setattr(first, keyword, None if keyword.endswith(("Date", "Time")) else "")
+            first.add_new(keyword, dictionary_VR(keyword), None if keyword.endswith(("Date", "Time")) else "")
     _place_measures(first, pixel_measures(series), series.slices[0].orientation)
     given = first.get("SpecificCharacterSet") or "ISO_IR 6"
     sets = [given] if isinstance(given, str) else [str(part) for part in given]

@@ -96,6 +96,20 @@ def test_a_sex_date_or_time_that_dicom_does_not_have_is_left_empty(tmp_path, key
     assert dciodvfy_errors(tmp_path / "seg.dcm") == []
 
 
+def test_a_value_of_a_kind_that_dicom_does_not_have_is_left_empty(tmp_path):
+    files = factories.ct_series(tmp_path, edit=setting(ReferringPhysicianName="House^Gregory"))
+    for file in files:
+        content = file.read_bytes()
+        file.write_bytes(content.replace(b"\x08\x00\x90\x00PN", b"\x08\x00\x90\x00Pq"))
+    series = Series.read([tmp_path])
+    labels = (factories.block() > 100).astype(np.uint8)
+    segments = make_model(factories.entry(), tmp_path / "registry.json").segments
+
+    seg = make_segmentation(series, labels, segments, Algorithm("bright", "1.2.3", "Bright", "Registry", "0123"))
+
+    assert seg["ReferringPhysicianName"].is_empty
+
+
 @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
 @pytest.mark.parametrize("file", get_charset_files("chr[AFGHIJKRX]*.dcm"), ids=lambda f: f.rsplit("/", 1)[-1])
 def test_names_in_every_character_set_survive(tmp_path, file, kind):

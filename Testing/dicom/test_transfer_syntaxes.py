@@ -192,3 +192,16 @@ def test_what_a_decoder_remarks_becomes_a_warning(tmp_path, capfd):
 
     assert notes == ["a decoder says of the pixel data: 'Corrupt JPEG data: premature end of data segment'"]
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"), [(b"OB\0\0\xff\xff\xff\xff", b"OB\0\0\xff\xff\xff\x7f"), (b"OB\0\0", b"OX\0\0")]
+)
+def test_compressed_pixel_data_under_a_broken_element_are_refused(tmp_path, right, wrong):
+    files = factories.ct_series(tmp_path, syntax=RLELossless)
+    content = files[5].read_bytes()
+    at = content.rindex(b"\xe0\x7f\x10\x00")
+    files[5].write_bytes(content[:at] + content[at:].replace(right, wrong, 1))
+
+    with pytest.raises(InputError, match=f"^{files[5]}: is a damaged DICOM file"):
+        read(tmp_path)
