@@ -78,16 +78,23 @@ def _slice(instance: Instance, index: int, frame: int, values: Dataset) -> Slice
             raise InputError(f"{where}: has no {keyword}, so its place in the patient is unknown")
         return found
 
+    position = needed("ImagePositionPatient", 3)
+    orientation = needed("ImageOrientationPatient", 6)
+    pixel_spacing = needed("PixelSpacing", 2)
     slope = number(values, "RescaleSlope", where)
     intercept = number(values, "RescaleIntercept", where)
+    lacking = [name for name, value in (("RescaleSlope", slope), ("RescaleIntercept", intercept)) if value is None]
+    # In an enhanced CT the frames have both (PS3.3 C.8.15.3.10); classic slices are compared with each other.
+    if values is not instance.dataset and (len(lacking) == 1 or (lacking and instance.text("Modality") == "CT")):
+        raise InputError(f"{where}: has no {lacking[0]} in its functional groups, so its values mean nothing")
     if slope == 0:
         raise InputError(f"{where}: RescaleSlope is 0, so its values are lost")
     return Slice(
         instance=index,
         frame=frame,
-        position=needed("ImagePositionPatient", 3),
-        orientation=needed("ImageOrientationPatient", 6),
-        pixel_spacing=needed("PixelSpacing", 2),
+        position=position,
+        orientation=orientation,
+        pixel_spacing=pixel_spacing,
         slope=1.0 if slope is None else slope,
         intercept=0.0 if intercept is None else intercept,
         thickness=number(values, "SliceThickness", where),

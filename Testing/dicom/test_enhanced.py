@@ -79,6 +79,14 @@ def no_shared(dataset):
     del dataset.SharedFunctionalGroupsSequence
 
 
+def no_transformation(dataset):
+    del dataset.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence
+
+
+def no_intercept(dataset):
+    del dataset.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence[0].RescaleIntercept
+
+
 def text_for_groups(dataset):
     dataset.add_new("SharedFunctionalGroupsSequence", "LO", "text")
 
@@ -98,6 +106,8 @@ def same_place(dataset):
         (no_place, "has no ImagePositionPatient, so its place in the patient is unknown"),
         (empty_place, "has no ImagePositionPatient, so its place in the patient is unknown"),
         (no_shared, "has no ImageOrientationPatient, so its place in the patient is unknown"),
+        (no_transformation, "has no RescaleSlope in its functional groups"),
+        (no_intercept, "has no RescaleIntercept in its functional groups"),
         (text_for_groups, "has damaged functional groups"),
         (same_place, "1 duplicate slice position"),
     ],
