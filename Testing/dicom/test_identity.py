@@ -8,7 +8,7 @@ from pydicom.uid import MRImageStorage, PositronEmissionTomographyImageStorage, 
 from NativeDLLib.dicom import Series
 from NativeDLLib.errors import InputError
 
-NAME, IDENTIFIER = "Mustermann^Erika", "MRN-4711"
+NAME, IDENTIFIER = "Mustermann^Erika", "MRN-QX47"
 
 
 def one(keyword, value, which=2):
@@ -28,7 +28,7 @@ def refusal(folder, edit):
         Series.read([folder])
     message = str(caught.value)
     assert "Mustermann" not in message
-    assert "4711" not in message
+    assert "QX4" not in message
     return message, files
 
 
@@ -71,7 +71,7 @@ def test_an_invalid_instance_uid_is_refused_with_its_file(tmp_path):
     assert message == f"{files[2]}: SOPInstanceUID '1.2.x' is not a valid UID"
 
 
-@pytest.mark.parametrize(("keyword", "value"), [("PatientID", "MRN-4712"), ("PatientName", "Mustermann^Otto")])
+@pytest.mark.parametrize(("keyword", "value"), [("PatientID", "MRN-QX48"), ("PatientName", "Mustermann^Otto")])
 def test_mixed_patients_are_refused_without_saying_who_they_are(tmp_path, keyword, value):
     message, _ = refusal(tmp_path, one(keyword, value))
 
