@@ -10,6 +10,7 @@ import argparse
 import logging
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -89,6 +90,8 @@ def _quiet_libraries(debug: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(logging.WARNING if debug else logging.CRITICAL)
     logging.basicConfig(handlers=[handler], force=True)
+    if not debug:
+        warnings.simplefilter("ignore")
 
 
 def _cancel_on_signals(cancel: Cancel) -> None:

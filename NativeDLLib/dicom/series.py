@@ -10,7 +10,6 @@ from typing import Any
 import numpy.typing as npt
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 
 from NativeDLLib.dicom.frames import slices_of
 from NativeDLLib.dicom.geometry import Grid, Slice, arrange
@@ -19,6 +18,7 @@ from NativeDLLib.dicom.pixels import read_voxels
 from NativeDLLib.dicom.scan import IMAGE_CLASSES, scan
 from NativeDLLib.errors import InputError
 from NativeDLLib.events import Cancel
+from NativeDLLib.uids import is_uid
 
 # Without these a SEG cannot say what it belongs to (PS3.3 A.51).
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
@@ -157,7 +157,7 @@ def _check_identity(instances: Sequence[Instance], where: str) -> None:
                 "restore them from the archive or the de-identification key"
             )
         for keyword in _IDENTIFIERS:
-            if not UID(instance.text(keyword)).is_valid:
+            if not is_uid(instance.text(keyword)):
                 raise InputError(f"{instance.path}: {keyword} '{instance.text(keyword)[:70]}' is not a valid UID")
         if instance.text("SOPClassUID") not in IMAGE_CLASSES:
             raise instance.error("is not a CT, MR or PET image")

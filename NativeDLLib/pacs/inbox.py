@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import shutil
 import tempfile
 from collections.abc import Collection
@@ -14,13 +13,7 @@ from pydicom import dcmread
 from NativeDLLib.errors import PacsError
 from NativeDLLib.events import Reporter
 from NativeDLLib.pacs.peers import Peer
-
-_UID = re.compile(r"[0-9]{1,64}|(?=[0-9.]{3,64}$)[0-9]+(\.[0-9]+)+")
-
-
-def is_uid(text: str) -> bool:
-    """Tell whether a text is a UID, so that it can also name a file."""
-    return _UID.fullmatch(text) is not None
+from NativeDLLib.uids import is_uid
 
 
 class Inbox:

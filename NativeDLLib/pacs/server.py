@@ -26,8 +26,8 @@ from NativeDLLib.errors import PacsError
 from NativeDLLib.files import atomic_path
 from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, no_delay
 from NativeDLLib.pacs.contexts import storage_support
-from NativeDLLib.pacs.inbox import is_uid
 from NativeDLLib.pacs.index import UNIQUE_KEYS, search, select
+from NativeDLLib.uids import is_uid
 
 _SERVICES = (
     Verification,

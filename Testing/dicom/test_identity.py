@@ -57,7 +57,7 @@ def test_a_series_without_an_identifier_is_refused(tmp_path, keyword, value):
     assert f"{files[0].name} has no {keyword}; a DICOM SEG must refer to them" in message
 
 
-@pytest.mark.parametrize("uid", ["1.2.x", "1..2", "1.02", "9" * 70, "not a uid"])
+@pytest.mark.parametrize("uid", ["1.2.x", "1..2", "9" * 70, "not a uid"])
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"])
 def test_an_identifier_that_is_none_is_refused(tmp_path, keyword, uid):
     message, files = refusal(tmp_path, one(keyword, uid, which=None))
@@ -142,3 +142,12 @@ def test_instances_of_a_class_that_is_no_image_are_refused(tmp_path):
 
     with pytest.raises(InputError, match="is not a CT, MR or PET image"):
         Series.of(instances)
+
+
+def test_a_uid_with_leading_zeros_is_taken_as_scanners_write_it(tmp_path):
+    def edit(dataset, index):
+        dataset.SOPInstanceUID = f"1.2.840.113704.1.111.{index:03d}.7"
+
+    series = Series.read(factories.ct_series(tmp_path, edit=edit))
+
+    assert series.instances[0].text("SOPInstanceUID").endswith(".000.7")
