@@ -5,17 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --constraint constraints.txt
 
-.PHONY: demo test test-slow lint train clean
+.PHONY: demo test lint train clean
 
 demo: $(VENV)/demo.stamp
 	rm -rf demo-output
 	$(BIN)/nativedl demo --output demo-output
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term $(ARGS)
-
-test-slow: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
@@ -23,7 +20,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/mypy
 
 train: $(VENV)/test.stamp
-	$(BIN)/python -m NativeDLLib.training --output Resources/models $(ARGS)
+	$(BIN)/python -m NativeDLLib.training --data $${NATIVEDL_TEST_DATA:-../shared/data} --output Resources/models $(ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \

@@ -189,7 +189,7 @@ def entry(**changes: Any) -> dict[str, Any]:
         "input": {
             "modality": "CT",
             "body_parts": ["ABDOMEN", "LIVER"],
-            "keywords": ["liver", "abdomen"],
+            "keywords": ["liver", "abdomen", "bright block"],
             "channels": [{"name": "CT"}],
             "orientation": "LPS",
             "spacing": [1.5, 1.0, 1.0],
@@ -264,7 +264,7 @@ def _ct_header(study: str, series: str, frame: str) -> Dataset:
         Manufacturer="Factory",
         ReferringPhysicianName="",
         StudyDescription="Abdomen",
-        SeriesDescription="portal venous",
+        SeriesDescription="bright block",
         PatientName="Test^Patient",
         PatientID="P1",
         PatientBirthDate="19700101",

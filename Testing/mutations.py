@@ -169,7 +169,7 @@ REFUSED = {
     "class removed": removing("SOPClassUID"),
     "class emptied": setting("SOPClassUID", ""),
     "instance removed": removing("SOPInstanceUID"),
-    "instance invalid": setting("SOPInstanceUID", "1.2.03"),
+    "instance invalid": setting("SOPInstanceUID", "1.2..3"),
     "study invalid": setting("StudyInstanceUID", "study 1"),
     "study of two": setting("StudyInstanceUID", ["1.2", "1.3"]),
     "study as sequence": setting("StudyInstanceUID", [Dataset()], "SQ"),

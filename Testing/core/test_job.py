@@ -52,7 +52,7 @@ def test_a_run_writes_seg_label_map_preview_and_report(tmp_path, registry, serie
     assert report["model"] == {"id": "bright", "version": "1.2.3", "runtime": "onnx"}
     assert report["parameters"] == {"step": 0.5, "min_volume": 0.05}
     assert report["chosen_because"][1] == "BodyPartExamined is ABDOMEN"
-    assert {"id": "bright", "fits": True, "score": 5}.items() <= report["ranking"][0].items()
+    assert {"id": "bright", "fits": True, "score": 7}.items() <= report["ranking"][0].items()
     assert report["device"].startswith("cpu")
     assert Image.open(out / "preview.png").size == (384, 384)
     printed = capsys.readouterr().out
