@@ -21,9 +21,10 @@ import SimpleITK as sitk
 
 from NativeDLLib.errors import ModelError
 from NativeDLLib.inference.device import torch_device
-from NativeDLLib.inference.network import Floats, Network, checked_output, require
+from NativeDLLib.inference.network import Network, require
 from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, load_checkpoint
 from NativeDLLib.inference.preprocess import Prepared
+from NativeDLLib.inference.torch_runtime import TorchNetwork
 from NativeDLLib.jsonfile import read_json
 from NativeDLLib.registry.entry import Model
 
@@ -103,28 +104,6 @@ class NnunetEngine:
         return result
 
 
-class NnunetNetwork:
-    """The network of one fold behind the interface of `Network`."""
-
-    def __init__(self, module: Any, device: Any, description: str, flat: bool, path: Path) -> None:
-        self.device = description
-        self._module, self._device, self._flat, self._path = module, device, flat, path
-
-    def __call__(self, batch: Floats) -> Floats:
-        """Run the network on a batch; see `Network`."""
-        import torch
-
-        try:
-            with torch.inference_mode(), _autocast(self._device):
-                data = torch.from_numpy(batch[:, :, 0] if self._flat else batch).to(self._device)
-                result: Floats = self._module(data).float().cpu().numpy()
-        except torch.cuda.OutOfMemoryError as error:
-            raise ModelError(f"{self.device} has too little memory for this model; use --device cpu") from error
-        except RuntimeError as error:
-            raise ModelError(f"{self._path}: cannot run on {self.device}: {str(error)[:300]}") from error
-        return checked_output(result[:, :, None] if self._flat else result, batch, 2, self._path)
-
-
 def load_nnunet(model: Model, folder: Path, device: str) -> NnunetEngine:
     """Load a results folder (the one with ``plans.json``, ``dataset.json`` and ``fold_*``).
 
@@ -148,7 +127,7 @@ def load_nnunet(model: Model, folder: Path, device: str) -> NnunetEngine:
         flat = len(configuration.patch_size) == 2
         with _quiet():
             modules = [_module(plans, configuration, dataset, c).to(chosen) for c in checkpoints]
-        networks = [NnunetNetwork(module, chosen, description, flat, folder) for module in modules]
+        networks = [TorchNetwork(_on_volumes(m, chosen, flat), chosen, description, 2, folder) for m in modules]
         reader = plans_data.get("image_reader_writer")
         orientation = model.input.orientation or ("RAS" if reader == "NibabelIOWithReorient" else None)
         engine = NnunetEngine(plans, configuration, dataset, networks, checkpoints[0].mirror_axes, orientation)
@@ -214,7 +193,13 @@ def _quiet() -> Any:
         yield
 
 
-def _autocast(device: Any) -> Any:
-    import torch
+def _on_volumes(module: Any, device: Any, flat: bool) -> Any:
+    """Let a network take volumes, of one slice if it is flat, and run in half precision on CUDA as nnU-Net does."""
 
-    return torch.autocast("cuda") if device.type == "cuda" else contextlib.nullcontext()
+    def run(data: Any) -> Any:
+        import torch
+
+        with torch.autocast("cuda") if device.type == "cuda" else contextlib.nullcontext():
+            return module(data[:, :, 0])[:, :, None] if flat else module(data)
+
+    return run

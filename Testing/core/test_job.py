@@ -18,17 +18,6 @@ from PIL import Image
 from tools import nativedl
 
 
-@pytest.fixture
-def registry(tmp_path):
-    return factories.registry(tmp_path / "registry")
-
-
-@pytest.fixture
-def series(tmp_path):
-    factories.ct_series(tmp_path / "series")
-    return tmp_path / "series"
-
-
 def events(capsys):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 

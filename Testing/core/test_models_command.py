@@ -7,11 +7,6 @@ import pytest
 from tools import nativedl
 
 
-@pytest.fixture
-def registry(tmp_path):
-    return factories.registry(tmp_path / "registry")
-
-
 @pytest.mark.parametrize("command", [["models"], ["models", "list"]])
 def test_models_are_listed(registry, command, capsys):
     assert nativedl(*command, registry=registry) == 0

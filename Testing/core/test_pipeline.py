@@ -11,12 +11,12 @@ from NativeDLLib.registry import effective, load_registry
 
 
 @pytest.fixture
-def tool(tmp_path):
-    (model,) = load_registry(factories.registry(tmp_path / "registry"))
+def tool(registry):
+    (model,) = load_registry(registry)
     return SegmentationTool(model, "cpu")
 
 
-def series(tmp_path, **attributes):
+def series_with(tmp_path, **attributes):
     def edit(dataset, _):
         for keyword, value in attributes.items():
             setattr(dataset, keyword, value)
@@ -30,21 +30,21 @@ def test_a_tool_says_what_it_is(tool):
 
 
 def test_a_tool_says_whether_a_series_is_for_it_and_why(tool, tmp_path):
-    verdict = tool.can_process_image(series(tmp_path))
+    verdict = tool.can_process_image(series_with(tmp_path))
 
     assert verdict.ok
     assert "BodyPartExamined is ABDOMEN" in verdict.reason
 
 
 def test_a_tool_says_why_a_series_is_not_for_it(tool, tmp_path):
-    verdict = tool.can_process_image(series(tmp_path, Modality="PT"))
+    verdict = tool.can_process_image(series_with(tmp_path, Modality="PT"))
 
     assert not verdict.ok
     assert verdict.reason == "is for CT, the series is PT"
 
 
 def test_a_result_has_metadata_without_patient_data(tool, tmp_path):
-    result = tool.process(series(tmp_path), effective(tool.model), Reporter(), Cancel())
+    result = tool.process(series_with(tmp_path), effective(tool.model), Reporter(), Cancel())
 
     assert result.tool_name == "bright 1.2.3"
     assert result.metadata["outcome"] == "segmented"
@@ -57,7 +57,7 @@ def test_a_result_has_metadata_without_patient_data(tool, tmp_path):
 def test_an_empty_result_is_the_callers_decision(tool, tmp_path):
     parameters = effective(tool.model, ("test", {"min_volume": 1000}))
 
-    result = tool.process(series(tmp_path), parameters, Reporter(), Cancel())
+    result = tool.process(series_with(tmp_path), parameters, Reporter(), Cancel())
 
     assert result.is_empty
     with pytest.raises(EmptySegmentationError, match="found none of its 1 segments"):

@@ -2,21 +2,9 @@
 
 from pathlib import Path
 
-import factories
 import pytest
 from conftest import ROOT
 from tools import nativedl
-
-
-@pytest.fixture
-def registry(tmp_path):
-    return factories.registry(tmp_path / "registry")
-
-
-@pytest.fixture
-def series(tmp_path):
-    factories.ct_series(tmp_path / "series")
-    return tmp_path / "series"
 
 
 @pytest.mark.parametrize(
