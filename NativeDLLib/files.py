@@ -32,12 +32,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb+") as stream:
-            os.fsync(stream.fileno())
+        sync(temporary)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Make sure that a file's content is on disk."""
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())
 
 
 def write_text(path: Path, text: str) -> None:

@@ -19,9 +19,9 @@ from NativeDLLib import __version__
 from NativeDLLib.dicom import Series
 from NativeDLLib.dicom.database import series_files
 from NativeDLLib.dicom.segmentation import Kind
-from NativeDLLib.errors import InputError, PacsError, UsageError
+from NativeDLLib.errors import InputError, NativeDLError, PacsError, UsageError
 from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.files import write_json
+from NativeDLLib.files import sync, write_json
 from NativeDLLib.inference.device import check_device
 from NativeDLLib.pacs.delivery import deliver, fetch_series
 from NativeDLLib.pacs.peers import find_peer, load_peers
@@ -171,18 +171,29 @@ def _write(
                     "series_instance_uid": str(dataset.SeriesInstanceUID),
                     "type": job.kind,
                 }
-            sitk.WriteImage(result.labels, str(partial / _NIFTI), useCompression=True)
+            _write_nifti(result.labels, partial / _NIFTI)
             is_ct = series.text("Modality") == "CT"
             write_preview(partial / _PREVIEW, result.image, result.labels, result.model.segments, is_ct=is_ct)
             cancel.check()
         report = _report(job, result, choice, segmentation, reporter)
         write_json(partial / _REPORT, report)
+        names.append(_REPORT)
+        for name in names:
+            sync(partial / name)
         job.output.mkdir(exist_ok=True)
-        for name in (_SEG, _NIFTI, _PREVIEW, _REPORT):
-            (job.output / name).unlink(missing_ok=True)
-        for name in [*names, _REPORT]:
+        for name in names:
             os.replace(partial / name, job.output / name)
+        if segmentation is None:
+            (job.output / _SEG).unlink(missing_ok=True)
     return report
+
+
+def _write_nifti(labels: sitk.Image, path: Path) -> None:
+    try:
+        sitk.WriteImage(labels, str(path), useCompression=True)
+    # SimpleITK knows no other exception, and puts the source line of its own code first.
+    except RuntimeError as error:
+        raise NativeDLError(f"{path}: cannot be written ({str(error).strip().splitlines()[-1]})") from error
 
 
 def _send(job: Job, peer: str, report: dict[str, Any], reporter: Reporter, cancel: Cancel) -> None:

@@ -152,16 +152,27 @@ def test_a_refused_series_leaves_nothing_behind(tmp_path, registry, capsys):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_full_disk_leaves_nothing_half_written(tmp_path, registry, series, monkeypatch, capsys):
-    def full(*_, **__):
-        raise OSError(28, "No space left on device", "segmentation.dcm")
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot limit the size of files")
+@pytest.mark.parametrize("limit", [100, 5000])
+def test_a_disk_that_takes_no_more_leaves_nothing_half_written(tmp_path, registry, series, limit):
+    import resource
 
-    monkeypatch.setattr(pydicom.Dataset, "save_as", full)
+    command = [sys.executable, "-m", "NativeDLLib", "run", "--input", str(series), "--output", str(tmp_path / "out")]
     before = sorted(tmp_path.iterdir())
 
-    assert nativedl("run", "--input", series, "--output", tmp_path / "out", registry=registry) == 1
+    finished = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=os.environ | {"NATIVEDL_REGISTRY": str(registry)},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
 
-    assert capsys.readouterr().err.strip() == "nativedl: error: segmentation.dcm: No space left on device"
+    assert finished.returncode == 1, finished.stderr
+    assert finished.stderr.count("\n") == 1
+    assert "defect" not in finished.stderr
     assert sorted(tmp_path.iterdir()) == before
 
 
