@@ -12,7 +12,7 @@ from typing import Any
 from NativeDLLib.errors import ModelError
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.network import Floats, Loaded, checked_output, require
-from NativeDLLib.inference.pt2_guard import check_pt2, is_pt2
+from NativeDLLib.inference.torch_guard import check_pt2, check_torchscript, is_pt2
 
 
 class TorchNetwork:
@@ -62,6 +62,8 @@ def load_torch(path: Path, device: str, classes: int) -> Loaded:
     exported = is_pt2(path)
     if exported:
         check_pt2(path)
+    else:
+        check_torchscript(path)
     try:
         with _weights_only(), warnings.catch_warnings():
             warnings.simplefilter("ignore")

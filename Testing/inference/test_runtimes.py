@@ -204,3 +204,41 @@ def test_a_damaged_pt2_is_refused(tmp_path):
 
     with pytest.raises(ModelError, match=r"m\.pt2"):
         load_torch(path, "cpu", 2)
+
+
+class Writing(torch.nn.Module):
+    """A network that would write a file."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        torch.save(x, "written")
+        return torch.cat([x, x], 1)
+
+
+class Reading(torch.nn.Module):
+    """A network that would read one."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x, x + torch.from_file("/etc/hostname", False, 4, dtype=torch.uint8).sum()], 1)
+
+
+@pytest.mark.parametrize("hostile", [Writing, Reading])
+def test_torchscript_that_reads_or_writes_files_is_refused(tmp_path, monkeypatch, hostile):
+    monkeypatch.chdir(tmp_path)
+    torch.jit.script(hostile()).save(str(tmp_path / "m.pt"))
+
+    with pytest.raises(ModelError, match="which a network has no need for"):
+        load_torch(tmp_path / "m.pt", "cpu", 2)
+
+    assert not (tmp_path / "written").exists()
+
+
+@pytest.mark.parametrize("first", [60, 90, 200, 300])
+def test_a_damaged_torchscript_file_is_refused(tmp_path, first):
+    path = torchscript(tmp_path / "m.pt")
+    content = bytearray(path.read_bytes())
+    for position in range(first, len(content), 400):
+        content[position] ^= 0xFF
+    path.write_bytes(content)
+
+    with pytest.raises(ModelError, match=r"m\.pt"):
+        load_torch(path, "cpu", 2)

@@ -1,7 +1,8 @@
-"""A look into a ``.pt2`` archive before torch loads it, because ``torch.export.load`` trusts what it reads.
+"""A look into torch's archives before torch loads them, because it trusts what it reads.
 
-It unpickles weights marked so, resolves operator names by walking torch's attributes, and hands symbolic expressions
-and guards to an evaluator: each of these lets a hostile file run code. Only what an exported network needs passes here.
+``torch.export.load`` unpickles weights marked so, resolves operator names by walking torch's attributes, and hands
+symbolic expressions and guards to an evaluator: each of these lets a hostile file run code. TorchScript is code anyway,
+without a way to the system but for operators that read and write files. Only what a network needs passes here.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ _FUNCTION = (
     r"Integer|Rational|Add|Mul|Pow|Max|Min|Mod|PythonMod|FloorDiv|CleanDiv|CeilToInt|TruncToInt|Eq|Ne|Lt|Le|Gt|Ge"
 )
 _EXPRESSION = re.compile(rf"({_SYMBOL}|({_FUNCTION})\(|\d+|[-+*/%()<>=&|, ])*")
+_FILE_OPERATOR = re.compile(r"\b(torch|ops\s*\.\s*\w+)\s*\.\s*(save|load\w*|from_file)\b")
 _LARGEST_JSON = 256 * 2**20
 
 
@@ -61,8 +64,26 @@ def check_pt2(path: Path) -> None:
                     raise ModelError(f"{path}: {name} is too large")
                 for key, value in _pairs(json.loads(archive.read(name))):
                     _check_pair(path, name, key, value)
-    except (OSError, zipfile.BadZipFile, ValueError, RecursionError) as error:
+    except (OSError, zipfile.BadZipFile, ValueError, RecursionError, zlib.error) as error:
         raise ModelError(f"{path}: is a damaged .pt2 file ({error})") from error
+
+
+def check_torchscript(path: Path) -> None:
+    """Refuse a TorchScript archive whose code reads or writes files.
+
+    Raises
+    ------
+    ModelError
+        Naming the operator.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                found = _FILE_OPERATOR.search(archive.read(name).decode("utf-8")) if name.endswith(".py") else None
+                if found:
+                    raise ModelError(f"{path}: calls '{found.group()}', which a network has no need for")
+    except (OSError, zipfile.BadZipFile, ValueError, RuntimeError, zlib.error) as error:
+        raise ModelError(f"{path}: is a damaged TorchScript file ({error})") from error
 
 
 def _check_pair(path: Path, name: str, key: str, value: Any) -> None:
