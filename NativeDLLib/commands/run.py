@@ -22,10 +22,13 @@ def add_commands(subparsers: Any) -> None:
     source.add_argument(
         "--input", nargs="+", type=Path, metavar="PATH", help="files and folders, searched at any depth"
     )
+    source.add_argument("--files", type=Path, metavar="LIST", help="a text file that names the files, one a line")
+    source.add_argument("--image", type=Path, metavar="FILE", help="a volume in NRRD, NIfTI or MetaImage, with --model")
     source.add_argument("--database", type=Path, metavar="FILE", help="Slicer's ctkDICOM.sql, with --series")
     source.add_argument("--from", dest="source_peer", metavar="PEER", help="a peer, with --study and --series")
     parser.add_argument("--study", metavar="UID", help="Study Instance UID, with --from")
     parser.add_argument("--series", metavar="UID", help="Series Instance UID, where there is more than one")
+    parser.add_argument("--modality", choices=["CT", "MR", "PT"], help="of --image (default: what the model is for)")
     parser.add_argument("--model", metavar="ID", help="a model of the registry, or auto (default)")
     parser.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:N or mps")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the model")
@@ -70,6 +73,9 @@ def make_job(args: argparse.Namespace) -> Job:
         source_peer=args.source_peer,
         study=args.study,
         series=args.series,
+        file_list=args.files,
+        image=args.image,
+        modality=args.modality,
         model=args.model or configured.get("model", "auto"),
         device=args.device or configured.get("device", "auto"),
         parameters=(*layers, ("--set", parse_assignments(args.set))),
