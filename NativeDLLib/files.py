@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, mode: int | None = None) -> Iterator[Path]:
     """Give a temporary path beside `path` that replaces it when the block ends without an error.
 
     Parameters
@@ -20,6 +20,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path
         The file to be written. Its folder is created. The temporary name keeps the suffixes, because image writers
         choose the format by them.
+    mode
+        Its permissions; without them those of any new file.
 
     Raises
     ------
@@ -33,7 +35,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         sync(temporary)
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~_umask() if mode is None else mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

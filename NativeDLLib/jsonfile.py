@@ -67,6 +67,8 @@ def check_schema(data: Any, schema_name: str, path: Path, error: type[NativeDLEr
         problem = _best(_validator(schema_name).iter_errors(data))
     except RecursionError as deep:
         raise error(f"{path}: is nested too deeply") from deep
+    except ModuleNotFoundError as absent:
+        raise error(f"{path}: cannot be checked before the Python package {absent.name} is installed") from absent
     if problem is not None:
         message = "is not allowed here" if problem.validator == "not" else problem.message
         message = message if len(message) <= 200 else f"{message[:200]} ..."

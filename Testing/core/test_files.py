@@ -83,3 +83,10 @@ def test_the_digest_is_that_of_the_content(tmp_path):
     (tmp_path / "file").write_bytes(b"content" * 1000)
 
     assert sha256(tmp_path / "file") == hashlib.sha256(b"content" * 1000).hexdigest()
+
+
+def test_a_file_may_be_for_its_user_alone(tmp_path):
+    with atomic_path(tmp_path / "peers.json", mode=0o600) as temporary:
+        temporary.write_text("{}")
+
+    assert (tmp_path / "peers.json").stat().st_mode & 0o777 == 0o600

@@ -1,7 +1,9 @@
+import sys
+
 import pytest
 
 from NativeDLLib.errors import ModelError, UsageError
-from NativeDLLib.jsonfile import place, read_json
+from NativeDLLib.jsonfile import check_schema, place, read_json
 from NativeDLLib.registry import load_registry
 
 
@@ -86,3 +88,13 @@ def test_a_place_names_the_entry_that_it_is_in():
     assert place(data, ["models", 1], "models") == f"models[1] ({'x' * 64})"
     assert place(data, ["models", 2], "models") == "models[2]"
     assert place(data, [], "models") == "top level"
+
+
+def test_a_check_that_lacks_its_package_says_which(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jsonschema.exceptions", None)
+
+    with pytest.raises(UsageError) as caught:
+        check_schema({}, "pacs.schema.json", tmp_path / "pacs.json", UsageError, "peers")
+
+    wrong = "cannot be checked before the Python package jsonschema.exceptions is installed"
+    assert str(caught.value) == f"{tmp_path / 'pacs.json'}: {wrong}"
