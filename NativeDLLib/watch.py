@@ -1,0 +1,115 @@
+"""Watch rules: which model runs by itself on a series that arrives in Slicer's DICOM database.
+
+Nothing is watched unless the user has written ``~/.nativedl/watch.json`` and switched it on there::
+
+    {"enabled": true, "rules": [{"name": "portal venous livers", "model": "liver-ct-demo",
+                                 "when": {"Modality": "CT", "SeriesDescription": ["*portal*", "*venous*"]}}]}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.errors import UsageError
+from NativeDLLib.jsonfile import check_schema, read_json
+
+# What is made from images. A rule that took them would, with our own results, feed itself.
+_NO_IMAGES = {"SEG", "SR", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "PR", "KO", "DOC", "REG", "FID", "RWV", "PLAN"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A model to be run where every attribute in `when`, a DICOM keyword, matches one of its patterns."""
+
+    name: str
+    model: str
+    when: Mapping[str, tuple[str, ...]]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def default_watch_file() -> Path:
+    """Return the file in which the user's rules are kept."""
+    return Path.home() / ".nativedl" / "watch.json"
+
+
+def load_rules(path: Path | None = None) -> list[Rule]:
+    """Read and check the rules in force; there are none where the file is not there or not ``enabled``.
+
+    Parameters
+    ----------
+    path
+        The JSON file; without it ``~/.nativedl/watch.json``.
+
+    Raises
+    ------
+    UsageError
+        Where the file is not what ``Resources/watch.schema.json`` asks for, names a rule twice or something that is no
+        DICOM keyword; the message names the place. A file that is switched off is checked all the same.
+    """
+    file = path or default_watch_file()
+    if not file.exists():
+        return []
+    data = read_json(file, UsageError)
+    check_schema(data, "watch.schema.json", file, UsageError, "rules")
+    rules: list[Rule] = []
+    for index, entry in enumerate(data["rules"]):
+        where = f"{file}: rules[{index}] ({entry['name']})"
+        if entry["name"] in {rule.name for rule in rules}:
+            raise UsageError(f"{where}.name: another rule has this name already")
+        for keyword in entry["when"]:
+            if not _is_keyword(keyword):
+                raise UsageError(f"{where}.when: '{keyword}' is no DICOM keyword")
+        when = {key: (value,) if isinstance(value, str) else tuple(value) for key, value in entry["when"].items()}
+        rules.append(Rule(entry["name"], entry["model"], when, entry.get("parameters", {})))
+    return rules if data.get("enabled", False) else []
+
+
+def match(rules: Iterable[Rule], attributes: Mapping[str, str]) -> Rule | None:
+    """Return the first rule that matches a series.
+
+    Parameters
+    ----------
+    rules
+        What `load_rules` returned.
+    attributes
+        The series' attributes by DICOM keyword, Modality among them; several values are separated by backslashes, of
+        which one is enough. One that is absent is an empty text. Objects made from images never match.
+    """
+    modality = attributes.get("Modality", "").strip().upper()
+    if not modality or modality in _NO_IMAGES:
+        return None
+    return next((rule for rule in rules if _matches(rule, attributes)), None)
+
+
+def _matches(rule: Rule, attributes: Mapping[str, str]) -> bool:
+    return all(
+        any(_pattern(pattern).fullmatch(text) for pattern in patterns for text in _texts(attributes.get(keyword, "")))
+        for keyword, patterns in rule.when.items()
+    )
+
+
+def _texts(value: str) -> list[str]:
+    """Return the whole value and each of several, without the spaces that pad them."""
+    return [text.strip() for text in (value, *value.split("\\"))]
+
+
+def _pattern(pattern: str) -> re.Pattern[str]:
+    # Atomic groups: once the shortest text before a literal is found no other is tried, so that no pattern takes long.
+    first, *rest = (re.escape(part).replace(r"\?", ".") for part in re.sub(r"\*+", "*", pattern.strip()).split("*"))
+    if not rest:
+        return re.compile(first, re.IGNORECASE | re.DOTALL)
+    middle = "".join(f"(?>.*?{part})" for part in rest[:-1])
+    return re.compile(f"{first}{middle}.*{rest[-1]}", re.IGNORECASE | re.DOTALL)
+
+
+def _is_keyword(text: str) -> bool:
+    try:
+        from pydicom.datadict import tag_for_keyword
+    except ImportError:
+        # The schema has seen that it looks like one.
+        return True
+    return tag_for_keyword(text) is not None
