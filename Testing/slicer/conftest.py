@@ -1,0 +1,42 @@
+"""The stand-in application as a fixture: fresh scene, settings, database and pop-ups for every test."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for Testing.slicer where pytest starts elsewhere
+
+
+@pytest.fixture
+def slicer_app(tmp_path: Path) -> Iterator[object]:
+    """The application (`Session`); what goes wrong in slots, observers and pop-ups fails the test."""
+    pytest.importorskip("slicer_core")
+    pytest.importorskip("PySide6")
+    from PySide6.QtCore import QSettings
+
+    from Testing.slicer.standin import session
+    from Testing.slicer.standin.dicomdatabase import ctkDICOMDatabase
+
+    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(tmp_path / "settings"))
+    app = session.Session(tmp_path)
+    end = session.watch(app.errors)
+    app.popups.reset()
+    app.installer.reset()
+    database = ctkDICOMDatabase()
+    app.slicer.dicomDatabase = database
+    folder = tmp_path / "database"
+    folder.mkdir()
+    database.openDatabase(str(folder / "ctkDICOM.sql"))
+    try:
+        yield app
+        app._finish()
+    finally:
+        end()
+        database.closeDatabase()
+    assert not app.popups.unexpected, f"pop-ups that the test did not announce: {app.popups.unexpected}"
+    assert not app.popups.pending, f"announced pop-ups that did not come: {app.popups.pending}"
+    assert not app.errors, "\n".join(app.errors)

@@ -1,0 +1,259 @@
+"""``slicer.dicomDatabase``: CTK's methods and signals over a real ``ctkDICOM.sql``."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import logging
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from PySide6 import QtCore
+
+from . import dicomschema
+from .pythonqt import closed
+
+
+@closed
+class ctkDICOMDatabase(QtCore.QObject):
+    """The database; insertion refuses, copies and signals in CTK's order: a series is added with its first instance."""
+
+    patientAdded = QtCore.Signal(int, str, str, str)
+    studyAdded = QtCore.Signal(str)
+    seriesAdded = QtCore.Signal(str)
+    instanceAdded = QtCore.Signal(str)
+    patientRemoved = QtCore.Signal(str)
+    studyRemoved = QtCore.Signal(str)
+    seriesRemoved = QtCore.Signal(str)
+    opened = QtCore.Signal()
+    closed = QtCore.Signal()
+    databaseChanged = QtCore.Signal()
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self._file = ""
+        self._sql: sqlite3.Connection | None = None
+        self._header: dict[str, str] = {}
+
+    isOpen = property(lambda self: self._sql is not None)
+    isInMemory = property(lambda self: self._file == ":memory:")
+    databaseFilename = property(lambda self: self._file)
+    databaseDirectory = property(lambda self: str(Path(self._file).parent) if self._file else "")
+    lastError = property(lambda self: "")
+
+    def openDatabase(self, databaseFile: str, connectionName: str = "", /) -> bool:
+        new = not Path(databaseFile).exists()
+        # No cache of statements and no transaction is left open, so that others can read at any time.
+        self._sql = sqlite3.connect(databaseFile, isolation_level=None)
+        self._file = str(databaseFile)
+        for statement in dicomschema.statements() if new else []:
+            self._sql.execute(statement)
+        self.opened.emit()
+        return True
+
+    def closeDatabase(self) -> None:
+        if self._sql is not None:
+            self._sql.close()
+            self._sql = None
+            self.closed.emit()
+
+    def schemaVersion(self) -> str:
+        return dicomschema.VERSION
+
+    def schemaVersionLoaded(self) -> str:
+        return self._text("SELECT Version FROM SchemaInfo")
+
+    def patients(self) -> list[str]:
+        return self._column("SELECT UID FROM Patients")
+
+    def studiesForPatient(self, patientUID: str, /) -> list[str]:
+        return self._column("SELECT StudyInstanceUID FROM Studies WHERE PatientsUID = ?", patientUID)
+
+    def seriesForStudy(self, studyUID: str, /) -> list[str]:
+        return self._column("SELECT SeriesInstanceUID FROM Series WHERE StudyInstanceUID = ?", studyUID)
+
+    def instancesForSeries(self, seriesUID: str, hits: int = -1, /) -> list[str]:
+        return self._column(f"SELECT SOPInstanceUID FROM Images WHERE SeriesInstanceUID = ? LIMIT {hits}", seriesUID)
+
+    def filesForSeries(self, seriesUID: str, hits: int = -1, /) -> list[str]:
+        names = self._column(f"SELECT Filename FROM Images WHERE SeriesInstanceUID = ? LIMIT {hits}", seriesUID)
+        return [self._absolute(name) for name in names]
+
+    def studyForSeries(self, seriesUID: str, /) -> str:
+        return self._text("SELECT StudyInstanceUID FROM Series WHERE SeriesInstanceUID = ?", seriesUID)
+
+    def patientForStudy(self, studyUID: str, /) -> str:
+        return self._text("SELECT PatientsUID FROM Studies WHERE StudyInstanceUID = ?", studyUID)
+
+    def fileForInstance(self, sopInstanceUID: str, /) -> str:
+        name = self._text("SELECT Filename FROM Images WHERE SOPInstanceUID = ?", sopInstanceUID)
+        return self._absolute(name) if name else ""
+
+    def instanceForFile(self, fileName: str, /) -> str:
+        return self._text("SELECT SOPInstanceUID FROM Images WHERE Filename = ?", self._stored(fileName))
+
+    def seriesForFile(self, fileName: str, /) -> str:
+        return self._text("SELECT SeriesInstanceUID FROM Images WHERE Filename = ?", self._stored(fileName))
+
+    def allFiles(self) -> list[str]:
+        return [self._absolute(name) for name in self._column("SELECT Filename FROM Images")]
+
+    def descriptionForSeries(self, seriesUID: str, /) -> str:
+        return self.fieldForSeries("SeriesDescription", seriesUID)
+
+    def descriptionForStudy(self, studyUID: str, /) -> str:
+        return self.fieldForStudy("StudyDescription", studyUID)
+
+    def nameForPatient(self, patientUID: str, /) -> str:
+        return self.fieldForPatient("PatientsName", patientUID)
+
+    def fieldForPatient(self, field: str, patientUID: str, /) -> str:
+        return self._field("Patients", field, "UID", patientUID)
+
+    def fieldForStudy(self, field: str, studyInstanceUID: str, /) -> str:
+        return self._field("Studies", field, "StudyInstanceUID", studyInstanceUID)
+
+    def fieldForSeries(self, field: str, seriesInstanceUID: str, /) -> str:
+        return self._field("Series", field, "SeriesInstanceUID", seriesInstanceUID)
+
+    def patientsCount(self) -> int:
+        return len(self.patients())
+
+    def studiesCount(self) -> int:
+        return int(self._text("SELECT COUNT(*) FROM Studies"))
+
+    def seriesCount(self) -> int:
+        return int(self._text("SELECT COUNT(*) FROM Series"))
+
+    def imagesCount(self) -> int:
+        return int(self._text("SELECT COUNT(*) FROM Images"))
+
+    def fileValue(self, fileName: str, *tag: Any) -> str:
+        """Return an element as text, by ``"gggg,eeee"`` or by two numbers; empty where it is missing."""
+        group, element = (int(part, 16) for part in tag[0].split(",")) if len(tag) == 1 else tag
+        found = pydicom.dcmread(fileName, stop_before_pixels=True).get((group, element))
+        if found is None or found.value is None or found.VR == "SQ":
+            return ""
+        values = found.value if isinstance(found.value, pydicom.multival.MultiValue) else [found.value]
+        return "\\".join(str(value) for value in values)
+
+    def instanceValue(self, sopInstanceUID: str, *tag: Any) -> str:
+        name = self.fileForInstance(sopInstanceUID)
+        return self.fileValue(name, *tag) if name else ""
+
+    def insert(
+        self,
+        filePath: str,
+        storeFile: bool = True,
+        generateThumbnail: bool = True,
+        createHierarchy: bool = True,
+        destinationDirectoryName: str = "",
+        /,
+    ) -> None:
+        if not isinstance(filePath, str):
+            raise ValueError(f"insert takes a str, not {type(filePath).__name__}")
+        header = pydicom.dcmread(filePath, stop_before_pixels=True)
+        study, series, instance = (
+            str(header.get(k) or "") for k in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+        )
+        patient_id = str(header.get("PatientID") or "") or study
+        name = str(header.get("PatientName") or "") or patient_id
+        if not study:
+            logging.error("Required information (patient name, patient ID, study instance UID) is missing from dataset")
+            return
+        if self.fileForInstance(instance):
+            return
+        stored = filePath
+        if storeFile and not self.isInMemory:
+            stored = f"dicom/{_hash(study)[:8]}/{_hash(series)[:8]}/{_hash(instance)}.dcm"
+            target = Path(self.databaseDirectory) / stored
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(filePath, target)
+        self._insert_patient_study_series(header, patient_id, name, study, series)
+        row = (instance, stored, "", series, _now())
+        assert self._sql is not None
+        columns = "SOPInstanceUID, Filename, URL, SeriesInstanceUID, InsertTimestamp"
+        self._sql.execute(f"INSERT INTO Images ({columns}) VALUES (?, ?, ?, ?, ?)", row)
+        self.instanceAdded.emit(instance)
+        if self.isInMemory:
+            self.databaseChanged.emit()
+
+    def removeSeries(self, seriesInstanceUID: str, clearCachedTags: bool = False, cleanup: bool = True, /) -> bool:
+        copies = [f for f in self.filesForSeries(seriesInstanceUID) if Path(f).is_relative_to(self.databaseDirectory)]
+        assert self._sql is not None
+        self._sql.execute("DELETE FROM Images WHERE SeriesInstanceUID = ?", (seriesInstanceUID,))
+        self._sql.execute("DELETE FROM Series WHERE SeriesInstanceUID = ?", (seriesInstanceUID,))
+        for copy in copies:
+            Path(copy).unlink(missing_ok=True)
+        if cleanup:
+            self._sql.execute("DELETE FROM Studies WHERE StudyInstanceUID NOT IN (SELECT StudyInstanceUID FROM Series)")
+            self._sql.execute("DELETE FROM Patients WHERE UID NOT IN (SELECT PatientsUID FROM Studies)")
+        self.seriesRemoved.emit(seriesInstanceUID)
+        return True
+
+    def _insert_patient_study_series(self, header: Any, patient_id: str, name: str, study: str, series: str) -> None:
+        known = "SELECT UID FROM Patients WHERE PatientID = ? AND PatientsName = ?"
+        patient = self._text(known, patient_id, name)
+        if not patient:
+            self._insert("Patients", header, {"PatientID": patient_id, "PatientsName": name})
+            patient = self._text(known, patient_id, name)
+            self.patientAdded.emit(int(patient), patient_id, name, str(header.get("PatientBirthDate") or ""))
+        if not self._text("SELECT 1 FROM Studies WHERE StudyInstanceUID = ?", study):
+            self._insert("Studies", header, {"StudyInstanceUID": study, "PatientsUID": int(patient)})
+            self.studyAdded.emit(study)
+        if not self._text("SELECT 1 FROM Series WHERE SeriesInstanceUID = ?", series):
+            self._insert("Series", header, {"SeriesInstanceUID": series, "StudyInstanceUID": study})
+            self.seriesAdded.emit(series)
+
+    def _insert(self, table: str, header: Any, keys: dict[str, Any]) -> None:
+        values = {column: _value(column, header, keyword) for column, keyword in dicomschema.FIELDS[table].items()}
+        values |= keys | {"InsertTimestamp": _now()}
+        assert self._sql is not None
+        places = ", ".join("?" * len(values))
+        self._sql.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})", tuple(values.values()))
+
+    def _field(self, table: str, field: str, key: str, value: str) -> str:
+        assert self._sql is not None
+        if field not in {row[1] for row in self._sql.execute(f"PRAGMA table_info({table})")}:
+            logging.error(f"no field {field} in {table}")
+            return ""
+        return self._text(f"SELECT {field} FROM {table} WHERE {key} = ?", value)
+
+    def _column(self, query: str, *values: Any) -> list[str]:
+        assert self._sql is not None, "the database is not open"
+        return [str(row[0]) for row in self._sql.execute(query, values)]
+
+    def _text(self, query: str, *values: Any) -> str:
+        assert self._sql is not None, "the database is not open"
+        row = self._sql.execute(query, values).fetchone()
+        return "" if row is None or row[0] is None else str(row[0])
+
+    def _absolute(self, name: str) -> str:
+        return str(Path(self.databaseDirectory) / name)
+
+    def _stored(self, name: str) -> str:
+        path = Path(name)
+        return str(path.relative_to(self.databaseDirectory)) if path.is_relative_to(self.databaseDirectory) else name
+
+
+def _value(column: str, header: Any, keyword: str) -> Any:
+    value = header.get(keyword)
+    if dicomschema.TYPES.get(column) == "INT":
+        return int(value[0] if isinstance(value, list) else value) if value else 0
+    if value is None:
+        return None
+    text = "\\".join(map(str, value)) if isinstance(value, pydicom.multival.MultiValue) else str(value)
+    if column == "SeriesDate" and len(text) == 8:
+        return f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    return text
+
+
+def _hash(uid: str) -> str:
+    return hashlib.md5(uid.encode(), usedforsecurity=False).hexdigest()
+
+
+def _now() -> str:
+    return datetime.datetime.now().isoformat(timespec="milliseconds")

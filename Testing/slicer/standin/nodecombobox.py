@@ -1,0 +1,165 @@
+"""``qMRMLNodeComboBox``: the nodes of a scene to choose from, kept true by the scene's own events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer_core
+from PySide6 import QtCore, QtWidgets
+
+from .pythonqt import closed
+
+SIMPLE = {
+    "showHidden": (bool, False),
+    "showChildNodeTypes": (bool, True),
+    "hideChildNodeTypes": ("QStringList", []),
+    "baseName": (str, ""),
+    "addEnabled": (bool, True),
+    "removeEnabled": (bool, True),
+    "editEnabled": (bool, False),
+    "renameEnabled": (bool, False),
+    "noneEnabled": (bool, False),
+    "noneDisplay": (str, "None"),
+    "selectNodeUponCreation": (bool, True),
+    "nodeTypes": ("QStringList", []),
+}
+
+
+def _simple(name: str, kind: Any) -> Any:
+    def get(self: Any) -> Any:
+        return self._values[name]
+
+    def put(self: Any, value: Any) -> None:
+        self._values[name] = list(value) if kind == "QStringList" else value
+        self._refresh()
+
+    return QtCore.Property(kind, get, put)
+
+
+@closed
+class qMRMLNodeComboBox(QtWidgets.QWidget):
+    """Choose a node. Disabled until it has a scene; with ``noneEnabled`` the first row is "None"."""
+
+    currentNodeChanged = QtCore.Signal(object)
+    currentNodeIDChanged = QtCore.Signal(str)
+    nodeActivated = QtCore.Signal(object)
+    nodeAdded = QtCore.Signal(object)
+    nodeAboutToBeRemoved = QtCore.Signal(object)
+    SIGNALS = {  # noqa: RUF012
+        "currentNodeChanged": ("vtkMRMLNode*", "bool"),
+        "nodeActivated": ("vtkMRMLNode*",),
+        "nodeAdded": ("vtkMRMLNode*",),
+        "nodeAboutToBeRemoved": ("vtkMRMLNode*",),
+    }
+
+    for _name, (_kind, _default) in SIMPLE.items():
+        locals()[_name] = _simple(_name, _kind)
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self._values = {name: default for name, (_, default) in SIMPLE.items()}
+        self._scene: Any = None
+        self._tags: list[int] = []
+        self._attributes: list[tuple[str, str, Any]] = []
+        self._current: str | None = None
+        self._refreshing = False
+        self._combo = QtWidgets.QComboBox(self)
+        self._combo.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed)
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._combo)
+        self._combo.currentIndexChanged.connect(self._on_index)
+        self._combo.activated.connect(lambda _: self.nodeActivated.emit(self.currentNode()))
+        self.setEnabled(False)
+
+    def mrmlScene(self) -> Any:
+        return self._scene
+
+    def setMRMLScene(self, scene: Any) -> None:
+        if scene is self._scene:
+            return
+        for tag in self._tags:
+            self._scene.RemoveObserver(tag)
+        self._scene = scene
+        events = slicer_core.vtkMRMLScene
+        watched = (events.NodeAddedEvent, events.NodeRemovedEvent, events.EndCloseEvent, events.EndBatchProcessEvent)
+        self._tags = [scene.AddObserver(event, self._on_scene) for event in watched] if scene else []
+        self.setEnabled(scene is not None)
+        self._refresh()
+
+    def _on_scene(self, _caller: Any, _event: str) -> None:
+        if not self._scene.IsClosing() and not self._scene.IsBatchProcessing():
+            self._refresh()
+
+    def addAttribute(self, nodeType: str, attributeName: str, attributeValue: Any = None) -> None:
+        self._attributes.append((nodeType, attributeName, attributeValue))
+        self._refresh()
+
+    def nodeCount(self) -> int:
+        return len(self._nodes())
+
+    def nodeFromIndex(self, index: int) -> Any:
+        nodes = self._nodes()
+        return nodes[index] if 0 <= index < len(nodes) else None
+
+    def currentNode(self) -> Any:
+        return self._scene.GetNodeByID(self._current) if self._scene and self._current else None
+
+    def setCurrentNode(self, node: Any) -> None:
+        """Take a node, None or (as Slicer still does) a node's ID."""
+        if not (node is None or isinstance(node, str | slicer_core.vtkMRMLNode)):
+            raise ValueError(f"setCurrentNode takes a vtkMRMLNode, not {type(node).__name__}")
+        self.setCurrentNodeID(node if isinstance(node, str) else node.GetID() if node else "")
+
+    def _get_id(self) -> str:
+        return self._current or ""
+
+    def setCurrentNodeID(self, identifier: str) -> None:
+        self._combo.setCurrentIndex(self._combo.findData(identifier) if identifier else self._combo.findData(""))
+
+    def setCurrentNodeIndex(self, index: int) -> None:
+        self.setCurrentNode(self.nodeFromIndex(index))
+
+    currentNodeID = QtCore.Property(str, _get_id, setCurrentNodeID)
+
+    def _nodes(self) -> list[Any]:
+        if self._scene is None:
+            return []
+        every = [self._scene.GetNthNode(index) for index in range(self._scene.GetNumberOfNodes())]
+        return [node for node in every if self._fits(node)]
+
+    def _fits(self, node: Any) -> bool:
+        values = self._values
+        types = [name for name in values["nodeTypes"] if node.IsA(name)]
+        if not types or (node.GetHideFromEditors() and not values["showHidden"]):
+            return False
+        if not values["showChildNodeTypes"] and node.GetClassName() not in values["nodeTypes"]:
+            return False
+        if any(node.IsA(name) for name in values["hideChildNodeTypes"] if name not in values["nodeTypes"]):
+            return False
+        wanted = [(name, value) for kind, name, value in self._attributes if kind in types]
+        return all(
+            node.GetAttribute(name) is not None if value is None else node.GetAttribute(name) == str(value)
+            for name, value in wanted
+        )
+
+    def _refresh(self) -> None:
+        nodes, before = self._nodes(), self._current
+        self._refreshing = True
+        self._combo.clear()
+        if self._values["noneEnabled"] or not nodes:
+            self._combo.addItem(self._values["noneDisplay"], "")
+        for node in nodes:
+            self._combo.addItem(node.GetName(), node.GetID())
+        self._combo.setCurrentIndex(max(self._combo.findData(before or ""), 0))
+        self._refreshing = False
+        self._on_index(self._combo.currentIndex)
+
+    def _on_index(self, index: int) -> None:
+        if self._refreshing:
+            return
+        chosen = self._combo.itemData(index) or None if index >= 0 else None
+        if chosen != self._current:
+            self._current = chosen
+            self.currentNodeChanged.emit(self.currentNode())
+            self.currentNodeIDChanged.emit(chosen or "")

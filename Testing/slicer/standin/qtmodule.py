@@ -1,0 +1,55 @@
+"""The modules ``qt`` and ``ctk``, and the one application object."""
+
+from __future__ import annotations
+
+import os
+import types
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("QT_SCALE_FACTOR", "1")
+
+from PySide6 import QtCore, QtGui, QtNetwork, QtUiTools, QtWidgets
+
+from . import pythonqt
+
+
+def adapt_pyside() -> None:
+    """Make PySide's classes PythonQt's, bases first; done once in a process."""
+    classes = {
+        value
+        for module in (QtCore, QtGui, QtNetwork, QtWidgets, QtUiTools)
+        for value in (getattr(module, name) for name in dir(module) if name.startswith("Q"))
+        if isinstance(value, type(QtCore.QObject))
+    }
+    for cls in sorted(classes, key=lambda c: (len(c.__mro__), c.__name__)):
+        pythonqt.adapt(cls)
+
+
+def make_qt() -> types.ModuleType:
+    """Return the module ``qt``: QtCore, QtGui, QtWidgets and QUiLoader, flat; no Signal, Slot or Property."""
+    module = types.ModuleType("qt", "Qt as PythonQt offers it")
+    vars(module).update(pythonqt.flat((QtCore, QtGui, QtNetwork, QtWidgets)))
+    return module
+
+
+def dress(application: QtWidgets.QApplication) -> None:
+    """Give the application Slicer's names, a light Fusion look and a font that every machine here has."""
+    application.setOrganizationName("slicer.org")
+    application.setOrganizationDomain("www.slicer.org")
+    application.setApplicationName("Slicer")
+    application.setApplicationVersion("5.12.0")
+    application.setQuitOnLastWindowClosed(False)
+    application.setStyle("Fusion")
+    application.setPalette(_light())
+    application.setFont(QtGui.QFont("DejaVu Sans", 9))
+
+
+def _light() -> QtGui.QPalette:
+    palette = QtGui.QPalette(QtGui.QColor("#efefef"))
+    role = QtGui.QPalette.ColorRole
+    palette.setColor(role.Base, QtGui.QColor("white"))
+    palette.setColor(role.AlternateBase, QtGui.QColor("#f7f7f7"))
+    palette.setColor(role.Highlight, QtGui.QColor("#308cc6"))
+    palette.setColor(role.HighlightedText, QtGui.QColor("white"))
+    palette.setColor(role.PlaceholderText, QtGui.QColor("#808080"))
+    return palette
