@@ -9,16 +9,27 @@ Nothing is watched unless the user has written ``~/.nativedl/watch.json`` and sw
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from NativeDLLib.errors import UsageError
+from NativeDLLib.files import write_json
 from NativeDLLib.jsonfile import check_schema, read_json
 
 # What is made from images. A rule that took them would, with our own results, feed itself.
 _NO_IMAGES = {"SEG", "SR", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "PR", "KO", "DOC", "REG", "FID", "RWV", "PLAN"}
+_EXAMPLE = {
+    "enabled": False,
+    "rules": [
+        {
+            "name": "Livers in the portal venous phase",
+            "model": "liver-ct-demo",
+            "when": {"Modality": "CT", "SeriesDescription": ["*portal*", "*venous*"]},
+        }
+    ],
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +42,7 @@ class Rule:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-def default_watch_file() -> Path:
+def rules_file() -> Path:
     """Return the file in which the user's rules are kept."""
     return Path.home() / ".nativedl" / "watch.json"
 
@@ -50,7 +61,7 @@ def load_rules(path: Path | None = None) -> list[Rule]:
         Where the file is not what ``Resources/watch.schema.json`` asks for, names a rule twice or something that is no
         DICOM keyword; the message names the place. A file that is switched off is checked all the same.
     """
-    file = path or default_watch_file()
+    file = path or rules_file()
     if not file.exists():
         return []
     data = read_json(file, UsageError)
@@ -66,6 +77,60 @@ def load_rules(path: Path | None = None) -> list[Rule]:
         when = {key: (value,) if isinstance(value, str) else tuple(value) for key, value in entry["when"].items()}
         rules.append(Rule(entry["name"], entry["model"], when, entry.get("parameters", {})))
     return rules if data.get("enabled", False) else []
+
+
+def set_enabled(enabled: bool, path: Path | None = None) -> None:
+    """Switch the rules on or off; where there is no file yet, write one with an example, switched off.
+
+    Raises
+    ------
+    UsageError
+        Where the file cannot be read, or there is none to switch on.
+    """
+    file = path or rules_file()
+    if file.exists():
+        data = read_json(file, UsageError)
+        check_schema(data, "watch.schema.json", file, UsageError, "rules")
+        write_json(file, data | {"enabled": enabled})
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, _EXAMPLE)
+    if enabled:
+        raise UsageError(f"{file}: holds only an example yet; edit its rules and switch them on then")
+
+
+def tags(rules: Iterable[Rule]) -> dict[str, str]:
+    """Return the attributes that rules look at: their tags as ``gggg,eeee`` by keyword; Modality always."""
+    from pydicom.datadict import tag_for_keyword
+
+    keywords = {"Modality", *(keyword for rule in rules for keyword in rule.when)}
+    found = {keyword: tag_for_keyword(keyword) for keyword in sorted(keywords)}
+    return {keyword: f"{tag >> 16:04x},{tag & 0xFFFF:04x}" for keyword, tag in found.items() if tag is not None}
+
+
+class Arrivals:
+    """Series that are being imported; one counts as complete when its number of files has not changed for a while."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def add(self, series_uid: str) -> None:
+        """Remember a series of which the first image has come."""
+        self._counts[series_uid] = 0
+
+    def complete(self, files_of: Callable[[str], Sequence[str]]) -> list[tuple[str, list[str]]]:
+        """Return, once, the series that have as many files as when this was called before, with these."""
+        done = []
+        for series_uid, before in list(self._counts.items()):
+            files = [str(file) for file in files_of(series_uid)]
+            self._counts[series_uid] = len(files)
+            if files and len(files) == before:
+                del self._counts[series_uid]
+                done.append((series_uid, files))
+        return done
 
 
 def match(rules: Iterable[Rule], attributes: Mapping[str, str]) -> Rule | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from NativeDLLib.errors import UsageError
 from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.expectation import remember
 from NativeDLLib.job import Job, check_inputs, run_job
 from NativeDLLib.jsonfile import read_json
 from NativeDLLib.registry.parameters import parse_assignments
@@ -47,6 +48,7 @@ def run(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
     job = make_job(args)
     check_inputs(job)
     report = run_job(job, reporter, cancel)
+    remember(report)
     reporter.result(report)
     if not getattr(args, "events", False):
         print_report(report)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ _COSINE_TOLERANCE = 1e-3
 # A slice may be off its regular place by a twentieth of the spacing, or by what decimals rounded to 0.1 mm leave.
 _PLACE_TOLERANCE = 0.05
 _ROUNDING_MM = 0.065
+# Of a voxel's smallest side: a volume further off than that is not the slices.
+_SAME_PLACE = 0.1
 # What no scanner writes: places further off, larger fields, finer pixels come from damaged headers.
 _FARTHEST_MM, _LARGEST_MM, _FINEST_MM = 1e5, 5e3, 1e-3
 
@@ -84,6 +87,31 @@ class Grid:
             and np.allclose(image.GetOrigin(), self.origin, atol=1e-3)
             and np.allclose(image.GetDirection(), self.direction, atol=1e-4)
         )
+
+    def has_voxels_of(self, size: Sequence[int], ijk_to_ras: Sequence[float]) -> bool:
+        """Tell whether a volume's voxels lie where this grid's do, in whatever order it counts them.
+
+        Parameters
+        ----------
+        size
+            Voxels along i, j and k.
+        ijk_to_ras
+            The volume's matrix from voxel indices to RAS mm, 16 numbers row by row, as Slicer gives it.
+        """
+        matrix = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.reshape(np.asarray(ijk_to_ras, float), (4, 4))
+        ours = np.eye(4)
+        ours[:3, :3] = np.reshape(self.direction, (3, 3)) * self.spacing
+        ours[:3, 3] = self.origin
+        # Two orthogonal lattices with as many voxels along axes of the same length fill the same box.
+        if sorted(size) != sorted(self.size):
+            return False
+        distances = np.linalg.norm(_corners(matrix, size)[:, None] - _corners(ours, self.size)[None], axis=-1)
+        return bool(distances.min(axis=1).max() < _SAME_PLACE * min(self.spacing))
+
+
+def _corners(index_to_point: Array, size: Sequence[int]) -> Array:
+    indices = np.array(list(product(*((0, n - 1) for n in size))), float)
+    return indices @ index_to_point[:3, :3].T + index_to_point[:3, 3]
 
 
 def arrange(slices: Sequence[Slice], columns: int, rows: int) -> tuple[list[int], Grid | None, list[str]]:

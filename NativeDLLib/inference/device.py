@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from typing import TYPE_CHECKING
@@ -68,6 +69,21 @@ def torch_device(word: str) -> tuple[torch.device, str, list[str]]:
             "use --device auto or cpu"
         )
     return torch.device("cuda", index), f"cuda:{index} ({torch.cuda.get_device_name(index)})", warnings
+
+
+def available_devices() -> dict[str, str]:
+    """Return the devices that are here, the fastest first: the word for each, and what it is."""
+    devices = {}
+    try:
+        import torch
+    except ImportError:
+        pass
+    else:
+        cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        devices = {f"cuda:{index}": str(torch.cuda.get_device_name(index)) for index in range(cuda)}
+        if torch.backends.mps.is_available():
+            devices["mps"] = "Apple GPU"
+    return devices | {"cpu": f"processor, {os.cpu_count()} cores"}
 
 
 def has_nvidia_gpu() -> bool:

@@ -16,6 +16,25 @@ def models_folder() -> Path:
     return Path(os.environ.get("NATIVEDL_MODELS") or Path.home() / ".nativedl" / "models").expanduser()
 
 
+def find_weights(model: Model) -> Path:
+    """Return where a model's weights lie, unchecked.
+
+    Raises
+    ------
+    ModelError
+        Where they are not there, or lie outside their root.
+    """
+    weights = model.weights
+    root = models_folder() / model.id if "url" in weights else model.registry.parent
+    path = root / str(weights.get("file") or weights["folder"])
+    if not _is_inside(path, root):
+        raise ModelError(f"model {model.id}: its weights {path} lead out of {root}")
+    if not path.exists():
+        source = f"; get it from {weights['url']}" if "url" in weights else ""
+        raise ModelError(f"model {model.id}: its weights {path} are not there{source}")
+    return path
+
+
 def verified_weights(model: Model) -> tuple[Path, str]:
     """Find the weights file, or nnU-Net's results folder, of a model and check its digests.
 
@@ -29,14 +48,7 @@ def verified_weights(model: Model) -> tuple[Path, str]:
     ModelError
         Where it is not there, lies outside its root, or is not what the registry says.
     """
-    weights = model.weights
-    root = models_folder() / model.id if "url" in weights else model.registry.parent
-    path = root / str(weights.get("file") or weights["folder"])
-    if not _is_inside(path, root):
-        raise ModelError(f"model {model.id}: its weights {path} lead out of {root}")
-    if not path.exists():
-        source = f"; get it from {weights['url']}" if "url" in weights else ""
-        raise ModelError(f"model {model.id}: its weights {path} are not there{source}")
+    weights, path = model.weights, find_weights(model)
     if "file" in weights:
         return path, _check_file(model, path, weights["sha256"], weights.get("size"))
     if not path.is_dir():

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from NativeDLLib.errors import UsageError
-from NativeDLLib.watch import Rule, default_watch_file, load_rules, match
+from NativeDLLib.watch import Rule, rules_file, load_rules, match
 
 ROOT = Path(__file__).resolve().parents[2]
 LIVER = {
@@ -49,7 +49,7 @@ def test_nothing_is_watched_until_the_user_says_so(tmp_path):
 
 
 def test_without_a_file_named_the_users_own_is_read():
-    write(default_watch_file(), LIVER)
+    write(rules_file(), LIVER)
 
     assert [found.model for found in load_rules()] == ["liver-ct-demo"]
 

@@ -1,0 +1,102 @@
+"""Input: a loaded volume or a series of the DICOM database, who it is of, and which models are for it."""
+
+from pathlib import Path
+
+import qt
+import slicer
+from NativeDLLib import texts
+
+from NativeDLPanel import scene
+from NativeDLPanel.worker import Workers
+
+_COLUMNS = ("PatientName", "StudyDate", "SeriesDescription", "Modality", "instances")
+_SEARCHED = ("PatientName", "PatientID", "StudyDate", "StudyDescription", "SeriesDescription", "Modality")
+_UID, _WORDS = qt.Qt.UserRole, qt.Qt.UserRole + 1
+
+
+class Input:
+    """What is to be segmented: ``files`` of a series, or ``volume`` where there are none.
+
+    ``noSegBecause`` says why the result cannot be a DICOM SEG.
+    """
+
+    def __init__(self, ui, onInspected):
+        self.ui, self._onInspected, self.workers = ui, onInspected, Workers()
+        self.volume, self.files, self.noSegBecause = None, [], None
+        for column, width in enumerate((96, 74, 104, 40)):
+            ui.seriesTree.setColumnWidth(column, width)
+        ui.seriesTree.connect("itemSelectionChanged()", self.look)
+        ui.seriesSearch.connect("textChanged(QString)", self._filter)
+        ui.seriesRefreshButton.connect("clicked()", self.listSeries)
+        ui.inputTabs.connect("currentChanged(int)", self.look)
+        ui.volumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.look)
+
+    def listSeries(self, *_):
+        if scene.database() is None:
+            self.ui.seriesCount.text = "Slicer's DICOM database is not open; open the DICOM module once."
+            return
+        self.ui.seriesCount.text = "Reading the list of series…"
+        self.workers.start("list", ["database", scene.database().databaseFilename], self._listed)
+
+    def _listed(self, result, error):
+        tree = self.ui.seriesTree
+        tree.clear()
+        for row in result["series"] if result else []:
+            item = qt.QTreeWidgetItem([str(row[key]) for key in _COLUMNS])
+            item.setToolTip(2, " · ".join(filter(None, (row["StudyDescription"], row["SeriesDescription"]))))
+            item.setData(0, _UID, row["SeriesInstanceUID"])
+            item.setData(0, _WORDS, " ".join(str(row[key]) for key in _SEARCHED).lower())
+            tree.addTopLevelItem(item)
+        self._filter()
+        if error:
+            self.ui.seriesCount.text = error
+
+    def _filter(self, *_):
+        words, tree = self.ui.seriesSearch.text.lower().split(), self.ui.seriesTree
+        items = [tree.topLevelItem(index) for index in range(tree.topLevelItemCount)]
+        for item in items:
+            item.setHidden(not all(word in item.data(0, _WORDS) for word in words))
+        self.ui.seriesCount.text = f"{sum(not item.isHidden() for item in items)} of {len(items)} series"
+
+    def look(self, *_):
+        """Find out what is selected and which models are for it."""
+        self.volume, self.files, self.noSegBecause = None, [], None
+        chosen = self.ui.seriesTree.selectedItems()
+        if self.ui.inputTabs.currentIndex == 0:
+            node = self.ui.volumeSelector.currentNode()
+            self.volume = node if node is not None and node.GetImageData() is not None else None
+            self.files = scene.dicomFiles(self.volume) if self.volume is not None else []
+        elif chosen and scene.database():
+            self.files = list(scene.database().filesForSeries(chosen[0].data(0, _UID)))
+        if self.volume is None and not self.files:
+            self.workers.stop("inspect")
+            self._show(None, "Choose a loaded volume, or a series of the DICOM database.")
+        else:
+            self._inspect()
+
+    def _inspect(self):
+        source = ["--volume", scene.geometry(self.volume)] if self.volume is not None else []
+        if self.files:
+            names = Path(slicer.app.temporaryPath) / "nativedl-files.txt"
+            names.write_text("\n".join(self.files), encoding="utf-8")
+            source += ["--files", names]
+        self._show(None, "Looking at the images…")
+        self.workers.start("inspect", ["inspect", *source], self._inspected)
+
+    def _inspected(self, result, error):
+        if error and self.files and self.volume is not None and scene.isRegularized(self.volume):
+            # Slicer made a regular volume of slices that are not: it can be segmented, but is not what a SEG refers to.
+            self.noSegBecause, self.files = f"Slicer resampled this volume when it loaded it. {error}", []
+            self._inspect()
+        elif error:
+            self._show(None, f"This cannot be segmented: {error}")
+        else:
+            self.noSegBecause = self.noSegBecause or result["no_seg_because"]
+            self.files = [] if self.noSegBecause else self.files
+            note = [f"The result cannot be stored as DICOM SEG. {self.noSegBecause}"] if self.noSegBecause else []
+            self._show(result, "\n".join([*note, *result["warnings"]]))
+
+    def _show(self, inspection, message):
+        self.ui.factsLabel.text = texts.facts_html(inspection["facts"]) if inspection else ""
+        self.ui.inputMessage.text = message
+        self._onInspected(inspection)

@@ -1,0 +1,119 @@
+"""Model: the registry's models with their reasons, the device, and the settings that the registry entry describes."""
+
+import json
+from pathlib import Path
+
+import qt
+import slicer
+from NativeDLLib import texts
+
+from NativeDLPanel.worker import Workers
+
+
+class Model:
+    """Which model runs, on which device, with which settings."""
+
+    def __init__(self, ui, onChanged):
+        self.ui, self._onChanged, self.workers = ui, onChanged, Workers()
+        self._models, self._widgets, self._wanted = [], {}, {}
+        ui.deviceBox.addItem("Automatic", "auto")
+        ui.modelBox.connect("currentIndexChanged(int)", self._chosen)
+        ui.defaultsButton.connect("clicked()", lambda: self._setValues({}))
+        ui.saveConfigButton.connect("clicked()", self._save)
+        ui.loadConfigButton.connect("clicked()", self._load)
+        ui.cardButton.connect(
+            "clicked()", lambda: qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(self.current["card"]))
+        )
+
+    def listDevices(self):
+        self.workers.start("devices", ["devices"], self._listed)
+
+    def _listed(self, result, error):
+        device = self.device
+        for word, what in (result["devices"] if result else {}).items():
+            if self.ui.deviceBox.findData(word) < 0:
+                self.ui.deviceBox.addItem(f"{word} ({what})", word)
+        self._setDevice(device)
+
+    @property
+    def device(self):
+        return self.ui.deviceBox.itemData(self.ui.deviceBox.currentIndex) or "auto"
+
+    def _setDevice(self, word):
+        self.ui.deviceBox.currentIndex = max(self.ui.deviceBox.findData(word), 0)
+
+    @property
+    def current(self):
+        """The chosen model as ``inspect`` described it, or None."""
+        index = self.ui.modelBox.currentIndex
+        return self._models[index] if 0 <= index < len(self._models) else None
+
+    @property
+    def configuration(self):
+        values = {name: getattr(widget, key) for name, (widget, key) in self._widgets.items()}
+        return {"model": self.current["id"], "device": self.device, "parameters": values}
+
+    def show(self, models):
+        """List the models, the best first; one that a loaded configuration asked for is chosen all the same."""
+        self._models = []
+        self.ui.modelBox.clear()
+        self._models = models
+        for model in models:
+            self.ui.modelBox.addItem(model["title"] + ("" if model["fits"] else " (not sure to fit)"))
+        ids = [model["id"] for model in models]
+        wanted = self._wanted.get("model")
+        self.ui.modelBox.currentIndex = ids.index(wanted) if wanted in ids else min(len(ids), 1) - 1
+        self._chosen()
+
+    def _chosen(self, *_):
+        model, form = self.current, self.ui.settingsForm.layout()
+        while form.rowCount():
+            form.removeRow(0)
+        self._widgets = {}
+        for parameter in model["parameters"] if model else []:
+            self._widgets[parameter["name"]] = widget, _ = _editor(parameter)
+            widget.toolTip = parameter["help"]
+            form.addRow(parameter["label"], widget)
+        self._setValues(self._wanted.get("parameters", {}))
+        self.ui.settingsGroup.visible = bool(self._widgets)
+        self.ui.cardButton.enabled = bool(model and model["card"])
+        self.ui.modelReason.text = texts.model_text(model) if model else ""
+        self._onChanged()
+
+    def _setValues(self, values):
+        for parameter in self.current["parameters"] if self.current else []:
+            widget, key = self._widgets[parameter["name"]]
+            setattr(widget, key, values.get(parameter["name"], parameter["default"]))
+
+    def _save(self):
+        name = qt.QFileDialog.getSaveFileName(None, "Save settings", "", "Settings (*.json)")
+        with slicer.util.tryWithErrorDisplay("The settings could not be saved."):
+            if name:
+                Path(name).write_text(json.dumps(self.configuration, indent=2), encoding="utf-8")
+
+    def _load(self):
+        name = qt.QFileDialog.getOpenFileName(None, "Load settings", "", "Settings (*.json)")
+        with slicer.util.tryWithErrorDisplay("The settings could not be loaded."):
+            if name:
+                self._wanted = json.loads(Path(name).read_text(encoding="utf-8"))
+                self._setDevice(self._wanted.get("device", "auto"))
+                self.show(self._models)
+
+
+def _editor(parameter):
+    """The widget for a parameter, and the name of the property that holds its value."""
+    if parameter["type"] == "boolean":
+        return qt.QCheckBox(), "checked"
+    if parameter["type"] == "choice":
+        box = qt.QComboBox()
+        box.addItems(list(parameter["choices"]))
+        return box, "currentText"
+    spin = qt.QSpinBox() if parameter["type"] == "integer" else qt.QDoubleSpinBox()
+    spin.minimum, spin.maximum, spin.suffix = (
+        parameter["minimum"],
+        parameter["maximum"],
+        f" {parameter['unit']}".rstrip(),
+    )
+    if parameter["type"] == "number" and parameter["maximum"] - parameter["minimum"] <= 10:
+        spin.singleStep = 0.05
+    return spin, "value"

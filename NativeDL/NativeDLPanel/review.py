@@ -1,0 +1,125 @@
+"""Review: the segments of a result, shown, measured, accepted or rejected one by one, and edited in Slicer."""
+
+import qt
+import slicer
+from NativeDLLib import worklist
+
+from NativeDLPanel import scene
+
+_DECISIONS = {scene.PENDING: "To review", scene.ACCEPTED: "Accepted", scene.REJECTED: "Rejected"}
+# Editing tells of every stroke; the table follows when the hand rests.
+_REST_MS = 300
+
+
+class Review:
+    """The result under review: its ``folder``, ``report`` and segmentation ``node``, None where there is none."""
+
+    def __init__(self, ui, onChanged):
+        self.ui, self._onChanged = ui, onChanged
+        self.folder = self.report = self.node = None
+        self._jobs, self._tags = [], []
+        self._rest = qt.QTimer()
+        self._rest.setSingleShot(True)
+        self._rest.connect("timeout()", self.show)
+        ui.segmentTable.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        ui.segmentTable.connect("itemChanged(QTableWidgetItem*)", self._toggled)
+        ui.resultBox.connect("activated(int)", self._chosen)
+        ui.acceptAllButton.connect("clicked()", self._acceptAll)
+        ui.editButton.connect("clicked()", self._edit)
+        ui.show3dCheck.connect("toggled(bool)", self._show3d)
+
+    def listResults(self):
+        """List the results on this computer, the newest first."""
+        self._jobs = worklist.finished_jobs()
+        self.ui.resultBox.clear()
+        self.ui.resultBox.addItem("Choose a result…" if self._jobs else "None yet")
+        for _, report, line in self._jobs:
+            self.ui.resultBox.addItem(" · ".join(filter(None, (line, scene.patientName(report["series"])))))
+        self.ui.resultBox.currentIndex = 1 + next((i for i, j in enumerate(self._jobs) if j[0] == self.folder), -1)
+
+    def _chosen(self, index):
+        with slicer.util.tryWithErrorDisplay("The result could not be loaded.", waitCursor=True):
+            self.open(self._jobs[index - 1][0]) if index else self.close()
+
+    def open(self, folder, volume=None):
+        """Show a result over its volume, which is loaded where it is not."""
+        self.close()
+        report = folder.report()
+        volume = volume or scene.volumeOfSeries(report["series"])
+        self.node = scene.loadResult(folder.automatic / "segmentation.seg.nrrd", f"{report['model']} result", volume)
+        self.folder, self.report = folder, report
+        segmentation, events = self.node.GetSegmentation(), slicer.vtkSegmentation
+        for event in (
+            events.SegmentAdded,
+            events.SegmentRemoved,
+            events.SegmentModified,
+            events.SourceRepresentationModified,
+        ):
+            self._tags.append(segmentation.AddObserver(event, lambda *_: self._rest.start(_REST_MS)))
+        self.listResults()
+        self.show()
+
+    def close(self):
+        """Let go of the result; its node stays in the scene."""
+        for tag in self._tags:
+            self.node.GetSegmentation().RemoveObserver(tag)
+        self._rest.stop()
+        self._tags, self.folder, self.report, self.node = [], None, None, None
+        self.ui.show3dCheck.checked = False
+        self.show()
+
+    def segments(self):
+        segmentation = self.node.GetSegmentation() if self.node is not None else slicer.vtkSegmentation()
+        ids = [segmentation.GetNthSegmentID(index) for index in range(segmentation.GetNumberOfSegments())]
+        return {segmentId: segmentation.GetSegment(segmentId) for segmentId in ids}
+
+    def pending(self):
+        """Names of the segments that were neither accepted nor rejected."""
+        return [s.GetName() for s in self.segments().values() if scene.review(s) == scene.PENDING]
+
+    def show(self):
+        table, segments = self.ui.segmentTable, self.segments()
+        table.blockSignals(True)
+        table.rowCount = len(segments)
+        for row, (segmentId, segment) in enumerate(segments.items()):
+            name, volume = (
+                qt.QTableWidgetItem(segment.GetName()),
+                qt.QTableWidgetItem(f"{scene.volumeMl(segment):.1f} mL"),
+            )
+            shown = self.node.GetDisplayNode().GetSegmentVisibility(segmentId)
+            name.setCheckState(qt.Qt.Checked if shown else qt.Qt.Unchecked)
+            name.setData(qt.Qt.UserRole, segmentId)
+            pixmap = qt.QPixmap(12, 12)
+            pixmap.fill(qt.QColor.fromRgbF(*segment.GetColor()))
+            name.setIcon(qt.QIcon(pixmap))
+            box = qt.QComboBox()
+            box.addItems(list(_DECISIONS.values()))
+            box.currentIndex = list(_DECISIONS).index(scene.review(segment))
+            box.connect("activated(int)", lambda index, s=segment: s.SetTag(scene.REVIEW, list(_DECISIONS)[index]))
+            table.setItem(row, 0, name)
+            table.setItem(row, 1, volume)
+            table.setCellWidget(row, 2, box)
+        table.blockSignals(False)
+        self._onChanged()
+
+    def _acceptAll(self):
+        for segment in self.segments().values():
+            if scene.review(segment) == scene.PENDING:
+                segment.SetTag(scene.REVIEW, scene.ACCEPTED)
+        self.show()
+
+    def _toggled(self, item):
+        if item.column() == 0:
+            visible = item.checkState() == qt.Qt.Checked
+            self.node.GetDisplayNode().SetSegmentVisibility(item.data(qt.Qt.UserRole), visible)
+
+    def _show3d(self, shown):
+        with slicer.util.tryWithErrorDisplay("The surfaces could not be made.", waitCursor=True):
+            if shown and self.node is not None:
+                self.node.CreateClosedSurfaceRepresentation()
+
+    def _edit(self):
+        slicer.util.selectModule("SegmentEditor")
+        editor = slicer.modules.SegmentEditorWidget.editor
+        editor.setSegmentationNode(self.node)
+        editor.setSourceVolumeNode(self.node.GetNodeReference("referenceImageGeometryRef"))

@@ -1,0 +1,99 @@
+"""Between Slicer's scene and database and the files of a job."""
+
+import json
+from pathlib import Path
+
+import qt
+import slicer
+import vtk
+
+REVIEW = "NativeDL.Review"
+PENDING, ACCEPTED, REJECTED = "pending", "accepted", "rejected"
+
+
+def database():
+    """Slicer's DICOM database, or None where none is open."""
+    return slicer.dicomDatabase if slicer.dicomDatabase is not None and slicer.dicomDatabase.isOpen else None
+
+
+def patientName(series):
+    db = database()
+    return db.nameForPatient(db.patientForStudy(db.studyForSeries(series))).replace("^", " ") if db and series else ""
+
+
+def dicomFiles(volume):
+    """The files that a volume was loaded from; none where it is not from DICOM or they have left the database."""
+    uids = (volume.GetAttribute("DICOM.instanceUIDs") or "").split()
+    files = [database().fileForInstance(uid) for uid in uids] if database() else []
+    return files if all(file and Path(file).is_file() for file in files) else []
+
+
+def geometry(volume):
+    """Size and matrix of a volume as the command ``inspect`` takes them."""
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    elements = [matrix.GetElement(row, column) for row in range(4) for column in range(4)]
+    return json.dumps({"size": list(volume.GetImageData().GetDimensions()), "ijk_to_ras": elements})
+
+
+def isRegularized(volume):
+    """Whether Slicer resampled the volume at loading, because its slices are tilted or unevenly spaced."""
+    setting = qt.QSettings().value("DICOM/ScalarVolume/AcquisitionGeometryRegularization")
+    return setting == "hardenTransform" and volume.GetParentTransformNode() is None
+
+
+def save(node, path):
+    """Write a volume or segmentation as it is now, without making the file the node's own."""
+    isVolume = node.IsA("vtkMRMLScalarVolumeNode")
+    storage = slicer.vtkMRMLNRRDStorageNode() if isVolume else slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetScene(slicer.mrmlScene)
+    storage.SetFileName(str(path))
+    storage.SetUseCompression(0)
+    if not storage.WriteData(node):
+        raise RuntimeError(f"{path} could not be written; is the disk full?")
+
+
+def volumeOfSeries(uid):
+    """The volume of a series, loaded from the database by Slicer's own reader where it is not yet in the scene."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item = hierarchy.GetItemByUID("DICOM", uid) if uid else 0
+    nodes = [hierarchy.GetItemDataNode(item)] if item else []
+    if uid and not nodes and database() and database().filesForSeries(uid):
+        from DICOMLib import DICOMUtils
+
+        nodes = [slicer.mrmlScene.GetNodeByID(nodeId) for nodeId in DICOMUtils.loadSeriesByUID([uid])]
+    return next((node for node in nodes if node is not None and node.IsA("vtkMRMLScalarVolumeNode")), None)
+
+
+def loadResult(path, name, volume):
+    """Load a segmentation over its volume, below the volume's study."""
+    node = slicer.util.loadSegmentation(str(path), {"name": name})
+    node.CreateDefaultDisplayNodes()
+    if volume is not None:
+        node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+        node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+        study = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volume))
+        hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), study)
+        slicer.util.setSliceViewerLayers(background=volume)
+    return node
+
+
+def volumeMl(segment):
+    """Volume of a segment in mL, counted in its own label map."""
+    labels = segment.GetRepresentation("Binary labelmap")
+    if labels is None or labels.GetPointData().GetScalars() is None:
+        return 0.0
+    histogram = vtk.vtkImageAccumulate()
+    histogram.SetInputData(labels)
+    histogram.SetComponentOrigin(segment.GetLabelValue(), 0, 0)
+    histogram.SetComponentExtent(0, 0, 0, 0, 0, 0)
+    histogram.Update()
+    x, y, z = labels.GetSpacing()
+    return histogram.GetOutput().GetScalarComponentAsDouble(0, 0, 0, 0) * x * y * z / 1000
+
+
+def review(segment):
+    """Whether a segment was accepted, rejected, or neither yet."""
+    value = vtk.reference("")
+    return str(value) if segment.GetTag(REVIEW, value) else PENDING

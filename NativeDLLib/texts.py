@@ -1,0 +1,110 @@
+"""Sentences for people, made of what the commands report; the panel shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from subprocess import CalledProcessError
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from NativeDLLib.requirements import Requirement
+
+_STAGES = {
+    "scan": "Reading the headers",
+    "retrieve": "Fetching the images",
+    "read": "Reading the images",
+    "load": "Loading the model",
+    "preprocess": "Preparing the images",
+    "infer": "Segmenting",
+    "restore": "Mapping back to the images",
+    "postprocess": "Cleaning up",
+    "write": "Saving",
+    "send": "Sending",
+}
+
+
+def facts_html(facts: Mapping[str, str]) -> str:
+    """Return facts as a table in HTML, without those that are empty."""
+    rows = (
+        f"<tr><td><font color='gray'>{escape(name)}&nbsp;</font></td><td>{escape(value)}</td></tr>"
+        for name, value in facts.items()
+        if value
+    )
+    return f"<table>{''.join(rows)}</table>"
+
+
+def model_text(model: Mapping[str, Any]) -> str:
+    """Return why a model fits or not, and what it will take, one line each.
+
+    Parameters
+    ----------
+    model
+        One of the models that the command ``inspect`` reports.
+    """
+    lines = [f"Cannot run yet: {model['problem']}"] if model["problem"] else []
+    lines.append("; ".join(model["reasons"]))
+    expected = model["expected"]
+    if expected:
+        memory = f" and {expected['peak_mib'] / 1024:.1f} GB of memory" if expected["peak_mib"] else ""
+        lines.append(f"Takes about {duration(expected['seconds'])}{memory} ({expected['basis']})")
+    else:
+        lines.append("What it takes is known after its first run on this computer")
+    return "\n".join(line[:1].upper() + line[1:] for line in lines)
+
+
+def progress_text(kind: str, event: Mapping[str, Any]) -> str:
+    """Return what a ``stage`` or ``progress`` event says, with the time that remains."""
+    name = str(event["stage"])
+    text = _STAGES.get(name, name)
+    remaining = event.get("remaining_s")
+    return f"{text}: about {duration(remaining)} left" if kind == "progress" and remaining else f"{text}…"
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in the unit in which people say it."""
+    return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{max(seconds, 1):.0f} s"
+
+
+def outbox_text(entries: list[Mapping[str, Any]]) -> str:
+    """Return how many objects wait in the outbox, and why the last one does."""
+    if not entries:
+        return "Nothing waits in the outbox."
+    peers = ", ".join(sorted({str(entry["peer"]) for entry in entries}))
+    reason = entries[-1]["reason"]
+    return f"{len(entries)} waiting for {peers}" + (f": {reason}" if reason else "")
+
+
+def missing_text(missing: Sequence[Requirement]) -> str:
+    """Return what is missing in Slicer's Python, one line each with its size and purpose."""
+    return "\n".join(f"• {r.name} ({', '.join(filter(None, (r.purpose, r.size)))})" for r in missing)
+
+
+def pip_failure(error: CalledProcessError) -> str:
+    """Return what pip said last when it failed, or where its output is."""
+    output = error.stderr or error.output or ""
+    text = output.decode(errors="replace") if isinstance(output, bytes) else str(output)
+    last = "\n".join(text.strip().splitlines()[-12:])
+    said = f"pip's last lines:\n{last}" if last else "What pip said is in Slicer's log (Help, Report a Bug)."
+    return f"The installation failed (pip ended with {error.returncode}); Slicer works as before. {said}"
+
+
+def send_hint(report: Mapping[str, Any] | None, pending: Sequence[str], reviewer: str) -> str:
+    """Return what stands in the way of saving and sending a result; empty where nothing does.
+
+    Parameters
+    ----------
+    report
+        Of the result under review, if there is one.
+    pending
+        Names of the segments that are still to be accepted or rejected.
+    reviewer
+        Name of the person.
+    """
+    if report is None:
+        return "Choose a result under Review first."
+    if report["no_seg_because"]:
+        return f"This result cannot be stored as DICOM SEG: {report['no_seg_because']}"
+    if pending:
+        return f"Accept or reject first: {', '.join(pending)}"
+    return "" if reviewer.strip() else "Enter the name of the reviewer."

@@ -1,0 +1,135 @@
+"""The results on this computer: one folder for each job, from the automatic result to the approved one.
+
+A folder holds ``settings.json`` (the configuration that ran), ``source.txt`` (the DICOM files, one a line) or
+``volume.nrrd`` and why no SEG can be made of it, ``automatic/`` (what ``run`` wrote, never touched again) and, once it
+was reviewed, ``edited.seg.nrrd`` and ``approved/``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.errors import InputError
+from NativeDLLib.files import write_json, write_text
+from NativeDLLib.jsonfile import read_json
+
+_TIME = "%Y%m%d-%H%M%S"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The folder of one job, and the files in it."""
+
+    path: Path
+
+    @property
+    def settings(self) -> Path:
+        """The configuration, as ``run --config`` takes it."""
+        return self.path / "settings.json"
+
+    @property
+    def source(self) -> Path:
+        """The list of DICOM files, as ``run --files`` takes it."""
+        return self.path / "source.txt"
+
+    @property
+    def volume(self) -> Path:
+        """The volume where there are no DICOM files, as ``run --image`` takes it."""
+        return self.path / "volume.nrrd"
+
+    @property
+    def automatic(self) -> Path:
+        """The folder of the automatic result."""
+        return self.path / "automatic"
+
+    @property
+    def edited(self) -> Path:
+        """The segmentation as it was when it was approved."""
+        return self.path / "edited.seg.nrrd"
+
+    @property
+    def approved(self) -> Path:
+        """The folder of the approved result."""
+        return self.path / "approved"
+
+    @property
+    def approved_seg(self) -> Path:
+        """The approved DICOM SEG."""
+        return self.approved / "approved.dcm"
+
+    @property
+    def _reason(self) -> Path:
+        return self.path / "no_seg_because.txt"
+
+    def report(self) -> dict[str, Any]:
+        """Return the report of the automatic result, with the reason why there can be no SEG of it.
+
+        Raises
+        ------
+        InputError
+            Where there is none.
+        """
+        data = read_json(self.automatic / "report.json", InputError)
+        try:
+            about = {"model": str(data["model"]["id"]), "series": str(data["series"]["series_instance_uid"] or "")}
+            notes = {"warnings": [str(line) for line in data["warnings"]], "outcome": str(data["outcome"])}
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{self.automatic}: report.json is not a report of NativeDL") from error
+        reason = self._reason.read_text(encoding="utf-8") if self._reason.is_file() else data.get("no_seg_because")
+        return {**about, **notes, "no_seg_because": reason if not self.source.is_file() else None}
+
+    def started(self) -> str:
+        """Return when the job began, for people; raise a ValueError where this is not a job's folder."""
+        return f"{datetime.strptime(self.path.name[:15], _TIME):%Y-%m-%d %H:%M}"
+
+    def remove(self) -> None:
+        """Remove the folder of a job that came to nothing."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def results_folder() -> Path:
+    """Return where results are kept: ``NATIVEDL_RESULTS`` or ``~/.nativedl/results``."""
+    return Path(os.environ.get("NATIVEDL_RESULTS") or Path.home() / ".nativedl" / "results").expanduser()
+
+
+def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_because: str | None) -> Folder:
+    """Make the folder of a new job.
+
+    Parameters
+    ----------
+    configuration
+        Model, device and parameters.
+    files
+        The DICOM files; where there are none, the volume is still to be written.
+    no_seg_because
+        Why no SEG can be made of a volume.
+    """
+    name = f"{datetime.now():{_TIME}}-{configuration['model']}-{uuid.uuid4().hex[:6]}"
+    folder = Folder(results_folder() / name)
+    write_json(folder.settings, dict(configuration))
+    if files:
+        write_text(folder.source, "\n".join(files))
+    elif no_seg_because:
+        write_text(folder._reason, no_seg_because)
+    return folder
+
+
+def finished_jobs() -> list[tuple[Folder, dict[str, Any], str]]:
+    """Return the finished jobs, the newest first: folder, report, and a line with time, model and state."""
+    found = []
+    for file in sorted(results_folder().glob("*/automatic/report.json"), reverse=True):
+        folder = Folder(file.parent.parent)
+        try:
+            report, started = folder.report(), folder.started()
+        except (InputError, ValueError):
+            continue
+        state = "approved" if (folder.approved / "approved.json").is_file() else "to review"
+        found.append((folder, report, f"{started} · {report['model']} · {state}"))
+    return found
