@@ -29,7 +29,7 @@ _SLICERS_OWN = ("numpy", "scipy", "SimpleITK", "vtk", "pydicom", "highdicom", "P
 _INSTEAD = {"onnxruntime": ("onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")}
 
 # Download sizes from PyPI for Linux x86-64, 2026-11-21; torch without CUDA is 80 MB (macOS) to 200 MB (Linux),
-# nnunetv2 is with the 62 packages that it needs and Slicer and torch do not bring.
+# nnunetv2 is with the 63 packages that it needs and Slicer and torch do not bring.
 _NOTES = {
     "numpy": ("17 MB", "arrays"),
     "pydicom": ("2 MB", "reading and writing DICOM"),
@@ -48,7 +48,7 @@ _NOTES = {
     "tqdm": ("0.1 MB", "progress in a terminal"),
     "torch": ("80 to 200 MB, 3 GB with CUDA", "running PyTorch models"),
     "onnxruntime": ("24 MB", "running ONNX models"),
-    "nnunetv2": ("105 MB", "running nnU-Net models"),
+    "nnunetv2": ("113 MB", "running nnU-Net models"),
     "distributed": ("1 MB", "batches on more than one machine"),
 }
 

@@ -59,12 +59,14 @@ def load_rules(path: Path | None = None) -> list[Rule]:
     ------
     UsageError
         Where the file is not what ``Resources/watch.schema.json`` asks for, names a rule twice or something that is no
-        DICOM keyword; the message names the place. A file that is switched off is checked all the same.
+        DICOM keyword; the message names the place.
     """
     file = path or rules_file()
     if not file.exists():
         return []
     data = read_json(file, UsageError)
+    if isinstance(data, dict) and data.get("enabled", False) is False:
+        return []
     check_schema(data, "watch.schema.json", file, UsageError, "rules")
     rules: list[Rule] = []
     for index, entry in enumerate(data["rules"]):
@@ -76,7 +78,7 @@ def load_rules(path: Path | None = None) -> list[Rule]:
                 raise UsageError(f"{where}.when: '{keyword}' is no DICOM keyword")
         when = {key: (value,) if isinstance(value, str) else tuple(value) for key, value in entry["when"].items()}
         rules.append(Rule(entry["name"], entry["model"], when, entry.get("parameters", {})))
-    return rules if data.get("enabled", False) else []
+    return rules
 
 
 def set_enabled(enabled: bool, path: Path | None = None) -> None:

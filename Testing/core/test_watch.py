@@ -48,13 +48,27 @@ def test_nothing_is_watched_until_the_user_says_so(tmp_path):
     assert load_rules(unsaid) == []
 
 
+@pytest.mark.parametrize("enabled", ["yes", 0, None])
+def test_on_and_off_are_said_by_true_and_false_alone(tmp_path, enabled):
+    with pytest.raises(UsageError, match=r"watch\.json: enabled: .* is not of type 'boolean'"):
+        load_rules(write(tmp_path / "watch.json", LIVER, enabled=enabled))
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"enabled": true}', '{"enabled": true, "rules": {}}'])
+def test_a_file_that_holds_no_rules_is_named(tmp_path, content):
+    path = tmp_path / "watch.json"
+    path.write_text(content)
+
+    with pytest.raises(UsageError, match=f"^{path}: "):
+        load_rules(path)
+
+
 def test_without_a_file_named_the_users_own_is_read():
     write(rules_file(), LIVER)
 
     assert [found.model for found in load_rules()] == ["liver-ct-demo"]
 
 
-@pytest.mark.parametrize("enabled", [True, False])
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -70,8 +84,8 @@ def test_without_a_file_named_the_users_own_is_read():
         ({"name": "livers"}, "rules[1] (livers).name: another rule has this name already"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_place_even_while_switched_off(tmp_path, change, message, enabled):
-    path = write(tmp_path / "watch.json", LIVER, LIVER | {"name": "wrong"} | change, enabled=enabled)
+def test_what_is_wrong_is_named_with_its_place(tmp_path, change, message):
+    path = write(tmp_path / "watch.json", LIVER, LIVER | {"name": "wrong"} | change)
 
     with pytest.raises(UsageError) as caught:
         load_rules(path)

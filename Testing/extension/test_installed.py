@@ -19,7 +19,8 @@ class Anything(type):
     def __getattr__(cls, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        return Anything(name, (), {"__init__": lambda self, *args, **kwargs: None})
+        methods = {"__init__": lambda self, *given, **named: None, "__call__": lambda self, given=None: given}
+        return Anything(name, (), methods)
 
 class Application(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name, path, target=None):
