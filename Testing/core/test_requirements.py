@@ -191,3 +191,15 @@ def test_the_file_needs_nothing_but_python_and_packaging(tmp_path):
 
 def test_the_list_is_read_from_the_projects_own_file():
     assert requirements.project_file() == ROOT / "pyproject.toml"
+
+
+def test_what_is_for_another_system_is_not_missing(interpreter, tmp_path, monkeypatch):
+    interpreter({})
+    project = tmp_path / "pyproject.toml"
+    project.write_text(
+        "[project]\nname = 'x'\ndependencies = ['a; sys_platform == \"none\"', 'b>=1; python_version >= \"3\"']\n"
+        "optional-dependencies = {}\n"
+    )
+    monkeypatch.setattr(requirements, "project_file", lambda: project)
+
+    assert names(missing()) == ["b"]

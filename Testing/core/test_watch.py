@@ -93,6 +93,13 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path, change, message):
     assert str(caught.value).startswith(f"{path}: {message}")
 
 
+def test_without_pydicom_what_looks_like_a_keyword_is_one(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydicom.datadict", None)
+    path = write(tmp_path / "watch.json", LIVER | {"when": {"SeriesDescripton": "*"}})
+
+    assert [found.name for found in load_rules(path)] == ["livers"]
+
+
 @pytest.mark.parametrize(
     ("attributes", "matches"),
     [
