@@ -16,6 +16,8 @@ from PySide6 import QtCore
 from . import (
     application,
     ctkwidgets,
+    dicomdatabase,
+    dicomvolume,
     guiconnectors,
     modules,
     mrmlwidgets,
@@ -39,7 +41,12 @@ WIDGETS = (
     application.qSlicerApplication,
     application.qSlicerMainWindow,
 )
-CTK = (ctkwidgets.ctkCollapsibleButton, ctkwidgets.ctkSliderWidget, ctkwidgets.ctkMessageBox)
+CTK = (
+    ctkwidgets.ctkCollapsibleButton,
+    ctkwidgets.ctkSliderWidget,
+    ctkwidgets.ctkMessageBox,
+    dicomdatabase.ctkDICOMDatabase,
+)
 
 
 @cache
@@ -55,7 +62,7 @@ def install() -> Any:
     vars(slicer).update({cls.__name__: cls for cls in WIDGETS})
     slicer.__path__ = []
     sys.modules.update({"qt": qt, "ctk": ctk, "slicer": slicer, "vtk": vtk})
-    for cls in (*CTK, *WIDGETS[:3]):
+    for cls in (*CTK[:2], *WIDGETS[:3]):
         uiloader.CUSTOM[cls.__name__] = cls
     slicer.modules = types.ModuleType("slicer.modules")
     slicer.util = _real_util()
@@ -70,6 +77,8 @@ def install() -> Any:
     sys.modules.update({"slicer.modules": slicer.modules, "slicer.i18n": slicer.i18n})
     sys.modules["PyTorchUtils"] = types.ModuleType("PyTorchUtils")
     sys.modules["PyTorchUtils"].PyTorchUtilsLogic = pytorch.PyTorchUtilsLogic  # type: ignore[attr-defined]
+    sys.modules["DICOMLib"] = types.ModuleType("DICOMLib")
+    sys.modules["DICOMLib"].DICOMUtils = _submodule("DICOMUtils", dicomvolume, dicomvolume.__all__, "DICOMLib")
     slicer.app = application.qSlicerApplication()
     qtmodule.dress(slicer.app)
     slicer.mrmlScene = slicer.app.mrmlScene()
@@ -81,10 +90,10 @@ def install() -> Any:
 POPUPS = popups.Popups()
 
 
-def _submodule(name: str, source: Any, names: list[str]) -> types.ModuleType:
-    module = types.ModuleType(f"slicer.{name}")
+def _submodule(name: str, source: Any, names: list[str], parent: str = "slicer") -> types.ModuleType:
+    module = types.ModuleType(f"{parent}.{name}")
     vars(module).update({each: getattr(source, each) for each in names})
-    sys.modules[f"slicer.{name}"] = module
+    sys.modules[f"{parent}.{name}"] = module
     return module
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
+import shiboken6
 import slicer_core
 from PySide6 import QtCore, QtWidgets
 
@@ -83,11 +85,12 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self._scene = scene
         events = slicer_core.vtkMRMLScene
         watched = (events.NodeAddedEvent, events.NodeRemovedEvent, events.EndCloseEvent, events.EndBatchProcessEvent)
-        self._tags = [scene.AddObserver(event, self._on_scene) for event in watched] if scene else []
+        forward = _forward(weakref.ref(self))
+        self._tags = [scene.AddObserver(event, forward) for event in watched] if scene else []
         self.setEnabled(scene is not None)
         self._refresh()
 
-    def _on_scene(self, _caller: Any, _event: str) -> None:
+    def _on_scene(self) -> None:
         if not self._scene.IsClosing() and not self._scene.IsBatchProcessing():
             self._refresh()
 
@@ -163,3 +166,14 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
             self._current = chosen
             self.currentNodeChanged.emit(self.currentNode())
             self.currentNodeIDChanged.emit(chosen or "")
+
+
+def _forward(widget: weakref.ref[qMRMLNodeComboBox]) -> Any:
+    """Return an observer that ends with the widget, as C++'s does."""
+
+    def forward(_caller: Any, _event: str) -> None:
+        alive = widget()
+        if alive is not None and shiboken6.isValid(alive) and shiboken6.isValid(alive._combo):
+            alive._on_scene()
+
+    return forward
