@@ -26,7 +26,7 @@ except ImportError:
 from NativeDLLib import texts, worklist
 from NativeDLLib.resources import resources_folder
 
-from NativeDLPanel import scene
+from NativeDLPanel import say, scene
 from NativeDLPanel.input import Input
 from NativeDLPanel.install import Install
 from NativeDLPanel.model import Model
@@ -121,13 +121,13 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.watch = Watch(self.ui, self._runRule)
         self.ui.runButton.connect("clicked()", self._run)
         self.ui.cancelButton.connect("clicked()", self.logic.cancel)
-        self.ui.logCheck.connect("toggled(bool)", self.ui.logText.setVisible)
         self.ui.reviewerEdit.connect("textChanged(QString)", self._update)
         self.ui.unreviewedCheck.connect("toggled(bool)", self._update)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._sceneCloses)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self._sceneClosed)
         self.install.check()
         self._connectParameterNode()
+        self._ended("")
 
     def enter(self):
         self._connectParameterNode()
@@ -183,11 +183,11 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.install.check(model["runtime"])
         runnable = model and not model["problem"] and self.install.ready
         ui.runButton.enabled = bool(runnable and self.logic.job is None)
-        ui.cancelButton.enabled = self.logic.job is not None
+        ui.cancelButton.enabled = ui.progressBar.visible = self.logic.job is not None
         pending = [] if ui.unreviewedCheck.checked else review.pending()
         hint = texts.send_hint(review.report, pending, ui.reviewerEdit.text)
-        ui.reviewWarning.text = "\n".join(review.report["warnings"]) if review.report else ""
-        ui.sendHint.text = hint
+        say(ui.reviewWarning, "\n".join(review.report["warnings"]) if review.report else "")
+        say(ui.sendHint, hint)
         ui.saveButton.enabled = not hint and self.send.workers.get("export") is None
         ui.sendButton.enabled = ui.saveButton.enabled and ui.peerBox.count > 0
         ui.echoButton.enabled = ui.peerBox.count > 0
@@ -224,15 +224,13 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _event(self, kind, event):
         if kind in ("stage", "progress"):
-            self.ui.runMessage.text = texts.progress_text(kind, event)
+            say(self.ui.runMessage, texts.progress_text(kind, event))
             self.ui.progressBar.setRange(0, 100 if kind == "progress" else 0)
             self.ui.progressBar.value = int(100 * event.get("fraction", 0))
         self.ui.logText.plainText = self.logic.job.log
 
     def _ended(self, message):
-        self.ui.progressBar.setRange(0, 100)
-        self.ui.progressBar.value = 0
-        self.ui.runMessage.text = message
+        say(self.ui.runMessage, message)
         self.review.listResults()
         self._update()
 

@@ -43,7 +43,8 @@ def model_text(model: Mapping[str, Any]) -> str:
         One of the models that the command ``inspect`` reports.
     """
     lines = [f"Cannot run yet: {model['problem']}"] if model["problem"] else []
-    lines.append("; ".join(model["reasons"]))
+    verdict = "fits" if model["fits"] else "may not fit"
+    lines.append(f"{verdict}: {'; '.join(model['reasons'])}".replace("BodyPartExamined", "body part"))
     expected = model["expected"]
     if expected:
         memory = f" and {expected['peak_mib'] / 1024:.1f} GB of memory" if expected["peak_mib"] else ""

@@ -122,7 +122,7 @@ def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_becau
 
 
 def finished_jobs() -> list[tuple[Folder, dict[str, Any], str]]:
-    """Return the finished jobs, the newest first: folder, report, and a line with time, model and state."""
+    """Return the finished jobs, the newest first: folder, report, and a line with model, time and state."""
     found = []
     for file in sorted(results_folder().glob("*/automatic/report.json"), reverse=True):
         folder = Folder(file.parent.parent)
@@ -131,5 +131,5 @@ def finished_jobs() -> list[tuple[Folder, dict[str, Any], str]]:
         except (InputError, ValueError):
             continue
         state = "approved" if (folder.approved / "approved.json").is_file() else "to review"
-        found.append((folder, report, f"{started} · {report['model']} · {state}"))
+        found.append((folder, report, f"{report['model']} · {started} · {state}"))
     return found

@@ -6,7 +6,7 @@ import qt
 import slicer
 from NativeDLLib import texts
 
-from NativeDLPanel import scene
+from NativeDLPanel import say, scene
 from NativeDLPanel.worker import Workers
 
 _COLUMNS = ("PatientName", "StudyDate", "SeriesDescription", "Modality", "instances")
@@ -23,12 +23,12 @@ class Input:
     def __init__(self, ui, onInspected):
         self.ui, self._onInspected, self.workers = ui, onInspected, Workers()
         self.volume, self.files, self.noSegBecause = None, [], None
-        for column, width in enumerate((96, 74, 104, 40)):
-            ui.seriesTree.setColumnWidth(column, width)
+        ui.seriesTree.header().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        ui.seriesTree.header().setSectionResizeMode(2, qt.QHeaderView.Stretch)
         ui.seriesTree.connect("itemSelectionChanged()", self.look)
         ui.seriesSearch.connect("textChanged(QString)", self._filter)
         ui.seriesRefreshButton.connect("clicked()", self.listSeries)
-        ui.inputTabs.connect("currentChanged(int)", self.look)
+        ui.volumeRadio.connect("toggled(bool)", self.look)
         ui.volumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.look)
 
     def listSeries(self, *_):
@@ -62,7 +62,7 @@ class Input:
         """Find out what is selected and which models are for it."""
         self.volume, self.files, self.noSegBecause = None, [], None
         chosen = self.ui.seriesTree.selectedItems()
-        if self.ui.inputTabs.currentIndex == 0:
+        if self.ui.volumeRadio.checked:
             node = self.ui.volumeSelector.currentNode()
             self.volume = node if node is not None and node.GetImageData() is not None else None
             self.files = scene.dicomFiles(self.volume) if self.volume is not None else []
@@ -97,6 +97,6 @@ class Input:
             self._show(result, "\n".join([*note, *result["warnings"]]))
 
     def _show(self, inspection, message):
-        self.ui.factsLabel.text = texts.facts_html(inspection["facts"]) if inspection else ""
-        self.ui.inputMessage.text = message
+        say(self.ui.factsLabel, texts.facts_html(inspection["facts"]) if inspection else "")
+        say(self.ui.inputMessage, message)
         self._onInspected(inspection)

@@ -7,6 +7,7 @@ import qt
 import slicer
 from NativeDLLib import texts
 
+from NativeDLPanel import say
 from NativeDLPanel.worker import Workers
 
 
@@ -77,7 +78,7 @@ class Model:
         self._setValues(self._wanted.get("parameters", {}))
         self.ui.settingsGroup.visible = bool(self._widgets)
         self.ui.cardButton.enabled = bool(model and model["card"])
-        self.ui.modelReason.text = texts.model_text(model) if model else ""
+        say(self.ui.modelReason, texts.model_text(model) if model else "")
         self._onChanged()
 
     def _setValues(self, values):

@@ -34,7 +34,7 @@ class Review:
         self.ui.resultBox.clear()
         self.ui.resultBox.addItem("Choose a result…" if self._jobs else "None yet")
         for _, report, line in self._jobs:
-            self.ui.resultBox.addItem(" · ".join(filter(None, (line, scene.patientName(report["series"])))))
+            self.ui.resultBox.addItem(" · ".join(filter(None, (scene.patientName(report["series"]), line))))
         self.ui.resultBox.currentIndex = 1 + next((i for i, j in enumerate(self._jobs) if j[0] == self.folder), -1)
 
     def _chosen(self, index):

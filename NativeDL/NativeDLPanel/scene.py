@@ -74,7 +74,7 @@ def loadResult(path, name, volume):
         node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
         study = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volume))
-        hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), study)
+        hierarchy.CreateItem(study, node)
         slicer.util.setSliceViewerLayers(background=volume)
     return node
 

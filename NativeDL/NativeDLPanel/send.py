@@ -6,7 +6,7 @@ import qt
 import slicer
 from NativeDLLib import texts
 
-from NativeDLPanel import scene
+from NativeDLPanel import say, scene
 from NativeDLPanel.worker import Workers
 
 
@@ -21,6 +21,7 @@ class Send:
         ui.sendButton.connect("clicked()", lambda: self._export(ui.peerBox.currentText))
         ui.echoButton.connect("clicked()", self._echo)
         ui.retryButton.connect("clicked()", self._retry)
+        self._say("")
 
     def refresh(self):
         """Read the peers and the outbox anew."""
@@ -38,7 +39,7 @@ class Send:
         self.workers.start("outbox", ["outbox", "list"], self._showOutbox)
 
     def _say(self, text):
-        self.ui.sendMessage.text = text
+        say(self.ui.sendMessage, text)
 
     def _echo(self):
         peer = self.ui.peerBox.currentText

@@ -5,7 +5,7 @@ import slicer
 from NativeDLLib import watch
 from NativeDLLib.errors import NativeDLError
 
-from NativeDLPanel import scene
+from NativeDLPanel import say, scene
 
 # A series counts as complete when no image has come for so long.
 _QUIET_MS = 3000
@@ -37,7 +37,7 @@ class Watch:
         except NativeDLError as error:
             rules, text = [], str(error)
         self.ui.watchCheck.checked = bool(rules)
-        self.ui.watchLabel.text = (f"{len(self._queue)} series wait. " if self._queue else "") + text
+        say(self.ui.watchLabel, (f"{len(self._queue)} series wait. " if self._queue else "") + text)
         return rules
 
     def _switch(self, on):

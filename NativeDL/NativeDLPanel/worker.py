@@ -70,6 +70,7 @@ class Worker:
         """End at once and say nothing more."""
         self._stopped = True
         self._kill()
+        self.process.waitForFinished(1000)
 
     def _kill(self):
         if self.process.state() != qt.QProcess.NotRunning:

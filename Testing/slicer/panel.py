@@ -1,0 +1,85 @@
+"""The panel as a person uses it: choosing, pressing, waiting for what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = ROOT / "NativeDL" / "NativeDL.py"
+
+
+class Panel:
+    """The panel of a loaded module, with the actions of a user."""
+
+    def __init__(self, app: Any, module: Path = MODULE) -> None:
+        self.app = app
+        self.widget = app.load(module)
+        self.settle()
+
+    @property
+    def ui(self) -> Any:
+        return self.widget.ui
+
+    def settle(self) -> None:
+        """Wait until no short command runs any more."""
+        parts = (self.widget.input, self.widget.model, self.widget.send)
+        self.app.wait_until(lambda: not any(part.workers._workers for part in parts), 60, "the panel's commands")
+
+    def choose_volume(self, node: Any) -> None:
+        self.ui.volumeRadio.checked = True
+        self.ui.volumeSelector.setCurrentNode(node)
+        self.settle()
+
+    def choose_series(self, text: str) -> None:
+        """Search the database's series and choose the first that is left."""
+        self.ui.databaseRadio.checked = True
+        self.widget.input.listSeries()
+        self.settle()
+        self.ui.seriesSearch.text = text
+        tree = self.ui.seriesTree
+        items = [tree.topLevelItem(index) for index in range(tree.topLevelItemCount)]
+        shown = [item for item in items if not item.isHidden()]
+        assert shown, f"no series is found by '{text}': {self.ui.seriesCount.text}"
+        tree.setCurrentItem(shown[0])
+        self.settle()
+
+    def choose_model(self, model_id: str) -> None:
+        ids = [model["id"] for model in self.widget.model._models]
+        self.ui.modelBox.currentIndex = ids.index(model_id)
+
+    def run(self) -> str:
+        """Press Segment, wait for the end, and return what the panel says then."""
+        self.start()
+        return self.finish()
+
+    def start(self) -> None:
+        assert self.ui.runButton.enabled, f"Segment cannot be pressed: {self.ui.modelReason.text}"
+        self.ui.runButton.click()
+
+    def finish(self, seconds: float = 120) -> str:
+        self.app.wait_until(lambda: self.widget.logic.job is None, seconds, "the end of the run")
+        self.settle()
+        return str(self.ui.runMessage.text)
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Return name, volume and decision of each segment, as the table shows them."""
+        table = self.ui.segmentTable
+        return [
+            (table.item(row, 0).text(), table.item(row, 1).text(), table.cellWidget(row, 2).currentText)
+            for row in range(table.rowCount)
+        ]
+
+    def decide(self, row: int, decision: str) -> None:
+        """Choose a decision in the table, as with the mouse."""
+        box = self.ui.segmentTable.cellWidget(row, 2)
+        box.currentIndex = box.findText(decision)
+        box.activated.emit(box.currentIndex)
+        self.app.wait_until(lambda: not self.widget.review._rest.active, 5, "the table")
+
+    def press(self, button: Any) -> str:
+        """Press a button of the section Send, wait, and return what the panel says then."""
+        assert button.enabled, f"{button.text} cannot be pressed: {self.ui.sendHint.text}"
+        button.click()
+        self.settle()
+        return str(self.ui.sendMessage.text)
