@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import types
+from functools import cache
+from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_SCALE_FACTOR", "1")
@@ -13,16 +15,19 @@ from PySide6 import QtCore, QtGui, QtNetwork, QtUiTools, QtWidgets
 from . import pythonqt
 
 
-def adapt_pyside() -> None:
-    """Make PySide's classes PythonQt's, bases first; done once in a process."""
+@cache
+def adapt_pyside() -> tuple[Any, ...]:
+    """Make PySide's classes PythonQt's, once in a process, and return them, bases first."""
     classes = {
         value
         for module in (QtCore, QtGui, QtNetwork, QtWidgets, QtUiTools)
         for value in (getattr(module, name) for name in dir(module) if name.startswith("Q"))
         if isinstance(value, type(QtCore.QObject))
     }
-    for cls in sorted(classes, key=lambda c: (len(c.__mro__), c.__name__)):
+    ordered = tuple(sorted(classes, key=lambda c: (len(c.__mro__), c.__name__)))
+    for cls in ordered:
         pythonqt.adapt(cls)
+    return ordered
 
 
 def make_qt() -> types.ModuleType:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 BINDINGS = ("PySide2", "PySide6", "PyQt5", "PyQt6", "shiboken6", "shibokensupport", "__feature__")
 ONLY_PYSIDE = ("Signal", "Slot", "Property", "SIGNAL", "SLOT")
@@ -87,23 +85,13 @@ def _chain(node: ast.AST) -> list[str]:
 @cache
 def getters() -> frozenset[str]:
     """Return the names that are a property wherever Qt has them, so that calling them is wrong on any object."""
-    from PySide6 import QtCore, QtGui, QtWidgets
+    from . import qtmodule
+    from .pythonqt import QtProperty
 
     properties: set[str] = set()
     methods: set[str] = set()
-    for cls in _classes(QtCore, QtGui, QtWidgets):
-        own: set[str] = set()
-        if issubclass(cls, QtCore.QObject):
-            meta = cls.staticMetaObject
-            own = {meta.property(index).name() for index in range(meta.propertyCount())}
+    for cls in qtmodule.adapt_pyside():
+        own = {name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, QtProperty)}
         properties |= own
         methods |= {name for name in dir(cls) if name not in own and callable(getattr(cls, name, None))}
     return frozenset(properties - methods - set(dir(str)) - set(dir(dict)) - set(dir(Path)))
-
-
-def _classes(*modules: Any) -> Iterator[Any]:
-    for module in modules:
-        for name in dir(module):
-            value = getattr(module, name)
-            if inspect.isclass(value) and name.startswith("Q"):
-                yield value
