@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from PySide6 import QtCore
+from PySide6 import QtCore, QtWidgets
 
 FORBIDDEN = ("Signal", "Slot", "Property", "SIGNAL", "SLOT", "ClassInfo", "QtCriticalMsg")
 
@@ -53,7 +53,8 @@ def adapt(cls: type) -> None:
     """Give a class of PySide the attributes that PythonQt has, and take away what it has not."""
     if issubclass(cls, QtCore.QObject):
         _properties(cls)
-        cls.__getattribute__ = _get  # type: ignore[method-assign, assignment]
+        if "__getattribute__" in cls.__dict__:
+            cls.__getattribute__ = _getter(cls.__getattribute__)  # type: ignore[method-assign]
     if cls is QtCore.QObject:
         _object(cls)
     _positional_only(cls)
@@ -123,14 +124,17 @@ def _object(cls: Any) -> None:
     cls.findChildren = lambda self, *args: list(find(self, *args))
 
 
-def _connect(self: Any, signature: str, receiver: Callable[..., Any]) -> bool:
-    signal_of(self, signature).connect(_clipped(signature, receiver))
-    return True
+def _connection(sender: Any, verb: str, original: Any) -> Callable[..., Any]:
+    """Return PythonQt's ``connect`` or ``disconnect``; PySide itself calls its own with more arguments."""
 
+    def change(*arguments: Any) -> Any:
+        if len(arguments) != 2:
+            return original(*arguments)
+        signature, receiver = arguments
+        getattr(signal_of(sender, signature), verb)(_clipped(signature, receiver))
+        return True
 
-def _disconnect(self: Any, signature: str, receiver: Callable[..., Any]) -> bool:
-    signal_of(self, signature).disconnect(_clipped(signature, receiver))
-    return True
+    return change
 
 
 def _clipped(signature: str, receiver: Callable[..., Any]) -> Callable[..., Any]:
@@ -164,24 +168,30 @@ def _positional_only(cls: Any) -> None:
     cls.__init__ = __init__
 
 
-def _get(self: Any, name: str) -> Any:
-    # PySide finds these two before any attribute of the class.
-    if name == "connect":
-        return _connect.__get__(self)
-    if name == "disconnect":
-        return _disconnect.__get__(self)
-    if isinstance(inspect.getattr_static(type(self), name, None), QtCore.Property):
-        return self.property(name)
-    return object.__getattribute__(self, name)
+def _getter(original: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    """Wrap a class's own look-up, which PySide needs for methods that are static and not (``QFile.exists``)."""
+
+    def get(self: Any, name: str) -> Any:
+        if name in ("connect", "disconnect"):  # PySide finds these two before any attribute of the class
+            return _connection(self, name, original(self, name))
+        if isinstance(inspect.getattr_static(type(self), name, None), QtCore.Property):
+            return QtCore.QObject.property(self, name)
+        return original(self, name)
+
+    return get
 
 
 def _set(self: Any, name: str, value: Any) -> None:
     """Set a property; a Python class derived from Qt's may have attributes of its own, a C++ class may not."""
     declared = inspect.getattr_static(type(self), name, None)
+    if LOADING and declared is None and isinstance(value, QtWidgets.QWidget) and not name.startswith("_"):
+        return  # Qt's loader for Python gives the form an attribute for each child, PythonQt's does not
     if isinstance(declared, QtCore.Property):
         QtProperty(name, declared.fset is not None, None).__set__(self, value)
     elif hasattr(type(declared), "__set__"):
         declared.__set__(self, value)
+    elif isinstance(value, QtCore.SignalInstance) or getattr(value, "__self__", None) is self:
+        self.__dict__[name] = value  # PySide keeps what it found in the C++ object
     elif type(self) in _CLOSED and not name.startswith("_"):
         raise AttributeError(
             f"'{name}' does not exist and creating new attributes on C++ objects is not allowed ({type(self).__name__})"
@@ -191,6 +201,7 @@ def _set(self: Any, name: str, value: Any) -> None:
 
 
 _CLOSED: set[type] = set()
+LOADING: list[str] = []  # the forms being loaded
 
 
 def flat(modules: Iterable[Any]) -> dict[str, Any]:

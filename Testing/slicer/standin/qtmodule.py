@@ -10,7 +10,7 @@ from typing import Any
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_SCALE_FACTOR", "1")
 
-from PySide6 import QtCore, QtGui, QtNetwork, QtUiTools, QtWidgets
+from PySide6 import QtCore, QtGui, QtNetwork, QtWidgets
 
 from . import pythonqt
 
@@ -20,7 +20,7 @@ def adapt_pyside() -> tuple[Any, ...]:
     """Make PySide's classes PythonQt's, once in a process, and return them, bases first."""
     classes = {
         value
-        for module in (QtCore, QtGui, QtNetwork, QtWidgets, QtUiTools)
+        for module in (QtCore, QtGui, QtNetwork, QtWidgets)
         for value in (getattr(module, name) for name in dir(module) if name.startswith("Q"))
         if isinstance(value, type(QtCore.QObject))
     }

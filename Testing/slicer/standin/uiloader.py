@@ -7,28 +7,36 @@ from typing import Any
 
 from PySide6 import QtCore, QtUiTools
 
+from .pythonqt import LOADING, closed
+
 CUSTOM: dict[str, type] = {}
 
 
-class QUiLoader(QtUiTools.QUiLoader):
+@closed
+class QUiLoader(QtCore.QObject):
     """Loads a form; connections that carry MRML objects are made here, Qt's loader cannot make them."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self._loader = QtUiTools.QUiLoader()
         for cls in CUSTOM.values():
-            self.registerCustomWidget(cls)
+            self._loader.registerCustomWidget(cls)
 
     def load(self, device: Any, parent: Any = None) -> Any:
         form = ElementTree.fromstring(device.readAll().data())
-        unknown = {w.get("class", "") for w in form.iter("widget")} - set(self.availableWidgets()) - set(CUSTOM)
+        unknown = {w.get("class", "") for w in form.iter("widget")} - set(self._loader.availableWidgets()) - set(CUSTOM)
         if unknown:
             raise ValueError(f"the .ui file has widgets that this stand-in has not: {', '.join(sorted(unknown))}")
         scenes = _take_mrml_connections(form)
         buffer = QtCore.QBuffer()
         buffer.setData(ElementTree.tostring(form))
-        widget = super().load(buffer, parent)
+        LOADING.append(form.findtext("class") or "")
+        try:
+            widget = self._loader.load(buffer, parent)
+        finally:
+            LOADING.pop()
         if widget is None:
-            raise ValueError(f"the .ui file was not read: {self.errorString()}")
+            raise ValueError(f"the .ui file was not read: {self._loader.errorString()}")
         _check_properties(form, widget)
         for connection in scenes:
             _connect(widget, connection)
