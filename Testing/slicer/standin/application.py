@@ -13,7 +13,7 @@ import slicer_core
 import vtk
 from PySide6 import QtCore, QtWidgets
 
-from . import modules
+from . import hierarchy, modules
 from .nodeio import qSlicerCoreIOManager
 from .pythonqt import closed
 
@@ -134,6 +134,7 @@ class qSlicerApplication(QtWidgets.QApplication):
         for name in ("Data", "DICOM", "SegmentEditor", "PyTorchUtils"):
             self._manager._add(modules.LoadableModule(name, None))
         slicer_core.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self._scene)
+        hierarchy.follow(self._scene)
 
 
 @contextmanager

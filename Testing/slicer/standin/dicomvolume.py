@@ -87,7 +87,7 @@ def _into_hierarchy(volume: Any, header: Any, instances: str) -> None:
 
     tree = slicer.mrmlScene.GetSubjectHierarchyNode()
     uid = NAMES.GetDICOMUIDName()
-    item = tree.CreateItem(tree.GetSceneItemID(), volume)
+    item = tree.GetItemByDataNode(volume)
     tree.SetItemUID(item, uid, str(header.SeriesInstanceUID))
     tree.SetItemUID(item, NAMES.GetDICOMInstanceUIDName(), instances)
     tree.SetItemAttribute(item, NAMES.GetDICOMSeriesModalityAttributeName(), str(header.Modality))
