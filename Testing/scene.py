@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import SimpleITK as sitk
 import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
@@ -76,3 +77,79 @@ def places(segment: Any) -> npt.NDArray[np.float64]:
     values = vtk_to_numpy(scalars).reshape([extent[i + 1] - extent[i] + 1 for i in (4, 2, 0)])
     indices = np.argwhere(values == segment.GetLabelValue())[:, ::-1] + [extent[0], extent[2], extent[4]]
     return (indices @ affine[:3, :3].T + affine[:3, 3]) * [-1, -1, 1]
+
+
+def paint(node: Any, name: str, mask: npt.NDArray[Any], image: sitk.Image, overwrite: bool = True) -> None:
+    """Give a segment other voxels (z, y, x) on the grid of an image, as the effects of the Segment Editor do.
+
+    Other segments lose the voxels, or keep them with `overwrite` off: then the segments overlap.
+    """
+    oriented = slicer.vtkOrientedImageData()
+    _fill(oriented, mask.astype(np.uint8))
+    oriented.SetImageToWorldMatrix(_ijk_to_ras(image))
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    if overwrite:
+        for other in (identifier(node, other) for other in segments(node) if other != name):
+            logic.SetBinaryLabelmapToSegment(_without(node, other, oriented), node, other, logic.MODE_REPLACE)
+    else:
+        node.GetSegmentation().SeparateSegmentLabelmap(identifier(node, name))
+    if not logic.SetBinaryLabelmapToSegment(oriented, node, identifier(node, name), logic.MODE_REPLACE):
+        raise ValueError(f"{name}: cannot be painted")
+
+
+def add_segment(node: Any, name: str, entry: str | None = None, **tags: str) -> Any:
+    """Add an empty segment, with the terminology that Slicer gives by default or another."""
+    node.GetSegmentation().AddEmptySegment(name, name)
+    segment = segments(node)[name]
+    for key, value in ({} if entry is None else {"TerminologyEntry": entry}).items() | tags.items():
+        segment.SetTag(key, value)
+    return segment
+
+
+def change_geometry(
+    scene: Scene, node: Any, image: sitk.Image, oversampling: float = 1.0, isotropic: bool = False
+) -> None:
+    """Put a segmentation on another grid, as the geometry dialog of the Segment Editor does."""
+    volume = slicer.vtkMRMLScalarVolumeNode()
+    scene.mrml.AddNode(volume)
+    data = vtk.vtkImageData()
+    _fill(data, np.zeros(image.GetSize()[::-1], np.uint8))
+    volume.SetAndObserveImageData(data)
+    volume.SetIJKToRASMatrix(_ijk_to_ras(image))
+    logic = slicer.vtkSlicerSegmentationGeometryLogic()
+    logic.SetInputSegmentationNode(node)
+    logic.SetSourceGeometryNode(volume)
+    logic.SetOversamplingFactor(oversampling)
+    logic.SetIsotropicSpacing(isotropic)
+    if problem := logic.CalculateOutputGeometry():
+        raise ValueError(problem)
+    logic.SetReferenceImageGeometryInSegmentationNode()
+    if not logic.ResampleLabelmapsInSegmentationNode():
+        raise ValueError("the segmentation cannot be resampled")
+
+
+def _fill(data: Any, values: npt.NDArray[np.uint8]) -> None:
+    data.SetDimensions(values.shape[::-1])
+    data.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+    vtk_to_numpy(data.GetPointData().GetScalars())[:] = values.ravel()
+
+
+def _without(node: Any, other: str, taken: Any) -> Any:
+    """Return the label map of a segment less the voxels that another one takes."""
+    current = slicer.vtkOrientedImageData()
+    node.GetBinaryLabelmapRepresentation(other, current)
+    resampled = slicer.vtkOrientedImageData()
+    slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(current, taken, resampled)
+    values = vtk_to_numpy(resampled.GetPointData().GetScalars())
+    values[vtk_to_numpy(taken.GetPointData().GetScalars()) > 0] = 0
+    return resampled
+
+
+def _ijk_to_ras(image: sitk.Image) -> Any:
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
+    matrix[:3, 3] = image.GetOrigin()
+    matrix[:2] *= -1
+    result = vtk.vtkMatrix4x4()
+    result.DeepCopy([float(value) for value in matrix.ravel()])
+    return result

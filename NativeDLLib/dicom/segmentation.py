@@ -1,4 +1,4 @@
-"""A label map as a DICOM Segmentation object (PS3.3 A.51) in the study of the series it was made from."""
+"""Segments as a DICOM Segmentation object (PS3.3 A.51) in the study of the series it was made from."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pydicom.sr.coding import Code as DicomCode
 from pydicom.uid import generate_uid
 
 from NativeDLLib import __version__
+from NativeDLLib.dicom.review import Review, refer_to_predecessor
 from NativeDLLib.dicom.series import Series
 from NativeDLLib.dicom.source import pixel_measures, source_headers
 from NativeDLLib.errors import InputError, NativeDLError
@@ -27,6 +28,7 @@ MANUFACTURER = "NativeDL"
 _SERIES_NUMBER_OFFSET = 9000
 # Characters of a Long String (PS3.5 6.2).
 _LONGEST_TITLE = 64
+SOP_CLASSES: dict[str, str] = {"BINARY": "1.2.840.10008.5.1.4.1.1.66.4", "LABELMAP": "1.2.840.10008.5.1.4.1.1.66.7"}
 
 
 class EmptySegmentationError(NativeDLError):
@@ -67,15 +69,17 @@ def make_segmentation(
     *,
     kind: Kind = "BINARY",
     allow_empty: bool = False,
+    review: Review | None = None,
 ) -> Dataset:
-    """Make a SEG from a label map on the grid of its series.
+    """Make a SEG from a label map, or from masks that overlap, on the grid of its series.
 
     Parameters
     ----------
     series
         The source. Every instance of it is referred to; patient, study and frame of reference are carried over.
     labels
-        Array (z, y, x) of Segment Numbers, 0 for none, one plane for each slice of the series in its order.
+        Array (z, y, x) of Segment Numbers, 0 for none, one plane for each slice of the series in its order; or array
+        (z, y, x, segment) of booleans, which a LABELMAP cannot hold.
     segments
         All segments that were looked for, in the order of their numbers; those not found stay described.
     algorithm
@@ -84,6 +88,8 @@ def make_segmentation(
         BINARY, which every viewer reads, or LABELMAP (Supplement 243).
     allow_empty
         Whether a label map without any segment is to be stored, with every frame empty.
+    review
+        What a physician made of it; None for an automatic result.
 
     Returns
     -------
@@ -99,26 +105,20 @@ def make_segmentation(
     ValueError
         Where the label map is not on the series' grid or has other values.
     """
-    columns, rows, planes = series.grid.size
-    if labels.shape != (planes, rows, columns):
-        raise ValueError(f"label map is {labels.shape}, the series is {(planes, rows, columns)}")
-    if labels.dtype.kind not in "iub":
-        raise ValueError(f"label map holds {labels.dtype}, not whole numbers")
-    if int(labels.max()) > len(segments) or int(labels.min()) < 0:
-        raise ValueError(f"label map holds values outside 0 to {len(segments)}")
+    dtype = np.uint8 if len(segments) <= 255 else np.uint16
+    pixels = _checked(series, labels, len(segments), kind).astype(dtype)
     if not allow_empty and not labels.any():
         raise EmptySegmentationError(
             f"series {series.uid}: {algorithm.name} found none of its {len(segments)} segments"
         )
-    dtype = np.uint8 if len(segments) <= 255 else np.uint16
     own_text = [algorithm.title, algorithm.source, *(s.name for s in segments), *algorithm.parameters.values()]
+    own_text += [] if review is None else [review.reviewer]
     headers, charset = source_headers(series, own_text)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _build(
-                series, headers, charset, _in_stored_order(series, labels.astype(dtype)), segments, algorithm, kind
-            )
+            pixels = _in_stored_order(series, pixels)
+            return _build(series, headers, charset, pixels, segments, algorithm, kind, review)
     # What is carried over is parsed only now, and pydicom lets pass whatever its parser stumbles over.
     except Exception as error:
         raise InputError(f"series {series.uid}: its header cannot be carried over to a SEG ({error})") from error
@@ -132,7 +132,10 @@ def _build(
     segments: Sequence[Segment],
     algorithm: Algorithm,
     kind: Kind,
+    review: Review | None,
 ) -> Dataset:
+    title = algorithm.title if review is None else review.title(algorithm.title, _LONGEST_TITLE)
+    types = ["AUTOMATIC"] * len(segments) if review is None else review.algorithm_types
     identification = hd.AlgorithmIdentificationSequence(
         name=algorithm.name,
         family=codes.cid7162.ArtificialIntelligence,
@@ -152,7 +155,10 @@ def _build(
         source_images=headers,
         pixel_array=labels,
         segmentation_type=kind,
-        segment_descriptions=[_describe(segment, algorithm, identification) for segment in segments],
+        segment_descriptions=[
+            _describe(segment, kind_of_work, identification)
+            for segment, kind_of_work in zip(segments, types, strict=True)
+        ],
         series_instance_uid=generate_uid(),
         series_number=_series_number(series),
         sop_instance_uid=generate_uid(),
@@ -162,26 +168,41 @@ def _build(
         software_versions=[algorithm.version, f"NativeDL {__version__}"],
         device_serial_number=algorithm.serial,
         content_label="SEGMENTATION",
-        content_description=algorithm.title[:_LONGEST_TITLE],
-        content_creator_name="NativeDL^Automatic",
-        series_description=algorithm.title[:_LONGEST_TITLE],
+        content_description=title[:_LONGEST_TITLE],
+        content_creator_name="NativeDL^Automatic" if review is None else review.reviewer,
+        series_description=title[:_LONGEST_TITLE],
         pixel_measures=pixel_measures(series),
         contributing_equipment=[equipment],
         specific_character_set=charset,
     )
+    if review is not None and review.predecessor is not None:
+        refer_to_predecessor(dataset, review.predecessor)
     return dataset
 
 
+def _checked(series: Series, labels: npt.NDArray[Any], count: int, kind: Kind) -> npt.NDArray[Any]:
+    columns, rows, planes = series.grid.size
+    overlapping = labels.ndim == 4 and labels.dtype == bool and kind == "BINARY"
+    expected = (planes, rows, columns, count) if overlapping else (planes, rows, columns)
+    if labels.shape != expected:
+        raise ValueError(f"label map is {labels.shape}, the series is {expected}")
+    if labels.dtype.kind not in "iub":
+        raise ValueError(f"label map holds {labels.dtype}, not whole numbers")
+    if int(labels.max()) > count or int(labels.min()) < 0:
+        raise ValueError(f"label map holds values outside 0 to {count}")
+    return labels
+
+
 def _describe(
-    segment: Segment, algorithm: Algorithm, identification: hd.AlgorithmIdentificationSequence
+    segment: Segment, algorithm_type: str, identification: hd.AlgorithmIdentificationSequence
 ) -> hd.seg.SegmentDescription:
     description = hd.seg.SegmentDescription(
         segment_number=segment.number,
         segment_label=segment.name,
         segmented_property_category=_code(segment.category),
         segmented_property_type=_code(segment.type),
-        algorithm_type="AUTOMATIC",
-        algorithm_identification=identification,
+        algorithm_type=algorithm_type,
+        algorithm_identification=None if algorithm_type == "MANUAL" else identification,
         anatomic_regions=[_code(segment.region)] if segment.region else None,
         display_color=hd.color.CIELabColor.from_rgb(*segment.color),
     )

@@ -32,6 +32,8 @@ def segment_of(row: Mapping[str, Any]) -> Segment:
     """
     red, green, blue = (int(value) for value in row["color"])
     codes = {key: None if row[key] is None else Code(**{k: str(v) for k, v in row[key].items()}) for key in _CODES}
+    if int(row["number"]) < 1:
+        raise ValueError("a segment has no number")
     if codes["category"] is None or codes["type"] is None:
         raise ValueError("a segment has neither category nor type")
     return Segment(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +54,10 @@ def open_volume(path: Path) -> sitk.ImageFileReader:
         raise _unreadable(path, error) from error
     if reader.GetDimension() != 3:
         raise InputError(f"{path}: has {reader.GetDimension()} axes; a volume has 3")
-    # Eight bytes a value is the most there is, and a copy is made of it.
-    needed = 2 * 8 * reader.GetNumberOfComponents() * np.prod(reader.GetSize(), dtype=float)
+    bits = re.search(r"(\d+)-bit", sitk.GetPixelIDValueAsString(reader.GetPixelIDValue()))
+    value = int(bits.group(1)) / 8 if bits else 8
+    # A copy is made of what is read.
+    needed = 2 * value * reader.GetNumberOfComponents() * np.prod(reader.GetSize(), dtype=float)
     free = psutil.virtual_memory().available
     if needed > free:
         size = " x ".join(str(n) for n in reader.GetSize())

@@ -38,6 +38,28 @@ def terminology_entry(meaning: Meaning) -> str:
     return "~".join([TYPES_CONTEXT, *types, REGIONS_CONTEXT, *regions])
 
 
+def parse_entry(entry: str) -> Meaning | None:
+    """Return the meaning that a tag gives, or None where it gives none that DICOM can hold."""
+    parts = entry.split("~")
+    if len(parts) < 3:
+        return None
+    _, category, kind, modifier, _, region, region_modifier = [*parts, *[""] * 4][:7]
+    meaning = [_code(text) for text in (category, kind, modifier, region, region_modifier)]
+    if meaning[0] is None or meaning[1] is None:
+        return None
+    return Meaning(meaning[0], meaning[1], *meaning[2:])
+
+
+def _code(text: str) -> Code | None:
+    parts = [part.strip() for part in text.split("^")]
+    if len(parts) != 3 or not all(parts):
+        return None
+    scheme, value, meaning = parts
+    # Short and Long String (PS3.5 6.2), in which neither a backslash nor a control character can stand.
+    fits = len(scheme) <= 16 and len(value) <= 64 and len(meaning) <= 64
+    return Code(value, scheme, meaning) if fits and text.isprintable() and "\\" not in text else None
+
+
 def _text(code: Code | None) -> str:
     if code is None:
         return "^^"

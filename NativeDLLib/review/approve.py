@@ -1,0 +1,226 @@
+"""From a reviewed segmentation to the DICOM SEG of what was approved, and to the PACS."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+from NativeDLLib import __version__
+from NativeDLLib.dicom import Grid, Series
+from NativeDLLib.dicom.locate import local_files
+from NativeDLLib.dicom.review import Review
+from NativeDLLib.dicom.segmentation import Kind, make_segmentation
+from NativeDLLib.errors import InputError, UsageError
+from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.files import write_json
+from NativeDLLib.pacs.peers import find_peer, load_peers
+from NativeDLLib.registry.segment_json import segment_json
+from NativeDLLib.results import check_output, costs, send_result, staged, versions
+from NativeDLLib.review.automatic import AutomaticResult
+from NativeDLLib.review.decisions import ReviewedSegment, judge
+from NativeDLLib.review.person_name import person_name
+from NativeDLLib.volumes.seg_nrrd_reader import read_seg_nrrd
+
+_SEG, _REPORT = "approved.dcm", "approved.json"
+
+
+@dataclass(frozen=True)
+class Approval:
+    """What to approve.
+
+    Attributes
+    ----------
+    result
+        Folder of the automatic result; it stays as it is.
+    edited
+        The segmentation as Slicer saved it.
+    reviewer
+        Who reviewed it, as a person writes a name.
+    output
+        Folder for the SEG and its report.
+    inputs, file_list, database
+        Where the series is; one of the three.
+    series
+        Series Instance UID; by default that of the result.
+    unreviewed
+        Whether segments that nobody decided about are stored too.
+    kind
+        BINARY, in which segments may overlap, or LABELMAP.
+    target_peer, pacs_file
+        Name of the peer to send to, and the peers where not the user's own file.
+    overwrite
+        Whether an approved result in `output` may be replaced.
+    """
+
+    result: Path
+    edited: Path
+    reviewer: str
+    output: Path
+    inputs: tuple[Path, ...] = ()
+    file_list: Path | None = None
+    database: Path | None = None
+    series: str | None = None
+    unreviewed: bool = False
+    kind: Kind = "BINARY"
+    target_peer: str | None = None
+    pacs_file: Path | None = None
+    overwrite: bool = False
+    _started: float = field(default_factory=time.perf_counter)
+
+
+def approve(job: Approval, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
+    """Make a SEG of what a physician approved, write it, send it.
+
+    Returns
+    -------
+    dict
+        The report, as it is written to ``approved.json``. Where nothing is left to be stored, its outcome is
+        ``rejected`` and nothing has been written.
+
+    Raises
+    ------
+    NativeDLError
+        With the exit code that says of what kind it is. Unless it is a `PacsError` at the end, nothing has been
+        written.
+    """
+    reviewer = person_name(job.reviewer)
+    if sum([bool(job.inputs), job.file_list is not None, job.database is not None]) != 1:
+        raise UsageError("name where the series is: --input PATH..., --files LIST, or --database FILE")
+    check_output(job.output, (_SEG, _REPORT), job.overwrite)
+    if job.target_peer is not None:
+        find_peer(load_peers(job.pacs_file), job.target_peer)
+    automatic = AutomaticResult.read(job.result)
+    with reporter.stage("scan"):
+        series = _series(job, automatic)
+    with reporter.stage("read"):
+        edited = read_seg_nrrd(job.edited)
+        labels = automatic.labels(series)
+    with reporter.stage("compare"):
+        judged = judge(edited, automatic, labels, series.grid, cancel)
+    _check_pending(judged, job.unreviewed)
+    for segment in judged:
+        if segment.outside and segment.is_stored:
+            reporter.warning(
+                f"segment '{segment.segment.name}': {segment.outside} voxels lie outside the source and are left out"
+            )
+    stored = [segment for segment in judged if segment.is_stored]
+    # Segment Numbers count from one without a gap (PS3.3 C.8.20.2).
+    numbered = [replace(segment.segment, number=number) for number, segment in enumerate(stored, 1)]
+    report: dict[str, Any] = {
+        "nativedl": __version__,
+        "outcome": "approved" if stored else "rejected",
+        "reviewer": reviewer,
+        "series": {
+            "study_instance_uid": series.text("StudyInstanceUID"),
+            "series_instance_uid": series.uid,
+            "modality": series.text("Modality"),
+        },
+        "algorithm": asdict(automatic.algorithm),
+        "predecessor": None if automatic.predecessor is None else asdict(automatic.predecessor),
+        "segmentation": None,
+        "segments": _rows(judged, series.grid),
+        "files": {},
+        "sent": None,
+        "versions": versions(),
+    }
+    if not stored:
+        reporter.warning("no segment is left to be approved: no SEG is written")
+        return report | {"warnings": list(reporter.warnings), **costs(job._started, reporter)}
+    with staged(job.output, (_SEG, _REPORT)) as partial:
+        with reporter.stage("write"):
+            review = Review(reviewer, _status(stored), tuple(s.algorithm_type for s in stored), automatic.predecessor)
+            pixels = _combined(stored, series.grid, job.kind)
+            dataset = make_segmentation(series, pixels, numbered, automatic.algorithm, kind=job.kind, review=review)
+            dataset.save_as(partial / _SEG, enforce_file_format=True)
+            cancel.check()
+        report["segmentation"] = _stored_as(dataset, job.kind)
+        report["files"] = {name: str(job.output / name) for name in (_SEG, _REPORT)}
+        report |= {"warnings": list(reporter.warnings), **costs(job._started, reporter)}
+        write_json(partial / _REPORT, report)
+    if job.target_peer is not None:
+        files = job.output / _SEG, job.output / _REPORT
+        send_result(*files, report, job.target_peer, job.pacs_file, job._started, reporter, cancel)
+    return report
+
+
+def _series(job: Approval, automatic: AutomaticResult) -> Series:
+    if job.series not in (None, automatic.series_uid):
+        raise InputError(
+            f"series {job.series}: the result in {automatic.folder} was made from series {automatic.series_uid}"
+        )
+    return Series.read(local_files(job.inputs, job.file_list, job.database, automatic.series_uid), automatic.series_uid)
+
+
+def _check_pending(judged: Sequence[ReviewedSegment], unreviewed: bool) -> None:
+    pending = [segment.segment.name for segment in judged if segment.decision == "pending"]
+    if pending and not unreviewed:
+        names = ", ".join(f"'{name}'" for name in pending[:8]) + (" ..." if len(pending) > 8 else "")
+        raise UsageError(
+            f"{len(pending)} segment(s) are not reviewed: {names}; accept or reject them, or give --unreviewed"
+        )
+
+
+def _status(stored: Sequence[ReviewedSegment]) -> str:
+    pending = sum(segment.decision == "pending" for segment in stored)
+    if not pending:
+        return "reviewed"
+    return "not reviewed" if pending == len(stored) else "partly reviewed"
+
+
+def _combined(stored: Sequence[ReviewedSegment], grid: Grid, kind: Kind) -> npt.NDArray[Any]:
+    """Return a label map, or where segments overlap an array (z, y, x, segment) of booleans."""
+    shape = grid.size[::-1]
+    labels = np.zeros(shape, np.uint8 if len(stored) <= 255 else np.uint16)
+    overlaps = False
+    for number, segment in enumerate(stored, 1):
+        region, inside = labels[segment.mask.place], segment.mask.values
+        there = region[inside]
+        if there.any():
+            overlaps = True
+            if kind == "LABELMAP":
+                other = stored[int(there.max()) - 1].segment.name
+                raise UsageError(
+                    f"segments '{other}' and '{segment.segment.name}' overlap in {np.count_nonzero(there)} voxels, "
+                    "which a LABELMAP cannot hold; store a BINARY segmentation"
+                )
+        region[inside] = number
+    if not overlaps:
+        return labels
+    masks = np.zeros((*shape, len(stored)), bool)
+    for index, segment in enumerate(stored):
+        masks[(*segment.mask.place, index)] = segment.mask.values
+    return masks
+
+
+def _rows(judged: Sequence[ReviewedSegment], grid: Grid) -> list[dict[str, Any]]:
+    voxel_ml, number, rows = float(np.prod(grid.spacing)) / 1000, 0, []
+    for segment in judged:
+        number += segment.is_stored
+        rows.append(
+            segment_json(segment.segment)
+            | {
+                "number": number if segment.is_stored else None,
+                "automatic_number": segment.segment.number or None,
+                "decision": segment.decision,
+                "algorithm_type": segment.algorithm_type,
+                "voxels": segment.mask.voxels,
+                "volume_ml": round(segment.mask.voxels * voxel_ml, 3),
+                "changed_voxels": segment.changed,
+            }
+        )
+    return rows
+
+
+def _stored_as(dataset: Dataset, kind: Kind) -> dict[str, str]:
+    return {
+        "sop_instance_uid": str(dataset.SOPInstanceUID),
+        "series_instance_uid": str(dataset.SeriesInstanceUID),
+        "type": kind,
+    }

@@ -1,0 +1,157 @@
+"""What was decided about each segment, and how each came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from NativeDLLib.dicom import Grid
+from NativeDLLib.dicom.review import AlgorithmType
+from NativeDLLib.errors import InputError
+from NativeDLLib.events import Cancel
+from NativeDLLib.registry import Segment
+from NativeDLLib.review.automatic import AutomaticResult
+from NativeDLLib.review.masks import Mask, place, voxels_outside
+from NativeDLLib.volumes.seg_nrrd_reader import StoredSegment, StoredSegmentation
+from NativeDLLib.volumes.terminology import Meaning, meaning_of, parse_entry
+
+Decision = Literal["accepted", "rejected", "pending", "empty", "removed"]
+_NUMBER, _REVIEW, _ENTRY = "NativeDL.SegmentNumber", "NativeDL.Review", "TerminologyEntry"
+_DECISIONS: dict[str, Decision] = {"accepted": "accepted", "rejected": "rejected", "pending": "pending"}
+_LONGEST_LABEL = 64
+_NOWHERE = Mask(np.zeros((0, 0, 0), bool), (0, 0, 0))
+
+
+@dataclass(frozen=True)
+class ReviewedSegment:
+    """One segment as it came back.
+
+    Attributes
+    ----------
+    segment
+        What it is now. Its number is that in the automatic result, or 0 where the physician drew it.
+    decision
+        What was decided; a segment without any voxel is ``empty`` whatever was decided, and one that is no longer in
+        the file is ``removed``.
+    mask
+        Where it is on the grid of the source.
+    algorithm_type
+        How it came about.
+    changed
+        Voxels that are not as they were in the automatic result.
+    outside
+        Voxels that lie outside the source, and are left out.
+    """
+
+    segment: Segment
+    decision: Decision
+    mask: Mask
+    algorithm_type: AlgorithmType
+    changed: int
+    outside: int = 0
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether it is part of the SEG."""
+        return self.decision in ("accepted", "pending")
+
+
+def judge(
+    edited: StoredSegmentation,
+    automatic: AutomaticResult,
+    labels: npt.NDArray[Any],
+    grid: Grid,
+    cancel: Cancel,
+) -> list[ReviewedSegment]:
+    """Compare the edited segments with the automatic ones.
+
+    Parameters
+    ----------
+    edited
+        What came back from Slicer.
+    automatic, labels
+        The result that was reviewed, and its label map (z, y, x).
+    grid
+        The source's.
+    cancel
+        Looked at between segments.
+
+    Raises
+    ------
+    InputError
+        Where a segment is not of this result, has an unknown decision, or does not say what it is.
+    """
+    given = [_identify(edited, stored, automatic) for stored in edited.segments]
+    reviewed: dict[int, ReviewedSegment] = {}
+    for number, layer in enumerate(edited.layers):
+        here = [index for index, stored in enumerate(edited.segments) if stored.layer == number]
+        placed = place(layer, sorted({edited.segments[index].value for index in here}), grid, cancel)
+        for index in here:
+            cancel.check()
+            value = edited.segments[index].value
+            mask = placed.mask(value)
+            changed = _changed(mask, labels, given[index].segment.number)
+            reviewed[index] = replace(
+                given[index],
+                decision=given[index].decision if mask.voxels else "empty",
+                mask=mask,
+                changed=changed,
+                # What touches no voxel stays automatic, unless it was taken for something else.
+                algorithm_type="SEMIAUTOMATIC"
+                if changed and given[index].algorithm_type == "AUTOMATIC"
+                else given[index].algorithm_type,
+                outside=voxels_outside(layer, value, grid),
+            )
+    left = {identity.segment.number for identity in given}
+    gone = [
+        ReviewedSegment(segment, "removed", _NOWHERE, "AUTOMATIC", _changed(_NOWHERE, labels, number))
+        for number, segment in automatic.segments.items()
+        if number not in left
+    ]
+    return [*(reviewed[index] for index in range(len(given))), *gone]
+
+
+def _identify(edited: StoredSegmentation, stored: StoredSegment, automatic: AutomaticResult) -> ReviewedSegment:
+    """Return what a segment is and what was decided, before its voxels are looked at."""
+    where = f"{edited.path}: segment '{stored.name[:_LONGEST_LABEL]}'"
+    meaning = parse_entry(stored.tags.get(_ENTRY, ""))
+    number = stored.tags.get(_NUMBER)
+    told = stored.tags.get(_REVIEW) or ("pending" if number else "accepted")
+    decision = _DECISIONS.get(told)
+    if decision is None:
+        raise InputError(f"{where}: {_REVIEW} is '{told[:20]}', not {', '.join(_DECISIONS)}")
+    if not number:
+        if meaning is None:
+            raise InputError(f"{where}: does not say what it is; choose a terminology in Slicer (its colour)")
+        drawn = Segment(0, 0, _label(stored.name), stored.color, **vars(meaning))
+        return ReviewedSegment(drawn, decision, _NOWHERE, "MANUAL", 0)
+    original = next((segment for n, segment in automatic.segments.items() if str(n) == number), None)
+    if original is None:
+        raise InputError(f"{where}: is segment {number[:20]} of a result, which is not in {automatic.folder}")
+    shown = replace(original, name=_label(stored.name), color=stored.color)
+    # Some characters of a meaning cannot be in the file: where nobody chose another code, the registry's words stay.
+    if meaning is None or _codes(meaning) == _codes(meaning_of(original)):
+        return ReviewedSegment(shown, decision, _NOWHERE, "AUTOMATIC", 0)
+    return ReviewedSegment(replace(shown, **vars(meaning)), decision, _NOWHERE, "SEMIAUTOMATIC", 0)
+
+
+def _changed(mask: Mask, labels: npt.NDArray[Any], number: int) -> int:
+    """Return how many voxels are in either the mask or the automatic segment of that number, but not in both."""
+    if number == 0:
+        return mask.voxels
+    before = labels == number
+    both = np.count_nonzero(before[mask.place] & mask.values)
+    return int(np.count_nonzero(before)) + mask.voxels - 2 * int(both)
+
+
+def _codes(meaning: Meaning) -> list[tuple[str, str] | None]:
+    return [None if code is None else (code.scheme, code.value) for code in vars(meaning).values()]
+
+
+def _label(name: str) -> str:
+    """Return a name as a Long String (PS3.5 6.2)."""
+    printable = "".join(character if character.isprintable() else " " for character in name.replace("\\", "/"))
+    return " ".join(printable.split())[:_LONGEST_LABEL].strip() or "Segment"

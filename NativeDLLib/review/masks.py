@@ -1,0 +1,173 @@
+"""Masks of any grid on the slices of a series.
+
+Where both grids are the same lattice of voxels, cropped or not, voxels are copied. Where the mask's grid is coarser or
+as fine, each voxel of the source takes the value at its centre. Where it is finer, many of its voxels lie in one of the
+source, and the value at the centre would be that of one of them by chance: there a voxel belongs to a segment if more
+than half of it does. More than half, because then no voxel can belong to two segments that do not overlap.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from NativeDLLib.dicom import Grid
+from NativeDLLib.events import Cancel
+
+Array = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+# Voxels of the mask that are looked at in one of the source, along each axis.
+_MOST_SAMPLES = 10
+# Source slices that are worked on at a time.
+_SLAB = 8
+# How far, in voxels, the ends of two grids may be apart for them to be one lattice.
+_SAME_LATTICE = 0.1
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Where a segment is: booleans (z, y, x), and the index (z, y, x) of the first of them on the source's grid."""
+
+    values: Bools
+    start: tuple[int, int, int]
+
+    @property
+    def place(self) -> tuple[slice, slice, slice]:
+        """Where it lies in an array on the source's grid."""
+        z, y, x = (slice(first, first + n) for first, n in zip(self.start, self.values.shape, strict=True))
+        return z, y, x
+
+    @property
+    def voxels(self) -> int:
+        """How many voxels it has."""
+        return int(np.count_nonzero(self.values))
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The labels of one layer on the source's grid, as far as the layer reaches."""
+
+    labels: npt.NDArray[Any]
+    start: tuple[int, int, int]
+
+    def mask(self, value: int) -> Mask:
+        """Return the mask of a label value, cropped to where it is."""
+        values: Bools = self.labels == value
+        start = list(self.start)
+        for axis in range(3):
+            others = tuple(other for other in range(3) if other != axis)
+            hits = np.flatnonzero(values.any(axis=others))
+            first, stop = (int(hits[0]), int(hits[-1]) + 1) if len(hits) else (0, 0)
+            values = values[(slice(None),) * axis + (slice(first, stop),)]
+            start[axis] += first
+        return Mask(values.copy(), (start[0], start[1], start[2]))
+
+
+def place(layer: sitk.Image, values: Sequence[int], grid: Grid, cancel: Cancel) -> Placed:
+    """Put a layer of labels on the grid of a source.
+
+    Parameters
+    ----------
+    layer
+        Label values, on a grid of its own.
+    values
+        The label values that are segments.
+    grid
+        The source's.
+    cancel
+        Looked at between slabs of slices.
+    """
+    steps, origin = _relative(layer, grid)
+    size = np.array(layer.GetSize())
+    reached = _corners(np.full(3, -0.5), size - 0.5) @ steps.T + origin
+    first = np.clip(np.floor(reached.min(axis=0)), 0, grid.size).astype(int)
+    stop = np.clip(np.ceil(reached.max(axis=0)) + 1, first, grid.size).astype(int)
+    x, y, z = (int(n) for n in first)
+    whole = np.round(origin)
+    drift = np.abs((steps - np.eye(3)) @ size).max() + np.abs(origin - whole).max()
+    labels = np.zeros((stop - first)[::-1], sitk.GetArrayViewFromImage(layer).dtype)
+    if drift < _SAME_LATTICE:
+        _copy(layer, labels, whole.astype(int) - first)
+    elif labels.size:
+        _sample(layer, labels, values, grid, first, np.linalg.inv(steps).astype(np.float64), cancel)
+    return Placed(labels, (z, y, x))
+
+
+def voxels_outside(layer: sitk.Image, value: int, grid: Grid) -> int:
+    """Return how many voxels of a label value have their centre outside the source."""
+    steps, origin = _relative(layer, grid)
+    corners = _corners(np.zeros(3), np.array(layer.GetSize()) - 1.0) @ steps.T + origin
+    if not _beyond(corners, grid).any():
+        return 0
+    labels = sitk.GetArrayViewFromImage(layer)
+    count = 0
+    for index, plane in enumerate(labels):
+        rows, columns = np.nonzero(plane == value)
+        points = np.stack([columns, rows, np.full(len(rows), index)], -1) @ steps.T + origin
+        count += int(np.count_nonzero(_beyond(points, grid)))
+    return count
+
+
+def _corners(low: Array, high: Array) -> Array:
+    return np.stack(np.meshgrid(*np.stack([low, high], -1), indexing="ij"), -1).reshape(-1, 3)
+
+
+def _beyond(points: Array, grid: Grid) -> Bools:
+    """Tell which indices (n, 3) lie beyond the outer faces of a grid's voxels."""
+    rounding = 1e-3
+    beyond: Bools = np.any((points < -0.5 - rounding) | (points > np.array(grid.size) - 0.5 + rounding), axis=1)
+    return beyond
+
+
+def _relative(layer: sitk.Image, grid: Grid) -> tuple[Array, Array]:
+    """Return how the layer's voxel indices (x, y, z) become indices on the source's grid: matrix and offset."""
+    theirs = np.array(layer.GetDirection()).reshape(3, 3) * layer.GetSpacing()
+    ours = np.array(grid.direction).reshape(3, 3) * grid.spacing
+    return np.linalg.solve(ours, theirs), np.linalg.solve(ours, np.subtract(layer.GetOrigin(), grid.origin))
+
+
+def _copy(layer: sitk.Image, labels: npt.NDArray[Any], offset: npt.NDArray[np.int_]) -> None:
+    given = sitk.GetArrayViewFromImage(layer)
+    target, source = [], []
+    for shift, there, here in zip(offset[::-1], given.shape, labels.shape, strict=True):
+        start, stop = max(0, int(shift)), min(here, int(shift) + there)
+        target.append(slice(start, max(start, stop)))
+        source.append(slice(start - int(shift), max(start, stop) - int(shift)))
+    labels[tuple(target)] = given[tuple(source)]
+
+
+def _sample(
+    layer: sitk.Image,
+    labels: npt.NDArray[Any],
+    values: Sequence[int],
+    grid: Grid,
+    first: npt.NDArray[np.int_],
+    finer: Array,
+    cancel: Cancel,
+) -> None:
+    """Fill `labels`, whose first voxel is `first` (x, y, z), slab by slab; `finer` is layer voxels per source voxel."""
+    samples = [min(_MOST_SAMPLES, max(1, math.ceil(n - 0.01))) for n in np.abs(finer).max(axis=0)]
+    axes = np.array(grid.direction).reshape(3, 3) * grid.spacing
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetInterpolator(sitk.sitkNearestNeighbor)
+    resampler.SetOutputDirection(grid.direction)
+    resampler.SetOutputSpacing([s / n for s, n in zip(grid.spacing, samples, strict=True)])
+    kx, ky, kz = samples
+    for start in range(0, len(labels), _SLAB):
+        cancel.check()
+        slab = labels[start : start + _SLAB]
+        nz, ny, nx = slab.shape
+        resampler.SetSize((nx * kx, ny * ky, nz * kz))
+        # From the centre of the first voxel to that of its first part.
+        index = first + [0, 0, start] + [0.5 / n - 0.5 for n in samples]
+        resampler.SetOutputOrigin((axes @ index + grid.origin).tolist())
+        found = sitk.GetArrayViewFromImage(resampler.Execute(layer)).reshape(nz, kz, ny, ky, nx, kx)
+        for value in values:
+            inside = np.count_nonzero(found == value, axis=(1, 3, 5))
+            slab[2 * inside > kx * ky * kz] = value

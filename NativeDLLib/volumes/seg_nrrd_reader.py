@@ -1,0 +1,138 @@
+"""Reading a ``.seg.nrrd`` as Slicer saves it after editing: layers of label values, and what each segment is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from NativeDLLib.errors import InputError
+from NativeDLLib.volumes.reader import checked_grid, open_volume, read_volume
+
+_LONGEST_LINE = 2**20
+_WHOLE = {
+    kind
+    for name in ("Int8", "UInt8", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64")
+    for kind in (getattr(sitk, f"sitk{name}"), getattr(sitk, f"sitkVector{name}"))
+}
+
+
+@dataclass(frozen=True)
+class StoredSegment:
+    """One segment of the file.
+
+    Attributes
+    ----------
+    name, color
+        As Slicer shows it; sRGB 0 to 255.
+    layer, value
+        Which layer it is in, and its label value there.
+    tags
+        What else is known of it.
+    """
+
+    name: str
+    color: tuple[int, int, int]
+    layer: int
+    value: int
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class StoredSegmentation:
+    """A segmentation file: label images, on one grid of their own, and the segments in them."""
+
+    path: Path
+    layers: tuple[sitk.Image, ...]
+    segments: tuple[StoredSegment, ...]
+
+
+def read_seg_nrrd(path: Path) -> StoredSegmentation:
+    """Read a segmentation that Slicer has saved.
+
+    Parameters
+    ----------
+    path
+        The file; segments that overlap are in layers of their own.
+
+    Raises
+    ------
+    InputError
+        Where it is not such a file, or not whole.
+    """
+    _check_start(path)
+    reader = open_volume(path)
+    checked_grid(path, reader)
+    keys = set(reader.GetMetaDataKeys())
+    if not any(key.startswith("Segmentation_") for key in keys):
+        raise InputError(f"{path}: holds an image but no segmentation; save the segmentation in Slicer as .seg.nrrd")
+    if reader.GetPixelIDValue() not in _WHOLE:
+        raise InputError(f"{path}: holds values that are not whole numbers, so they are no labels")
+    segments: list[StoredSegment] = []
+    while f"Segment{len(segments)}_ID" in keys:
+        fields = {
+            key.partition("_")[2]: reader.GetMetaData(key) for key in keys if key.startswith(f"Segment{len(segments)}_")
+        }
+        segments.append(_segment(path, len(segments), fields, reader.GetNumberOfComponents()))
+    image = read_volume(path, reader)
+    if image.GetNumberOfComponentsPerPixel() == 1 and "vector" not in image.GetPixelIDTypeAsString():
+        return StoredSegmentation(path, (image,), tuple(segments))
+    count = image.GetNumberOfComponentsPerPixel()
+    layers = tuple(sitk.VectorIndexSelectionCast(image, index) for index in range(count))
+    return StoredSegmentation(path, layers, tuple(segments))
+
+
+def _check_start(path: Path) -> None:
+    """Look at the lines that come before the voxels: these may not be in another file, whose place they would give."""
+    try:
+        with path.open("rb") as stream:
+            line = stream.readline(_LONGEST_LINE)
+            if not line.startswith(b"NRRD"):
+                raise InputError(f"{path}: is not a segmentation that Slicer has saved (.seg.nrrd)")
+            while line.strip():
+                line = stream.readline(_LONGEST_LINE)
+                if line.lower().startswith((b"data file:", b"datafile:")):
+                    raise InputError(f"{path}: has its voxels in another file; save it in Slicer as .seg.nrrd")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _segment(path: Path, index: int, fields: Mapping[str, str], layers: int) -> StoredSegment:
+    name = fields.get("Name") or fields["ID"]
+    # What Slicer itself takes where a field is missing.
+    layer, value = (_number(path, name, key, fields.get(key, default)) for key, default in _defaults(index))
+    if not 0 <= layer < layers:
+        raise InputError(f"{path}: segment '{name[:64]}' is in layer {layer}, but there are {layers}")
+    if value < 1:
+        raise InputError(f"{path}: segment '{name[:64]}' has label value {value}, which is the background")
+    pairs = [pair.partition(":") for pair in fields.get("Tags", "").split("|")]
+    tags = {key: text for key, colon, text in pairs if colon}
+    return StoredSegment(name, _color(fields.get("Color", "")), layer, value, tags)
+
+
+def _defaults(index: int) -> tuple[tuple[str, str], ...]:
+    return ("Layer", str(index)), ("LabelValue", "1")
+
+
+def _number(path: Path, name: str, key: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InputError(f"{path}: {key} of segment '{name[:64]}' is '{text[:20]}', not a number") from error
+
+
+def _color(text: str) -> tuple[int, int, int]:
+    try:
+        red, green, blue = (float(part) for part in text.split())
+    except ValueError:
+        return 128, 128, 128
+    if not all(math.isfinite(part) for part in (red, green, blue)):
+        return 128, 128, 128
+    return _byte(red), _byte(green), _byte(blue)
+
+
+def _byte(value: float) -> int:
+    return round(255 * min(max(value, 0.0), 1.0))
