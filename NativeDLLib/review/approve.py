@@ -115,7 +115,7 @@ def approve(job: Approval, reporter: Reporter, cancel: Cancel) -> dict[str, Any]
     numbered = [replace(segment.segment, number=number) for number, segment in enumerate(stored, 1)]
     report: dict[str, Any] = {
         "nativedl": __version__,
-        "outcome": "approved" if stored else "rejected",
+        "outcome": _outcome(stored),
         "reviewer": reviewer,
         "series": {
             "study_instance_uid": series.text("StudyInstanceUID"),
@@ -172,6 +172,13 @@ def _status(stored: Sequence[ReviewedSegment]) -> str:
     if not pending:
         return "reviewed"
     return "not reviewed" if pending == len(stored) else "partly reviewed"
+
+
+def _outcome(stored: Sequence[ReviewedSegment]) -> str:
+    if not stored:
+        return "rejected"
+    status = _status(stored)
+    return "approved" if status == "reviewed" else status
 
 
 def _combined(stored: Sequence[ReviewedSegment], grid: Grid, kind: Kind) -> npt.NDArray[Any]:

@@ -2,8 +2,9 @@
 
 Where both grids are the same lattice of voxels, cropped or not, voxels are copied. Where the mask's grid is coarser or
 as fine, each voxel of the source takes the value at its centre. Where it is finer, many of its voxels lie in one of the
-source, and the value at the centre would be that of one of them by chance: there a voxel belongs to a segment if more
-than half of it does. More than half, because then no voxel can belong to two segments that do not overlap.
+source, and the value at the centre would be that of one of them by chance: there a voxel belongs to what most of it
+is. Of a voxel that is half one thing and half another, the half towards the first voxel decides: so no voxel belongs to
+two segments that do not overlap, and segments neither grow nor shrink.
 """
 
 from __future__ import annotations
@@ -167,7 +168,8 @@ def _sample(
         # From the centre of the first voxel to that of its first part.
         index = first + [0, 0, start] + [0.5 / n - 0.5 for n in samples]
         resampler.SetOutputOrigin((axes @ index + grid.origin).tolist())
-        found = sitk.GetArrayViewFromImage(resampler.Execute(layer)).reshape(nz, kz, ny, ky, nx, kx)
+        found = sitk.GetArrayFromImage(resampler.Execute(layer)).reshape(nz, kz, ny, ky, nx, kx)
         for value in values:
-            inside = np.count_nonzero(found == value, axis=(1, 3, 5))
-            slab[2 * inside > kx * ky * kz] = value
+            inside = 2 * np.count_nonzero(found == value, axis=(1, 3, 5))
+            half = (inside == kx * ky * kz) & (found[:, 0, :, 0, :, 0] == value)
+            slab[(inside > kx * ky * kz) | half] = value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from NativeDLLib.errors import UsageError
 
 _LONGEST = 64
-_PREFIXES = {"dr", "prof", "pd", "mr", "mrs", "ms", "herr", "frau", "sir", "dame"}
+_PREFIXES = {"dr", "prof", "pd", "med", "hc", "dipl", "ing", "mr", "mrs", "ms", "herr", "frau", "sir", "dame"}
 _SUFFIXES = {"md", "phd", "do", "dds", "msc", "bsc", "mph", "frcr", "frcp", "facr", "jr", "sr", "ii", "iii"}
 
 

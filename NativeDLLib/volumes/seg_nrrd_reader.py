@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,10 @@ from NativeDLLib.errors import InputError
 from NativeDLLib.volumes.reader import checked_grid, open_volume, read_volume
 
 _LONGEST_LINE = 2**20
-_WHOLE = {
-    kind
-    for name in ("Int8", "UInt8", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64")
-    for kind in (getattr(sitk, f"sitk{name}"), getattr(sitk, f"sitkVector{name}"))
-}
+_NAMES = ("Int8", "UInt8", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64")
+_SCALARS = {getattr(sitk, f"sitk{name}") for name in _NAMES}
+_VECTORS = {getattr(sitk, f"sitkVector{name}") for name in _NAMES}
+_FIELD = re.compile(r"Segment([0-9]{1,6})_(\w+)")
 
 
 @dataclass(frozen=True)
@@ -66,22 +66,19 @@ def read_seg_nrrd(path: Path) -> StoredSegmentation:
     _check_start(path)
     reader = open_volume(path)
     checked_grid(path, reader)
-    keys = set(reader.GetMetaDataKeys())
-    if not any(key.startswith("Segmentation_") for key in keys):
+    fields = _fields(reader)
+    if not any(key.startswith("Segmentation_") for key in reader.GetMetaDataKeys()):
         raise InputError(f"{path}: holds an image but no segmentation; save the segmentation in Slicer as .seg.nrrd")
-    if reader.GetPixelIDValue() not in _WHOLE:
+    if reader.GetPixelIDValue() not in _SCALARS | _VECTORS:
         raise InputError(f"{path}: holds values that are not whole numbers, so they are no labels")
     segments: list[StoredSegment] = []
-    while f"Segment{len(segments)}_ID" in keys:
-        fields = {
-            key.partition("_")[2]: reader.GetMetaData(key) for key in keys if key.startswith(f"Segment{len(segments)}_")
-        }
-        segments.append(_segment(path, len(segments), fields, reader.GetNumberOfComponents()))
+    while "ID" in fields.get(len(segments), {}):
+        segments.append(_segment(path, len(segments), fields[len(segments)], reader.GetNumberOfComponents()))
     image = read_volume(path, reader)
-    if image.GetNumberOfComponentsPerPixel() == 1 and "vector" not in image.GetPixelIDTypeAsString():
+    if image.GetPixelID() not in _VECTORS:
         return StoredSegmentation(path, (image,), tuple(segments))
-    count = image.GetNumberOfComponentsPerPixel()
-    layers = tuple(sitk.VectorIndexSelectionCast(image, index) for index in range(count))
+    count = range(image.GetNumberOfComponentsPerPixel())
+    layers = tuple(sitk.VectorIndexSelectionCast(image, index) for index in count)
     return StoredSegmentation(path, layers, tuple(segments))
 
 
@@ -98,6 +95,17 @@ def _check_start(path: Path) -> None:
                     raise InputError(f"{path}: has its voxels in another file; save it in Slicer as .seg.nrrd")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _fields(reader: sitk.ImageFileReader) -> dict[int, dict[str, str]]:
+    """Return what the file says of each segment, by its index."""
+    fields: dict[int, dict[str, str]] = {}
+    for key in reader.GetMetaDataKeys():
+        if found := _FIELD.fullmatch(key):
+            # Bytes that are not UTF-8 come as halves of characters, which can be held but not stored.
+            text = reader.GetMetaData(key).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            fields.setdefault(int(found[1]), {})[found[2]] = text
+    return fields
 
 
 def _segment(path: Path, index: int, fields: Mapping[str, str], layers: int) -> StoredSegment:
