@@ -196,7 +196,6 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _run(self):
         source, scenes = self.input, self._scenes
-        volume = source.volume
 
         def done(folder, error):
             if error or scenes != self._scenes:
@@ -207,6 +206,8 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._ended("Finished: review the result below.")
 
         with slicer.util.tryWithErrorDisplay("The segmentation could not be started.", waitCursor=True):
+            # Now, so that the images can be looked at while the model runs, and nothing stalls when it has ended.
+            volume = source.volume or scene.volumeOfSeries(source.series)
             self.logic.start(self.model.configuration, done, source.files, volume, source.noSegBecause, self._event)
         self._update()
 

@@ -15,14 +15,14 @@ _UID, _WORDS = qt.Qt.UserRole, qt.Qt.UserRole + 1
 
 
 class Input:
-    """What is to be segmented: ``files`` of a series, or ``volume`` where there are none.
+    """What is to be segmented: ``files`` of a ``volume`` or ``series``, or the volume itself where there are none.
 
     ``noSegBecause`` says why the result cannot be a DICOM SEG.
     """
 
     def __init__(self, ui, onInspected):
         self.ui, self._onInspected, self.workers = ui, onInspected, Workers()
-        self.volume, self.files, self.noSegBecause = None, [], None
+        self.volume, self.series, self.files, self.noSegBecause = None, None, [], None
         ui.seriesTree.header().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         ui.seriesTree.header().setSectionResizeMode(2, qt.QHeaderView.Stretch)
         ui.seriesTree.connect("itemSelectionChanged()", self.look)
@@ -60,14 +60,15 @@ class Input:
 
     def look(self, *_):
         """Find out what is selected and which models are for it."""
-        self.volume, self.files, self.noSegBecause = None, [], None
+        self.volume, self.series, self.files, self.noSegBecause = None, None, [], None
         chosen = self.ui.seriesTree.selectedItems()
         if self.ui.volumeRadio.checked:
             node = self.ui.volumeSelector.currentNode()
             self.volume = node if node is not None and node.GetImageData() is not None else None
             self.files = scene.dicomFiles(self.volume) if self.volume is not None else []
         elif chosen and scene.database():
-            self.files = list(scene.database().filesForSeries(chosen[0].data(0, _UID)))
+            self.series = chosen[0].data(0, _UID)
+            self.files = list(scene.database().filesForSeries(self.series))
         if self.volume is None and not self.files:
             self.workers.stop("inspect")
             self._show(None, "Choose a loaded volume, or a series of the DICOM database.")

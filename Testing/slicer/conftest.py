@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,14 @@ def slicer_app(tmp_path: Path) -> Iterator[object]:
     assert not app.popups.unexpected, f"pop-ups that the test did not announce: {app.popups.unexpected}"
     assert not app.popups.pending, f"announced pop-ups that did not come: {app.popups.pending}"
     assert not app.errors, "\n".join(app.errors)
+
+
+@pytest.fixture
+def pictures(slicer_app: object, tmp_path: Path) -> Callable[[object, str], None]:
+    """Take pictures of a panel; where ``NATIVEDL_SCREENSHOTS`` names a folder they are kept there."""
+    folder = Path(os.environ.get("NATIVEDL_SCREENSHOTS") or tmp_path)
+
+    def take(panel: object, name: str) -> None:
+        slicer_app.picture(panel.widget, folder / f"panel-{name}.png")  # type: ignore[attr-defined]
+
+    return take

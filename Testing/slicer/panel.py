@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
+import urllib.request
 from pathlib import Path
 from typing import Any
+
+import pydicom
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "NativeDL" / "NativeDL.py"
@@ -83,3 +88,69 @@ class Panel:
         button.click()
         self.settle()
         return str(self.ui.sendMessage.text)
+
+
+def phantom(app: Any, folder: Path) -> str:
+    """Put the phantom of a patient with a liver into the application's database; return its Series Instance UID."""
+    from NativeDLLib.demo.ct_series import write_ct_series
+    from NativeDLLib.demo.phantom import make_phantom
+
+    image, _ = make_phantom(7, (192, 192, 40), (2.0, 2.0, 7.0))
+    return add(
+        app,
+        write_ct_series(
+            image,
+            folder / "phantom",
+            patient_name="Miller^Anna",
+            patient_id="4711",
+            study_description="CT abdomen",
+            series_description="Liver portal venous",
+        ),
+    )
+
+
+def add(app: Any, files: list[Path]) -> str:
+    """Import a series into the application's database, and return its Series Instance UID."""
+    for file in files:
+        app.slicer.dicomDatabase.insert(str(file), True, False)
+    return str(pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
+
+
+def configure_server(peer: Any) -> None:
+    """Enter a DICOM server in Slicer's own settings, as its DICOM module stores it."""
+    import qt
+
+    row = {
+        "Name": peer.name,
+        "CheckState": 2,
+        "QueryRetrieveCheckState": 2,
+        "StorageCheckState": 2,
+        "Calling AETitle": "SLICER",
+        "Called AETitle": peer.ae_title,
+        "Address": peer.host,
+        "Port": str(peer.port),
+        "Timeout": "10",
+        "Retrieve Protocol": "CGET",
+    }
+    qt.QSettings().setValue("DICOM/ServerNodes/0", json.dumps(row))
+    qt.QSettings().setValue("DICOM/ServerNodeCount", 1)
+
+
+def stored_segmentations(orthanc: Any) -> list[Any]:
+    """Return the SEG that an Orthanc holds."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    found = []
+    for instance in orthanc.get("/instances"):
+        with opener.open(f"{orthanc.url}/instances/{instance}/file") as answer:
+            found.append(pydicom.dcmread(io.BytesIO(answer.read())))
+    return [dataset for dataset in found if dataset.Modality == "SEG"]
+
+
+def paint(node: Any, segment_id: str, volume: Any, change: Any) -> None:
+    """Change a segment with Slicer's own functions, as an effect of the Segment Editor does."""
+    import slicer
+
+    mask = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment_id, volume).copy()
+    change(mask)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(mask, node, segment_id, volume)
+

@@ -103,13 +103,13 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         layout = self.layout()
         if self._collapsed or layout is None:
             return self._header() + QtCore.QSize(0, self._collapsed_height if self._collapsed else 0)
-        return layout.sizeHint().expandedTo(self._header())
+        return layout.totalSizeHint().expandedTo(self._header())
 
     def minimumSizeHint(self) -> QtCore.QSize:
         layout = self.layout()
         if self._collapsed or layout is None:
             return self.sizeHint()
-        return layout.minimumSize().expandedTo(self._header())
+        return layout.totalMinimumSize().expandedTo(self._header())
 
     def paintEvent(self, _event: QtGui.QPaintEvent) -> None:
         painter = QtWidgets.QStylePainter(self)
