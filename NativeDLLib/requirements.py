@@ -10,7 +10,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,6 +99,20 @@ def skip(wanted: Iterable[Requirement]) -> tuple[str, ...]:
     installed = {canonicalize_name(r.name) for r in wanted if not r.via_pytorch_extension}
     kept = [name for name in _SLICERS_OWN if canonicalize_name(name) not in installed and _is_there(name)]
     return (*_PYTORCH, *kept)
+
+
+def plan(wanted: Sequence[Requirement]) -> tuple[str | None, list[str], list[str]]:
+    """Return how to install what is missing.
+
+    Returns
+    -------
+    torch, names, kept
+        The versions of torch to ask the PyTorch extension for, None where it is not wanted; what to ask pip for; the
+        packages that pip must leave as they are.
+    """
+    torch = [r.specifier.removeprefix("torch") for r in wanted if r.name == "torch"]
+    others = [r.specifier for r in wanted if not r.via_pytorch_extension]
+    return next(iter(torch), None), others, list(skip(wanted))
 
 
 def project_file() -> Path:

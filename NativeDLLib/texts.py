@@ -7,8 +7,15 @@ from html import escape
 from subprocess import CalledProcessError
 from typing import TYPE_CHECKING, Any
 
+from NativeDLLib import __version__
+
 if TYPE_CHECKING:
     from NativeDLLib.requirements import Requirement
+
+HELP = (
+    "Segments a DICOM series with a model of the registry, lets you review and correct the result, and stores it as a "
+    f"DICOM SEG on the PACS. Version {__version__}. Not for clinical use."
+)
 
 _STAGES = {
     "scan": "Reading the headers",
@@ -81,13 +88,22 @@ def missing_text(missing: Sequence[Requirement]) -> str:
     return "\n".join(f"• {r.name} ({', '.join(filter(None, (r.purpose, r.size)))})" for r in missing)
 
 
-def pip_failure(error: CalledProcessError) -> str:
-    """Return what pip said last when it failed, or where its output is."""
+def install_failure(error: ImportError | CalledProcessError) -> str:
+    """Return what pip said last when it failed, or what else kept packages from being installed."""
+    if isinstance(error, ImportError):
+        return 'Install the extension "PyTorch" in the Extensions Manager and start Slicer again.'
     output = error.stderr or error.output or ""
     text = output.decode(errors="replace") if isinstance(output, bytes) else str(output)
     last = "\n".join(text.strip().splitlines()[-12:])
     said = f"pip's last lines:\n{last}" if last else "What pip said is in Slicer's log (Help, Report a Bug)."
     return f"The installation failed (pip ended with {error.returncode}); Slicer works as before. {said}"
+
+
+def inspection_text(inspection: Mapping[str, Any]) -> str:
+    """Return what ``inspect`` noticed, one line each; empty where there is nothing to say."""
+    reason = inspection["no_seg_because"]
+    note = [f"The result cannot be stored as DICOM SEG. {reason}"] if reason else []
+    return "\n".join([*note, *inspection["warnings"]])
 
 
 def send_hint(report: Mapping[str, Any] | None, pending: Sequence[str], reviewer: str) -> str:

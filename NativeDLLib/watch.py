@@ -81,33 +81,46 @@ def load_rules(path: Path | None = None) -> list[Rule]:
     return rules
 
 
-def set_enabled(enabled: bool, path: Path | None = None) -> None:
-    """Switch the rules on or off; where there is no file yet, write one with an example, switched off.
+def set_enabled(enabled: bool) -> None:
+    """Switch the user's rules on or off.
 
     Raises
     ------
     UsageError
-        Where the file cannot be read, or there is none to switch on.
+        Where the file is not what it should be, or is only now written, with an example to be edited.
     """
-    file = path or rules_file()
-    if file.exists():
-        data = read_json(file, UsageError)
-        check_schema(data, "watch.schema.json", file, UsageError, "rules")
-        write_json(file, data | {"enabled": enabled})
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, _EXAMPLE)
-    if enabled:
-        raise UsageError(f"{file}: holds only an example yet; edit its rules and switch them on then")
+    new = not rules_file().exists()
+    file = written_rules_file()
+    data = read_json(file, UsageError)
+    check_schema(data, "watch.schema.json", file, UsageError, "rules")
+    if new and enabled:
+        raise UsageError(f"{file}: holds only an example yet; edit its rules first")
+    write_json(file, data | {"enabled": enabled})
 
 
-def tags(rules: Iterable[Rule]) -> dict[str, str]:
-    """Return the attributes that rules look at: their tags as ``gggg,eeee`` by keyword; Modality always."""
+def written_rules_file() -> Path:
+    """Return the file with the user's rules; where there is none, write one with an example, switched off."""
+    if not rules_file().exists():
+        write_json(rules_file(), _EXAMPLE)
+    return rules_file()
+
+
+def configuration(rules: Sequence[Rule], value_of: Callable[[str], str]) -> dict[str, Any] | None:
+    """Return model and parameters of the first rule that matches a series, or None.
+
+    Parameters
+    ----------
+    rules
+        What `load_rules` returned.
+    value_of
+        Gives an attribute's value by its tag, ``gggg,eeee``, as Slicer's database does.
+    """
     from pydicom.datadict import tag_for_keyword
 
     keywords = {"Modality", *(keyword for rule in rules for keyword in rule.when)}
-    found = {keyword: tag_for_keyword(keyword) for keyword in sorted(keywords)}
-    return {keyword: f"{tag >> 16:04x},{tag & 0xFFFF:04x}" for keyword, tag in found.items() if tag is not None}
+    tags = {keyword: tag_for_keyword(keyword) or 0 for keyword in keywords}
+    rule = match(rules, {key: value_of(f"{tag >> 16:04x},{tag & 0xFFFF:04x}") for key, tag in tags.items()})
+    return None if rule is None else {"model": rule.model, "parameters": dict(rule.parameters)}
 
 
 class Arrivals:
@@ -123,15 +136,15 @@ class Arrivals:
         """Remember a series of which the first image has come."""
         self._counts[series_uid] = 0
 
-    def complete(self, files_of: Callable[[str], Sequence[str]]) -> list[tuple[str, list[str]]]:
-        """Return, once, the series that have as many files as when this was called before, with these."""
+    def complete(self, files_of: Callable[[str], Sequence[str]]) -> list[list[str]]:
+        """Return, once, the files of each series that has as many as when this was called before."""
         done = []
         for series_uid, before in list(self._counts.items()):
             files = [str(file) for file in files_of(series_uid)]
             self._counts[series_uid] = len(files)
             if files and len(files) == before:
                 del self._counts[series_uid]
-                done.append((series_uid, files))
+                done.append(files)
         return done
 
 

@@ -85,6 +85,17 @@ class Folder:
         reason = self._reason.read_text(encoding="utf-8") if self._reason.is_file() else data.get("no_seg_because")
         return {**about, **notes, "no_seg_because": reason if not self.source.is_file() else None}
 
+    def run_command(self) -> list[str]:
+        """Return the arguments with which the job runs."""
+        source = ["--files", self.source] if self.source.is_file() else ["--image", self.volume]
+        return [str(a) for a in ("run", *source, "--config", self.settings, "--output", self.automatic)]
+
+    def approve_command(self, reviewer: str, *, unreviewed: bool) -> list[str]:
+        """Return the arguments that make a SEG of what was approved; one of an earlier review is replaced."""
+        given = ("--result", self.automatic, "--edited", self.edited, "--files", self.source, "--reviewer", reviewer)
+        options = ["--unreviewed"] if unreviewed else []
+        return [str(a) for a in ("approve", *given, "--output", self.approved, "--overwrite", *options)]
+
     def started(self) -> str:
         """Return when the job began, for people; raise a ValueError where this is not a job's folder."""
         return f"{datetime.strptime(self.path.name[:15], _TIME):%Y-%m-%d %H:%M}"

@@ -1,7 +1,7 @@
 """The panel of NativeDL, one file for each thing that it does. Everything that computes runs in a worker process."""
 
+import sys
+from pathlib import Path
 
-def say(label, text):
-    """Show a text in a label, which takes no room while there is none."""
-    label.text = text
-    label.visible = bool(text)
+# Installed, the library lies beside this folder; in a source checkout (--additional-module-paths) beside its parent.
+sys.path += [str(f) for f in Path(__file__).resolve().parents[1:3] if (f / "NativeDLLib").is_dir()]

@@ -1,14 +1,15 @@
 """Model: the registry's models with their reasons, the device, and the settings that the registry entry describes."""
 
-import json
 from pathlib import Path
 
 import qt
 import slicer
-from NativeDLLib import texts
 
-from NativeDLPanel import say
-from NativeDLPanel.worker import Workers
+from NativeDLLib import texts
+from NativeDLLib.configuration import read_configuration
+from NativeDLLib.files import write_json
+from NativeDLPanel import scene
+from NativeDLPanel.worker import Workers, say
 
 
 class Model:
@@ -22,26 +23,15 @@ class Model:
         ui.defaultsButton.connect("clicked()", lambda: self._setValues({}))
         ui.saveConfigButton.connect("clicked()", self._save)
         ui.loadConfigButton.connect("clicked()", self._load)
-        ui.cardButton.connect(
-            "clicked()", lambda: qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(self.current["card"]))
-        )
+        ui.cardButton.connect("clicked()", lambda: scene.openFile(self.current["card"]))
 
     def listDevices(self):
         self.workers.start("devices", ["devices"], self._listed)
 
     def _listed(self, result, error):
-        device = self.device
         for word, what in (result["devices"] if result else {}).items():
             if self.ui.deviceBox.findData(word) < 0:
                 self.ui.deviceBox.addItem(f"{word} ({what})", word)
-        self._setDevice(device)
-
-    @property
-    def device(self):
-        return self.ui.deviceBox.itemData(self.ui.deviceBox.currentIndex) or "auto"
-
-    def _setDevice(self, word):
-        self.ui.deviceBox.currentIndex = max(self.ui.deviceBox.findData(word), 0)
 
     @property
     def current(self):
@@ -52,7 +42,8 @@ class Model:
     @property
     def configuration(self):
         values = {name: getattr(widget, key) for name, (widget, key) in self._widgets.items()}
-        return {"model": self.current["id"], "device": self.device, "parameters": values}
+        device = self.ui.deviceBox.itemData(self.ui.deviceBox.currentIndex)
+        return {"model": self.current["id"], "device": device, "parameters": values}
 
     def show(self, models):
         """List the models, the best first; one that a loaded configuration asked for is chosen all the same."""
@@ -61,8 +52,7 @@ class Model:
         self._models = models
         for model in models:
             self.ui.modelBox.addItem(model["title"] + ("" if model["fits"] else " (not sure to fit)"))
-        ids = [model["id"] for model in models]
-        wanted = self._wanted.get("model")
+        ids, wanted = [model["id"] for model in models], self._wanted.get("model")
         self.ui.modelBox.currentIndex = ids.index(wanted) if wanted in ids else min(len(ids), 1) - 1
         self._chosen()
 
@@ -90,14 +80,14 @@ class Model:
         name = qt.QFileDialog.getSaveFileName(None, "Save settings", "", "Settings (*.json)")
         with slicer.util.tryWithErrorDisplay("The settings could not be saved."):
             if name:
-                Path(name).write_text(json.dumps(self.configuration, indent=2), encoding="utf-8")
+                write_json(Path(name), self.configuration)
 
     def _load(self):
         name = qt.QFileDialog.getOpenFileName(None, "Load settings", "", "Settings (*.json)")
         with slicer.util.tryWithErrorDisplay("The settings could not be loaded."):
             if name:
-                self._wanted = json.loads(Path(name).read_text(encoding="utf-8"))
-                self._setDevice(self._wanted.get("device", "auto"))
+                self._wanted = read_configuration(Path(name))
+                self.ui.deviceBox.currentIndex = max(self.ui.deviceBox.findData(self._wanted.get("device", "auto")), 0)
                 self.show(self._models)
 
 
@@ -110,11 +100,8 @@ def _editor(parameter):
         box.addItems(list(parameter["choices"]))
         return box, "currentText"
     spin = qt.QSpinBox() if parameter["type"] == "integer" else qt.QDoubleSpinBox()
-    spin.minimum, spin.maximum, spin.suffix = (
-        parameter["minimum"],
-        parameter["maximum"],
-        f" {parameter['unit']}".rstrip(),
-    )
+    spin.minimum, spin.maximum = parameter["minimum"], parameter["maximum"]
+    spin.suffix = f" {parameter['unit']}".rstrip()
     if parameter["type"] == "number" and parameter["maximum"] - parameter["minimum"] <= 10:
         spin.singleStep = 0.05
     return spin, "value"

@@ -2,13 +2,11 @@
 
 import qt
 import slicer
-from NativeDLLib import worklist
 
+from NativeDLLib import worklist
 from NativeDLPanel import scene
 
 _DECISIONS = {scene.PENDING: "To review", scene.ACCEPTED: "Accepted", scene.REJECTED: "Rejected"}
-# Editing tells of every stroke; the table follows when the hand rests.
-_REST_MS = 300
 
 
 class Review:
@@ -18,6 +16,7 @@ class Review:
         self.ui, self._onChanged = ui, onChanged
         self.folder = self.report = self.node = None
         self._jobs, self._tags = [], []
+        # Editing tells of every stroke; the table follows when the hand rests.
         self._rest = qt.QTimer()
         self._rest.setSingleShot(True)
         self._rest.connect("timeout()", self.show)
@@ -48,14 +47,9 @@ class Review:
         volume = volume or scene.volumeOfSeries(report["series"])
         self.node = scene.loadResult(folder.automatic / "segmentation.seg.nrrd", f"{report['model']} result", volume)
         self.folder, self.report = folder, report
-        segmentation, events = self.node.GetSegmentation(), slicer.vtkSegmentation
-        for event in (
-            events.SegmentAdded,
-            events.SegmentRemoved,
-            events.SegmentModified,
-            events.SourceRepresentationModified,
-        ):
-            self._tags.append(segmentation.AddObserver(event, lambda *_: self._rest.start(_REST_MS)))
+        for name in ("SegmentAdded", "SegmentRemoved", "SegmentModified", "SourceRepresentationModified"):
+            event, later = getattr(slicer.vtkSegmentation, name), lambda *_: self._rest.start(300)
+            self._tags.append(self.node.GetSegmentation().AddObserver(event, later))
         self.listResults()
         self.show()
 
@@ -65,7 +59,7 @@ class Review:
             self.node.GetSegmentation().RemoveObserver(tag)
         self._rest.stop()
         self._tags, self.folder, self.report, self.node = [], None, None, None
-        self.ui.show3dCheck.checked = False
+        self.ui.show3dCheck.checked = self.ui.unreviewedCheck.checked = False
         self.show()
 
     def segments(self):
@@ -82,10 +76,7 @@ class Review:
         table.blockSignals(True)
         table.rowCount = len(segments)
         for row, (segmentId, segment) in enumerate(segments.items()):
-            name, volume = (
-                qt.QTableWidgetItem(segment.GetName()),
-                qt.QTableWidgetItem(f"{scene.volumeMl(segment):.1f} mL"),
-            )
+            name = qt.QTableWidgetItem(segment.GetName())
             shown = self.node.GetDisplayNode().GetSegmentVisibility(segmentId)
             name.setCheckState(qt.Qt.Checked if shown else qt.Qt.Unchecked)
             name.setData(qt.Qt.UserRole, segmentId)
@@ -97,7 +88,7 @@ class Review:
             box.currentIndex = list(_DECISIONS).index(scene.review(segment))
             box.connect("activated(int)", lambda index, s=segment: s.SetTag(scene.REVIEW, list(_DECISIONS)[index]))
             table.setItem(row, 0, name)
-            table.setItem(row, 1, volume)
+            table.setItem(row, 1, qt.QTableWidgetItem(f"{scene.volumeMl(self.node, segmentId):.1f} mL"))
             table.setCellWidget(row, 2, box)
         table.blockSignals(False)
         self._onChanged()
@@ -115,8 +106,10 @@ class Review:
 
     def _show3d(self, shown):
         with slicer.util.tryWithErrorDisplay("The surfaces could not be made.", waitCursor=True):
-            if shown and self.node is not None:
+            if shown:
                 self.node.CreateClosedSurfaceRepresentation()
+            if self.node is not None:
+                self.node.GetDisplayNode().SetVisibility3D(shown)
 
     def _edit(self):
         slicer.util.selectModule("SegmentEditor")

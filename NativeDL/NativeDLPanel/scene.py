@@ -11,6 +11,10 @@ REVIEW = "NativeDL.Review"
 PENDING, ACCEPTED, REJECTED = "pending", "accepted", "rejected"
 
 
+def openFile(path):
+    qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))
+
+
 def database():
     """Slicer's DICOM database, or None where none is open."""
     return slicer.dicomDatabase if slicer.dicomDatabase is not None and slicer.dicomDatabase.isOpen else None
@@ -32,14 +36,14 @@ def geometry(volume):
     """Size and matrix of a volume as the command ``inspect`` takes them."""
     matrix = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)
-    elements = [matrix.GetElement(row, column) for row in range(4) for column in range(4)]
-    return json.dumps({"size": list(volume.GetImageData().GetDimensions()), "ijk_to_ras": elements})
+    elements = slicer.util.arrayFromVTKMatrix(matrix).ravel().tolist()
+    return json.dumps({"size": volume.GetImageData().GetDimensions(), "ijk_to_ras": elements})
 
 
 def isRegularized(volume):
     """Whether Slicer resampled the volume at loading, because its slices are tilted or unevenly spaced."""
     setting = qt.QSettings().value("DICOM/ScalarVolume/AcquisitionGeometryRegularization")
-    return setting == "hardenTransform" and volume.GetParentTransformNode() is None
+    return setting == "hardenTransform" and volume is not None and volume.GetParentTransformNode() is None
 
 
 def save(node, path):
@@ -79,18 +83,12 @@ def loadResult(path, name, volume):
     return node
 
 
-def volumeMl(segment):
+def volumeMl(node, segmentId):
     """Volume of a segment in mL, counted in its own label map."""
-    labels = segment.GetRepresentation("Binary labelmap")
-    if labels is None or labels.GetPointData().GetScalars() is None:
-        return 0.0
-    histogram = vtk.vtkImageAccumulate()
-    histogram.SetInputData(labels)
-    histogram.SetComponentOrigin(segment.GetLabelValue(), 0, 0)
-    histogram.SetComponentExtent(0, 0, 0, 0, 0, 0)
-    histogram.Update()
-    x, y, z = labels.GetSpacing()
-    return histogram.GetOutput().GetScalarComponentAsDouble(0, 0, 0, 0) * x * y * z / 1000
+    labels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(node, segmentId)
+    segment = node.GetSegmentation().GetSegment(segmentId)
+    x, y, z = segment.GetRepresentation("Binary labelmap").GetSpacing()
+    return int((labels == segment.GetLabelValue()).sum()) * x * y * z / 1000
 
 
 def review(segment):

@@ -2,42 +2,41 @@
 
 import qt
 import slicer
+
 from NativeDLLib import watch
 from NativeDLLib.errors import NativeDLError
-
-from NativeDLPanel import say, scene
-
-# A series counts as complete when no image has come for so long.
-_QUIET_MS = 3000
+from NativeDLPanel import scene
+from NativeDLPanel.worker import say
 
 
 class Watch:
-    """Runs the rules; ``run(files, configuration, onError)`` returns False while another job runs."""
+    """Runs the rules whenever no other job runs."""
 
-    def __init__(self, ui, run):
-        self.ui, self._run, self._arrivals, self._queue = ui, run, watch.Arrivals(), []
+    def __init__(self, ui, logic, onEnded, onEvent):
+        self.ui, self._logic, self._onEnded, self._onEvent = ui, logic, onEnded, onEvent
+        self._arrivals, self._queue = watch.Arrivals(), []
+        # A series counts as complete when no image has come for three seconds.
         self._timer = qt.QTimer()
-        self._timer.setInterval(_QUIET_MS)
+        self._timer.setInterval(3000)
         self._timer.connect("timeout()", self._tick)
         ui.watchCheck.connect("clicked(bool)", self._switch)
-        ui.watchRulesButton.connect("clicked()", self._edit)
-        if slicer.dicomDatabase is not None:
-            slicer.dicomDatabase.connect("seriesAdded(QString)", self._added)
+        ui.watchRulesButton.connect("clicked()", lambda: scene.openFile(watch.written_rules_file()))
+        slicer.dicomDatabase.connect("seriesAdded(QString)", self._added)
         self._rules()
 
     def stop(self):
         self._timer.stop()
-        if slicer.dicomDatabase is not None:
-            slicer.dicomDatabase.disconnect("seriesAdded(QString)", self._added)
+        slicer.dicomDatabase.disconnect("seriesAdded(QString)", self._added)
 
-    def _rules(self, text=""):
+    def _rules(self):
         """Read the rules anew, and say how things stand."""
+        rules, text = [], f"{len(self._queue)} series wait." if self._queue else ""
         try:
             rules = watch.load_rules()
         except NativeDLError as error:
-            rules, text = [], str(error)
+            text = str(error)
         self.ui.watchCheck.checked = bool(rules)
-        say(self.ui.watchLabel, (f"{len(self._queue)} series wait. " if self._queue else "") + text)
+        say(self.ui.watchLabel, text)
         return rules
 
     def _switch(self, on):
@@ -45,26 +44,19 @@ class Watch:
             watch.set_enabled(on)
         self._rules()
 
-    def _edit(self):
-        if not watch.rules_file().exists():
-            watch.set_enabled(False)
-        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(watch.rules_file())))
-
     def _added(self, series):
         self._arrivals.add(series)
         self._timer.start()
 
     def _tick(self):
         rules, database = self._rules(), scene.database()
-        for _, files in self._arrivals.complete(database.filesForSeries) if database else ():
-            attributes = {name: database.fileValue(files[0], tag) for name, tag in watch.tags(rules).items()}
-            rule = watch.match(rules, attributes)
-            self._queue += [(files, rule)] if rule is not None else []
-        if self._queue:
-            files, rule = self._queue[0]
-            configuration = {"model": rule.model, "parameters": dict(rule.parameters)}
-            if self._run(files, configuration, lambda error: self._rules(f"{rule.name}: {error}")):
-                del self._queue[0]
-                self._rules(f"Runs {rule.name}.")
-        elif not self._arrivals:
+        for files in self._arrivals.complete(database.filesForSeries) if database else ():
+            configuration = watch.configuration(rules, lambda tag, file=files[0]: database.fileValue(file, tag))
+            self._queue += [(files, configuration)] if configuration else []
+        if self._queue and not self._logic.busy:
+            files, configuration = self._queue.pop(0)
+            ended = "A rule has segmented a new series: it waits under Review."
+            self._logic.start(configuration, lambda _, e: self._onEnded(e or ended), files, onEvent=self._onEvent)
+        elif not self._queue and not self._arrivals:
             self._timer.stop()
+        self._rules()

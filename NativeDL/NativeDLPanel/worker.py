@@ -1,103 +1,69 @@
-"""The worker process: the command that a person would type in a terminal, its events, its end."""
+"""The worker processes: commands that a person would type in a terminal, their events, their end."""
 
 import shutil
 import sys
 from pathlib import Path
 
-import NativeDLLib
 import qt
+
+import NativeDLLib
 from NativeDLLib.processes import EventReader, kill_tree
 
-# Commands end within this time when asked to; after it the whole process tree is killed.
-_PATIENCE_MS = 3000
+
+def say(label, text):
+    """Show a text in a label, which takes no room while there is none."""
+    label.text, label.visible = text, bool(text)
 
 
 class Workers:
     """The processes of one part of the panel, each under a name; a new one takes the place of an older of its name."""
 
     def __init__(self, onChanged=lambda: None):
-        self._workers, self._onChanged = {}, onChanged
+        self.running, self.log, self._onChanged = {}, "", onChanged
 
-    def start(self, name, arguments, onDone, onEvent=None):
-        def done(result, error):
-            del self._workers[name]
-            onDone(result, error)
-            self._onChanged()
-
+    def start(self, name, arguments, onDone, onEvent=lambda *_: None):
+        """Run a command: ``onEvent(kind, event)`` gets its events, ``onDone(result, error)`` what came out of it."""
         self.stop(name)
-        self._workers[name] = Worker(arguments, done, onEvent)
+        process, reader = qt.QProcess(), EventReader()
+        self.running[name] = process
+
+        def read():
+            reader.feed_log(bytes(process.readAllStandardError().data()))
+            for kind, event in reader.feed(bytes(process.readAllStandardOutput().data())):
+                onEvent(kind, event)
+            self.log = "\n".join(reader.log)
+
+        def end(code=1, status=qt.QProcess.CrashExit):
+            read()
+            reader.end(code, crashed=status != qt.QProcess.NormalExit)
+            # The process must outlive the signal that it is sending.
+            qt.QTimer.singleShot(0, lambda: process)
+            if self.running.get(name) is process:
+                del self.running[name]
+                onDone(None if reader.error else reader.result or {}, reader.error)
+                self._onChanged()
+
+        process.connect("readyReadStandardOutput()", lambda: self.running.get(name) is process and read())
+        process.connect("finished(int,QProcess::ExitStatus)", end)
+        process.connect("errorOccurred(QProcess::ProcessError)", lambda e: e == qt.QProcess.FailedToStart and end())
+        # `-m` finds the library in the folder that the process starts in, wherever this module was loaded from.
+        process.setWorkingDirectory(str(Path(NativeDLLib.__file__).resolve().parent.parent))
+        python = shutil.which("PythonSlicer") or sys.executable
+        process.start(python, ["-m", "NativeDLLib", *(str(a) for a in arguments), "--events"])
         self._onChanged()
 
-    def get(self, name):
-        """The running process of a name, or None."""
-        return self._workers.get(name)
+    def cancel(self, name):
+        """Ask a command to stop and remove what it has half written; kill it where it has not in three seconds."""
+        process = self.running[name]
+        process.terminate()
+        qt.QTimer.singleShot(3000, lambda: self.running.get(name) is process and self._kill(process))
 
     def stop(self, *names):
         """End those of some names, or all, at once and without a word."""
-        for name in names or list(self._workers):
-            if name in self._workers:
-                self._workers.pop(name).stop()
+        for process in [self.running.pop(name) for name in names or list(self.running) if name in self.running]:
+            self._kill(process)
+            process.waitForFinished(1000)
 
-
-class Worker:
-    """Runs ``NativeDLLib ARGUMENTS --events``: ``onEvent(kind, event)`` gets each event, ``onDone(result, error)`` the
-    end, with what the command reported or one line that says why it failed. After `stop` neither is called.
-    """
-
-    def __init__(self, arguments, onDone, onEvent=None):
-        self._onDone, self._onEvent = onDone, onEvent
-        self._reader, self._stopped = EventReader(), False
-        self.process = qt.QProcess()
-        # `-m` finds the library in the folder that the process starts in, wherever this module was loaded from.
-        self.process.setWorkingDirectory(str(Path(NativeDLLib.__file__).resolve().parent.parent))
-        self.process.connect("readyReadStandardOutput()", self._read)
-        self.process.connect("readyReadStandardError()", self._readLog)
-        self.process.connect("finished(int,QProcess::ExitStatus)", self._finished)
-        self.process.connect("errorOccurred(QProcess::ProcessError)", self._failed)
-        python = shutil.which("PythonSlicer") or sys.executable
-        self.process.start(python, ["-m", "NativeDLLib", *(str(a) for a in arguments), "--events"])
-
-    @property
-    def log(self):
-        return "\n".join(self._reader.log)
-
-    def cancel(self):
-        """Ask the command to stop: it removes what it has half written and says that it was cancelled."""
-        self.process.terminate()
-        qt.QTimer.singleShot(_PATIENCE_MS, self._kill)
-
-    def stop(self):
-        """End at once and say nothing more."""
-        self._stopped = True
-        self._kill()
-        self.process.waitForFinished(1000)
-
-    def _kill(self):
-        if self.process.state() != qt.QProcess.NotRunning:
-            kill_tree(self.process.processId())
-
-    def _read(self):
-        for kind, event in self._reader.feed(bytes(self.process.readAllStandardOutput().data())):
-            if self._onEvent is not None and not self._stopped:
-                self._onEvent(kind, event)
-
-    def _readLog(self):
-        self._reader.feed_log(bytes(self.process.readAllStandardError().data()))
-
-    def _failed(self, problem):
-        if problem == qt.QProcess.FailedToStart:
-            self._reader.error = f"The process could not be started: {self.process.errorString()}"
-            self._end()
-
-    def _finished(self, code, status):
-        self._read()
-        self._readLog()
-        self._reader.end(code, crashed=status != qt.QProcess.NormalExit)
-        self._end()
-
-    def _end(self):
-        # Held until the signal that called this is over: whoever started the process may let go of it now.
-        qt.QTimer.singleShot(0, lambda: self)
-        if not self._stopped:
-            self._stopped = True
-            self._onDone(None if self._reader.error else self._reader.result or {}, self._reader.error)
+    def _kill(self, process):
+        if process.state() != qt.QProcess.NotRunning:
+            kill_tree(process.processId())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from NativeDLLib.dicom import Series
 from NativeDLLib.dicom.database import list_series
 from NativeDLLib.dicom.locate import local_files
-from NativeDLLib.errors import ModelError, UsageError
+from NativeDLLib.errors import InputError, ModelError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.expectation import expect
 from NativeDLLib.inference.device import available_devices, check_device
@@ -50,6 +51,11 @@ def add_commands(subparsers: Any) -> None:
         help='a loaded volume, {"size": [3 numbers], "ijk_to_ras": [16 numbers]}: whether its voxels are the series\', '
         "or what models there are for it alone",
     )
+    parser.add_argument(
+        "--regularized",
+        action="store_true",
+        help="the volume was made regular at loading: take it if its slices are not",
+    )
     parser.set_defaults(run=_inspect)
     devices = subparsers.add_parser("devices", help="list the devices that models can run on")
     devices.set_defaults(run=_devices)
@@ -67,12 +73,16 @@ def _inspect(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
         )
     volume = _volume(args.volume) if args.volume else None
     source: Series | _Volume
-    if any(given):
+    no_seg = "The volume does not come from DICOM images, and a DICOM SEG must refer to the images it was made from."
+    try:
         with reporter.stage("scan"):
-            source = Series.read(local_files(args.input, args.files, args.database, args.series), args.series)
-    else:
-        assert volume is not None
-        source = volume
+            source = _series(args) if any(given) or volume is None else volume
+        if isinstance(source, Series):
+            no_seg = _moved(source, volume)
+    except InputError as error:
+        if not args.regularized or volume is None:
+            raise
+        source, no_seg = volume, f"Slicer resampled the volume when it loaded it. {error}"
     size, spacing = (
         (source.size, source.spacing) if isinstance(source, _Volume) else (source.grid.size, source.grid.spacing)
     )
@@ -83,7 +93,7 @@ def _inspect(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
         "size": size,
         "spacing_mm": spacing,
         "warnings": list(source.warnings),
-        "no_seg_because": _no_seg(source, volume),
+        "no_seg_because": no_seg or None,
         "models": [_candidate(c, size, spacing, args.device) for c in rank(load_models().values(), source)],
     }
     reporter.result(report)
@@ -120,11 +130,13 @@ def _volume(text: str) -> _Volume:
     return _Volume((size[0], size[1], size[2]), matrix)
 
 
-def _no_seg(source: Series | _Volume, volume: _Volume | None) -> str | None:
-    if isinstance(source, _Volume):
-        return "The volume does not come from DICOM images, and a DICOM SEG must refer to the images it was made from."
+def _series(args: argparse.Namespace) -> Series:
+    return Series.read(local_files(args.input, args.files, args.database, args.series), args.series)
+
+
+def _moved(source: Series, volume: _Volume | None) -> str:
     if volume is None or source.grid.has_voxels_of(volume.size, volume.ijk_to_ras):
-        return None
+        return ""
     return (
         "The volume's voxels are not those of its DICOM slices: it was resampled, or a transform was hardened on it. "
         "A DICOM SEG of it would lie in the wrong place."
@@ -184,12 +196,18 @@ def _devices(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
 
 
 def _database(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
-    rows = list_series(args.database)
-    rows = [
-        {key: _shown(key, value) if isinstance(value, str) else value for key, value in row.items()} for row in rows
-    ]
+    rows = [_row(row) for row in list_series(args.database)]
     reporter.result({"series": rows})
     if not getattr(args, "events", False):
         for row in rows:
-            print("  ".join(str(value) for value in row.values()))
+            print("  ".join((*row["columns"], row["uid"])))
     return 0
+
+
+def _row(series: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a list of series shows: its columns, what it is found by, its UID, and what tells more."""
+    texts = {keyword: _shown(keyword, str(value)) for keyword, value in series.items()}
+    columns = [texts[keyword] for keyword in ("PatientName", "StudyDate", "SeriesDescription", "Modality", "instances")]
+    more = [texts[keyword] for keyword in ("StudyDescription", "SeriesDescription") if texts[keyword]]
+    words = " ".join([*columns, *more, texts["PatientID"]]).lower()
+    return {"columns": columns, "words": words, "uid": texts["SeriesInstanceUID"], "tip": " · ".join(more)}

@@ -6,14 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from NativeDLLib.configuration import read_configuration
 from NativeDLLib.errors import UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.expectation import remember
 from NativeDLLib.job import Job, check_inputs, run_job
-from NativeDLLib.jsonfile import read_json
 from NativeDLLib.registry.parameters import parse_assignments
-
-_CONFIGURATION = {"model": str, "device": str, "segmentation": str, "parameters": dict}
 
 
 def add_commands(subparsers: Any) -> None:
@@ -63,7 +61,7 @@ def make_job(args: argparse.Namespace) -> Job:
     UsageError
         Where the configuration file is wrong.
     """
-    configured = _configuration(args.config) if args.config else {}
+    configured = read_configuration(args.config) if args.config else {}
     kind = args.segmentation or configured.get("segmentation", "BINARY")
     if kind not in ("BINARY", "LABELMAP"):
         raise UsageError(f"{args.config}: segmentation: '{kind}' is not BINARY or LABELMAP")
@@ -87,18 +85,6 @@ def make_job(args: argparse.Namespace) -> Job:
         pacs_file=args.pacs,
         overwrite=args.overwrite,
     )
-
-
-def _configuration(path: Path) -> dict[str, Any]:
-    data = read_json(path, UsageError)
-    if not isinstance(data, dict):
-        raise UsageError(f"{path}: must be an object with {', '.join(_CONFIGURATION)}")
-    for key, value in data.items():
-        if key not in _CONFIGURATION:
-            raise UsageError(f"{path}: '{key[:64]}' is not known; there are {', '.join(_CONFIGURATION)}")
-        if not isinstance(value, _CONFIGURATION[key]):
-            raise UsageError(f"{path}: {key}: must be {'text' if _CONFIGURATION[key] is str else 'an object'}")
-    return data
 
 
 def print_report(report: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ _LONGEST_NAME = 64
 _LONGEST_TIMEOUT_S = 86400
 
 
-def merge_peers(own: Path | None, slicer_rows: Sequence[str], target: Path) -> list[str]:
+def merge_peers(own: Path | None, slicer_rows: Sequence[str], target: Path) -> tuple[list[str], list[str]]:
     """Write one file with the user's own peers and Slicer's servers, for ``--pacs``.
 
     Servers that are switched off in Slicer, and those whose name the user gave to a peer in `own`, are left out.
@@ -37,8 +37,8 @@ def merge_peers(own: Path | None, slicer_rows: Sequence[str], target: Path) -> l
 
     Returns
     -------
-    list of str
-        A line for each server that could not be taken as it is.
+    names, warnings
+        The names of all peers, and a line for each server that could not be taken as it is.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def merge_peers(own: Path | None, slicer_rows: Sequence[str], target: Path) -> l
                 warnings.append(f"{where} ({name}): is retrieved from by C-GET instead of {protocol}; {remedy}")
     with atomic_path(target, mode=0o600) as temporary:
         temporary.write_text(json.dumps({"peers": peers}, indent=2) + "\n", encoding="utf-8")
-    return warnings
+    return [peer["name"] for peer in peers], warnings
 
 
 def _own_peers(own: Path | None) -> list[dict[str, Any]]:

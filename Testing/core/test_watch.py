@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from NativeDLLib.errors import UsageError
-from NativeDLLib.watch import Rule, rules_file, load_rules, match
+from NativeDLLib.watch import Rule, load_rules, match, rules_file
 
 ROOT = Path(__file__).resolve().parents[2]
 LIVER = {

@@ -26,7 +26,7 @@ def row(**changes):
 def merge(tmp_path):
     def merge(*rows, own=None):
         target = tmp_path / "slicer" / "pacs.json"
-        warnings = merge_peers(own, rows, target)
+        warnings = merge_peers(own, rows, target)[1]
         return load_peers(target), warnings
 
     return merge
@@ -163,7 +163,7 @@ def test_a_file_of_ones_own_that_is_wrong_or_missing_is_named_and_nothing_is_wri
 
     for own in (wrong, missing):
         with pytest.raises(UsageError, match=f"^{own}: "):
-            merge_peers(own, [row()], tmp_path / "target.json")
+            merge_peers(own, [row()], tmp_path / "target.json")[1]
 
     assert not (tmp_path / "target.json").exists()
 
@@ -183,7 +183,7 @@ def test_the_file_is_the_users_alone_and_replaces_the_last_one(merge, tmp_path):
 def test_a_command_reaches_a_server_of_slicer_by_its_name(tmp_path, capsys):
     with Orthanc(tmp_path / "orthanc") as orthanc:
         server = row(Address="127.0.0.1", Port=str(orthanc.port), Called_AETitle="ORTHANC", Calling_AETitle="NATIVEDL")
-        merge_peers(None, [server], tmp_path / "pacs.json")
+        merge_peers(None, [server], tmp_path / "pacs.json")[1]
 
         assert nativedl("echo", "Main PACS", "--pacs", tmp_path / "pacs.json") == 0
 

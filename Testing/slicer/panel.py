@@ -153,4 +153,3 @@ def paint(node: Any, segment_id: str, volume: Any, change: Any) -> None:
     mask = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment_id, volume).copy()
     change(mask)
     slicer.util.updateSegmentBinaryLabelmapFromArray(mask, node, segment_id, volume)
-

@@ -65,4 +65,6 @@ def test_a_series_of_the_database_comes_back_from_the_pacs_as_approved(slicer_ap
     assert digest(folder.automatic / "segmentation.dcm") == before
     study = database.studyForSeries(series)
     assert dataset.SeriesInstanceUID in database.seriesForStudy(study)
-    assert pydicom.dcmread(database.filesForSeries(dataset.SeriesInstanceUID)[0]).SOPInstanceUID == dataset.SOPInstanceUID
+    assert (
+        pydicom.dcmread(database.filesForSeries(dataset.SeriesInstanceUID)[0]).SOPInstanceUID == dataset.SOPInstanceUID
+    )

@@ -1,24 +1,19 @@
-"""Input: a loaded volume or a series of the DICOM database, who it is of, and which models are for it."""
+"""The input: a loaded volume or a series of the DICOM database, who it is of, and which models are for it."""
 
 from pathlib import Path
 
 import qt
 import slicer
+
 from NativeDLLib import texts
+from NativeDLPanel import scene
+from NativeDLPanel.worker import Workers, say
 
-from NativeDLPanel import say, scene
-from NativeDLPanel.worker import Workers
-
-_COLUMNS = ("PatientName", "StudyDate", "SeriesDescription", "Modality", "instances")
-_SEARCHED = ("PatientName", "PatientID", "StudyDate", "StudyDescription", "SeriesDescription", "Modality")
 _UID, _WORDS = qt.Qt.UserRole, qt.Qt.UserRole + 1
 
 
-class Input:
-    """What is to be segmented: ``files`` of a ``volume`` or ``series``, or the volume itself where there are none.
-
-    ``noSegBecause`` says why the result cannot be a DICOM SEG.
-    """
+class Source:
+    """What is to be segmented: ``files`` of a ``volume`` or ``series``, or the volume itself where there are none."""
 
     def __init__(self, ui, onInspected):
         self.ui, self._onInspected, self.workers = ui, onInspected, Workers()
@@ -32,21 +27,19 @@ class Input:
         ui.volumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.look)
 
     def listSeries(self, *_):
-        if scene.database() is None:
-            self.ui.seriesCount.text = "Slicer's DICOM database is not open; open the DICOM module once."
-            return
-        self.ui.seriesCount.text = "Reading the list of series…"
-        self.workers.start("list", ["database", scene.database().databaseFilename], self._listed)
+        self.ui.seriesCount.text = "Slicer's DICOM database is not open; open the DICOM module once."
+        if scene.database():
+            self.ui.seriesCount.text = "Reading the list of series…"
+            self.workers.start("list", ["database", scene.database().databaseFilename], self._listed)
 
     def _listed(self, result, error):
-        tree = self.ui.seriesTree
-        tree.clear()
+        self.ui.seriesTree.clear()
         for row in result["series"] if result else []:
-            item = qt.QTreeWidgetItem([str(row[key]) for key in _COLUMNS])
-            item.setToolTip(2, " · ".join(filter(None, (row["StudyDescription"], row["SeriesDescription"]))))
-            item.setData(0, _UID, row["SeriesInstanceUID"])
-            item.setData(0, _WORDS, " ".join(str(row[key]) for key in _SEARCHED).lower())
-            tree.addTopLevelItem(item)
+            item = qt.QTreeWidgetItem(row["columns"])
+            item.setToolTip(2, row["tip"])
+            item.setData(0, _UID, row["uid"])
+            item.setData(0, _WORDS, row["words"])
+            self.ui.seriesTree.addTopLevelItem(item)
         self._filter()
         if error:
             self.ui.seriesCount.text = error
@@ -69,14 +62,12 @@ class Input:
         elif chosen and scene.database():
             self.series = chosen[0].data(0, _UID)
             self.files = list(scene.database().filesForSeries(self.series))
+        self.workers.stop("inspect")
         if self.volume is None and not self.files:
-            self.workers.stop("inspect")
             self._show(None, "Choose a loaded volume, or a series of the DICOM database.")
-        else:
-            self._inspect()
-
-    def _inspect(self):
+            return
         source = ["--volume", scene.geometry(self.volume)] if self.volume is not None else []
+        source += ["--regularized"] if self.files and scene.isRegularized(self.volume) else []
         if self.files:
             names = Path(slicer.app.temporaryPath) / "nativedl-files.txt"
             names.write_text("\n".join(self.files), encoding="utf-8")
@@ -85,19 +76,11 @@ class Input:
         self.workers.start("inspect", ["inspect", *source], self._inspected)
 
     def _inspected(self, result, error):
-        if error and self.files and self.volume is not None and scene.isRegularized(self.volume):
-            # Slicer made a regular volume of slices that are not: it can be segmented, but is not what a SEG refers to.
-            self.noSegBecause, self.files = f"Slicer resampled this volume when it loaded it. {error}", []
-            self._inspect()
-        elif error:
-            self._show(None, f"This cannot be segmented: {error}")
-        else:
-            self.noSegBecause = self.noSegBecause or result["no_seg_because"]
-            self.files = [] if self.noSegBecause else self.files
-            note = [f"The result cannot be stored as DICOM SEG. {self.noSegBecause}"] if self.noSegBecause else []
-            self._show(result, "\n".join([*note, *result["warnings"]]))
+        self.noSegBecause = result and result["no_seg_because"]
+        self.files = [] if self.noSegBecause else self.files
+        self._show(result, f"This cannot be segmented: {error}" if error else texts.inspection_text(result))
 
     def _show(self, inspection, message):
         say(self.ui.factsLabel, texts.facts_html(inspection["facts"]) if inspection else "")
         say(self.ui.inputMessage, message)
-        self._onInspected(inspection)
+        self._onInspected(inspection["models"] if inspection else [])

@@ -1,0 +1,34 @@
+"""``nativedl batch`` for ``Slicer --no-splash --no-main-window --python-script NativeDLBatch.py -- ARGUMENTS``."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import slicer.util
+
+
+class NativeDLBatch:
+    """What Slicer finds when it takes this file for a module, as it does with every Python file beside one."""
+
+    def __init__(self, parent):
+        parent.hidden = True
+        parent.widgetRepresentationCreationEnabled = False
+
+
+if __name__ == "__main__":
+    code = 1
+    try:
+        sys.path.insert(0, str(Path(__file__).resolve().parent))
+        import NativeDLPanel  # noqa: F401  finds the library
+
+        from NativeDLLib.cli import main
+
+        # Jobs are started with sys.executable, which is Slicer itself here.
+        sys.executable = shutil.which("PythonSlicer") or sys.executable
+        # Slicer takes away its own options, and from some versions on the "--" as well.
+        code = main(["batch", *sys.argv[sys.argv.index("--") + 1 if "--" in sys.argv else 1 :]])
+    except SystemExit as end:  # --help
+        code = int(end.code or 0)
+    except BaseException as error:  # whatever it is, Slicer must not stay behind and wait
+        print(f"nativedl: error: {type(error).__name__}: {error}", file=sys.stderr)
+    slicer.util.exit(code)
