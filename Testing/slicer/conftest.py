@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for Testing.slicer where pytest starts elsewhere
-
 
 @pytest.fixture
-def slicer_app(tmp_path: Path) -> Iterator[object]:
+def slicer_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """The application (`Session`); what goes wrong in slots, observers and pop-ups fails the test."""
     pytest.importorskip("slicer_core")
     pytest.importorskip("PySide6")
@@ -25,6 +22,7 @@ def slicer_app(tmp_path: Path) -> Iterator[object]:
     QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(tmp_path / "settings"))
     app = session.Session(tmp_path)
     end = session.watch(app.errors)
+    monkeypatch.setenv("PATH", f"{app.slicer.app.slicerHome}/bin{os.pathsep}{os.environ['PATH']}")
     app.popups.reset()
     app.installer.reset()
     database = ctkDICOMDatabase()

@@ -1,5 +1,6 @@
 """The DICOM database and the loading of its series, against the project's own reading."""
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -62,6 +63,17 @@ def test_copies_are_named_as_in_a_real_database(slicer_app, real_data):
         database.insert(str(real / name), True, False)
 
     assert sorted(str(Path(file).relative_to(database.databaseDirectory)) for file in database.allFiles()) == names
+
+
+def test_a_database_that_slicer_made_is_opened(slicer_app, real_data, tmp_path):
+    real = shutil.copytree(real_data / "slicer_dicom_database", tmp_path / "real", copy_function=shutil.copyfile)
+    database = slicer_app.slicer.dicomDatabase
+
+    database.openDatabase(str(real / "ctkDICOM.sql"))
+
+    assert database.schemaVersionLoaded() == database.schemaVersion() == "0.8.1"
+    assert (database.patientsCount(), database.studiesCount(), database.seriesCount()) == (2, 2, 4)
+    assert all(Path(file).is_file() for file in database.allFiles())
 
 
 def test_the_database_is_walked_from_patient_to_file(slicer_app, tmp_path):

@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from Testing.slicer.standin.popups import UnexpectedPopupError
 from Testing.slicer.standin.session import Heartbeat
 
 MODULE = """
@@ -197,36 +196,6 @@ def test_an_exception_in_an_observer_is_not_lost(slicer_app):
     assert "RuntimeError: broken observer" in slicer_app.errors.pop()
 
 
-def test_a_popup_is_answered_as_announced(slicer_app):
-    import qt
-
-    slicer_app.popups.expect("Delete the result?", qt.QMessageBox.No)
-    assert slicer_app.slicer.util.confirmYesNoDisplay("Delete the result?") is False
-    assert slicer_app.popups.shown[0].text == "Delete the result?"
-
-
-def test_a_popup_that_nobody_announced_fails(slicer_app):
-    with pytest.raises(UnexpectedPopupError, match="Surprise"):
-        slicer_app.slicer.util.errorDisplay("Surprise")
-    assert slicer_app.popups.unexpected.pop().text == "Surprise"
-
-
-def test_a_file_dialog_is_answered_too(slicer_app):
-    import qt
-
-    slicer_app.popups.expect("Choose a folder", "/data")
-    assert qt.QFileDialog.getExistingDirectory(None, "Choose a folder", "/") == "/data"
-
-
-def test_an_error_in_a_guarded_block_is_shown_with_its_message(slicer_app):
-    import qt
-
-    slicer_app.popups.expect("Failed to segment.\n\nno disk", qt.QMessageBox.Ok)
-    with pytest.raises(OSError, match="no disk"), slicer_app.slicer.util.tryWithErrorDisplay("Failed to segment."):
-        raise OSError("no disk")
-    assert "Traceback" in slicer_app.popups.shown[0].details
-
-
 def test_selecting_a_module_is_recorded(slicer_app, path):
     slicer_app.load(path)
     slicer_app.slicer.util.selectModule("Example")
@@ -262,3 +231,15 @@ def test_a_stall_of_the_event_loop_is_measured(slicer_app):
         qt.QTimer.singleShot(10, lambda: done.append(2))
         slicer_app.wait_until(lambda: 2 in done)
     assert stalled.longest >= 0.2 > calm.longest
+
+
+def test_the_modules_own_python_is_found_as_in_slicer(slicer_app):
+    import shutil
+
+    import qt
+
+    process = qt.QProcess()
+    process.start(shutil.which("PythonSlicer"), ["-c", "import NativeDLLib; print(NativeDLLib.__version__)"])
+    slicer_app.wait_until(lambda: process.state() == qt.QProcess.NotRunning)
+    assert process.exitCode() == 0, process.readAllStandardError().data().decode()
+    assert shutil.which("PythonSlicer").startswith(slicer_app.slicer.app.slicerHome)

@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
         ("slicer.qMRMLNodeComboBox(parent=p)", "no keyword arguments"),
         ("item.data(0, qt.Qt.ItemDataRole.UserRole)", "enums are flat in PythonQt, write qt.Qt.UserRole"),
         ("dialog.exec()", "write exec_"),
+        ("with qt.QSignalBlocker(box):\n    pass", "with qt.QSignalBlocker: is no context manager"),
+        ("isinstance(child, (str, qt.QWidget))", "write inherits('QWidget')"),
+        ("label.setCursor(qt.Qt.PointingHandCursor)", "needs a qt.QCursor"),
         ("self.ui.modelComboBox.currentText()", "currentText(): is an attribute"),
         ("box.checked()", "checked(): is an attribute"),
         (

@@ -17,7 +17,12 @@ Rules for code under ``NativeDL/``: it runs in PythonQt (Qt 5 and 6) and here.
   ``widget.children()``, ``edit.toPlainText()``. Items (``QTreeWidgetItem``, ``QTableWidgetItem``) are no QObjects: they
   have methods only, ``item.text(0)``. Nor have ``QColor``, ``QSize``, ``QUrl``, ``QFont``.
 - ``widget.visible`` and ``isVisible()`` are False until the window is shown; to ask what code decided, ``isHidden()``.
-- Setting an unknown attribute of a Qt object raises. Constructors take no keyword arguments.
+- Setting an unknown attribute of a Qt object raises. Constructors take no keyword arguments. ``setCursor`` takes a
+  ``qt.QCursor``. No Qt object is a context manager (``blockSignals(True)``, ``blockSignals(False)``).
+- Qt's classes do not inherit each other in PythonQt: ``widget.inherits("QComboBox")`` or ``isWidgetType()``, never
+  ``isinstance(widget, qt.QWidget)``.
+- ``qt.QFileDialog.getOpenFileName`` and its like return a str, not a tuple.
+- ``slicer.util.settingsValue(key, default, converter=slicer.util.toBool)``: settings come back as text.
 - Signals: ``button.clicked.connect(f)`` or ``button.connect("clicked()", f)``. With the second no argument comes.
   With the first, ``clicked`` hands over ``checked`` wherever ``f`` takes an argument. Only signals of Qt 5 and Qt 6:
   ``currentIndexChanged(int)``, ``currentTextChanged(QString)``, ``stateChanged(int)``, ``finished(int,…)``.
@@ -32,10 +37,17 @@ Rules for code under ``NativeDL/``: it runs in PythonQt (Qt 5 and 6) and here.
   slider needs WithinRange), QLineEdit and QTextEdit (str), QComboBox (Enum or ``Annotated[str, Choice([...])]``),
   qMRMLNodeComboBox (a node class). A combo box filled at run time is connected by hand.
 - ``slicer.app.layoutManager()`` may be None (``--no-main-window``, and always here).
+- ``shutil.which("PythonSlicer")`` is Slicer's Python, here the one that runs the tests.
+- A loaded ``.seg.nrrd`` has no reference volume: ``SetReferenceImageGeometryParameterFromVolumeNode`` comes after.
+- ``segment.GetTag(name, value)`` with ``value = vtk.reference("")``. The terminologies and colour tables of Slicer's
+  share folder are not in slicer-core, so their logics are here without them.
+- ``DICOMLib.DICOMUtils.loadSeriesByUID([uid])`` returns the IDs of the nodes; the volume carries
+  ``DICOM.instanceUIDs``, its subject hierarchy item and the items above it the UID named ``DICOM``.
 - Widgets of .ui files: Qt's own, ``qMRMLWidget``, ``qSlicerWidget``, ``qMRMLNodeComboBox``, ``ctkCollapsibleButton``,
   ``ctkSliderWidget``. Others are refused by name; add them here with their real properties first.
 
-How a test uses it: see `session.Session` (fixture ``slicer_app``), `popups.Popups` (``slicer_app.popups``) and
+Tests import ``slicer``, ``qt`` and ``ctk`` below the fixture ``slicer_app``, not at the top of their files: before it
+they are not installed. See `session.Session` (fixture ``slicer_app``), `popups.Popups` (``slicer_app.popups``) and
 `packages.Installer` (``slicer_app.installer``). Exceptions in slots and observers, Qt's warnings and pop-ups that were
 not announced fail the test.
 """

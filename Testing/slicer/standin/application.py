@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import atexit
+import shutil
+import sys
 import tempfile
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import slicer_core
@@ -77,13 +80,14 @@ class qSlicerApplication(QtWidgets.QApplication):
         self._manager = modules.qSlicerModuleManager()
         self._io = qSlicerCoreIOManager(self._scene)
         self._temporary = tempfile.mkdtemp(prefix="Slicer-")
+        atexit.register(shutil.rmtree, self._temporary, ignore_errors=True)
         self._options = types.SimpleNamespace(noMainWindow=False, testingEnabled=False)
         self._window: Any = None
 
     majorVersion = property(lambda self: 5)
     minorVersion = property(lambda self: 12)
     revision = property(lambda self: "34000")
-    slicerHome = property(lambda self: os.path.dirname(slicer_core.__file__))
+    slicerHome = property(lambda self: self._temporary)
     temporaryPath = property(lambda self: self._temporary)
     documentationBaseUrl = property(lambda self: "https://slicer.readthedocs.io/en/5.12/")
 
@@ -114,6 +118,9 @@ class qSlicerApplication(QtWidgets.QApplication):
 
     userSettings = settings
 
+    def startupEnvironment(self) -> Any:
+        return QtCore.QProcessEnvironment.systemEnvironment()
+
     def layoutManager(self) -> None:
         """Return None, as Slicer does with ``--no-main-window``: there are no views here."""
 
@@ -124,6 +131,7 @@ class qSlicerApplication(QtWidgets.QApplication):
 
         self._window = qSlicerMainWindow()
         self._logic.SetHomeDirectory(self._temporary)
+        _python_slicer(Path(self._temporary) / "bin")
         for name, kind in LOGICS.items():
             logic = getattr(slicer_core, kind)()
             logic.SetMRMLApplicationLogic(self._logic)
@@ -135,6 +143,14 @@ class qSlicerApplication(QtWidgets.QApplication):
             self._manager._add(modules.LoadableModule(name, None))
         slicer_core.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self._scene)
         hierarchy.follow(self._scene)
+
+
+def _python_slicer(folder: Path) -> None:
+    """Put Slicer's Python where Slicer has it."""
+    folder.mkdir()
+    script = folder / "PythonSlicer"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    script.chmod(0o755)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import logging
 import shutil
 import sqlite3
@@ -49,8 +48,9 @@ class ctkDICOMDatabase(QtCore.QObject):
         # No cache of statements and no transaction is left open, so that others can read at any time.
         self._sql = sqlite3.connect(databaseFile, isolation_level=None)
         self._file = str(databaseFile)
-        for statement in dicomschema.statements() if new else []:
-            self._sql.execute(statement)
+        self._sql.execute("PRAGMA synchronous = OFF")
+        if new:
+            self._sql.executescript(";\n".join(["BEGIN", *dicomschema.statements(), "COMMIT;"]))
         self.opened.emit()
         return True
 
@@ -168,7 +168,8 @@ class ctkDICOMDatabase(QtCore.QObject):
             return
         stored = filePath
         if storeFile and not self.isInMemory:
-            stored = f"dicom/{_hash(study)[:8]}/{_hash(series)[:8]}/{_hash(instance)}.dcm"
+            short = dicomschema.short
+            stored = f"dicom/{short(study)[:8]}/{short(series)[:8]}/{short(instance)}.dcm"
             target = Path(self.databaseDirectory) / stored
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(filePath, target)
@@ -209,7 +210,9 @@ class ctkDICOMDatabase(QtCore.QObject):
             self.seriesAdded.emit(series)
 
     def _insert(self, table: str, header: Any, keys: dict[str, Any]) -> None:
-        values = {column: _value(column, header, keyword) for column, keyword in dicomschema.FIELDS[table].items()}
+        values = {
+            column: dicomschema.value(column, header, keyword) for column, keyword in dicomschema.FIELDS[table].items()
+        }
         values |= keys | {"InsertTimestamp": _now()}
         assert self._sql is not None
         places = ", ".join("?" * len(values))
@@ -237,22 +240,6 @@ class ctkDICOMDatabase(QtCore.QObject):
     def _stored(self, name: str) -> str:
         path = Path(name)
         return str(path.relative_to(self.databaseDirectory)) if path.is_relative_to(self.databaseDirectory) else name
-
-
-def _value(column: str, header: Any, keyword: str) -> Any:
-    value = header.get(keyword)
-    if dicomschema.TYPES.get(column) == "INT":
-        return int(value[0] if isinstance(value, list) else value) if value else 0
-    if value is None:
-        return None
-    text = "\\".join(map(str, value)) if isinstance(value, pydicom.multival.MultiValue) else str(value)
-    if column == "SeriesDate" and len(text) == 8:
-        return f"{text[:4]}-{text[4:6]}-{text[6:]}"
-    return text
-
-
-def _hash(uid: str) -> str:
-    return hashlib.md5(uid.encode(), usedforsecurity=False).hexdigest()
 
 
 def _now() -> str:

@@ -1,5 +1,10 @@
 """The tables of a DICOM database of Slicer, CTK's schema 0.8.1, and of its tag cache."""
 
+import hashlib
+from typing import Any
+
+import pydicom
+
 VERSION = "0.8.1"
 FIELDS = {
     "Patients": {
@@ -95,3 +100,21 @@ def statements() -> list[str]:
 
 def _column(name: str) -> str:
     return f"{name} {TYPES.get(name, 'VARCHAR(255)')}"
+
+
+def value(column: str, header: Any, keyword: str) -> Any:
+    """Return what CTK writes into a column."""
+    found = header.get(keyword)
+    if TYPES.get(column) == "INT":
+        return int(found[0] if isinstance(found, list) else found) if found else 0
+    if found is None:
+        return None
+    text = "\\".join(map(str, found)) if isinstance(found, pydicom.multival.MultiValue) else str(found)
+    if column == "SeriesDate" and len(text) == 8:
+        return f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    return text
+
+
+def short(uid: str) -> str:
+    """Return the name that CTK makes of a UID in the paths of its copies."""
+    return hashlib.md5(uid.encode(), usedforsecurity=False).hexdigest()

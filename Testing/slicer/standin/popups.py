@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from PySide6 import QtWidgets
+from PySide6 import QtGui, QtWidgets
 
+# The static functions that show a dialog, with what they return in PythonQt: no tuples, as other bindings do.
 STATIC = {
-    QtWidgets.QFileDialog: ("getExistingDirectory", "getOpenFileName", "getOpenFileNames", "getSaveFileName"),
-    QtWidgets.QMessageBox: ("question", "information", "warning", "critical", "about"),
-    QtWidgets.QInputDialog: ("getText", "getItem", "getInt", "getDouble", "getMultiLineText"),
+    QtWidgets.QFileDialog: {
+        "getExistingDirectory": str,
+        "getOpenFileName": str,
+        "getOpenFileNames": list,
+        "getSaveFileName": str,
+    },
+    QtWidgets.QMessageBox: dict.fromkeys(
+        ("question", "information", "warning", "critical"), QtWidgets.QMessageBox.StandardButton
+    ),
+    QtWidgets.QInputDialog: {"getText": str, "getItem": str, "getInt": int, "getDouble": float},
 }
 
 
@@ -34,6 +42,7 @@ class Popups:
 
     shown: list[Popup] = field(default_factory=list)
     unexpected: list[Popup] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)  # what would have opened in a browser or file manager
     _expected: list[tuple[str, Any]] = field(default_factory=list)
 
     def expect(self, fragment: str, answer: Any) -> None:
@@ -61,6 +70,7 @@ class Popups:
         """Forget everything."""
         self.shown.clear()
         self.unexpected.clear()
+        self.opened.clear()
         self._expected.clear()
 
 
@@ -76,14 +86,23 @@ def install(popups: Popups) -> None:
     for cls in (QtWidgets.QDialog, QtWidgets.QMessageBox, QtWidgets.QFileDialog, QtWidgets.QInputDialog):
         cls.exec_ = exec_
         cls.exec = exec_
-    for cls, names in STATIC.items():
-        for name in names:
-            setattr(cls, name, staticmethod(_static(popups, f"{cls.__name__}.{name}")))
+
+    def open_url(url: Any) -> bool:
+        popups.opened.append(url.toString())
+        return True
+
+    QtGui.QDesktopServices.openUrl = staticmethod(open_url)
+    for cls, functions in STATIC.items():
+        for name, result in functions.items():
+            setattr(cls, name, staticmethod(_static(popups, f"{cls.__name__}.{name}", result)))
 
 
-def _static(popups: Popups, kind: str) -> Any:
+def _static(popups: Popups, kind: str, result: type) -> Any:
     def show(_parent: Any = None, title: str = "", text: Any = "", *_: Any) -> Any:
-        return popups.answer(Popup(kind, str(text), title))
+        answer = popups.answer(Popup(kind, str(text), title))
+        if not isinstance(answer, result):
+            raise TypeError(f"{kind} returns a {result.__name__} in PythonQt, the test answers {answer!r}")
+        return answer
 
     return show
 

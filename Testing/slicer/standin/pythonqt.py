@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6 import QtCore, QtWidgets
 
-FORBIDDEN = ("Signal", "Slot", "Property", "SIGNAL", "SLOT", "ClassInfo", "QtCriticalMsg")
+FORBIDDEN = ("QEnum", "QFlag", "QtProperty")
 
 
 # Stricter than both bindings, which convert differently.
@@ -209,7 +209,6 @@ def flat(modules: Iterable[Any]) -> dict[str, Any]:
     names: dict[str, Any] = {}
     for module in modules:
         for name in dir(module):
-            if name.startswith("_") or name in FORBIDDEN or not name.startswith(("Q", "q")):
-                continue
-            names[name] = getattr(module, name)
+            if name.startswith("Q") and name not in FORBIDDEN:
+                names[name] = getattr(module, name)
     return names

@@ -25,13 +25,17 @@ def check(source: str) -> Iterator[tuple[int, str]]:
     """Yield the line and the description of every doubtful place in a source text."""
     for node in ast.walk(ast.parse(source)):
         for text in _doubts(node):
-            yield getattr(node, "lineno", 0), text
+            yield getattr(node.context_expr if isinstance(node, ast.withitem) else node, "lineno", 0), text
 
 
 def _doubts(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Import | ast.ImportFrom):
         names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
         yield from (f"{name} is not in Slicer; import qt" for name in names if name.split(".")[0] in BINDINGS)
+    elif isinstance(node, ast.withitem):
+        chain = _chain(getattr(node.context_expr, "func", node))
+        if chain[:1] == ["qt"]:
+            yield f"with {'.'.join(chain)}: is no context manager in PythonQt"
     elif isinstance(node, ast.Attribute):
         yield from _attribute(_chain(node))
     elif isinstance(node, ast.Call):
@@ -60,9 +64,16 @@ def _call(node: ast.Call) -> Iterator[str]:
     chain = _chain(node.func)
     if len(chain) == 2 and chain[0] in NAMESPACES and node.keywords and _is_qt_class(chain[1]):
         yield f"{'.'.join(chain)}: PythonQt takes no keyword arguments"
+    if chain == ["isinstance"] and len(node.args) == 2:
+        kinds = node.args[1].elts if isinstance(node.args[1], ast.Tuple) else [node.args[1]]
+        for kind in map(_chain, kinds):
+            if len(kind) == 2 and kind[0] in NAMESPACES and _is_qt_class(kind[1]):
+                yield f"isinstance: PythonQt's classes do not inherit each other, write inherits({kind[1]!r})"
     if not isinstance(node.func, ast.Attribute):
         return
     name = node.func.attr
+    if name == "setCursor" and any(_chain(argument)[:2] == ["qt", "Qt"] for argument in node.args):
+        yield "setCursor: PythonQt needs a qt.QCursor"
     if name == "exec":
         yield "exec: write exec_() as Slicer does"
     if not node.args and not node.keywords and name in getters():
