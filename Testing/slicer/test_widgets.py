@@ -123,3 +123,16 @@ def test_an_item_has_methods_because_it_is_no_qobject(qt):
     item = qt.QTreeWidgetItem(tree, ["a", "b"])
     item.setData(0, qt.Qt.UserRole, "uid")
     assert (item.text(1), item.data(0, qt.Qt.UserRole), tree.topLevelItemCount) == ("b", "uid", 1)
+
+
+def test_a_property_stays_one_where_a_class_overrides_its_methods(qt):
+    layout = qt.QHBoxLayout()
+    layout.spacing = 3
+    assert (layout.spacing, layout.count()) == (3, 0)
+    with pytest.raises(TypeError, match="not callable"):
+        layout.spacing()
+
+
+def test_a_file_is_asked_for_by_its_class_and_by_itself(qt, tmp_path):
+    assert qt.QFile.exists(str(tmp_path))
+    assert not qt.QFile(str(tmp_path / "none")).exists()

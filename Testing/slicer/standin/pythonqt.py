@@ -109,11 +109,12 @@ def _normal(signature: str) -> str:
 
 def _properties(cls: type) -> None:
     meta = cls.staticMetaObject  # type: ignore[attr-defined]
-    for index in range(meta.propertyOffset(), meta.propertyCount()):
+    for index in range(meta.propertyCount()):
         declared = meta.property(index)
         name = declared.name()
-        if not isinstance(inspect.getattr_static(cls, name, None), QtProperty | QtCore.Property):
-            setattr(cls, name, QtProperty(name, declared.isWritable(), cls.__dict__.get(name)))
+        own = cls.__dict__.get(name)  # also where a class overrides what its base has as a property
+        if index >= meta.propertyOffset() or (own is not None and not isinstance(own, QtProperty)):
+            setattr(cls, name, QtProperty(name, declared.isWritable(), own))
 
 
 def _object(cls: Any) -> None:
