@@ -119,6 +119,22 @@ def test_a_patient_without_name_and_id_gets_the_study_uid(slicer_app, tmp_path):
     assert database.nameForPatient(database.patients()[0]) == database.studyForSeries(uid)
 
 
+def test_an_instance_with_a_known_uid_does_not_replace_the_copy(slicer_app, tmp_path):
+    database, added = slicer_app.slicer.dicomDatabase, []
+    uid = fill(slicer_app, tmp_path / "ct")
+    instance = database.instancesForSeries(uid)[0]
+    other = pydicom.dcmread(database.fileForInstance(instance))
+    other.SeriesDescription = "changed"
+    factories.save(other, tmp_path / "other.dcm")
+    database.instanceAdded.connect(added.append)
+
+    database.insert(str(tmp_path / "other.dcm"))
+
+    assert added == [instance]
+    assert database.imagesCount() == 6
+    assert database.fileValue(database.fileForInstance(instance), "0008,103E") == "bright block"
+
+
 def test_a_series_that_is_removed_is_gone_with_its_copies(slicer_app, tmp_path):
     database, removed = slicer_app.slicer.dicomDatabase, []
     uid = fill(slicer_app, tmp_path / "ct")
@@ -156,6 +172,14 @@ def test_a_loaded_series_lies_where_itk_puts_it(slicer_app, tmp_path, axes, back
         x, y, z = image.TransformIndexToPhysicalPoint(index)
         np.testing.assert_allclose(ijk_to_ras.MultiplyPoint((*index, 1))[:3], (-x, -y, z), atol=1e-3)
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(volume), sitk.GetArrayFromImage(image))
+
+
+@pytest.mark.parametrize(("given", "error"), [("1.2", ValueError), ([], ValueError)])
+def test_what_is_no_list_of_series_is_refused(slicer_app, given, error):
+    from DICOMLib import DICOMUtils
+
+    with pytest.raises(error):
+        DICOMUtils.loadSeriesByUID(given)
 
 
 def test_a_loaded_series_is_known_by_its_uids(slicer_app, tmp_path):

@@ -32,6 +32,8 @@ Rules for code under ``NativeDL/``: it runs in PythonQt (Qt 5 and 6) and here.
 - ``str(path)`` for every path that goes into Qt, CTK or VTK; ``slicer.dicomDatabase.insert(str(path), True, False)``.
 - ``slicer.dicomDatabase.isOpen``, ``databaseFilename`` and ``databaseDirectory`` are attributes. ``seriesAdded`` comes
   with the first instance of a series, before the others are in. ``databaseChanged`` is for databases in memory only.
+  A file with a SOP instance UID that the database has does not replace the copy there. Without patient ID the study UID
+  takes its place, without a name the patient ID; without a study UID nothing is taken.
 - Parameter nodes: ``typing.Optional[X]``, never ``X | None`` (Slicer refuses it); connected are only exactly
   QCheckBox and checkable QPushButton (bool), QSpinBox and QSlider (int), QDoubleSpinBox and ctkSliderWidget (float; a
   slider needs WithinRange), QLineEdit and QTextEdit (str), QComboBox (Enum or ``Annotated[str, Choice([...])]``),

@@ -164,15 +164,20 @@ class ctkDICOMDatabase(QtCore.QObject):
         if not study:
             logging.error("Required information (patient name, patient ID, study instance UID) is missing from dataset")
             return
-        if self.fileForInstance(instance):
+        known = self._text("SELECT Filename FROM Images WHERE SOPInstanceUID = ?", instance)
+        if known == filePath:
             return
+        if known:  # CTK enters it anew, and keeps the copy that it has
+            assert self._sql is not None
+            self._sql.execute("DELETE FROM Images WHERE SOPInstanceUID = ?", (instance,))
         stored = filePath
         if storeFile and not self.isInMemory:
             short = dicomschema.short
             stored = f"dicom/{short(study)[:8]}/{short(series)[:8]}/{short(instance)}.dcm"
             target = Path(self.databaseDirectory) / stored
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(filePath, target)
+            if not target.exists():
+                shutil.copyfile(filePath, target)
         self._insert_patient_study_series(header, patient_id, name, study, series)
         row = (instance, stored, "", series, _now())
         assert self._sql is not None
@@ -181,6 +186,9 @@ class ctkDICOMDatabase(QtCore.QObject):
         self.instanceAdded.emit(instance)
         if self.isInMemory:
             self.databaseChanged.emit()
+
+    def prepareInsert(self) -> None:
+        """Do nothing: CTK forgets here what it has inserted, this class keeps no such memory."""
 
     def removeSeries(self, seriesInstanceUID: str, clearCachedTags: bool = False, cleanup: bool = True, /) -> bool:
         copies = [f for f in self.filesForSeries(seriesInstanceUID) if Path(f).is_relative_to(self.databaseDirectory)]

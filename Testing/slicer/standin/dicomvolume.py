@@ -32,7 +32,11 @@ def loadSeriesByUID(seriesUIDs: list[str]) -> list[str]:
     import slicer
 
     if not isinstance(seriesUIDs, list):
-        raise ValueError("loadSeriesByUID takes a list of series instance UIDs")
+        raise ValueError("SeriesUIDs must contain a list")
+    if not seriesUIDs:
+        raise ValueError("No series UIDs given")
+    if not slicer.dicomDatabase.isOpen:
+        raise OSError("DICOM module or database cannot be accessed")
     loaded = []
     for uid in seriesUIDs:
         files = slicer.dicomDatabase.filesForSeries(uid)
