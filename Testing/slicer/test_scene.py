@@ -142,6 +142,25 @@ def test_a_node_selector_follows_the_scene(slicer_app):
         selector.setCurrentNode(3)
 
 
+def test_where_the_chosen_node_goes_its_neighbour_is_chosen(slicer_app):
+    slicer, chosen = slicer_app.slicer, []
+    selector = slicer.qMRMLNodeComboBox()
+    selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
+    selector.setMRMLScene(slicer.mrmlScene)
+    first, second, third = (slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name) for name in "abc")
+    assert selector.currentNode() is None
+    selector.setCurrentNode(second)
+    selector.currentNodeChanged.connect(chosen.append)
+
+    slicer.mrmlScene.RemoveNode(second)
+    slicer.mrmlScene.RemoveNode(third)
+    slicer.mrmlScene.RemoveNode(first)
+
+    assert chosen == [third, first, None]
+    selector.setCurrentNodeID("nonsense")
+    assert selector.currentNode() is None
+
+
 def test_settings_are_the_tests_own(slicer_app, tmp_path):
     import qt
 

@@ -45,6 +45,7 @@ Rules for code under ``NativeDL/``: it runs in PythonQt (Qt 5 and 6) and here.
   share folder are not in slicer-core, so their logics are here without them.
 - ``DICOMLib.DICOMUtils.loadSeriesByUID([uid])`` returns the IDs of the nodes; the volume carries
   ``DICOM.instanceUIDs``, its subject hierarchy item and the items above it the UID named ``DICOM``.
+- A qMRMLNodeComboBox chooses nothing by itself when a node comes; when the chosen node goes, its neighbour is chosen.
 - Widgets of .ui files: Qt's own, ``qMRMLWidget``, ``qSlicerWidget``, ``qMRMLNodeComboBox``, ``ctkCollapsibleButton``,
   ``ctkSliderWidget``. Others are refused by name; add them here with their real properties first.
 

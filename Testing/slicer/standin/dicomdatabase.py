@@ -101,12 +101,6 @@ class ctkDICOMDatabase(QtCore.QObject):
     def allFiles(self) -> list[str]:
         return [self._absolute(name) for name in self._column("SELECT Filename FROM Images")]
 
-    def descriptionForSeries(self, seriesUID: str, /) -> str:
-        return self.fieldForSeries("SeriesDescription", seriesUID)
-
-    def descriptionForStudy(self, studyUID: str, /) -> str:
-        return self.fieldForStudy("StudyDescription", studyUID)
-
     def nameForPatient(self, patientUID: str, /) -> str:
         return self.fieldForPatient("PatientsName", patientUID)
 

@@ -40,7 +40,11 @@ def _simple(name: str, kind: Any) -> Any:
 
 @closed
 class qMRMLNodeComboBox(QtWidgets.QWidget):
-    """Choose a node. Disabled until it has a scene; with ``noneEnabled`` the first row is "None"."""
+    """Choose a node. Disabled until it has a scene; with ``noneEnabled`` the first row is "None".
+
+    As in Slicer a node that comes is not chosen by itself, and where the chosen one goes, its neighbour is chosen.
+    The rows that create, rename and delete nodes are not here.
+    """
 
     currentNodeChanged = QtCore.Signal(object)
     currentNodeIDChanged = QtCore.Signal(str)
@@ -48,7 +52,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     nodeAdded = QtCore.Signal(object)
     nodeAboutToBeRemoved = QtCore.Signal(object)
     SIGNALS = {  # noqa: RUF012
-        "currentNodeChanged": ("vtkMRMLNode*", "bool"),
+        "currentNodeChanged": ("vtkMRMLNode*",),
         "nodeActivated": ("vtkMRMLNode*",),
         "nodeAdded": ("vtkMRMLNode*",),
         "nodeAboutToBeRemoved": ("vtkMRMLNode*",),
@@ -64,6 +68,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self._tags: list[int] = []
         self._attributes: list[tuple[str, str, Any]] = []
         self._current: str | None = None
+        self._row = -1
         self._refreshing = False
         self._combo = QtWidgets.QComboBox(self)
         self._combo.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed)
@@ -118,7 +123,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         return self._current or ""
 
     def setCurrentNodeID(self, identifier: str) -> None:
-        self._combo.setCurrentIndex(self._combo.findData(identifier) if identifier else self._combo.findData(""))
+        self._combo.setCurrentIndex(self._combo.findData(identifier if self._combo.findData(identifier) >= 0 else ""))
 
     def setCurrentNodeIndex(self, index: int) -> None:
         self.setCurrentNode(self.nodeFromIndex(index))
@@ -147,21 +152,31 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         )
 
     def _refresh(self) -> None:
-        nodes, before = self._nodes(), self._current
+        nodes, before, row = self._nodes(), self._current, self._row
+        names = [node.GetID() for node in nodes]
+        if before is not None and before not in names:
+            before = names[min(row, len(names) - 1)] if names else None  # as a combo box goes on to the next row
         self._refreshing = True
         self._combo.clear()
-        if self._values["noneEnabled"] or not nodes:
+        self._combo.placeholderText = self._hint()
+        if self._values["noneEnabled"]:
             self._combo.addItem(self._values["noneDisplay"], "")
         for node in nodes:
             self._combo.addItem(node.GetName(), node.GetID())
-        self._combo.setCurrentIndex(max(self._combo.findData(before or ""), 0))
+        self._combo.setCurrentIndex(self._combo.findData(before or ""))
         self._refreshing = False
         self._on_index(self._combo.currentIndex)
+
+    def _hint(self) -> str:
+        types = self._values["nodeTypes"]
+        label = self._scene.GetTypeDisplayNameByClassName(types[0]) if self._scene and types else ""
+        return f"Select a {label or 'node'}"
 
     def _on_index(self, index: int) -> None:
         if self._refreshing:
             return
         chosen = self._combo.itemData(index) or None if index >= 0 else None
+        self._row = index - int(self._values["noneEnabled"])
         if chosen != self._current:
             self._current = chosen
             self.currentNodeChanged.emit(self.currentNode())
