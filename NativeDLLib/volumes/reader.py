@@ -44,6 +44,8 @@ def open_volume(path: Path) -> sitk.ImageFileReader:
         raise InputError(f"{path}: is DICOM; give it with --input, so that a SEG can refer to it")
     if found not in _FORMATS:
         raise InputError(f"{path}: is not a volume that can be read ({', '.join(_FORMATS.values())})")
+    # ITK's remarks would stand between our lines; what matters in them comes as an error.
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(found)

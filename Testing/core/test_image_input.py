@@ -1,6 +1,7 @@
 """Volumes without DICOM origin, and lists of files, through the command line."""
 
 import json
+import struct
 
 import factories
 import numpy as np
@@ -187,6 +188,26 @@ def test_an_image_that_is_no_volume_is_refused_in_one_line(tmp_path, registry, n
     assert code == 3, error
     assert message in error
     assert error.count(str(tmp_path)) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [(292, float("nan"), "its spacing, origin or axes are not numbers"), (284, 0.4, "orthonormal")],
+    ids=["nowhere", "sheared"],
+)
+def test_a_nifti_file_without_a_place_is_refused_in_one_line(tmp_path, registry, place, value, message, capfd):
+    image = saved(tmp_path / "image.nii", volume())
+    header = bytearray(image.read_bytes())
+    if message == "orthonormal":
+        # Without the quaternion, the rows of the affine say where the voxels lie.
+        header[252:254] = b"\0\0"
+    header[place : place + 4] = struct.pack("<f", value)
+    image.write_bytes(header)
+
+    assert run(registry, tmp_path / "out", "--image", image, "--model", "bright") == 3
+
+    assert message in capfd.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
 
 

@@ -1,7 +1,9 @@
 """A result edited in Slicer's own scene, saved by Slicer's own writer, becomes the SEG of what was approved."""
 
 import json
+import sqlite3
 import subprocess
+from contextlib import closing
 
 import highdicom as hd
 import numpy as np
@@ -9,6 +11,7 @@ import pydicom
 import pytest
 import scene
 import SimpleITK as sitk
+from servers import Orthanc
 from tools import dciodvfy_errors, dcmqi, nativedl
 
 from NativeDLLib.dicom import Series
@@ -160,6 +163,8 @@ def test_segments_may_overlap(reviewed):
 
     assert reviewed.approve() == 0
 
+    assert sitk.ReadImage(str(reviewed.edited)).GetNumberOfComponentsPerPixel() == 2
+    assert approved(reviewed).SegmentsOverlap == "YES"
     found = masks(reviewed)
     assert np.array_equal(found[..., 0], reviewed.labels == 1)
     assert np.array_equal(found[..., 2], mask)
@@ -333,6 +338,35 @@ def test_the_series_may_be_in_a_list_of_files(reviewed):
     reviewed.decide(Liver="accepted", Kidney="accepted")
 
     assert reviewed.approve("--files", listing) == 0
+
+
+def test_the_series_may_be_in_slicers_database(reviewed):
+    with closing(sqlite3.connect(reviewed.folder / "ctkDICOM.sql")) as connection, connection:
+        connection.execute("CREATE TABLE Series (SeriesInstanceUID TEXT)")
+        connection.execute("CREATE TABLE Images (SOPInstanceUID TEXT, Filename TEXT, SeriesInstanceUID TEXT)")
+        for path in (reviewed.folder / "series").iterdir():
+            header = pydicom.dcmread(path, stop_before_pixels=True)
+            row = header.SOPInstanceUID, f"series/{path.name}", header.SeriesInstanceUID
+            connection.execute("INSERT INTO Images VALUES (?, ?, ?)", row)
+    reviewed.decide(Liver="accepted", Kidney="accepted")
+
+    assert reviewed.approve("--database", reviewed.folder / "ctkDICOM.sql", "--series", header.SeriesInstanceUID) == 0
+
+    assert np.array_equal(masks(reviewed)[..., 0], reviewed.labels == 1)
+
+
+def test_the_seg_reaches_the_pacs(reviewed, tmp_path_factory, capsys):
+    with Orthanc(tmp_path_factory.mktemp("orthanc")) as orthanc:
+        peer = {"name": "ORTHANC", "ae_title": "ORTHANC", "host": "127.0.0.1", "port": orthanc.port}
+        peers = reviewed.folder / "pacs.json"
+        peers.write_text(json.dumps({"peers": [peer]}))
+        reviewed.decide(Liver="accepted", Kidney="accepted")
+
+        assert reviewed.approve("--to", "ORTHANC", "--pacs", peers) == 0
+
+        assert orthanc.instances() == [approved(reviewed).SOPInstanceUID]
+    assert reviewed.approved["sent"] == {"peer": "ORTHANC", "delivered": True}
+    assert "sent to ORTHANC" in capsys.readouterr().out
 
 
 def test_a_peer_that_is_down_leaves_the_seg_and_the_outbox(reviewed, capsys):
