@@ -109,9 +109,9 @@ class SegmentationTool:
     kind: Kind = "BINARY"
     allow_empty: bool = False
 
-    def can_process_image(self, source: Source) -> Verdict:
-        """Tell whether the model fits the source."""
-        (candidate,) = rank([self.model], source)
+    def can_process_image(self, series: Source) -> Verdict:
+        """Tell whether the model fits a series, or an image file in place of one."""
+        (candidate,) = rank([self.model], series)
         return Verdict(candidate.fits, "; ".join(candidate.reasons))
 
     def description(self) -> str:
@@ -123,14 +123,14 @@ class SegmentationTool:
         return self.model.tool_name
 
     def process(
-        self, source: Source, parameters: Mapping[str, Value], reporter: Reporter, cancel: Cancel
+        self, series: Source, parameters: Mapping[str, Value], reporter: Reporter, cancel: Cancel
     ) -> SegmentationResult:
-        """Segment a series or an image.
+        """Segment a series.
 
         Parameters
         ----------
-        source
-            What is to be segmented.
+        series
+            The source, which may also be an image file.
         parameters
             Effective parameters, as `registry.effective` returns them.
         reporter, cancel
@@ -147,11 +147,11 @@ class SegmentationTool:
         """
         model = self.model
         with reporter.stage("read"):
-            image, notes = source.image(cancel)
+            image, notes = series.image(cancel)
         with reporter.stage("load"):
             weights, digest = verified_weights(model)
             engine = load_engine(model, weights, self.device)
-        for note in [*source.warnings, *notes, *engine.warnings]:
+        for note in [*series.warnings, *notes, *engine.warnings]:
             reporter.warning(note)
         cancel.check()
         with reporter.stage("preprocess"):
@@ -175,11 +175,11 @@ class SegmentationTool:
             classes = engine.restore(logits, prepared)
         cancel.check()
         with reporter.stage("postprocess"):
-            labels = source.image_of(_segment_numbers(classes, model))
+            labels = series.image_of(_segment_numbers(classes, model))
             labels = postprocess(labels, model.segments, model.postprocessing, parameters)
-            segments = measure(image, labels, model.segments, "hu" if source.text("Modality") == "CT" else "value")
+            segments = measure(image, labels, model.segments, "hu" if series.text("Modality") == "CT" else "value")
         return SegmentationResult(
-            source=source,
+            source=series,
             model=model,
             parameters=parameters,
             device=engine.networks[0].device,

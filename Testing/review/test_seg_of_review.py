@@ -28,7 +28,6 @@ def overlapping():
 
 
 def test_masks_that_overlap_lie_on_the_frames_of_a_scrambled_source(tmp_path):
-
     order = (3, 0, 5, 1, 4, 2)
     path = factories.enhanced_ct(
         tmp_path / "enhanced", factories.block(), spacing=(1, 1, 2), origin=(0, 0, 0), order=order
