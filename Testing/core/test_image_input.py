@@ -219,47 +219,6 @@ def test_a_dicom_file_is_not_an_image_without_origin(tmp_path, registry, series,
     assert "is DICOM; give it with --input" in capsys.readouterr().err
 
 
-def test_a_list_of_files_gives_what_the_files_give(tmp_path, registry, series):
-    listing = tmp_path / "list.txt"
-    listing.write_text("\ufeff" + "\r\n".join(f"  {path}" for path in sorted(series.iterdir())) + "\n\n", "utf-8")
-
-    assert run(registry, tmp_path / "a", "--files", listing) == 0
-    assert run(registry, tmp_path / "b", "--input", series) == 0
-
-    assert np.array_equal(labels(tmp_path / "a"), labels(tmp_path / "b"))
-    assert (report(tmp_path / "a")["source"], report(tmp_path / "b")["source"]) == ("files", "input")
-    assert report(tmp_path / "a")["series"] == report(tmp_path / "b")["series"]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "list.txt: cannot be read (No such file"),
-        (b"", "list.txt: names no file"),
-        (b"\n  \n", "list.txt: names no file"),
-        (b"\xff\xfe\x00", "list.txt: is not UTF-8 text (byte 0)"),
-        (b"\nnowhere/IM1\n", "list.txt: line 2: nowhere/IM1: does not exist"),
-        (b"no\0where\n", "line 1: no\\x00where: does not exist"),
-    ],
-)
-def test_a_list_that_names_no_series_is_refused_in_one_line(tmp_path, registry, content, message, capsys):
-    if content is not None:
-        (tmp_path / "list.txt").write_bytes(content)
-
-    assert run(registry, tmp_path / "out", "--files", tmp_path / "list.txt") == 3
-
-    assert message in capsys.readouterr().err.replace("\0", "\\x00")
-
-
-def test_a_list_that_is_no_list_is_not_read_whole(tmp_path, registry, capsys):
-    with (tmp_path / "list.txt").open("wb") as stream:
-        stream.truncate(2**30)
-
-    assert run(registry, tmp_path / "out", "--files", tmp_path / "list.txt") == 3
-
-    assert "is larger than 64 MiB" in capsys.readouterr().err
-
-
 def test_the_report_describes_algorithm_and_segments_well_enough_to_do_without_the_registry(tmp_path, registry, series):
     run(registry, tmp_path / "out", "--input", series)
 

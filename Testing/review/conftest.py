@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,13 +12,16 @@ from typing import Any
 from unittest import mock
 
 import factories
+import highdicom as hd
 import numpy as np
 import onnx
 import pytest
 import scene
 import SimpleITK as sitk
 from onnx import TensorProto, helper
-from tools import nativedl
+from tools import dcmqi, nativedl
+
+from NativeDLLib.dicom import Series
 
 OBLIQUE = ((0.8660254, 0.5, 0.0), (-0.4698463, 0.8137977, 0.3420201))
 
@@ -54,6 +58,35 @@ class Reviewed:
     def rows(self) -> dict[str, Any]:
         return {row["name"]: SimpleNamespace(**row) for row in self.approved["segments"]}
 
+    @property
+    def path(self) -> Path:
+        return self.folder / "approved" / "approved.dcm"
+
+    @property
+    def seg(self) -> hd.seg.Segmentation:
+        return hd.seg.segread(self.path)
+
+    @property
+    def described(self) -> list[tuple[int, str, str]]:
+        return [(s.SegmentNumber, s.SegmentLabel, s.SegmentAlgorithmType) for s in self.seg.SegmentSequence]
+
+    @property
+    def masks(self) -> Any:
+        """Masks (z, y, x, segment) of the approved SEG on the slices of the source, as highdicom reads them."""
+        series = Series.read([self.folder / "series"])
+        uids = [instance.text("SOPInstanceUID") for instance in series.instances]
+        return self.seg.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True).astype(bool)
+
+    def by_dcmqi(self) -> list[Any]:
+        """Return the masks (z, y, x) that dcmqi reads, on the grid of the source."""
+        folder = self.folder / "dcmqi"
+        folder.mkdir()
+        command = [dcmqi("segimage2itkimage"), "--inputDICOM", self.path, "--outputDirectory", folder]
+        subprocess.run(command, check=True, capture_output=True)
+        read = [sitk.ReadImage(str(file)) for file in sorted(folder.glob("*.nrrd"))]
+        near = sitk.sitkNearestNeighbor
+        return [sitk.GetArrayFromImage(sitk.Resample(i, self.image, sitk.Transform(), near, 0)) > 0 for i in read]
+
     def decide(self, **decisions: str) -> None:
         for name, decision in decisions.items():
             scene.segments(self.node)[name].SetTag("NativeDL.Review", decision)
@@ -66,6 +99,14 @@ class Reviewed:
     def approve(self, *more: Any, crop: bool = True, **settings: Any) -> int:
         self.slicer.save(self.node, self.edited, crop)
         return nativedl(*self.command(*more, **settings))
+
+    def refused(self, capsys: pytest.CaptureFixture[str], *more: Any, code: int = 3, **settings: Any) -> str:
+        """Return the one line with which the edited file, as it lies there, is refused."""
+        assert nativedl(*self.command(*more, **settings)) == code
+        *_, line = capsys.readouterr().err.strip().splitlines()
+        assert not (self.folder / "approved").exists()
+        assert not [path for path in self.folder.iterdir() if path.name.startswith(".")]
+        return line
 
 
 def three_class_network(path: Path) -> Path:
@@ -127,3 +168,10 @@ def reviewed(_result, tmp_path):
         shutil.copytree(_result / name, tmp_path / name)
     slicer = scene.Scene()
     return Reviewed(tmp_path, slicer, slicer.load(tmp_path / "out" / "segmentation.seg.nrrd"))
+
+
+@pytest.fixture
+def accepted(reviewed):
+    reviewed.decide(Liver="accepted", Kidney="accepted")
+    reviewed.slicer.save(reviewed.node, reviewed.edited, True)
+    return reviewed
