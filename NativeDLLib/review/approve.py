@@ -106,30 +106,14 @@ def approve(job: Approval, reporter: Reporter, cancel: Cancel) -> dict[str, Any]
         judged = judge(edited, automatic, labels, series.grid, cancel)
     _check_pending(judged, job.unreviewed)
     for segment in judged:
-        if segment.outside and segment.is_stored:
+        if segment.outside and segment.decision != "rejected":
             reporter.warning(
                 f"segment '{segment.segment.name}': {segment.outside} voxels lie outside the source and are left out"
             )
     stored = [segment for segment in judged if segment.is_stored]
     # Segment Numbers count from one without a gap (PS3.3 C.8.20.2).
     numbered = [replace(segment.segment, number=number) for number, segment in enumerate(stored, 1)]
-    report: dict[str, Any] = {
-        "nativedl": __version__,
-        "outcome": _outcome(stored),
-        "reviewer": reviewer,
-        "series": {
-            "study_instance_uid": series.text("StudyInstanceUID"),
-            "series_instance_uid": series.uid,
-            "modality": series.text("Modality"),
-        },
-        "algorithm": asdict(automatic.algorithm),
-        "predecessor": None if automatic.predecessor is None else asdict(automatic.predecessor),
-        "segmentation": None,
-        "segments": _rows(judged, series.grid),
-        "files": {},
-        "sent": None,
-        "versions": versions(),
-    }
+    report = _report(automatic, series, judged, reviewer)
     if not stored:
         reporter.warning("no segment is left to be approved: no SEG is written")
         return report | {"warnings": list(reporter.warnings), **costs(job._started, reporter)}
@@ -148,6 +132,28 @@ def approve(job: Approval, reporter: Reporter, cancel: Cancel) -> dict[str, Any]
         files = job.output / _SEG, job.output / _REPORT
         send_result(*files, report, job.target_peer, job.pacs_file, job._started, reporter, cancel)
     return report
+
+
+def _report(
+    automatic: AutomaticResult, series: Series, judged: Sequence[ReviewedSegment], reviewer: str
+) -> dict[str, Any]:
+    return {
+        "nativedl": __version__,
+        "outcome": _outcome([segment for segment in judged if segment.is_stored]),
+        "reviewer": reviewer,
+        "series": {
+            "study_instance_uid": series.text("StudyInstanceUID"),
+            "series_instance_uid": series.uid,
+            "modality": series.text("Modality"),
+        },
+        "algorithm": asdict(automatic.algorithm),
+        "predecessor": None if automatic.predecessor is None else asdict(automatic.predecessor),
+        "segmentation": None,
+        "segments": _rows(judged, series.grid),
+        "files": {},
+        "sent": None,
+        "versions": versions(),
+    }
 
 
 def _series(job: Approval, automatic: AutomaticResult) -> Series:

@@ -92,19 +92,8 @@ def judge(
         for index in here:
             cancel.check()
             value = edited.segments[index].value
-            mask = placed.mask(value)
-            changed = _changed(mask, labels, given[index].segment.number)
-            reviewed[index] = replace(
-                given[index],
-                decision=given[index].decision if mask.voxels else "empty",
-                mask=mask,
-                changed=changed,
-                # What touches no voxel stays automatic, unless it was taken for something else.
-                algorithm_type="SEMIAUTOMATIC"
-                if changed and given[index].algorithm_type == "AUTOMATIC"
-                else given[index].algorithm_type,
-                outside=voxels_outside(layer, value, grid),
-            )
+            outside = voxels_outside(layer, value, grid)
+            reviewed[index] = _compared(given[index], placed.mask(value), outside, labels)
     left = {identity.segment.number for identity in given}
     gone = [
         ReviewedSegment(segment, "removed", _NOWHERE, "AUTOMATIC", _changed(_NOWHERE, labels, number))
@@ -136,6 +125,20 @@ def _identify(edited: StoredSegmentation, stored: StoredSegment, automatic: Auto
     if meaning is None or _codes(meaning) == _codes(meaning_of(original)):
         return ReviewedSegment(shown, decision, _NOWHERE, "AUTOMATIC", 0)
     return ReviewedSegment(replace(shown, **vars(meaning)), decision, _NOWHERE, "SEMIAUTOMATIC", 0)
+
+
+def _compared(segment: ReviewedSegment, mask: Mask, outside: int, labels: npt.NDArray[Any]) -> ReviewedSegment:
+    """Return a segment with its voxels, and so with how it came about."""
+    changed = _changed(mask, labels, segment.segment.number)
+    edited = changed and segment.algorithm_type == "AUTOMATIC"
+    return replace(
+        segment,
+        decision=segment.decision if mask.voxels else "empty",
+        mask=mask,
+        algorithm_type="SEMIAUTOMATIC" if edited else segment.algorithm_type,
+        changed=changed,
+        outside=outside,
+    )
 
 
 def _changed(mask: Mask, labels: npt.NDArray[Any], number: int) -> int:
