@@ -68,8 +68,9 @@ class Review:
         return {segmentId: segmentation.GetSegment(segmentId) for segmentId in ids}
 
     def pending(self):
-        """Names of the segments that were neither accepted nor rejected."""
-        return [s.GetName() for s in self.segments().values() if scene.review(s) == scene.PENDING]
+        """Names of the segments that are there and were neither accepted nor rejected."""
+        pending = {i: s for i, s in self.segments().items() if scene.review(s) == scene.PENDING}
+        return [segment.GetName() for i, segment in pending.items() if scene.volumeMl(self.node, i)]
 
     def show(self):
         table, segments = self.ui.segmentTable, self.segments()

@@ -28,8 +28,8 @@ class Panel:
 
     def settle(self) -> None:
         """Wait until no short command runs any more."""
-        parts = (self.widget.input, self.widget.model, self.widget.send)
-        self.app.wait_until(lambda: not any(part.workers._workers for part in parts), 60, "the panel's commands")
+        parts = (self.widget.source, self.widget.model, self.widget.send)
+        self.app.wait_until(lambda: not any(part.workers.running for part in parts), 60, "the panel's commands")
 
     def choose_volume(self, node: Any) -> None:
         self.ui.volumeRadio.checked = True
@@ -39,7 +39,7 @@ class Panel:
     def choose_series(self, text: str) -> None:
         """Search the database's series and choose the first that is left."""
         self.ui.databaseRadio.checked = True
-        self.widget.input.listSeries()
+        self.widget.source.listSeries()
         self.settle()
         self.ui.seriesSearch.text = text
         tree = self.ui.seriesTree
@@ -63,7 +63,7 @@ class Panel:
         self.ui.runButton.click()
 
     def finish(self, seconds: float = 120) -> str:
-        self.app.wait_until(lambda: self.widget.logic.job is None, seconds, "the end of the run")
+        self.app.wait_until(lambda: not self.widget.logic.busy, seconds, "the end of the run")
         self.settle()
         return str(self.ui.runMessage.text)
 
