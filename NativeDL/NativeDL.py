@@ -87,6 +87,7 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.unreviewedCheck.connect("toggled(bool)", self._update)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._sceneCloses)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self._sceneClosed)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self._nodeRemoved)
         self.install.check()
         self._connectParameterNode()
         self._ended("")
@@ -116,6 +117,10 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _sceneClosed(self, *_):
         self._connectParameterNode()
         self.source.look()
+
+    def _nodeRemoved(self, *_):
+        if self.review.node is not None and self.review.node.GetScene() is None:
+            self.review.close()
 
     def _ready(self):
         self.model.listDevices()

@@ -82,6 +82,12 @@ class Panel:
         box.activated.emit(box.currentIndex)
         self.app.wait_until(lambda: not self.widget.review._rest.active, 5, "the table")
 
+    def choose_result(self, index: int) -> None:
+        """Choose a result in the list, the first being 1."""
+        self.ui.resultBox.currentIndex = index
+        self.ui.resultBox.activated.emit(index)
+        self.settle()
+
     def press(self, button: Any) -> str:
         """Press a button of the section Send, wait, and return what the panel says then."""
         assert button.enabled, f"{button.text} cannot be pressed: {self.ui.sendHint.text}"
