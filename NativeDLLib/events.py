@@ -31,9 +31,14 @@ class Cancel:
         """Ask for the work to stop at the next point where it can."""
         self._event.set()
 
+    @property
+    def is_set(self) -> bool:
+        """Whether the work is to stop."""
+        return self._event.is_set()
+
     def check(self) -> None:
         """Raise `CancelledError` if the work is to stop."""
-        if self._event.is_set():
+        if self.is_set:
             raise CancelledError("cancelled: nothing was written or sent after that moment")
 
 
@@ -133,6 +138,9 @@ class TerminalReporter(Reporter):
         kind = event["event"]
         if kind == "progress":
             self._draw(event["stage"], event["fraction"])
+            return
+        if kind == "case":
+            self._draw("cases", (event["done"] + event["failed"]) / event["total"])
             return
         self._close()
         if kind in ("warning", "error"):
