@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydicom.uid import UID
@@ -33,24 +33,26 @@ def from_folders(folders: Sequence[Path], wanted: Wanted, reporter: Reporter, ca
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"{folder}: is not a folder")
-    cohort, found, where = Cohort(), dict[str, list[Instance]](), dict[str, list[str]]()
-    tree = list(dict.fromkeys(entry for folder in folders for entry in _walk(folder.resolve())))
-    for index, (folder, files) in enumerate(tree):
+    cohort = Cohort()
+    found: dict[str, list[Instance]] = {}
+    where: dict[str, list[Path]] = {}
+    unreadable: list[Path] = []
+    tree = {folder: files for root in folders for folder, files in _walk(root.resolve())}
+    for index, (folder, files) in enumerate(tree.items()):
         cancel.check()
-        inputs = [str(folder)] if _is_leaf(folder, files) else [str(file) for file in files]
+        reporter.progress("cohort", index / len(tree))
         try:
             here = scan(files)
         except InputError:
-            cohort.cases.append(_unreadable(folder, inputs))
+            unreadable.append(folder)
             continue
         for uid, instances in here.series.items():
             found.setdefault(uid, []).extend(instances)
-            where.setdefault(uid, []).extend(inputs)
-        if here.damaged and not here.series:
-            cohort.cases.append(_unreadable(folder, inputs))
-        cohort.left_out.update(f"{UID(other.text('SOPClassUID')).name} objects" for other in here.other_objects)
+            where.setdefault(uid, []).append(folder)
+        unreadable += [folder] if here.damaged else []
+        cohort.left_out.update(_kind(other) for other in here.other_objects)
         cohort.left_out.update({"other files": here.other_files} if here.other_files else {})
-        reporter.progress("scan", (index + 1) / len(tree))
+    read: set[Path] = set()
     for uid, instances in sorted(found.items()):
         first = instances[0]
         unfit = wanted.unfit(first.text("Modality"), first.text("SeriesDescription"))
@@ -59,7 +61,12 @@ def from_folders(folders: Sequence[Path], wanted: Wanted, reporter: Reporter, ca
         if unfit is not None:
             cohort.left_out[unfit] += 1
         else:
-            cohort.cases.append(_series_case(uid, where[uid]))
+            cohort.cases.append(_series_case(uid, where[uid], tree))
+            read.update(where[uid])
+    for folder in unreadable:
+        if folder not in read:
+            name = digest_name("unreadable", str(folder))
+            cohort.cases.append(Case(name, ("--input", *_inputs(folder, tree[folder]))))
     return cohort
 
 
@@ -73,7 +80,7 @@ def from_database(database: Path, wanted: Wanted) -> Cohort:
         if unfit is not None:
             cohort.left_out[unfit] += 1
         else:
-            cohort.cases.append(Case(_name("series", uid), ("--database", path, "--series", uid)))
+            cohort.cases.append(Case(_name(uid), ("--database", path, "--series", uid)))
     return cohort
 
 
@@ -106,7 +113,7 @@ def from_peer(peer: Peer, keys: Mapping[str, str], wanted: Wanted, reporter: Rep
                 continue
             uid = str(series.get("SeriesInstanceUID", ""))
             source = ("--from", peer.name, "--study", study_uid, "--series", uid)
-            cohort.cases.append(Case(_name("series", uid), source))
+            cohort.cases.append(Case(_name(uid), source))
         reporter.progress("find", (index + 1) / len(studies))
     return cohort
 
@@ -116,37 +123,37 @@ def digest_name(kind: str, text: str) -> str:
     return f"{kind}-{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:12]}"
 
 
-def _walk(root: Path) -> Iterable[tuple[Path, tuple[Path, ...]]]:
-    unreadable: list[OSError] = []
-    for folder, subfolders, names in os.walk(root, onerror=unreadable.append):
+def _walk(root: Path) -> Iterator[tuple[Path, tuple[Path, ...]]]:
+    closed: list[OSError] = []
+    for folder, subfolders, names in os.walk(root, onerror=closed.append):
         subfolders.sort()
         files = tuple(path for name in sorted(names) if (path := Path(folder, name)).is_file())
         if files:
             yield Path(folder), files
-    # The folder itself in place of its files: to look for it is to fail with the reason.
-    yield from ((Path(str(error.filename)), (Path(str(error.filename)),)) for error in unreadable)
+    # The folder itself in place of its files: to look for them is to fail with the reason.
+    yield from ((Path(str(error.filename)), (Path(str(error.filename)),)) for error in closed)
 
 
-def _is_leaf(folder: Path, files: Sequence[Path]) -> bool:
-    try:
-        return sum(1 for _ in os.scandir(folder)) == len(files)
-    except OSError:
-        return True
+def _series_case(uid: str, folders: Sequence[Path], tree: Mapping[Path, Sequence[Path]]) -> Case:
+    inputs = [path for folder in folders for path in _inputs(folder, tree[folder])]
+    if is_uid(uid):
+        return Case(uid, ("--input", *inputs, "--series", uid))
+    # What has no proper UID cannot be asked for by it; its job says what is wrong.
+    return Case(digest_name("series", "\n".join([uid, *inputs])), ("--input", *inputs))
 
 
-def _unreadable(folder: Path, inputs: Sequence[str]) -> Case:
-    return Case(digest_name("unreadable", str(folder)), ("--input", *inputs))
+def _inputs(folder: Path, files: Sequence[Path]) -> list[str]:
+    """Return what a job is to look into: never what lies in folders below, which may be damaged on its own."""
+    has_subfolders = files != (folder,) and any(entry.is_dir() for entry in os.scandir(folder))
+    return [str(file) for file in files] if has_subfolders else [str(folder)]
 
 
-def _series_case(uid: str, inputs: Sequence[str]) -> Case:
-    # What has no proper UID cannot be asked for by it; its job finds it alone in its folder, and says what is wrong.
-    series = ("--series", uid) if is_uid(uid) else ()
-    name = uid if is_uid(uid) else digest_name("series", uid + "\n".join(inputs))
-    return Case(name, ("--input", *dict.fromkeys(inputs), *series))
+def _name(uid: str) -> str:
+    return uid if is_uid(uid) else digest_name("series", uid)
 
 
-def _name(kind: str, uid: str) -> str:
-    return uid if is_uid(uid) else digest_name(kind, uid)
+def _kind(other: Instance) -> str:
+    return f"{UID(other.text('SOPClassUID')).name or 'unknown'} objects"
 
 
 def _is_localizer(instance: Instance) -> bool:

@@ -59,7 +59,6 @@ def run_here(tasks: Sequence[Task], jobs: int, devices: Sequence[str], cancel: C
     for _ in threads:
         while (happening := _next(happenings)) is not None:
             if isinstance(happening, BaseException):
-                cancel.set()
                 raise happening
             yield happening
 

@@ -79,8 +79,13 @@ def run_batch(cohort: Cohort, settings: Settings, reporter: Reporter, cancel: Ca
         _check_unchanged(manifest, cohort.cases, settings)
         todo = _begin(manifest, cohort.cases, settings, reporter)
         progress = _Progress(manifest, cohort.cases, len(todo), reporter)
-        for happening in _run([_task(case, settings) for case in todo], settings, reporter, cancel):
-            progress.note(happening)
+        try:
+            for happening in _run([_task(case, settings) for case in todo], settings, reporter, cancel):
+                progress.note(happening)
+        except BaseException:
+            # Nothing is to go on that can no longer be written down.
+            cancel.set()
+            raise
         return progress.summary(cancelled=cancel.is_set)
 
 
@@ -121,7 +126,7 @@ def _begin(manifest: Manifest, cases: Sequence[Case], settings: Settings, report
             (settings.output / case.name / "report.json").unlink(missing_ok=True)
     states = {case.name: manifest.state(case.name) for case in cases}
     done = {name for name, state in states.items() if state == DONE and not settings.again}
-    gone = {name for name in done if not is_complete(settings.output / name, sent=False)}
+    gone = {name for name in done if not is_complete(settings.output / name)}
     if gone:
         reporter.warning(f"the results of {len(gone)} cases that were done are gone; they are made again")
     left = {name for name, state in states.items() if state == FAILED} if not settings.retry_failed else set()

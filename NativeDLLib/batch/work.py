@@ -60,10 +60,9 @@ class Outcome:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def is_complete(folder: Path, *, sent: bool) -> bool:
-    """Tell whether a case's folder holds a whole result, which needs to be `sent` no more if that is asked for."""
-    report = _read_report(folder)
-    return report is not None and not (sent and _is_unsent(report))
+def is_complete(folder: Path) -> bool:
+    """Tell whether a case's folder holds a whole result."""
+    return _read_report(folder) is not None
 
 
 def perform(task: Task, stop: Callable[[], bool], device: str | None = None) -> Outcome:
@@ -139,6 +138,7 @@ def _run(arguments: Sequence[str], output: str, stop: Callable[[], bool]) -> tup
         try:
             code = _wait(process, stop)
         finally:
+            _ask_to_end(process)
             with _LOCK:
                 del _PROCESSES[process]
         reader.join(_END_S)
@@ -175,12 +175,13 @@ def _end(process: subprocess.Popen[str]) -> None:
             process.wait(_END_S)
 
 
-def _read_events(stream: IO[str] | None, events: dict[str, list[str]]) -> None:
-    for line in stream or ():
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            event = json.loads(line)
-            if event["event"] in events:
-                events[event["event"]].append(str(event["message"]))
+def _read_events(stream: IO[str], events: dict[str, list[str]]) -> None:
+    with stream:
+        for line in stream:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                event = json.loads(line)
+                if event["event"] in events:
+                    events[event["event"]].append(str(event["message"]))
 
 
 def _last_words(log: IO[bytes]) -> list[str]:
