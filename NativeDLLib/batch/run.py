@@ -14,7 +14,7 @@ from NativeDLLib.batch.case import Case, Cohort
 from NativeDLLib.batch.local import Happening, run_here
 from NativeDLLib.batch.lock import locked
 from NativeDLLib.batch.manifest import DONE, FAILED, RUNNING, Manifest
-from NativeDLLib.batch.work import Task, is_complete
+from NativeDLLib.batch.work import Task, end_jobs, is_complete
 from NativeDLLib.errors import InputError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 
@@ -118,6 +118,8 @@ def _check_unchanged(manifest: Manifest, cases: Sequence[Case], settings: Settin
 
 
 def _begin(manifest: Manifest, cases: Sequence[Case], settings: Settings, reporter: Reporter) -> list[Case]:
+    # A batch that was killed may have left jobs that are just ending, and those what they were writing.
+    end_jobs(str(settings.output))
     for leftover in settings.output.glob(".nativedl-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     if settings.again:

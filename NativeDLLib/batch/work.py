@@ -26,8 +26,7 @@ _REPORT, _SEG = "report.json", "segmentation.dcm"
 _POLL_S = 0.1
 # A job that is asked to end has as long as `parent` gives it, and some more.
 _END_S = 8.0
-_LOCK = threading.Lock()
-_PROCESSES: dict[subprocess.Popen[str], str] = {}
+_MARK = "--with-parent"
 
 
 @dataclass(frozen=True)
@@ -87,34 +86,49 @@ def perform(task: Task, stop: Callable[[], bool], device: str | None = None) -> 
         command = ("send", *task.send, str(folder / _SEG))
     else:
         return Outcome(DONE, {"code": 0, "reason": "the result was complete already", **_findings(report)})
-    code, error, warnings = _run(command, str(folder.parent), stop)
-    facts: dict[str, Any] = {"code": code, "warnings": warnings, "seconds": round(time.monotonic() - started, 2)}
+    code, events, last_words = _run(command, stop)
+    seconds = round(time.monotonic() - started, 2)
+    facts: dict[str, Any] = {"code": code, "warnings": events["warning"], "seconds": seconds}
     if code == 0:
         written = _read_report(folder) or {}
         if command[0] == "send":
             written["sent"] = {"peer": task.send[0], "delivered": True}
             write_json(folder / _REPORT, written)
         return Outcome(DONE, facts | _findings(written))
-    cancelled = code == CancelledError.exit_code or (error is None and stop())
-    return Outcome(CANCELLED if cancelled else FAILED, facts | {"reason": error or _reason(code)})
+    told = events["error"][-1:]
+    cancelled = code == CancelledError.exit_code or (stop() and not told)
+    return Outcome(CANCELLED if cancelled else FAILED, facts | {"reason": "".join(told) or _reason(code, last_words)})
 
 
-def end_jobs(output: str) -> int:
-    """End the jobs that this process runs for a batch, and return how many there were."""
-    with _LOCK:
-        mine = [process for process, batch in _PROCESSES.items() if batch == output]
-    for process in mine:
-        _ask_to_end(process)
-    for process in mine:
-        _end(process)
-    return len(mine)
+def end_jobs(output: str) -> None:
+    """End the jobs of a batch that run on this machine, whoever started them.
+
+    Parameters
+    ----------
+    output
+        Folder of the batch.
+    """
+    jobs = [process for process in psutil.process_iter() if _is_job(process, output)]
+    for job in jobs:
+        with contextlib.suppress(psutil.Error):
+            job.terminate()
+    for job in psutil.wait_procs(jobs, timeout=_END_S)[1]:
+        _kill(job)
 
 
-def _run(arguments: Sequence[str], output: str, stop: Callable[[], bool]) -> tuple[int, str | None, list[str]]:
-    """Run a command to its end and return its exit code, error and warnings."""
+def _is_job(process: psutil.Process, output: str) -> bool:
+    try:
+        line = process.cmdline()
+    except psutil.Error:
+        return False
+    return _MARK in line and any(word.startswith(output + os.sep) for word in line)
+
+
+def _run(arguments: Sequence[str], stop: Callable[[], bool]) -> tuple[int, dict[str, list[str]], str]:
+    """Run a command to its end and return its exit code, its warnings and errors, and the last line on stderr."""
     root = str(Path(NativeDLLib.__file__).parent.parent)
     paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    command = [sys.executable, "-m", "NativeDLLib", "--events", "--with-parent", *arguments]
+    command = [sys.executable, "-m", "NativeDLLib", "--events", _MARK, *arguments]
     events: dict[str, list[str]] = {"warning": [], "error": []}
     with tempfile.TemporaryFile() as log:
         try:
@@ -130,20 +144,15 @@ def _run(arguments: Sequence[str], output: str, stop: Callable[[], bool]) -> tup
                 start_new_session=True,
             )
         except OSError as error:
-            return 1, f"{sys.executable}: cannot be started ({error.strerror})", []
-        with _LOCK:
-            _PROCESSES[process] = output
+            return 1, events | {"error": [f"{sys.executable}: cannot be started ({error.strerror})"]}, ""
         reader = threading.Thread(target=_read_events, args=(process.stdout, events), daemon=True)
         reader.start()
         try:
             code = _wait(process, stop)
         finally:
             _ask_to_end(process)
-            with _LOCK:
-                del _PROCESSES[process]
         reader.join(_END_S)
-        errors = events["error"] or ([] if code == 0 else _last_words(log))
-    return code, errors[-1] if errors else None, events["warning"]
+        return code, events, _last_line(log)
 
 
 def _wait(process: subprocess.Popen[str], stop: Callable[[], bool]) -> int:
@@ -164,15 +173,19 @@ def _ask_to_end(process: subprocess.Popen[str]) -> None:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    with contextlib.suppress(subprocess.TimeoutExpired, psutil.NoSuchProcess):
-        try:
-            process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            family = psutil.Process(process.pid)
-            for member in [*family.children(recursive=True), family]:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    member.kill()
-            process.wait(_END_S)
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        _kill(psutil.Process(process.pid))
+
+
+def _kill(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.Error):
+        family = [*process.children(recursive=True), process]
+        for member in family:
+            with contextlib.suppress(psutil.Error):
+                member.kill()
+        psutil.wait_procs(family, timeout=_END_S)
 
 
 def _read_events(stream: IO[str], events: dict[str, list[str]]) -> None:
@@ -184,17 +197,17 @@ def _read_events(stream: IO[str], events: dict[str, list[str]]) -> None:
                     events[event["event"]].append(str(event["message"]))
 
 
-def _last_words(log: IO[bytes]) -> list[str]:
-    """Return the last line that a crashed process wrote, or nothing."""
+def _last_line(log: IO[bytes]) -> str:
     log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
-    lines = log.read().decode(errors="replace").split("\n")
-    return [" ".join(line.split())[:300] for line in lines if line.strip()][-1:]
+    lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+    return " ".join(lines[-1].split())[:300] if lines else ""
 
 
-def _reason(code: int) -> str:
-    if code < 0:
-        return f"the job was ended by signal {-code}" + (", perhaps because memory ran out" if code == -9 else "")
-    return f"the job ended with exit code {code} and without a reason"
+def _reason(code: int, last_words: str) -> str:
+    """Say what is known of a job that ended without an error of its own."""
+    killed = " (killed, perhaps because memory ran out)" if code == -9 else ""
+    how = f"by signal {-code}{killed}" if code < 0 else f"with exit code {code}"
+    return f"the job ended {how}" + (f"; its last words: {last_words}" if last_words else "")
 
 
 def _read_report(folder: Path) -> dict[str, Any] | None:
