@@ -36,9 +36,7 @@ def add_commands(subparsers: Any) -> None:
     studies.add_argument("--study", metavar="UID")
     add_options(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a folder for each case, a manifest")
-    parser.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="how many at a time; --device a,b is dealt out"
-    )
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many at a time; --device a,b for each")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler whose workers see the same files")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed at an earlier start")
     parser.add_argument("--again", action="store_true", help="do every case anew and replace its result")
@@ -71,9 +69,7 @@ def _settings(args: argparse.Namespace, chosen: dict[str, Any]) -> Settings:
     if args.jobs < 1:
         raise UsageError(f"--jobs {args.jobs}: at least one")
     if args.scheduler and (args.jobs > 1 or len(devices) > 1):
-        raise UsageError(
-            "--scheduler has a case done by each of its workers: --jobs and a list for --device go without"
-        )
+        raise UsageError("--jobs and several devices are for this machine; with --scheduler each worker does one case")
     peers = {name for name in (args.source_peer, chosen["target_peer"]) if name}
     for name in peers:
         find_peer(load_peers(chosen["pacs_file"]), name)

@@ -93,9 +93,7 @@ def test_files_that_contradict_each_other_are_a_case_and_not_the_end(tmp_path):
 def test_localizers_other_objects_and_other_files_are_counted_and_left_out(tmp_path):
     factories.ct_series(tmp_path / "ct")
     factories.ct_series(tmp_path / "scout", edit=with_values(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]))
-    factories.ct_series(
-        tmp_path / "seg", factories.block((1, 32, 40)), edit=with_values(SOPClassUID=SegmentationStorage)
-    )
+    factories.ct_series(tmp_path / "seg", factories.block()[:1], edit=with_values(SOPClassUID=SegmentationStorage))
     (tmp_path / "notes.txt").write_text("not DICOM")
 
     found = cohort(tmp_path)

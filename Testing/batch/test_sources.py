@@ -100,7 +100,7 @@ def test_a_table_names_series_and_models(tmp_path, batch, capsys):
         (["--csv", "x", "--modality", "CT"], "which a --csv has done already"),
         (["--input", ".", "--device", "cpu,gpu"], "--device gpu: write auto"),
         (["--input", ".", "--set", "step"], "--set step: write name=value"),
-        (["--input", ".", "--to", "NOBODY"], "no peer is called 'NOBODY'"),
+        (["--input", ".", "--to", "NOBODY"], "pacs.json: no such file"),
         (["--input", ".", "--scheduler", "tcp://x:1", "--jobs", "2"], "with --scheduler each worker does one case"),
     ],
 )

@@ -1,0 +1,163 @@
+"""Batches on a real Dask scheduler with real worker processes, which die as they do in life."""
+
+import json
+import os
+import signal
+import sys
+from collections import Counter
+
+import pytest
+from conftest import ROOT
+from servers import LOOPBACK, _Server, wait_until
+
+pytest.importorskip("distributed")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+
+
+class Scheduler(_Server):
+    """A Dask scheduler."""
+
+    def _command(self):
+        options = ["--host", LOOPBACK, "--port", str(self.port), "--no-dashboard"]
+        return [sys.executable, "-m", "dask", "scheduler", *options]
+
+    @property
+    def address(self):
+        return f"tcp://{LOOPBACK}:{self.port}"
+
+
+class Worker(_Server):
+    """A worker process; it has two threads, which must not mean two cases at a time."""
+
+    def __init__(self, folder, scheduler):
+        super().__init__(folder)
+        self._scheduler = scheduler
+
+    def _command(self):
+        options = ["--listen-address", self.address, "--nthreads", "2", "--no-nanny", "--no-dashboard"]
+        return [sys.executable, "-m", "dask", "worker", self._scheduler.address, *options]
+
+    @property
+    def address(self):
+        return f"tcp://{LOOPBACK}:{self.port}"
+
+
+@pytest.fixture
+def cluster(tmp_path, registry, monkeypatch):
+    monkeypatch.setenv("NATIVEDL_REGISTRY", str(registry))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with Scheduler(tmp_path / "scheduler") as scheduler:
+        workers = [Worker(tmp_path / f"worker{number}", scheduler) for number in range(2)]
+        try:
+            for worker in workers:
+                worker.start()
+            yield scheduler, workers
+        finally:
+            for worker in workers:
+                worker.kill()
+
+
+def times(batch, state):
+    return Counter(line["case"] for line in batch.lines() if line["state"] == state)
+
+
+def test_a_worker_that_dies_costs_its_case_another_attempt_and_nothing_more(cohort, batch, cluster, helpers):
+    finish, _ = helpers
+    scheduler, (first, second) = cluster
+    ten = batch("--input", cohort(10, damaged=True, unsuitable=True), "--scheduler", scheduler.address)
+    process = ten.start()
+    ten.wait_for("done", 2)
+    running = wait_until(lambda: [c for c, line in last(ten).items() if is_on(line, first)], "the worker has a case")
+    first.kill()
+
+    code, printed = finish(process)
+
+    assert code == 7, printed
+    assert "8 done, 2 failed, 0 left of 10 cases" in printed
+    assert len(ten.results()) == 8
+    assert set(times(ten, "done").values()) == {1}
+    assert set(times(ten, "failed").values()) == {1}
+    twice = [case for case, count in times(ten, "running").items() if count > 1]
+    assert twice == running
+    assert {line["where"] for line in ten.lines() if line["state"] == "done"} == {first.address, second.address}
+    assert most_at_a_time(ten, second.address) == 1
+
+
+def last(batch):
+    return {line["case"]: line for line in batch.lines()}
+
+
+def is_on(line, worker):
+    return line["state"] == "running" and line["where"] == worker.address
+
+
+def most_at_a_time(batch, address):
+    now = most = 0
+    for line in batch.lines():
+        if line.get("where") == address:
+            now += 1 if line["state"] == "running" else -1
+            most = max(most, now)
+    return most
+
+
+def test_a_batch_goes_on_after_its_own_death_and_the_schedulers(cohort, batch, cluster, helpers):
+    finish, _ = helpers
+    scheduler, _ = cluster
+    folder = cohort(6)
+    six = batch("--input", folder, "--scheduler", scheduler.address)
+    process = six.start()
+    wait_until(six.jobs, "a job runs")
+    process.kill()
+    process.communicate()
+
+    process = six.start()
+    six.wait_for("done", 2)
+    scheduler.kill()
+    code, printed = finish(process)
+    assert code == 1
+    errors = [line for line in printed.splitlines() if "error" in line]
+    gone = f"{scheduler.address}: the Dask scheduler is gone; start the same command again when it is back"
+    assert errors == [f"nativedl: error: {gone}"]
+    assert "Traceback" not in printed
+    before = six.results()
+
+    assert batch("--input", folder, "--jobs", 2).run() == 0
+    after = six.results()
+    assert len(after) == 6
+    assert before.items() <= after.items()
+    assert set(times(six, "done").values()) == {1}
+
+
+def test_ctrl_c_ends_the_jobs_of_the_workers(cohort, batch, cluster, helpers):
+    finish, _ = helpers
+    scheduler, _ = cluster
+    four = batch("--input", cohort(4), "--scheduler", scheduler.address)
+    process = four.start()
+    wait_until(lambda: len(four.jobs()) == 2, "two jobs run")
+
+    process.send_signal(signal.SIGINT)
+    code, printed = finish(process)
+
+    assert code == 6, printed
+    assert not four.jobs()
+    assert four.count("cancelled") == 2
+    assert four.run() == 0
+    assert len(four.results()) == 4
+
+
+def test_a_scheduler_that_does_not_answer_is_named(cohort, batch, monkeypatch, capsys):
+    monkeypatch.setattr("NativeDLLib.batch.cluster._CONNECT_S", 1)
+
+    assert batch("--input", cohort(1), "--scheduler", f"tcp://{LOOPBACK}:9").run() == 2
+
+    assert f"--scheduler tcp://{LOOPBACK}:9: no Dask scheduler answers there" in capsys.readouterr().err
+
+
+def test_without_dask_one_line_says_what_to_install(cohort, batch, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    one = batch("--input", cohort(1), "--scheduler", "tcp://x:1")
+
+    assert one.run() == 2
+
+    assert "needs the library distributed: pip install 'NativeDL[dask]'" in capsys.readouterr().err
+    assert json.loads((one.output / "manifest.jsonl").read_text().splitlines()[-1])["state"] == "queued"
