@@ -151,6 +151,7 @@ class TerminalReporter(Reporter):
         if self._bar is None:
             self._bar = tqdm(
                 total=1.0,
+                initial=fraction,  # what was done before says nothing about the pace
                 desc=stage,
                 file=self._stream,
                 leave=False,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from NativeDLLib.batch.local import Happening
 from NativeDLLib.batch.manifest import CANCELLED, FAILED
-from NativeDLLib.batch.work import Outcome, Task, end_jobs, perform
+from NativeDLLib.batch.work import Outcome, Task, perform
 from NativeDLLib.errors import NativeDLError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 
@@ -84,24 +85,26 @@ class _Round:
         self._attempts[task.name] += 1
         # The key is new each time: what became of an earlier attempt is of no interest any more.
         future = self._client.submit(
-            perform_on_worker, task, workers=[worker], allow_other_workers=False, pure=False, retries=0
+            _DO, asdict(task), workers=[worker], allow_other_workers=False, pure=False, retries=0
         )
         self._running[worker] = (task, future)
         return Happening(task.name, worker)
 
     def _finish(self, task: Task, worker: str, future: Any) -> Iterator[Happening]:
         if future.status == "finished":
-            outcome: Outcome = future.result()
+            outcome = Outcome(*future.result())
         elif future.status == "error" and worker in self._workers:
-            reason = " ".join(str(future.exception()).split())[:300]
-            outcome = Outcome(FAILED, {"code": 1, "reason": f"worker {worker}: {reason}"})
+            error = future.exception()
+            if isinstance(error, ImportError):
+                raise _not_installed(error)
+            outcome = Outcome(FAILED, {"code": 1, "reason": f"worker {worker}: {_line(error)}"})
         elif self._attempts[task.name] < _ATTEMPTS:
             future.cancel()
             self._look(now=True)
             self._waiting.appendleft(task)
             return
         else:
-            reason = f"{_ATTEMPTS} workers died over this case, perhaps because memory ran out"
+            reason = f"the worker died over this case {_ATTEMPTS} time(s), perhaps because memory ran out"
             outcome = Outcome(FAILED, {"code": 1, "reason": reason})
         yield Happening(task.name, worker, outcome)
 
@@ -124,12 +127,32 @@ class _Round:
             self._reporter.warning(f"{self._address}: the Dask scheduler has no workers; waiting for some")
 
 
-def perform_on_worker(task: Task) -> Outcome:
-    """Do a task in a worker process, as long as that one is part of the cluster."""
+def perform_on_worker(task: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Do a task in a worker process, as long as that one is part of the cluster; everything is plain JSON values."""
     from distributed import get_worker
 
     worker = get_worker()
-    return perform(task, lambda: worker.status.name != "running")
+    outcome = perform(Task(**task), lambda: worker.status.name != "running")
+    return outcome.state, outcome.facts
+
+
+def _by_value() -> tuple[Callable[..., Any], Callable[..., None]]:
+    """Return what workers are to call, as functions that Dask sends with their code.
+
+    What is sent by name has to be importable on the scheduler, too, which needs none of this program.
+    """
+
+    def do(task: dict[str, Any]) -> Any:
+        from NativeDLLib.batch.cluster import perform_on_worker
+
+        return perform_on_worker(task)
+
+    def end(output: str) -> None:
+        from NativeDLLib.batch.work import end_jobs
+
+        end_jobs(output)
+
+    return do, end
 
 
 def _connect(address: str) -> Any:
@@ -149,13 +172,20 @@ def _connect(address: str) -> Any:
 def _end_jobs(client: Any, output: str) -> None:
     """End what a batch that was killed, or is cancelled, left running on the workers."""
     try:
-        client.run(end_jobs, output)
+        client.run(_END, output)
     except ImportError as error:
-        raise UsageError(f"the Dask workers cannot import this program: install it there too ({error})") from error
-    # A worker may die or the scheduler go at this moment; whoever needs them next will notice.
+        raise _not_installed(error) from error
+    # A worker may die or the scheduler go at this very moment; whoever needs them next will say so.
     except Exception as error:
         logging.getLogger(__name__).info("jobs on workers: %s", _line(error))
 
 
+def _not_installed(error: Exception) -> UsageError:
+    return UsageError(f"the Dask workers lack this program or a part of it; install it there ({_line(error)})")
+
+
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
+
+
+_DO, _END = _by_value()

@@ -34,35 +34,32 @@ def from_folders(folders: Sequence[Path], wanted: Wanted, reporter: Reporter, ca
         if not folder.is_dir():
             raise InputError(f"{folder}: is not a folder")
     cohort = Cohort()
-    found: dict[str, list[Instance]] = {}
-    where: dict[str, list[Path]] = {}
+    found: dict[str, _Found] = {}
     unreadable: list[Path] = []
     tree = {folder: files for root in folders for folder, files in _walk(root.resolve())}
     for index, (folder, files) in enumerate(tree.items()):
         cancel.check()
-        reporter.progress("cohort", index / len(tree))
+        reporter.progress("cohort", (index + 1) / len(tree))
         try:
             here = scan(files)
         except InputError:
             unreadable.append(folder)
             continue
         for uid, instances in here.series.items():
-            found.setdefault(uid, []).extend(instances)
-            where.setdefault(uid, []).append(folder)
+            found.setdefault(uid, _Found(instances[0])).add(folder, instances)
         unreadable += [folder] if here.damaged else []
         cohort.left_out.update(_kind(other) for other in here.other_objects)
         cohort.left_out.update({"other files": here.other_files} if here.other_files else {})
     read: set[Path] = set()
-    for uid, instances in sorted(found.items()):
-        first = instances[0]
-        unfit = wanted.unfit(first.text("Modality"), first.text("SeriesDescription"))
-        if unfit is None and all(_is_localizer(instance) for instance in instances):
+    for uid, series in sorted(found.items()):
+        unfit = wanted.unfit(series.modality, series.description)
+        if unfit is None and series.only_localizers:
             unfit = "localizers"
         if unfit is not None:
             cohort.left_out[unfit] += 1
         else:
-            cohort.cases.append(_series_case(uid, where[uid], tree))
-            read.update(where[uid])
+            cohort.cases.append(_series_case(uid, series.folders, tree))
+            read.update(series.folders)
     for folder in unreadable:
         if folder not in read:
             name = digest_name("unreadable", str(folder))
@@ -114,13 +111,26 @@ def from_peer(peer: Peer, keys: Mapping[str, str], wanted: Wanted, reporter: Rep
             uid = str(series.get("SeriesInstanceUID", ""))
             source = ("--from", peer.name, "--study", study_uid, "--series", uid)
             cohort.cases.append(Case(_name(uid), source))
-        reporter.progress("find", (index + 1) / len(studies))
+        reporter.progress("cohort", (index + 1) / len(studies))
     return cohort
 
 
 def digest_name(kind: str, text: str) -> str:
     """Return a name for what may not be named itself, such as a path with a patient's name in it."""
     return f"{kind}-{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:12]}"
+
+
+class _Found:
+    """What is kept of a series; all the headers of a cohort would fill the memory."""
+
+    def __init__(self, first: Instance) -> None:
+        self.modality, self.description = first.text("Modality"), first.text("SeriesDescription")
+        self.only_localizers = True
+        self.folders: list[Path] = []
+
+    def add(self, folder: Path, instances: Sequence[Instance]) -> None:
+        self.folders.append(folder)
+        self.only_localizers &= all(_is_localizer(instance) for instance in instances)
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, tuple[Path, ...]]]:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections import Counter
 
 import pytest
@@ -19,7 +20,8 @@ class Scheduler(_Server):
 
     def _command(self):
         options = ["--host", LOOPBACK, "--port", str(self.port), "--no-dashboard"]
-        return [sys.executable, "-m", "dask", "scheduler", *options]
+        # -P: the scheduler needs nothing of this program, and here it cannot have it by chance.
+        return [sys.executable, "-P", "-m", "dask", "scheduler", *options]
 
     @property
     def address(self):
@@ -29,13 +31,14 @@ class Scheduler(_Server):
 class Worker(_Server):
     """A worker process; it has two threads, which must not mean two cases at a time."""
 
-    def __init__(self, folder, scheduler):
+    def __init__(self, folder, scheduler, python_path=ROOT):
         super().__init__(folder)
-        self._scheduler = scheduler
+        self._scheduler, self._python_path = scheduler, python_path
 
     def _command(self):
         options = ["--listen-address", self.address, "--nthreads", "2", "--no-nanny", "--no-dashboard"]
-        return [sys.executable, "-m", "dask", "worker", self._scheduler.address, *options]
+        command = [sys.executable, "-P", "-m", "dask", "worker", self._scheduler.address, *options]
+        return ["/usr/bin/env", f"PYTHONPATH={self._python_path}", *command]
 
     @property
     def address(self):
@@ -45,7 +48,6 @@ class Worker(_Server):
 @pytest.fixture
 def cluster(tmp_path, registry, monkeypatch):
     monkeypatch.setenv("NATIVEDL_REGISTRY", str(registry))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     with Scheduler(tmp_path / "scheduler") as scheduler:
         workers = [Worker(tmp_path / f"worker{number}", scheduler) for number in range(2)]
         try:
@@ -143,6 +145,34 @@ def test_ctrl_c_ends_the_jobs_of_the_workers(cohort, batch, cluster, helpers):
     assert four.count("cancelled") == 2
     assert four.run() == 0
     assert len(four.results()) == 4
+
+
+def test_a_case_that_workers_die_over_is_given_up(cohort, batch, cluster, monkeypatch, capsys):
+    monkeypatch.setattr("NativeDLLib.batch.cluster._ATTEMPTS", 1)
+    scheduler, (first, second) = cluster
+    second.kill()
+    one = batch("--input", cohort(1), "--scheduler", scheduler.address)
+    killer = threading.Thread(target=lambda: (wait_until(one.jobs, "the job runs"), first.kill()))
+    killer.start()
+
+    assert one.run() == 7
+
+    killer.join()
+    assert "the worker died over this case 1 time(s)" in capsys.readouterr().out
+    one.wait_for_no_jobs()
+    assert not one.results()
+
+
+def test_workers_without_this_program_are_told_of(tmp_path, cohort, batch, capsys):
+    broken = tmp_path / "broken" / "NativeDLLib"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'NativeDLLib'\")")
+    scheduler = Scheduler(tmp_path / "scheduler")
+    with scheduler, Worker(tmp_path / "worker", scheduler, broken.parent):
+        code = batch("--input", cohort(1), "--scheduler", scheduler.address).run()
+
+    assert code == 2
+    assert "the Dask workers lack this program or a part of it; install it there" in capsys.readouterr().err
 
 
 def test_a_scheduler_that_does_not_answer_is_named(cohort, batch, monkeypatch, capsys):
