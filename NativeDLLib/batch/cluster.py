@@ -110,18 +110,17 @@ class _Round:
 
     def _look(self, *, now: bool = False) -> None:
         """See which workers there are."""
+        gone = f"{self._address}: the Dask scheduler is gone; start the same command again when it is back"
+        # What a client that lost its connection had submitted is forgotten, even if it finds the scheduler again.
+        if self._client.status != "running":
+            raise NativeDLError(gone)
         if not now and time.monotonic() - self._looked_at < _LOOK_S:
             return
         try:
             self._workers = set(self._client.nthreads())
-            lost = self._client.status != "running"
         # It may be a closed connection, a time-out or whatever else the library meets on the way.
-        except Exception:
-            lost = True
-        if lost:
-            raise NativeDLError(
-                f"{self._address}: the Dask scheduler is gone; start the same command again when it is back"
-            )
+        except Exception as error:
+            raise NativeDLError(gone) from error
         self._looked_at = time.monotonic()
         if not self._workers:
             self._reporter.warning(f"{self._address}: the Dask scheduler has no workers; waiting for some")

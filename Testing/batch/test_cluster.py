@@ -66,23 +66,23 @@ def times(batch, state):
 def test_a_worker_that_dies_costs_its_case_another_attempt_and_nothing_more(cohort, batch, cluster, helpers):
     finish, _ = helpers
     scheduler, (first, second) = cluster
-    ten = batch("--input", cohort(10, damaged=True, unsuitable=True), "--scheduler", scheduler.address)
-    process = ten.start()
-    ten.wait_for("done", 2)
-    running = wait_until(lambda: [c for c, line in last(ten).items() if is_on(line, first)], "the worker has a case")
+    eight = batch("--input", cohort(8, damaged=True, unsuitable=True), "--scheduler", scheduler.address)
+    process = eight.start()
+    eight.wait_for("done", 2)
+    running = wait_until(lambda: [c for c, line in last(eight).items() if is_on(line, first)], "the worker has a case")
     first.kill()
 
     code, printed = finish(process)
 
     assert code == 7, printed
-    assert "8 done, 2 failed, 0 left of 10 cases" in printed
-    assert len(ten.results()) == 8
-    assert set(times(ten, "done").values()) == {1}
-    assert set(times(ten, "failed").values()) == {1}
-    twice = [case for case, count in times(ten, "running").items() if count > 1]
+    assert "6 done, 2 failed, 0 left of 8 cases" in printed
+    assert len(eight.results()) == 6
+    assert set(times(eight, "done").values()) == {1}
+    assert set(times(eight, "failed").values()) == {1}
+    twice = [case for case, count in times(eight, "running").items() if count > 1]
     assert twice == running
-    assert {line["where"] for line in ten.lines() if line["state"] == "done"} == {first.address, second.address}
-    assert most_at_a_time(ten, second.address) == 1
+    assert {line["where"] for line in eight.lines() if line["state"] == "done"} == {first.address, second.address}
+    assert most_at_a_time(eight, second.address) == 1
 
 
 def last(batch):
@@ -105,15 +105,15 @@ def most_at_a_time(batch, address):
 def test_a_batch_goes_on_after_its_own_death_and_the_schedulers(cohort, batch, cluster, helpers):
     finish, _ = helpers
     scheduler, _ = cluster
-    folder = cohort(6)
-    six = batch("--input", folder, "--scheduler", scheduler.address)
-    process = six.start()
-    wait_until(six.jobs, "a job runs")
+    folder = cohort(5)
+    five = batch("--input", folder, "--scheduler", scheduler.address)
+    process = five.start()
+    wait_until(five.jobs, "a job runs")
     process.kill()
     process.communicate()
 
-    process = six.start()
-    six.wait_for("done", 2)
+    process = five.start()
+    five.wait_for("done", 2)
     scheduler.kill()
     code, printed = finish(process)
     assert code == 1
@@ -121,13 +121,13 @@ def test_a_batch_goes_on_after_its_own_death_and_the_schedulers(cohort, batch, c
     gone = f"{scheduler.address}: the Dask scheduler is gone; start the same command again when it is back"
     assert errors == [f"nativedl: error: {gone}"]
     assert "Traceback" not in printed
-    before = six.results()
+    before = five.results()
 
     assert batch("--input", folder, "--jobs", 2).run() == 0
-    after = six.results()
-    assert len(after) == 6
+    after = five.results()
+    assert len(after) == 5
     assert before.items() <= after.items()
-    assert set(times(six, "done").values()) == {1}
+    assert set(times(five, "done").values()) == {1}
 
 
 def test_ctrl_c_ends_the_jobs_of_the_workers(cohort, batch, cluster, helpers):
