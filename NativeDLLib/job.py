@@ -1,36 +1,35 @@
-"""One segmentation job: where the series comes from, which model, where the result goes."""
+"""One segmentation job: where the images come from, which model, where the result goes."""
 
 from __future__ import annotations
 
-import os
 import platform
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import SimpleITK as sitk
-
 from NativeDLLib import __version__
 from NativeDLLib.dicom import Series
-from NativeDLLib.dicom.database import series_files
+from NativeDLLib.dicom.locate import local_files
 from NativeDLLib.dicom.segmentation import Kind
-from NativeDLLib.errors import InputError, NativeDLError, PacsError, UsageError
+from NativeDLLib.errors import InputError, UsageError
 from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.files import sync, write_json
+from NativeDLLib.files import write_json
 from NativeDLLib.inference.device import check_device
-from NativeDLLib.pacs.delivery import deliver, fetch_series
+from NativeDLLib.pacs.delivery import fetch_series
 from NativeDLLib.pacs.peers import find_peer, load_peers
 from NativeDLLib.pipeline import SegmentationResult, SegmentationTool
 from NativeDLLib.preview import write_preview
-from NativeDLLib.registry import effective, load_models, rank, select
+from NativeDLLib.registry import Model, effective, find_model, load_models, rank, select
+from NativeDLLib.results import check_output, costs, send_result, staged, versions
+from NativeDLLib.source import Source
+from NativeDLLib.volumes import ImageFile, write_image, write_seg_nrrd
 
-_SEG, _NIFTI, _PREVIEW, _REPORT = "segmentation.dcm", "segmentation.nii.gz", "preview.png", "report.json"
-_PACKAGES = ("numpy", "pydicom", "highdicom", "SimpleITK", "torch", "onnxruntime", "nnunetv2")
+SEG, LABELS, SLICER, REPORT = "segmentation.dcm", "segmentation.nii.gz", "segmentation.seg.nrrd", "report.json"
+_FILES = (LABELS, SLICER, "preview.png", SEG, REPORT)
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,10 @@ class Job:
         Folder of the result; made when there is one.
     inputs
         Files and folders to look for the series in; or
+    file_list
+        A text file that names them, one a line; or
+    image
+        A volume without DICOM origin, with `modality` where it is not what the model is for; or
     database
         Slicer's ``ctkDICOM.sql``, with `series`; or
     source_peer
@@ -69,6 +72,9 @@ class Job:
     source_peer: str | None = None
     study: str | None = None
     series: str | None = None
+    file_list: Path | None = None
+    image: Path | None = None
+    modality: str | None = None
     model: str = "auto"
     device: str = "auto"
     parameters: tuple[tuple[str, Mapping[str, Any]], ...] = ()
@@ -81,7 +87,7 @@ class Job:
 
 
 def run_job(job: Job, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
-    """Segment one series, write the results, send the SEG.
+    """Segment one series or image, write the results, send the SEG.
 
     Returns
     -------
@@ -95,34 +101,38 @@ def run_job(job: Job, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
         has been written.
     """
     check_device(job.device)
-    _check_output(job)
+    check_output(job.output, _FILES, job.overwrite)
     if job.target_peer is not None:
         find_peer(load_peers(job.pacs_file), job.target_peer)
     models = load_models()
-    with _series(job, reporter, cancel) as series:
-        model, reasons, warnings = select(models, series, job.model)
+    with _source(job, models, reporter, cancel) as source:
+        model, reasons, warnings = select(models, source, job.model)
         for warning in warnings:
             reporter.warning(warning)
         tool = SegmentationTool(model, job.device, job.kind, job.keep_empty)
-        result = tool.process(series, effective(model, *job.parameters), reporter, cancel)
+        result = tool.process(source, effective(model, *job.parameters), reporter, cancel)
         if result.is_empty:
-            reporter.warning(
-                f"{model.id} found none of its segments" + ("" if job.keep_empty else ": no SEG is written")
-            )
+            no_seg = ": no SEG is written" if result.no_seg_because else ""
+            reporter.warning(f"{model.id} found none of its segments{no_seg}")
         choice = {
             "chosen_because": reasons,
-            "ranking": [candidate.as_json() for candidate in rank(models.values(), series)],
+            "ranking": [candidate.as_json() for candidate in rank(models.values(), source)],
         }
         report = _write(job, result, choice, reporter, cancel)
     if job.target_peer is not None and report["segmentation"] is not None:
-        _send(job, job.target_peer, report, reporter, cancel)
+        files = job.output / SEG, job.output / REPORT
+        send_result(*files, report, job.target_peer, job.pacs_file, job._started, reporter, cancel)
     return report
 
 
 @contextmanager
-def _series(job: Job, reporter: Reporter, cancel: Cancel) -> Iterator[Series]:
-    """Find the series; what comes from a PACS lives only as long as the block."""
-    if job.source_peer is not None:
+def _source(job: Job, models: Mapping[str, Model], reporter: Reporter, cancel: Cancel) -> Iterator[Source]:
+    """Find what is to be segmented; what comes from a PACS lives only as long as the block."""
+    if job.image is not None:
+        with reporter.stage("scan"):
+            source = _image(job.image, job.modality, find_model(models, job.model))
+        yield source
+    elif job.source_peer is not None:
         if not job.study or not job.series:
             raise UsageError("--from needs --study and --series (nativedl find lists them)")
         with tempfile.TemporaryDirectory(prefix="nativedl-") as folder:
@@ -130,84 +140,45 @@ def _series(job: Job, reporter: Reporter, cancel: Cancel) -> Iterator[Series]:
                 files = fetch_series(
                     job.source_peer, job.pacs_file, job.study, job.series, Path(folder), reporter, cancel
                 )
-            yield _scan(tuple(files), job.series, reporter)
-    elif job.database is not None:
-        if not job.series:
-            raise UsageError("--database needs --series")
-        yield _scan(tuple(series_files(job.database, job.series)), job.series, reporter)
+            with reporter.stage("scan"):
+                series = Series.read(files, job.series)
+            yield series
     else:
-        yield _scan(job.inputs, job.series, reporter)
+        with reporter.stage("scan"):
+            paths = local_files(job.inputs, job.file_list, job.database, job.series)
+            series = Series.read(paths, job.series)
+        yield series
 
 
-def _scan(paths: tuple[Path, ...], uid: str | None, reporter: Reporter) -> Series:
-    with reporter.stage("scan"):
-        return Series.read(paths, uid)
-
-
-def _check_output(job: Job) -> None:
-    if job.output.exists() and not job.output.is_dir():
-        raise UsageError(f"{job.output}: is a file; --output names a folder")
-    there = [name for name in (_SEG, _NIFTI, _PREVIEW, _REPORT) if (job.output / name).exists()]
-    if there and not job.overwrite:
-        raise UsageError(f"{job.output}: already holds {', '.join(there)}; choose another folder or give --overwrite")
+def _image(path: Path, modality: str | None, model: Model) -> ImageFile:
+    if modality is not None:
+        return ImageFile.read(path, modality)
+    taken = f"{path}: does not say its modality; it is taken to be {model.input.modality}, as {model.id} is for that"
+    return ImageFile.read(path, model.input.modality, (f"{taken} (--modality)",))
 
 
 def _write(
     job: Job, result: SegmentationResult, choice: dict[str, Any], reporter: Reporter, cancel: Cancel
 ) -> dict[str, Any]:
-    """Write everything to a folder beside the output and move it in when it is complete."""
-    series, names = result.series, [_NIFTI, _PREVIEW]
-    segmentation = None
-    job.output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".nativedl-", dir=job.output.parent) as folder:
-        partial = Path(folder)
+    source, segments, segmentation = result.source, result.model.segments, None
+    with staged(job.output, _FILES) as partial:
         with reporter.stage("write"):
-            if not result.is_empty or result.allow_empty:
+            if not result.no_seg_because:
                 dataset = result.to_dicom()[0]
-                dataset.save_as(partial / _SEG, enforce_file_format=True)
-                names.append(_SEG)
+                dataset.save_as(partial / SEG, enforce_file_format=True)
                 segmentation = {
                     "sop_instance_uid": str(dataset.SOPInstanceUID),
                     "series_instance_uid": str(dataset.SeriesInstanceUID),
                     "type": job.kind,
                 }
-            _write_nifti(result.labels, partial / _NIFTI)
-            is_ct = series.text("Modality") == "CT"
-            write_preview(partial / _PREVIEW, result.image, result.labels, result.model.segments, is_ct=is_ct)
+            write_image(result.labels, partial / LABELS)
+            write_seg_nrrd(partial / SLICER, result.labels, segments, result.tool_name)
+            is_ct = source.text("Modality") == "CT"
+            write_preview(partial / "preview.png", result.image, result.labels, segments, is_ct=is_ct)
             cancel.check()
         report = _report(job, result, choice, segmentation, reporter)
-        write_json(partial / _REPORT, report)
-        names.append(_REPORT)
-        for name in names:
-            sync(partial / name)
-        job.output.mkdir(exist_ok=True)
-        for name in names:
-            os.replace(partial / name, job.output / name)
-        if segmentation is None:
-            (job.output / _SEG).unlink(missing_ok=True)
+        write_json(partial / REPORT, report)
     return report
-
-
-def _write_nifti(labels: sitk.Image, path: Path) -> None:
-    try:
-        sitk.WriteImage(labels, str(path), useCompression=True)
-    # SimpleITK knows no other exception, and puts the source line of its own code first.
-    except RuntimeError as error:
-        raise NativeDLError(f"{path}: cannot be written ({str(error).strip().splitlines()[-1]})") from error
-
-
-def _send(job: Job, peer: str, report: dict[str, Any], reporter: Reporter, cancel: Cancel) -> None:
-    report["sent"] = {"peer": peer, "delivered": False}
-    try:
-        with reporter.stage("send"):
-            deliver([job.output / _SEG], peer, job.pacs_file, reporter, cancel)
-        report["sent"]["delivered"] = True
-    except PacsError as error:
-        report["sent"]["reason"] = str(error)
-        raise PacsError(f"{error} The result is in {job.output}.") from error
-    finally:
-        report |= _costs(job, reporter)
-        write_json(job.output / _REPORT, report)
 
 
 def _report(
@@ -217,60 +188,62 @@ def _report(
     segmentation: dict[str, Any] | None,
     reporter: Reporter,
 ) -> dict[str, Any]:
-    series = result.series
-    files = [_NIFTI, _PREVIEW, _REPORT] if segmentation is None else [_SEG, _NIFTI, _PREVIEW, _REPORT]
+    source = result.source
     return {
         "nativedl": __version__,
         **result.metadata,
         **choice,
+        "source": next(kind for kind, given in _sources(job).items() if given),
         "series": {
-            "study_instance_uid": series.text("StudyInstanceUID"),
-            "series_instance_uid": series.uid,
-            "modality": series.text("Modality"),
-            "size": series.grid.size,
-            "spacing_mm": series.grid.spacing,
+            "study_instance_uid": source.text("StudyInstanceUID") or None,
+            "series_instance_uid": source.text("SeriesInstanceUID") or None,
+            "modality": source.text("Modality"),
+            "size": source.grid.size,
+            "spacing_mm": source.grid.spacing,
         },
         "segmentation": segmentation,
-        "files": {name: str(job.output / name) for name in files},
+        "no_seg_because": result.no_seg_because or None,
+        "files": {name: str(job.output / name) for name in _FILES if name != SEG or segmentation is not None},
         "warnings": list(reporter.warnings),
         "sent": None,
-        "versions": {"python": platform.python_version(), **_versions()},
-        **_costs(job, reporter),
+        "versions": {"python": platform.python_version(), **versions()},
+        **costs(job._started, reporter),
     }
 
 
-def _costs(job: Job, reporter: Reporter) -> dict[str, Any]:
-    stages = [
-        {"name": s.name, "seconds": round(s.seconds, 3), "peak_mib": round(s.peak_mib, 1)} for s in reporter.stages
-    ]
-    peak = max((s.peak_mib for s in reporter.stages), default=0.0)
-    seconds = round(time.perf_counter() - job._started, 3)
-    return {"stages": stages, "seconds": seconds, "peak_mib": round(peak, 1)}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+def _sources(job: Job) -> dict[str, bool]:
+    return {
+        "input": bool(job.inputs),
+        "files": job.file_list is not None,
+        "image": job.image is not None,
+        "database": job.database is not None,
+        "peer": job.source_peer is not None,
+    }
 
 
 def check_inputs(job: Job) -> None:
-    """Check that exactly one source is named.
+    """Check that exactly one source is named, and that the rest of the job goes with it.
 
     Raises
     ------
     UsageError
-        Where none or several are.
+        Where none or several are, or something was asked for that an image without DICOM origin cannot give.
     InputError
         Where an input does not exist.
     """
-    sources = [bool(job.inputs), job.database is not None, job.source_peer is not None]
-    if sum(sources) != 1:
-        raise UsageError("name one source: --input PATH..., --database FILE --series UID, or --from PEER")
+    if sum(_sources(job).values()) != 1:
+        raise UsageError(
+            "name one source: --input PATH..., --files LIST, --image FILE, --database FILE --series UID, or --from PEER"
+        )
     for path in job.inputs:
         if not path.exists():
             raise InputError(f"{path}: does not exist")
+    if job.image is None:
+        if job.modality is not None:
+            raise UsageError("--modality is for --image; a DICOM series says its own")
+        return
+    if job.model == "auto":
+        raise UsageError("--image needs --model: without DICOM there is no body part to choose a model by")
+    if job.target_peer is not None or job.keep_empty:
+        unfit = "--to" if job.target_peer is not None else "--keep-empty"
+        raise UsageError(f"{unfit} needs a DICOM series: a SEG must refer to the instances it was made from")

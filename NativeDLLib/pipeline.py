@@ -1,9 +1,9 @@
-"""Series in, result out: the one place where the sequence of stages is written down."""
+"""Source in, result out: the one place where the sequence of stages is written down."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 
 from NativeDLLib.dicom import Series
 from NativeDLLib.dicom.segmentation import Algorithm, Kind, make_segmentation
+from NativeDLLib.errors import InputError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.postprocess import postprocess
@@ -20,15 +21,17 @@ from NativeDLLib.inference.sliding_window import sliding_window
 from NativeDLLib.measure import measure
 from NativeDLLib.registry import Model, rank
 from NativeDLLib.registry.parameters import Value, resolve
+from NativeDLLib.registry.segment_json import segment_json
 from NativeDLLib.registry.weights import verified_weights
+from NativeDLLib.source import Source
 from NativeDLLib.tool import Verdict
 
 
 @dataclass(frozen=True)
 class SegmentationResult:
-    """A segmentation on the grid of its series; see `ProcessingResult`."""
+    """A segmentation on the grid of its source; see `ProcessingResult`."""
 
-    series: Series
+    source: Source
     model: Model
     parameters: Mapping[str, Value]
     device: str
@@ -50,20 +53,18 @@ class SegmentationResult:
         return not any(segment["voxels"] for segment in self.segments)
 
     @property
-    def metadata(self) -> dict[str, Any]:
-        """What was found and how."""
-        return {
-            "model": {"id": self.model.id, "version": self.model.version, "runtime": self.model.runtime},
-            "weights_sha256": self.digest,
-            "device": self.device,
-            "parameters": dict(self.parameters),
-            "outcome": "empty" if self.is_empty else "segmented",
-            "segments": self.segments,
-        }
+    def no_seg_because(self) -> str:
+        """Why there is no DICOM SEG of it, for the user; empty where there is one."""
+        if not isinstance(self.source, Series):
+            return "the image does not come from DICOM, and a SEG must refer to the instances it was made from"
+        if self.is_empty and not self.allow_empty:
+            return f"{self.model.id} found none of its segments (--keep-empty stores an empty SEG)"
+        return ""
 
-    def to_dicom(self) -> list[Dataset]:
-        """Return the SEG; see `make_segmentation` for what it raises."""
-        algorithm = Algorithm(
+    @property
+    def algorithm(self) -> Algorithm:
+        """What made it, as the SEG tells it."""
+        return Algorithm(
             name=self.model.id,
             version=self.model.version,
             title=self.model.title,
@@ -71,10 +72,30 @@ class SegmentationResult:
             serial=self.digest[:16],
             parameters={name: str(value) for name, value in self.parameters.items()} | {"device": self.device},
         )
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What was found and how."""
+        return {
+            "model": {"id": self.model.id, "version": self.model.version, "runtime": self.model.runtime},
+            "weights_sha256": self.digest,
+            "device": self.device,
+            "parameters": dict(self.parameters),
+            "algorithm": asdict(self.algorithm),
+            "outcome": "empty" if self.is_empty else "segmented",
+            "segments": [
+                segment_json(segment) | row for segment, row in zip(self.model.segments, self.segments, strict=True)
+            ],
+        }
+
+    def to_dicom(self) -> list[Dataset]:
+        """Return the SEG; see `make_segmentation` for what it raises."""
+        if not isinstance(self.source, Series):
+            raise InputError(self.no_seg_because)
         values = sitk.GetArrayViewFromImage(self.labels)
         return [
             make_segmentation(
-                self.series, values, self.model.segments, algorithm, kind=self.kind, allow_empty=self.allow_empty
+                self.source, values, self.model.segments, self.algorithm, kind=self.kind, allow_empty=self.allow_empty
             )
         ]
 
@@ -88,9 +109,9 @@ class SegmentationTool:
     kind: Kind = "BINARY"
     allow_empty: bool = False
 
-    def can_process_image(self, series: Series) -> Verdict:
-        """Tell whether the model fits the series."""
-        (candidate,) = rank([self.model], series)
+    def can_process_image(self, source: Source) -> Verdict:
+        """Tell whether the model fits the source."""
+        (candidate,) = rank([self.model], source)
         return Verdict(candidate.fits, "; ".join(candidate.reasons))
 
     def description(self) -> str:
@@ -102,14 +123,14 @@ class SegmentationTool:
         return self.model.tool_name
 
     def process(
-        self, series: Series, parameters: Mapping[str, Value], reporter: Reporter, cancel: Cancel
+        self, source: Source, parameters: Mapping[str, Value], reporter: Reporter, cancel: Cancel
     ) -> SegmentationResult:
-        """Segment a series.
+        """Segment a series or an image.
 
         Parameters
         ----------
-        series
-            The source.
+        source
+            What is to be segmented.
         parameters
             Effective parameters, as `registry.effective` returns them.
         reporter, cancel
@@ -126,11 +147,11 @@ class SegmentationTool:
         """
         model = self.model
         with reporter.stage("read"):
-            image, notes = series.image(cancel)
+            image, notes = source.image(cancel)
         with reporter.stage("load"):
             weights, digest = verified_weights(model)
             engine = load_engine(model, weights, self.device)
-        for note in [*series.warnings, *notes, *engine.warnings]:
+        for note in [*source.warnings, *notes, *engine.warnings]:
             reporter.warning(note)
         cancel.check()
         with reporter.stage("preprocess"):
@@ -154,11 +175,11 @@ class SegmentationTool:
             classes = engine.restore(logits, prepared)
         cancel.check()
         with reporter.stage("postprocess"):
-            labels = series.image_of(_segment_numbers(classes, model))
+            labels = source.image_of(_segment_numbers(classes, model))
             labels = postprocess(labels, model.segments, model.postprocessing, parameters)
-            segments = measure(image, labels, model.segments, "hu" if series.text("Modality") == "CT" else "value")
+            segments = measure(image, labels, model.segments, "hu" if source.text("Modality") == "CT" else "value")
         return SegmentationResult(
-            series=series,
+            source=source,
             model=model,
             parameters=parameters,
             device=engine.networks[0].device,

@@ -22,10 +22,13 @@ def add_commands(subparsers: Any) -> None:
     source.add_argument(
         "--input", nargs="+", type=Path, metavar="PATH", help="files and folders, searched at any depth"
     )
+    source.add_argument("--files", type=Path, metavar="LIST", help="a text file that names the files, one a line")
+    source.add_argument("--image", type=Path, metavar="FILE", help="a volume in NRRD, NIfTI or MetaImage, with --model")
     source.add_argument("--database", type=Path, metavar="FILE", help="Slicer's ctkDICOM.sql, with --series")
     source.add_argument("--from", dest="source_peer", metavar="PEER", help="a peer, with --study and --series")
     parser.add_argument("--study", metavar="UID", help="Study Instance UID, with --from")
     parser.add_argument("--series", metavar="UID", help="Series Instance UID, where there is more than one")
+    parser.add_argument("--modality", choices=["CT", "MR", "PT"], help="of --image (default: what the model is for)")
     add_options(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--overwrite", action="store_true", help="replace results in --output")
@@ -70,6 +73,9 @@ def make_job(args: argparse.Namespace) -> Job:
         source_peer=args.source_peer,
         study=args.study,
         series=args.series,
+        file_list=args.files,
+        image=args.image,
+        modality=args.modality,
         overwrite=args.overwrite,
         **options(args),
     )

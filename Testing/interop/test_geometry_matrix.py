@@ -133,6 +133,6 @@ def test_the_label_map_beside_the_seg_is_the_same_and_on_the_source_grid(tmp_pat
     assert {tuple(p) for p in np.round(points, 1)} == {tuple(p) for p in np.round(found, 1)}
     assert json.loads((out / "report.json").read_text())["outcome"] == "segmented"
     assert sorted(f.name for f in Path(out).iterdir()) == sorted(
-        ["segmentation.dcm", "segmentation.nii.gz", "preview.png", "report.json"]
+        ["segmentation.dcm", "segmentation.nii.gz", "segmentation.seg.nrrd", "preview.png", "report.json"]
     )
     shutil.rmtree(out)

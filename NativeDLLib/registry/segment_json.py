@@ -1,0 +1,47 @@
+"""Segments as JSON values, so that a result says by itself what its segments are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from NativeDLLib.registry.entry import Code, Segment
+
+_CODES = ("category", "type", "type_modifier", "region", "region_modifier")
+
+
+def segment_json(segment: Segment) -> dict[str, Any]:
+    """Return number, name, colour and codes of a segment."""
+    codes = {key: getattr(segment, key) for key in _CODES}
+    return {
+        "number": segment.number,
+        "name": segment.name,
+        "color": list(segment.color),
+        **{key: None if code is None else asdict(code) for key, code in codes.items()},
+    }
+
+
+def segment_of(row: Mapping[str, Any]) -> Segment:
+    """Return the segment of which `segment_json` made the values.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        Where they are not such values.
+    """
+    red, green, blue = (int(value) for value in row["color"])
+    codes = {key: None if row[key] is None else Code(**{k: str(v) for k, v in row[key].items()}) for key in _CODES}
+    if codes["category"] is None or codes["type"] is None:
+        raise ValueError("a segment has neither category nor type")
+    return Segment(
+        number=int(row["number"]),
+        label=int(row["number"]),
+        name=str(row["name"]),
+        color=(red, green, blue),
+        category=codes["category"],
+        type=codes["type"],
+        type_modifier=codes["type_modifier"],
+        region=codes["region"],
+        region_modifier=codes["region_modifier"],
+    )
