@@ -46,37 +46,37 @@ def test_a_killed_batch_of_thirty_goes_on_and_does_nothing_twice(cohort, batch, 
 
 def test_jobs_end_when_the_batch_is_killed_alone(cohort, batch, helpers):
     finish, _ = helpers
-    three = batch("--input", cohort(3), "--jobs", 2)
-    process = three.start()
-    wait_until(lambda: len(three.jobs()) == 2, "two jobs run")
+    two = batch("--input", cohort(2), "--jobs", 2)
+    process = two.start()
+    wait_until(lambda: len(two.jobs()) == 2, "two jobs run")
 
     process.kill()
     process.communicate()
 
-    three.wait_for_no_jobs()
-    assert finish(three.start())[0] == 0
-    assert len(three.results()) == 3
-    assert set(times(three, "done").values()) == {1}
+    two.wait_for_no_jobs()
+    assert finish(two.start())[0] == 0
+    assert len(two.results()) == 2
+    assert set(times(two, "done").values()) == {1}
 
 
 def test_ctrl_c_ends_the_jobs_and_the_same_command_goes_on(cohort, batch, helpers):
     finish, _ = helpers
-    three = batch("--input", cohort(3))
-    process = three.start()
-    three.wait_for("done", 1)
-    wait_until(three.jobs, "the second job runs")
-    before = three.results()
+    two = batch("--input", cohort(2))
+    process = two.start()
+    two.wait_for("done", 1)
+    wait_until(two.jobs, "the second job runs")
+    before = two.results()
 
     process.send_signal(signal.SIGINT)
     code, printed = finish(process)
 
     assert code == 6
     assert "the same command goes on" in printed
-    assert not three.jobs()
-    assert three.count("running") == 0
-    assert finish(three.start())[0] == 0
-    assert before.items() <= three.results().items()
-    assert set(times(three, "done").values()) == {1}
+    assert not two.jobs()
+    assert two.count("running") == 0
+    assert finish(two.start())[0] == 0
+    assert before.items() <= two.results().items()
+    assert set(times(two, "done").values()) == {1}
 
 
 def test_a_job_that_is_killed_harms_its_own_case_only(cohort, batch, helpers):
