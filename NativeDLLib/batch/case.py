@@ -21,11 +21,14 @@ class Case:
         The arguments of ``nativedl run`` that name the series.
     model
         Registry id or ``auto``, where it is not the one of the batch.
+    files
+        What ``--files`` is to name, besides `source`; a command line would be too short for it.
     """
 
     name: str
     source: tuple[str, ...]
     model: str | None = None
+    files: tuple[str, ...] = ()
 
 
 @dataclass

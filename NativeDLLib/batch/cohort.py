@@ -12,7 +12,7 @@ from pydicom.uid import UID
 from NativeDLLib.batch.case import Case, Cohort, Wanted
 from NativeDLLib.dicom.database import all_series, series_files
 from NativeDLLib.dicom.header import Instance, read_header
-from NativeDLLib.dicom.scan import scan
+from NativeDLLib.dicom.scan import Scan, scan
 from NativeDLLib.errors import InputError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.pacs.peers import Peer
@@ -45,8 +45,10 @@ def from_folders(folders: Sequence[Path], wanted: Wanted, reporter: Reporter, ca
         except InputError:
             unreadable.append(folder)
             continue
+        # A damaged file cannot say which series it is of: it goes with each of its folder.
+        spoilt = _strangers(files, here) if here.damaged else []
         for uid, instances in here.series.items():
-            found.setdefault(uid, _Found(instances[0])).add(folder, instances)
+            found.setdefault(uid, _Found(instances[0])).add(instances, spoilt)
         unreadable += [folder] if here.damaged else []
         cohort.left_out.update(_kind(other) for other in here.other_objects)
         cohort.left_out.update({"other files": here.other_files} if here.other_files else {})
@@ -58,12 +60,15 @@ def from_folders(folders: Sequence[Path], wanted: Wanted, reporter: Reporter, ca
         if unfit is not None:
             cohort.left_out[unfit] += 1
         else:
-            cohort.cases.append(_series_case(uid, series.folders, tree))
-            read.update(series.folders)
+            cohort.cases.append(_series_case(uid, series.files))
+            read.update(path.parent for path in series.files)
     for folder in unreadable:
         if folder not in read:
-            name = digest_name("unreadable", str(folder))
-            cohort.cases.append(Case(name, ("--input", *_inputs(folder, tree[folder]))))
+            name, files = digest_name("unreadable", str(folder)), tree[folder]
+            # A folder that cannot be opened stands for its files.
+            closed = files == (folder,)
+            source = ("--input", str(folder)) if closed else ()
+            cohort.cases.append(Case(name, source, files=() if closed else tuple(map(str, files))))
     return cohort
 
 
@@ -126,10 +131,10 @@ class _Found:
     def __init__(self, first: Instance) -> None:
         self.modality, self.description = first.text("Modality"), first.text("SeriesDescription")
         self.only_localizers = True
-        self.folders: list[Path] = []
+        self.files: list[Path] = []
 
-    def add(self, folder: Path, instances: Sequence[Instance]) -> None:
-        self.folders.append(folder)
+    def add(self, instances: Sequence[Instance], spoilt: Sequence[Path]) -> None:
+        self.files += [*(instance.path for instance in instances), *spoilt]
         self.only_localizers &= all(_is_localizer(instance) for instance in instances)
 
 
@@ -144,18 +149,18 @@ def _walk(root: Path) -> Iterator[tuple[Path, tuple[Path, ...]]]:
     yield from ((Path(str(error.filename)), (Path(str(error.filename)),)) for error in closed)
 
 
-def _series_case(uid: str, folders: Sequence[Path], tree: Mapping[Path, Sequence[Path]]) -> Case:
-    inputs = [path for folder in folders for path in _inputs(folder, tree[folder])]
+def _strangers(files: Sequence[Path], here: Scan) -> list[Path]:
+    known = {instance.path for instances in here.series.values() for instance in instances}
+    known |= {other.path for other in here.other_objects}
+    return [file for file in files if file not in known]
+
+
+def _series_case(uid: str, paths: Sequence[Path]) -> Case:
+    files = tuple(map(str, paths))
     if is_uid(uid):
-        return Case(uid, ("--input", *inputs, "--series", uid))
+        return Case(uid, ("--series", uid), files=files)
     # What has no proper UID cannot be asked for by it; its job says what is wrong.
-    return Case(digest_name("series", "\n".join([uid, *inputs])), ("--input", *inputs))
-
-
-def _inputs(folder: Path, files: Sequence[Path]) -> list[str]:
-    """Return what a job is to look into: never what lies in folders below, which may be damaged on its own."""
-    has_subfolders = files != (folder,) and any(entry.is_dir() for entry in os.scandir(folder))
-    return [str(file) for file in files] if has_subfolders else [str(folder)]
+    return Case(digest_name("series", "\n".join([uid, *files])), (), files=files)
 
 
 def _name(uid: str) -> str:

@@ -17,6 +17,7 @@ from NativeDLLib.batch.manifest import DONE, FAILED, RUNNING, Manifest
 from NativeDLLib.batch.work import Task, end_jobs, is_complete
 from NativeDLLib.errors import InputError, UsageError
 from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.files import write_text
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,11 @@ def _begin(manifest: Manifest, cases: Sequence[Case], settings: Settings, report
 
 def _task(case: Case, settings: Settings) -> Task:
     model = ("--model", case.model) if case.model else ()
-    arguments = (*case.source, *settings.arguments, *model)
+    listed = settings.output / ".files" / f"{case.name}.txt"
+    if case.files:
+        write_text(listed, "\n".join(case.files) + "\n")
+    source = ("--files", str(listed), *case.source) if case.files else case.source
+    arguments = (*source, *settings.arguments, *model)
     return Task(case.name, str(settings.output / case.name), arguments, settings.send)
 
 

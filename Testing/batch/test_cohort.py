@@ -1,5 +1,7 @@
 """Which series of a source are cases, and what is said of the rest."""
 
+from pathlib import Path
+
 import factories
 import pytest
 from pydicom.uid import SegmentationStorage, generate_uid
@@ -23,10 +25,8 @@ def with_values(**values):
     return edit
 
 
-def inputs(case):
-    arguments = list(case.source)
-    end = arguments.index("--series") if "--series" in arguments else None
-    return arguments[1:end]
+def read(case):
+    return Series.read([*map(Path, case.files)], case.name)
 
 
 def test_each_series_of_a_tree_is_a_case_named_by_its_uid(tmp_path):
@@ -39,8 +39,8 @@ def test_each_series_of_a_tree_is_a_case_named_by_its_uid(tmp_path):
     assert sorted(case.name for case in found.cases) == sorted(uids)
     assert not found.left_out
     for case in found.cases:
-        assert case.source[-2:] == ("--series", case.name)
-        assert Series.read([*map(tmp_path.joinpath, inputs(case))], case.name).uid == case.name
+        assert case.source == ("--series", case.name)
+        assert read(case).uid == case.name
 
 
 def test_series_that_share_a_folder_or_are_spread_over_several_are_whole(tmp_path):
@@ -53,8 +53,8 @@ def test_series_that_share_a_folder_or_are_spread_over_several_are_whole(tmp_pat
     found = {case.name: case for case in cohort(tmp_path).cases}
 
     assert found.keys() == {flat, spread}
-    for name, case in found.items():
-        assert len(Series.read([*map(tmp_path.joinpath, inputs(case))], name).instances) == 6
+    assert [len(read(case).instances) for case in found.values()] == [6, 6]
+    assert [len(case.files) for case in found.values()] == [6, 6]
 
 
 def test_a_damaged_folder_below_harms_no_series_above_it(tmp_path):
@@ -65,9 +65,9 @@ def test_a_damaged_folder_below_harms_no_series_above_it(tmp_path):
 
     series, unreadable = cohort(tmp_path).cases
 
-    assert len(inputs(series)) == 6
+    assert read(series)
     assert unreadable.name.startswith("unreadable-")
-    assert inputs(unreadable) == [str(tmp_path / "below")]
+    assert len(unreadable.files) == 6
 
 
 def test_one_damaged_file_of_a_series_is_not_left_out(tmp_path):
@@ -77,7 +77,7 @@ def test_one_damaged_file_of_a_series_is_not_left_out(tmp_path):
     (case,) = cohort(tmp_path).cases
 
     with pytest.raises(InputError, match="IM0003: is a damaged DICOM file"):
-        Series.read([*map(tmp_path.joinpath, inputs(case))], case.name)
+        read(case)
 
 
 def test_files_that_contradict_each_other_are_a_case_and_not_the_end(tmp_path):
@@ -109,7 +109,7 @@ def test_series_are_chosen_by_modality_and_description(tmp_path):
 
     assert len(cohort(tmp_path, modality="MR").cases) == 1
     portal = cohort(tmp_path, modality="CT", description="*portal*")
-    assert [inputs(case) for case in portal.cases] == [[str(tmp_path / "a")]]
+    assert [{Path(file).parent for file in case.files} for case in portal.cases] == [{tmp_path / "a"}]
     assert portal.left_out == {"MR series": 1, "series of another description": 1}
 
 
