@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,14 +25,11 @@ class Manifest:
     ----------
     path
         The file; it is only ever added to.
-    options
-        What results depend on, as it was last written down; None where there is no manifest yet.
     last
-        The last line of each case, by name.
+        The last line of each case, by name, with what was asked for as ``asked``.
     """
 
     path: Path
-    options: dict[str, Any] | None = None
     last: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
@@ -67,18 +64,15 @@ class Manifest:
         line = self.last.get(name)
         return None if line is None else str(line["state"])
 
-    def begin(self, options: dict[str, Any], queued: Iterable[tuple[str, str]]) -> None:
-        """Write down the options of the batch, and cases that wait, with the model that each is to have."""
-        lines: list[dict[str, Any]] = [{"batch": options, "nativedl": __version__}]
-        lines += [{"case": name, "state": QUEUED, "asked_model": model} for name, model in queued]
-        self._add(lines)
+    def queue(self, asked: Mapping[str, dict[str, Any]]) -> None:
+        """Write down the cases that wait, by name, with the options that each is to be done with."""
+        self._add([{"case": name, "state": QUEUED, "asked": a, "nativedl": __version__} for name, a in asked.items()])
 
     def note(self, name: str, state: str, **facts: Any) -> None:
         """Write down what became of a case."""
-        asked = self.last[name]["asked_model"]
-        self._add([{"case": name, "state": state, "asked_model": asked, **facts}])
+        self._add([{"case": name, "state": state, **facts}])
 
-    def _add(self, lines: list[dict[str, Any]]) -> None:
+    def _add(self, lines: Iterable[dict[str, Any]]) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         stamped = [{"time": now, **line} for line in lines]
         with self.path.open("ab") as stream:
@@ -89,7 +83,6 @@ class Manifest:
             self._take(line)
 
     def _take(self, line: dict[str, Any]) -> None:
-        if "batch" in line:
-            self.options = dict(line["batch"])
-        else:
-            self.last[line["case"]] = {"state": line["state"], "asked_model": line["asked_model"], **line}
+        name = line["case"]
+        asked = line["asked"] if line["state"] == QUEUED else self.last[name]["asked"]
+        self.last[name] = {**line, "asked": dict(asked)}

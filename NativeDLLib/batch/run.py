@@ -32,8 +32,6 @@ class Settings:
         Of ``nativedl run``, the same for every case.
     options
         What of them results depend on, to be compared with those of an earlier start.
-    model
-        Registry id or ``auto``.
     send
         Arguments of ``nativedl send`` before the file, where results are sent.
     jobs, devices
@@ -49,7 +47,6 @@ class Settings:
     output: Path
     arguments: tuple[str, ...]
     options: dict[str, Any]
-    model: str = "auto"
     send: tuple[str, ...] = ()
     jobs: int = 1
     devices: tuple[str, ...] = ()
@@ -104,18 +101,15 @@ def _check_unchanged(manifest: Manifest, cases: Sequence[Case], settings: Settin
     for case in cases:
         if manifest.state(case.name) is None and (settings.output / case.name).exists():
             raise UsageError(f"{settings.output / case.name}: is not of this batch; choose another --output")
-    if settings.again or manifest.options is None:
-        return
-    way_out = "give --again to do every case anew, or choose another --output"
-    for name, value in settings.options.items():
-        before = manifest.options.get(name)
-        if before != value:
-            raise UsageError(f"{manifest.path}: was begun with {name} {before}, which is now {value}; {way_out}")
-    for case in cases:
-        line = manifest.last.get(case.name)
-        if line is not None and line["asked_model"] != (case.model or settings.model):
-            change = f"was to be done by {line['asked_model']}, now by {case.model or settings.model}"
-            raise UsageError(f"{manifest.path}: case {case.name} {change}; {way_out}")
+        if settings.again or manifest.state(case.name) is None:
+            continue
+        asked = manifest.last[case.name]["asked"]
+        for name, now in _asked(case, settings).items():
+            if (before := asked.get(name)) != now:
+                raise UsageError(
+                    f"{manifest.path}: case {case.name} was begun with {name} {before}, which is now {now}; "
+                    "give --again to do every case anew, or choose another --output"
+                )
 
 
 def _begin(manifest: Manifest, cases: Sequence[Case], settings: Settings, reporter: Reporter) -> list[Case]:
@@ -134,10 +128,12 @@ def _begin(manifest: Manifest, cases: Sequence[Case], settings: Settings, report
         reporter.warning(f"the results of {len(gone)} cases that were done are gone; they are made again")
     left = {name for name, state in states.items() if state == FAILED} if not settings.retry_failed else set()
     todo = [c for c in cases if settings.again or c.name not in (done - gone) | left]
-    queued = [(case.name, case.model or settings.model) for case in todo]
-    if queued or manifest.options is None:
-        manifest.begin(settings.options, queued)
+    manifest.queue({case.name: _asked(case, settings) for case in todo})
     return todo
+
+
+def _asked(case: Case, settings: Settings) -> dict[str, Any]:
+    return settings.options | ({"model": case.model} if case.model else {})
 
 
 def _task(case: Case, settings: Settings) -> Task:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import threading
 import time
@@ -126,8 +127,6 @@ def _is_job(process: psutil.Process, output: str) -> bool:
 
 def _run(arguments: Sequence[str], stop: Callable[[], bool]) -> tuple[int, dict[str, list[str]], str]:
     """Run a command to its end and return its exit code, its warnings and errors, and the last line on stderr."""
-    root = str(Path(NativeDLLib.__file__).parent.parent)
-    paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "NativeDLLib", "--events", _MARK, *arguments]
     events: dict[str, list[str]] = {"warning": [], "error": []}
     with tempfile.TemporaryFile() as log:
@@ -139,7 +138,7 @@ def _run(arguments: Sequence[str], stop: Callable[[], bool]) -> tuple[int, dict[
                 stderr=log,
                 encoding="utf-8",
                 errors="replace",
-                env=os.environ | {"PYTHONPATH": paths},
+                env=_environment(),
                 # Ctrl-C in the terminal is for the batch, which then ends its jobs.
                 start_new_session=True,
             )
@@ -153,6 +152,14 @@ def _run(arguments: Sequence[str], stop: Callable[[], bool]) -> tuple[int, dict[
             _ask_to_end(process)
         reader.join(_END_S)
         return code, events, _last_line(log)
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment in which a job finds this program, also where it is not installed but lies in a folder."""
+    root = str(Path(NativeDLLib.__file__).parent.parent)
+    if root in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        return dict(os.environ)
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
 
 
 def _wait(process: subprocess.Popen[str], stop: Callable[[], bool]) -> int:

@@ -91,7 +91,6 @@ def _settings(args: argparse.Namespace, chosen: dict[str, Any]) -> Settings:
             "keep-empty": chosen["keep_empty"],
             "to": chosen["target_peer"],
         },
-        model=chosen["model"],
         send=(chosen["target_peer"], *pacs) if chosen["target_peer"] else (),
         jobs=args.jobs,
         devices=devices if len(devices) > 1 else (),

@@ -10,7 +10,7 @@ from NativeDLLib.errors import InputError, UsageError
 @pytest.fixture
 def written(tmp_path):
     manifest = Manifest.open(tmp_path)
-    manifest.begin({"model": "auto"}, [("a", "auto"), ("b", "auto")])
+    manifest.queue({"a": {"model": "auto"}, "b": {"model": "bright"}})
     manifest.note("a", "running", where="here")
     manifest.note("a", "done", code=0)
     return manifest.path
@@ -19,9 +19,8 @@ def written(tmp_path):
 def test_what_was_written_is_read_again(written, tmp_path):
     manifest = Manifest.open(tmp_path)
 
-    assert manifest.options == {"model": "auto"}
     assert [manifest.state(name) for name in ("a", "b", "c")] == ["done", "queued", None]
-    assert manifest.last["a"]["asked_model"] == "auto"
+    assert [manifest.last[name]["asked"]["model"] for name in "ab"] == ["auto", "bright"]
 
 
 @pytest.mark.parametrize("torn", [1, 20, -1], ids=["one byte", "half a line", "all but the line break"])
@@ -38,7 +37,7 @@ def test_a_torn_last_line_is_cut_off(written, tmp_path, torn):
     assert Manifest.open(tmp_path).state("a") == "done"
 
 
-@pytest.mark.parametrize("line", ["{", "[]", "7", '{"case": "a"}', '{"batch": 3}'])
+@pytest.mark.parametrize("line", ["{", "[]", "7", '{"case": "a"}', '{"case": "new", "state": "done"}'])
 def test_another_damaged_line_is_named(written, tmp_path, line):
     lines = written.read_text().splitlines()
     written.write_text("\n".join([lines[0], line, *lines[1:]]) + "\n")

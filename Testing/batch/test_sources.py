@@ -86,7 +86,7 @@ def test_a_table_names_series_and_models(tmp_path, batch, capsys):
     assert "gone: does not exist" in capsys.readouterr().out
     (tmp_path / "cohort.csv").write_text("id,path,model\nyes,good,auto\n")
     assert table.run() == 2
-    assert "case yes was to be done by bright, now by auto" in capsys.readouterr().err
+    assert "case yes was begun with model bright, which is now auto" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
