@@ -139,8 +139,9 @@ def _run(arguments: Sequence[str], stop: Callable[[], bool]) -> tuple[int, dict[
                 encoding="utf-8",
                 errors="replace",
                 env=_environment(),
-                # Ctrl-C in the terminal is for the batch, which then ends its jobs.
+                # Ctrl-C in the terminal is for the batch, which then ends its jobs; on Windows none opens a window.
                 start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         except OSError as error:
             return 1, events | {"error": [f"{sys.executable}: cannot be started ({error.strerror})"]}, ""
