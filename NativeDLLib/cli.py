@@ -1,7 +1,7 @@
 """The command line ``nativedl``.
 
 Exit codes: 0 done, 1 the result could not be written or a defect of this program, 2 usage, 3 input refused, 4 model
-problem, 5 PACS problem (the result is kept), 6 cancelled.
+problem, 5 PACS problem (the result is kept), 6 cancelled, 7 some cases of a batch failed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import NoReturn
 from NativeDLLib import __version__
 from NativeDLLib.errors import CancelledError, NativeDLError, UsageError
 from NativeDLLib.events import Cancel, JsonReporter, Reporter, TerminalReporter
+from NativeDLLib.parent import end_with_parent
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _quiet_libraries(debug)
     cancel = Cancel()
     _cancel_on_signals(cancel)
+    if "--with-parent" in arguments:
+        end_with_parent(cancel)
     try:
         args = _parser().parse_args(arguments)
         return int(args.run(args, reporter, cancel))
@@ -54,16 +57,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     # Imported here so that a defect in one of them is reported like any other.
-    from NativeDLLib.commands import approve, demo, inspect, models, pacs, run
+    from NativeDLLib.commands import approve, batch, demo, inspect, models, pacs, run
 
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--events", action="store_true", default=argparse.SUPPRESS, help="JSON lines on stdout")
     common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="tracebacks and library logs")
+    alone = "end when standard input is closed, as it is when the program that started this one is gone"
+    common.add_argument("--with-parent", action="store_true", default=argparse.SUPPRESS, help=alone)
     description, _, codes = (__doc__ or "").partition("\n\n")
     parser = _Parser(prog="nativedl", description=description, epilog=codes, parents=[common])
     parser.add_argument("--version", action="version", version=f"nativedl {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
-    for module in (run, approve, inspect, models, pacs, demo):
+    for module in (run, batch, approve, inspect, models, pacs, demo):
         module.add_commands(subparsers)
     _add_to_all(parser, common)
     return parser

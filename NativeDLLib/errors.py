@@ -43,3 +43,9 @@ class CancelledError(NativeDLError):
     """The user, or the program that started this one, cancelled the work."""
 
     exit_code = 6
+
+
+class CasesFailedError(NativeDLError):
+    """A batch that ran to its end, but not every case of it succeeded."""
+
+    exit_code = 7

@@ -31,9 +31,14 @@ class Cancel:
         """Ask for the work to stop at the next point where it can."""
         self._event.set()
 
+    @property
+    def is_set(self) -> bool:
+        """Whether the work is to stop."""
+        return self._event.is_set()
+
     def check(self) -> None:
         """Raise `CancelledError` if the work is to stop."""
-        if self._event.is_set():
+        if self.is_set:
             raise CancelledError("cancelled: nothing was written or sent after that moment")
 
 
@@ -134,6 +139,9 @@ class TerminalReporter(Reporter):
         if kind == "progress":
             self._draw(event["stage"], event["fraction"])
             return
+        if kind == "case":
+            self._draw("cases", (event["done"] + event["failed"]) / event["total"])
+            return
         self._close()
         if kind in ("warning", "error"):
             self._stream.write(f"nativedl: {kind}: {event['message']}\n")
@@ -143,6 +151,7 @@ class TerminalReporter(Reporter):
         if self._bar is None:
             self._bar = tqdm(
                 total=1.0,
+                initial=fraction,  # what was done before says nothing about the pace
                 desc=stage,
                 file=self._stream,
                 leave=False,

@@ -49,13 +49,13 @@ class Workers:
         # `-m` finds the library in the folder that the process starts in, wherever this module was loaded from.
         process.setWorkingDirectory(str(Path(NativeDLLib.__file__).resolve().parent.parent))
         python = shutil.which("PythonSlicer") or sys.executable
-        process.start(python, ["-m", "NativeDLLib", *(str(a) for a in arguments), "--events"])
+        process.start(python, ["-m", "NativeDLLib", *(str(a) for a in arguments), "--events", "--with-parent"])
         self._onChanged()
 
     def cancel(self, name):
         """Ask a command to stop and remove what it has half written; kill it where it has not in three seconds."""
         process = self.running[name]
-        process.terminate()
+        process.closeWriteChannel()
         qt.QTimer.singleShot(3000, lambda: self.running.get(name) is process and self._kill(process))
 
     def stop(self, *names):

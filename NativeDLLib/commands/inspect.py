@@ -196,7 +196,7 @@ def _devices(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
 
 
 def _database(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
-    rows = [_row(row) for row in list_series(args.database)]
+    rows = [_row(row) for row in list_series(args.database, ("CT", "MR", "PT"))]
     reporter.result({"series": rows})
     if not getattr(args, "events", False):
         for row in rows:

@@ -42,13 +42,10 @@ def add_commands(subparsers: Any) -> None:
     find = _command(subparsers, "find", _find, "find patients, studies or series on a PACS (C-FIND, QIDO-RS)")
     find.add_argument("peer", metavar="PEER")
     find.add_argument("--level", choices=("study", "series", "patient"), default="study")
-    find.add_argument("--patient-id", metavar="ID")
-    find.add_argument("--patient-name", metavar="NAME", help="may have wildcards: 'Doe*'")
-    find.add_argument("--study-date", metavar="DATE", help="20260131, or a range: 20260101-20260131, 20260101-")
+    add_study_filters(find)
     find.add_argument("--modality", metavar="CT")
     find.add_argument("--study", metavar="UID", help="needed with --level series")
     find.add_argument("--series", metavar="UID")
-    find.add_argument("--accession", metavar="NUMBER")
     find.add_argument("--json", action="store_true", help="print the matches as DICOM JSON")
 
     get = _command(subparsers, "get", _get, "retrieve a study or series from a PACS (C-GET, C-MOVE, WADO-RS)")
@@ -67,6 +64,19 @@ def add_commands(subparsers: Any) -> None:
     outbox.add_argument("--all", action="store_true", help="all objects, for drop")
     outbox.add_argument("--due", action="store_true", help="send only those whose next attempt is due")
     outbox.add_argument("--peer", metavar="PEER", help="only objects for this one")
+
+
+def add_study_filters(parser: Any) -> None:
+    """Add the keys that studies are looked for by; `keys_of` gives what was asked for."""
+    parser.add_argument("--patient-id", metavar="ID")
+    parser.add_argument("--patient-name", metavar="NAME", help="may have wildcards: 'Doe*'")
+    parser.add_argument("--study-date", metavar="DATE", help="20260131, or a range: 20260101-20260131, 20260101-")
+    parser.add_argument("--accession", metavar="NUMBER")
+
+
+def keys_of(args: argparse.Namespace) -> dict[str, str]:
+    """Return the matching keys that were asked for, by DICOM keyword."""
+    return {keyword: value for name, keyword in _FILTERS.items() if (value := getattr(args, name, None))}
 
 
 def _command(subparsers: Any, name: str, run: Callable[..., int], help_text: str) -> argparse.ArgumentParser:
@@ -94,7 +104,7 @@ def _find(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
     from NativeDLLib.pacs import services
 
     level = args.level.upper()
-    keys = {keyword: getattr(args, name) for name, keyword in _FILTERS.items() if getattr(args, name)}
+    keys = keys_of(args)
     if args.modality:
         keys["ModalitiesInStudy" if level == "STUDY" else "Modality"] = args.modality
     cancel.check()

@@ -28,17 +28,22 @@ def add_commands(subparsers: Any) -> None:
     parser.add_argument("--study", metavar="UID", help="Study Instance UID, with --from")
     parser.add_argument("--series", metavar="UID", help="Series Instance UID, where there is more than one")
     parser.add_argument("--modality", choices=["CT", "MR", "PT"], help="of --image (default: what the model is for)")
+    add_options(parser)
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--overwrite", action="store_true", help="replace results in --output")
+    parser.set_defaults(run=run)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says how a series is segmented, whichever it is."""
     parser.add_argument("--model", metavar="ID", help="a model of the registry, or auto (default)")
     parser.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:N or mps")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the model")
     parser.add_argument("--config", type=Path, metavar="FILE", help="JSON with model, device, segmentation, parameters")
     parser.add_argument("--segmentation", choices=["BINARY", "LABELMAP"], help="kind of DICOM SEG (default BINARY)")
     parser.add_argument("--keep-empty", action="store_true", help="store a SEG even if nothing was found")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
-    parser.add_argument("--overwrite", action="store_true", help="replace results in --output")
     parser.add_argument("--to", dest="target_peer", metavar="PEER", help="send the SEG to this peer")
     parser.add_argument("--pacs", type=Path, metavar="FILE", help="peers (default ~/.nativedl/pacs.json)")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
@@ -61,11 +66,6 @@ def make_job(args: argparse.Namespace) -> Job:
     UsageError
         Where the configuration file is wrong.
     """
-    configured = read_configuration(args.config) if args.config else {}
-    kind = args.segmentation or configured.get("segmentation", "BINARY")
-    if kind not in ("BINARY", "LABELMAP"):
-        raise UsageError(f"{args.config}: segmentation: '{kind}' is not BINARY or LABELMAP")
-    layers = [] if args.config is None else [(str(args.config), configured.get("parameters", {}))]
     return Job(
         output=args.output,
         inputs=tuple(args.input or ()),
@@ -76,15 +76,27 @@ def make_job(args: argparse.Namespace) -> Job:
         file_list=args.files,
         image=args.image,
         modality=args.modality,
-        model=args.model or configured.get("model", "auto"),
-        device=args.device or configured.get("device", "auto"),
-        parameters=(*layers, ("--set", parse_assignments(args.set))),
-        kind=kind,
-        keep_empty=args.keep_empty,
-        target_peer=args.target_peer,
-        pacs_file=args.pacs,
         overwrite=args.overwrite,
+        **options(args),
     )
+
+
+def options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what `add_options` added as attributes of a `Job`; see `make_job`."""
+    configured = read_configuration(args.config) if args.config else {}
+    kind = args.segmentation or configured.get("segmentation", "BINARY")
+    if kind not in ("BINARY", "LABELMAP"):
+        raise UsageError(f"{args.config}: segmentation: '{kind}' is not BINARY or LABELMAP")
+    layers = [] if args.config is None else [(str(args.config), configured.get("parameters", {}))]
+    return {
+        "model": args.model or configured.get("model", "auto"),
+        "device": args.device or configured.get("device", "auto"),
+        "parameters": (*layers, ("--set", parse_assignments(args.set))),
+        "kind": kind,
+        "keep_empty": args.keep_empty,
+        "target_peer": args.target_peer,
+        "pacs_file": args.pacs,
+    }
 
 
 def print_report(report: dict[str, Any]) -> None:

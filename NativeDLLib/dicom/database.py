@@ -54,15 +54,15 @@ def series_files(database: Path, series_uid: str) -> list[Path]:
     return files
 
 
-def list_series(database: Path, modalities: Sequence[str] = ("CT", "MR", "PT")) -> list[dict[str, Any]]:
-    """Return the image series that Slicer has imported or indexed, the newest study first.
+def list_series(database: Path, modalities: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return the series that Slicer has imported or indexed, the newest study first.
 
     Parameters
     ----------
     database
         The file ``ctkDICOM.sql``, or the folder that holds it.
     modalities
-        Of the series to list.
+        Of the series to list; without any, all.
 
     Returns
     -------
@@ -77,13 +77,12 @@ def list_series(database: Path, modalities: Sequence[str] = ("CT", "MR", "PT")) 
     """
     names = (*_COLUMNS, "instances")
     columns = ", ".join(f"{table}.{column}" for table, column in _COLUMNS.values())
-    marks = ", ".join("?" for _ in modalities)
+    which = f"WHERE Series.Modality IN ({', '.join('?' for _ in modalities)}) " if modalities else ""
     with _opened(database) as (_, connection):
         rows = connection.execute(
             f"SELECT {columns}, (SELECT COUNT(*) FROM Images WHERE SeriesInstanceUID = Series.SeriesInstanceUID) "
             "FROM Series JOIN Studies ON Series.StudyInstanceUID = Studies.StudyInstanceUID "
-            "JOIN Patients ON Studies.PatientsUID = Patients.UID "
-            f"WHERE Series.Modality IN ({marks}) "
+            f"JOIN Patients ON Studies.PatientsUID = Patients.UID {which}"
             "ORDER BY Studies.StudyDate DESC, Studies.StudyInstanceUID, Series.SeriesNumber",
             tuple(modalities),
         ).fetchall()

@@ -1,7 +1,5 @@
 """What the panel says, keeps and undoes when something goes wrong on the way from the database to the PACS."""
 
-import os
-import shutil
 from pathlib import Path
 
 import factories

@@ -1,0 +1,67 @@
+"""What a batch is made of: cases, and what of a source is none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+_MODALITIES = ("CT", "MR", "PT")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One series to segment.
+
+    Attributes
+    ----------
+    name
+        Of the folder of its result; unique in the cohort, and without patient data.
+    source
+        The arguments of ``nativedl run`` that name the series.
+    model
+        Registry id or ``auto``, where it is not the one of the batch.
+    files
+        What ``--files`` is to name, besides `source`; a command line would be too short for it.
+    """
+
+    name: str
+    source: tuple[str, ...]
+    model: str | None = None
+    files: tuple[str, ...] = ()
+
+
+@dataclass
+class Cohort:
+    """The cases, and how many of what else was found and left out."""
+
+    cases: list[Case] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        counted = [f"{count} {what}" for what, count in sorted(self.left_out.items())]
+        return f"{len(self.cases)} cases" + (f"; left out: {', '.join(counted)}" if counted else "")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which series of a source are cases.
+
+    Attributes
+    ----------
+    modality
+        The only one, or None for CT, MR and PT.
+    description
+        Pattern of the Series Description with ``*`` and ``?``, whatever the case of its letters.
+    """
+
+    modality: str | None = None
+    description: str | None = None
+
+    def unfit(self, modality: str, description: str) -> str | None:
+        """Return what a series is counted as if it is left out, or None where it is a case."""
+        if modality not in ((self.modality,) if self.modality else _MODALITIES):
+            return f"{modality or 'unknown'} series"
+        if self.description is not None and not fnmatchcase(description.lower(), self.description.lower()):
+            return "series of another description"
+        return None

@@ -1,0 +1,184 @@
+"""Finding the cases in folders, in Slicer's DICOM database and on a PACS."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pydicom.uid import UID
+
+from NativeDLLib.batch.case import Case, Cohort, Wanted
+from NativeDLLib.dicom.database import list_series, series_files
+from NativeDLLib.dicom.header import Instance, read_header
+from NativeDLLib.dicom.scan import Scan, scan
+from NativeDLLib.errors import InputError
+from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.pacs.peers import Peer
+from NativeDLLib.pacs.services import find
+from NativeDLLib.uids import is_uid
+
+
+def from_folders(folders: Sequence[Path], wanted: Wanted, reporter: Reporter, cancel: Cancel) -> Cohort:
+    """Make a case of every image series below some folders.
+
+    What cannot be read is a case too, whose job will say why: it must not go unnoticed, nor stop the others.
+
+    Raises
+    ------
+    InputError
+        Where one of the folders does not exist.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: is not a folder")
+    cohort = Cohort()
+    found: dict[str, _Found] = {}
+    unreadable: list[Path] = []
+    tree = {folder: files for root in folders for folder, files in _walk(root.resolve())}
+    for index, (folder, files) in enumerate(tree.items()):
+        cancel.check()
+        reporter.progress("cohort", (index + 1) / len(tree))
+        try:
+            here = scan(files)
+        except InputError:
+            unreadable.append(folder)
+            continue
+        # A damaged file cannot say which series it is of: it goes with each of its folder.
+        spoilt = _strangers(files, here) if here.damaged else []
+        for uid, instances in here.series.items():
+            found.setdefault(uid, _Found(instances[0])).add(instances, spoilt)
+        unreadable += [folder] if here.damaged else []
+        cohort.left_out.update(_kind(other) for other in here.other_objects)
+        cohort.left_out.update({"other files": here.other_files} if here.other_files else {})
+    read: set[Path] = set()
+    for uid, series in sorted(found.items()):
+        unfit = wanted.unfit(series.modality, series.description)
+        if unfit is None and series.only_localizers:
+            unfit = "localizers"
+        if unfit is not None:
+            cohort.left_out[unfit] += 1
+        else:
+            cohort.cases.append(_series_case(uid, series.files))
+            read.update(path.parent for path in series.files)
+    for folder in unreadable:
+        if folder not in read:
+            name, files = digest_name("unreadable", str(folder)), tree[folder]
+            # A folder that cannot be opened stands for its files.
+            closed = files == (folder,)
+            source = ("--input", str(folder)) if closed else ()
+            cohort.cases.append(Case(name, source, files=() if closed else tuple(map(str, files))))
+    return cohort
+
+
+def from_database(database: Path, wanted: Wanted) -> Cohort:
+    """Make a case of every series of Slicer's DICOM database; see `series_files` for what it raises."""
+    cohort, path = Cohort(), str(database.resolve())
+    for row in list_series(database):
+        uid = row["SeriesInstanceUID"]
+        unfit = wanted.unfit(row["Modality"], row["SeriesDescription"])
+        if unfit is None and _starts_with_localizer(database, uid):
+            unfit = "localizers"
+        if unfit is not None:
+            cohort.left_out[unfit] += 1
+        else:
+            cohort.cases.append(Case(_name(uid), ("--database", path, "--series", uid)))
+    return cohort
+
+
+def from_peer(peer: Peer, keys: Mapping[str, str], wanted: Wanted, reporter: Reporter, cancel: Cancel) -> Cohort:
+    """Make a case of every series of the studies that a peer finds.
+
+    Parameters
+    ----------
+    peer
+        Whom to ask, by C-FIND or QIDO-RS.
+    keys
+        Matching keys of the studies, by DICOM keyword.
+
+    Raises
+    ------
+    PacsError
+        Where the peer cannot be reached or refuses the query.
+    """
+    cohort = Cohort()
+    modality = {"ModalitiesInStudy": wanted.modality} if wanted.modality else {}
+    studies = find(peer, "STUDY", {**keys, **modality})
+    for index, study in enumerate(studies):
+        cancel.check()
+        # Series are asked for study by study: many archives answer no other query at this level.
+        study_uid = str(study.get("StudyInstanceUID", ""))
+        for series in find(peer, "SERIES", {"StudyInstanceUID": study_uid}):
+            unfit = wanted.unfit(str(series.get("Modality", "")), str(series.get("SeriesDescription", "")))
+            if unfit is not None:
+                cohort.left_out[unfit] += 1
+                continue
+            uid = str(series.get("SeriesInstanceUID", ""))
+            source = ("--from", peer.name, "--study", study_uid, "--series", uid)
+            cohort.cases.append(Case(_name(uid), source))
+        reporter.progress("cohort", (index + 1) / len(studies))
+    return cohort
+
+
+def digest_name(kind: str, text: str) -> str:
+    """Return a name for what may not be named itself, such as a path with a patient's name in it."""
+    return f"{kind}-{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:12]}"
+
+
+class _Found:
+    """What is kept of a series; all the headers of a cohort would fill the memory."""
+
+    def __init__(self, first: Instance) -> None:
+        self.modality, self.description = first.text("Modality"), first.text("SeriesDescription")
+        self.only_localizers = True
+        self.files: list[Path] = []
+
+    def add(self, instances: Sequence[Instance], spoilt: Sequence[Path]) -> None:
+        self.files += [*(instance.path for instance in instances), *spoilt]
+        self.only_localizers &= all(_is_localizer(instance) for instance in instances)
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, tuple[Path, ...]]]:
+    closed: list[OSError] = []
+    for folder, subfolders, names in os.walk(root, onerror=closed.append):
+        subfolders.sort()
+        files = tuple(path for name in sorted(names) if (path := Path(folder, name)).is_file())
+        if files:
+            yield Path(folder), files
+    # The folder itself in place of its files: to look for them is to fail with the reason.
+    yield from ((Path(str(error.filename)), (Path(str(error.filename)),)) for error in closed)
+
+
+def _strangers(files: Sequence[Path], here: Scan) -> list[Path]:
+    known = {instance.path for instances in here.series.values() for instance in instances}
+    known |= {other.path for other in here.other_objects}
+    return [file for file in files if file not in known]
+
+
+def _series_case(uid: str, paths: Sequence[Path]) -> Case:
+    files = tuple(map(str, paths))
+    if is_uid(uid):
+        return Case(uid, ("--series", uid), files=files)
+    # What has no proper UID cannot be asked for by it; its job says what is wrong.
+    return Case(digest_name("series", "\n".join([uid, *files])), (), files=files)
+
+
+def _name(uid: str) -> str:
+    return uid if is_uid(uid) else digest_name("series", uid)
+
+
+def _kind(other: Instance) -> str:
+    return f"{UID(other.text('SOPClassUID')).name or 'unknown'} objects"
+
+
+def _is_localizer(instance: Instance) -> bool:
+    return "LOCALIZER" in instance.text("ImageType").upper().split("\\")
+
+
+def _starts_with_localizer(database: Path, uid: str) -> bool:
+    try:
+        first = read_header(series_files(database, uid)[0])
+    except InputError:
+        return False
+    return first is not None and _is_localizer(first)

@@ -1,0 +1,199 @@
+"""A batch from its beginning, or from where it was left, to its end."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.batch.case import Case, Cohort
+from NativeDLLib.batch.local import Happening, run_here
+from NativeDLLib.batch.lock import locked
+from NativeDLLib.batch.manifest import DONE, FAILED, RUNNING, Manifest
+from NativeDLLib.batch.work import Task, end_jobs, is_complete
+from NativeDLLib.errors import InputError, UsageError
+from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.files import write_text
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a batch is done.
+
+    Attributes
+    ----------
+    output
+        Folder of the manifest and of a folder for each case.
+    arguments
+        Of ``nativedl run``, the same for every case.
+    options
+        What of them results depend on, to be compared with those of an earlier start.
+    send
+        Arguments of ``nativedl send`` before the file, where results are sent.
+    jobs, devices
+        As for `run_here`; or
+    scheduler
+        Address of a Dask scheduler.
+    again
+        Do every case, whatever was done before.
+    retry_failed
+        Do those that failed, too.
+    """
+
+    output: Path
+    arguments: tuple[str, ...]
+    options: dict[str, Any]
+    send: tuple[str, ...] = ()
+    jobs: int = 1
+    devices: tuple[str, ...] = ()
+    scheduler: str | None = None
+    again: bool = False
+    retry_failed: bool = False
+
+
+def run_batch(cohort: Cohort, settings: Settings, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
+    """Do the cases that are not done yet.
+
+    Returns
+    -------
+    dict
+        How many cases there are, are done, failed and were cancelled; the failed ones with their reasons.
+
+    Raises
+    ------
+    InputError
+        Where the cohort is empty, or the manifest damaged.
+    UsageError
+        Where another batch works in the folder, or what is there was not made by this one.
+    """
+    if not cohort.cases:
+        raise InputError(f"there is no series to segment: {cohort}")
+    with locked(settings.output):
+        manifest = Manifest.open(settings.output)
+        _check_unchanged(manifest, cohort.cases, settings)
+        todo = _begin(manifest, cohort.cases, settings, reporter)
+        progress = _Progress(manifest, cohort.cases, len(todo), reporter)
+        try:
+            for happening in _run([_task(case, settings) for case in todo], settings, reporter, cancel):
+                progress.note(happening)
+        except BaseException:
+            # Nothing is to go on that can no longer be written down.
+            cancel.set()
+            raise
+        return progress.summary(cancelled=cancel.is_set)
+
+
+def _run(tasks: Sequence[Task], settings: Settings, reporter: Reporter, cancel: Cancel) -> Iterator[Happening]:
+    if settings.scheduler is None:
+        yield from run_here(tasks, settings.jobs, settings.devices, cancel)
+    elif tasks:
+        from NativeDLLib.batch.cluster import run_on_dask
+
+        yield from run_on_dask(tasks, settings.scheduler, str(settings.output), reporter, cancel)
+
+
+def _check_unchanged(manifest: Manifest, cases: Sequence[Case], settings: Settings) -> None:
+    """Refuse to mix results of different options in one folder, and to write into folders of somebody else."""
+    for case in cases:
+        if manifest.state(case.name) is None and (settings.output / case.name).exists():
+            raise UsageError(f"{settings.output / case.name}: is not of this batch; choose another --output")
+        if settings.again or manifest.state(case.name) is None:
+            continue
+        asked = manifest.last[case.name]["asked"]
+        for name, now in _asked(case, settings).items():
+            if (before := asked.get(name)) != now:
+                raise UsageError(
+                    f"{manifest.path}: case {case.name} was begun with {name} {before}, which is now {now}; "
+                    "give --again to do every case anew, or choose another --output"
+                )
+
+
+def _begin(manifest: Manifest, cases: Sequence[Case], settings: Settings, reporter: Reporter) -> list[Case]:
+    # A batch that was killed may have left jobs that are just ending, and those what they were writing.
+    end_jobs(str(settings.output))
+    for leftover in settings.output.glob(".nativedl-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    if settings.again:
+        # Without its report a result counts for nothing; the rest stays until it is replaced.
+        for case in cases:
+            (settings.output / case.name / "report.json").unlink(missing_ok=True)
+    states = {case.name: manifest.state(case.name) for case in cases}
+    done = {name for name, state in states.items() if state == DONE and not settings.again}
+    gone = {name for name in done if not is_complete(settings.output / name)}
+    if gone:
+        reporter.warning(f"the results of {len(gone)} cases that were done are gone; they are made again")
+    left = {name for name, state in states.items() if state == FAILED} if not settings.retry_failed else set()
+    todo = [c for c in cases if settings.again or c.name not in (done - gone) | left]
+    manifest.queue({case.name: _asked(case, settings) for case in todo})
+    return todo
+
+
+def _asked(case: Case, settings: Settings) -> dict[str, Any]:
+    return settings.options | ({"model": case.model} if case.model else {})
+
+
+def _task(case: Case, settings: Settings) -> Task:
+    model = ("--model", case.model) if case.model else ()
+    listed = settings.output / ".files" / f"{case.name}.txt"
+    if case.files:
+        write_text(listed, "\n".join(case.files) + "\n")
+    source = ("--files", str(listed), *case.source) if case.files else case.source
+    arguments = (*source, *settings.arguments, *model)
+    return Task(case.name, str(settings.output / case.name), arguments, settings.send)
+
+
+class _Progress:
+    """Writes down what happens, and shows it."""
+
+    def __init__(self, manifest: Manifest, cases: Sequence[Case], todo: int, reporter: Reporter) -> None:
+        self._manifest = manifest
+        self._names = [case.name for case in cases]
+        self._left = todo
+        self._finished = 0
+        self._reporter = reporter
+        self._started = time.monotonic()
+
+    def note(self, happening: Happening) -> None:
+        outcome = happening.outcome
+        if outcome is None:
+            self._manifest.note(happening.name, RUNNING, where=happening.where)
+        else:
+            facts = {"output": happening.name, **outcome.facts} if outcome.state == DONE else outcome.facts
+            self._manifest.note(happening.name, outcome.state, where=happening.where, **facts)
+            self._finished += 1
+        states = self._states()
+        elapsed = time.monotonic() - self._started
+        remaining = elapsed / self._finished * (self._left - self._finished) if self._finished else None
+        self._reporter.show(
+            {
+                "event": "case",
+                "case": happening.name,
+                "state": self._manifest.state(happening.name),
+                "done": states[DONE],
+                "failed": states[FAILED],
+                "total": len(self._names),
+                "remaining_s": None if remaining is None else round(remaining, 1),
+            }
+        )
+
+    def summary(self, *, cancelled: bool) -> dict[str, Any]:
+        states = self._states()
+        failed = [name for name in self._names if self._manifest.state(name) == FAILED]
+        lines = [self._manifest.last[name] for name in failed]
+        return {
+            "output": str(self._manifest.path.parent),
+            "manifest": str(self._manifest.path),
+            "total": len(self._names),
+            "done": states[DONE],
+            "failed": [{"case": line["case"], "code": line["code"], "reason": line["reason"]} for line in lines],
+            "cancelled": cancelled,
+            "left": len(self._names) - states[DONE] - states[FAILED],
+            "seconds": round(time.monotonic() - self._started, 2),
+        }
+
+    def _states(self) -> Counter[str | None]:
+        return Counter(self._manifest.state(name) for name in self._names)
