@@ -7,9 +7,8 @@ from pathlib import Path
 import slicer.util
 
 
+# Slicer takes every Python file beside a module for a module too.
 class NativeDLBatch:
-    """What Slicer finds when it takes this file for a module, as it does with every Python file beside one."""
-
     def __init__(self, parent):
         parent.hidden = True
         parent.widgetRepresentationCreationEnabled = False

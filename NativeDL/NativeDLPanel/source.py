@@ -9,8 +9,6 @@ from NativeDLLib import texts
 from NativeDLPanel import scene
 from NativeDLPanel.worker import Workers, say
 
-_UID, _WORDS = qt.Qt.UserRole, qt.Qt.UserRole + 1
-
 
 class Source:
     """What is to be segmented: ``files`` of a ``volume`` or ``series``, or the volume itself where there are none."""
@@ -37,8 +35,8 @@ class Source:
         for row in result["series"] if result else []:
             item = qt.QTreeWidgetItem(row["columns"])
             item.setToolTip(2, row["tip"])
-            item.setData(0, _UID, row["uid"])
-            item.setData(0, _WORDS, row["words"])
+            item.setData(0, qt.Qt.UserRole, row["uid"])
+            item.setData(1, qt.Qt.UserRole, row["words"])
             self.ui.seriesTree.addTopLevelItem(item)
         self._filter()
         if error:
@@ -48,7 +46,7 @@ class Source:
         words, tree = self.ui.seriesSearch.text.lower().split(), self.ui.seriesTree
         items = [tree.topLevelItem(index) for index in range(tree.topLevelItemCount)]
         for item in items:
-            item.setHidden(not all(word in item.data(0, _WORDS) for word in words))
+            item.setHidden(not all(word in item.data(1, qt.Qt.UserRole) for word in words))
         self.ui.seriesCount.text = f"{sum(not item.isHidden() for item in items)} of {len(items)} series"
 
     def look(self, *_):
@@ -60,7 +58,7 @@ class Source:
             self.volume = node if node is not None and node.GetImageData() is not None else None
             self.files = scene.dicomFiles(self.volume) if self.volume is not None else []
         elif chosen and scene.database():
-            self.series = chosen[0].data(0, _UID)
+            self.series = chosen[0].data(0, qt.Qt.UserRole)
             self.files = list(scene.database().filesForSeries(self.series))
         self.workers.stop("inspect")
         if self.volume is None and not self.files:

@@ -29,7 +29,6 @@ class Watch:
         slicer.dicomDatabase.disconnect("seriesAdded(QString)", self._added)
 
     def _rules(self):
-        """Read the rules anew, and say how things stand."""
         rules, text = [], f"{len(self._queue)} series wait." if self._queue else ""
         try:
             rules = watch.load_rules()

@@ -29,6 +29,7 @@ class Application(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def create_module(self, spec):
         module = types.ModuleType(spec.name)
+        module.__all__ = ["ScriptedLoadableModule" + part for part in ("", "Widget", "Logic", "Test")]
         module.__getattr__ = lambda name: getattr(Anything(spec.name, (), {}), name)
         return module
 
