@@ -61,6 +61,7 @@ class Send:
             done = "Every segment was rejected: nothing was saved or sent."
             if folder.approved_seg.is_file():
                 done = f"Saved and sent to {peer}." if peer else "Saved in Slicer's DICOM database."
+                done, error = ("Saved, but not sent: it waits in the outbox.", None) if error else (done, None)
                 slicer.dicomDatabase.insert(str(folder.approved_seg), True, False)
             say(self.ui.sendMessage, error or done)
             self._review.listResults()
