@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --constraint constraints.txt
 
-.PHONY: demo test lint train clean
+.PHONY: demo test lint train screenshots clean
 
 demo: $(VENV)/demo.stamp
 	rm -rf demo-output
@@ -21,6 +21,9 @@ lint: $(VENV)/test.stamp
 
 train: $(VENV)/test.stamp
 	$(BIN)/python -m NativeDLLib.training --data $${NATIVEDL_TEST_DATA:-../shared/data} --output Resources/models $(ARGS)
+
+screenshots: $(VENV)/test.stamp
+	NATIVEDL_SCREENSHOTS=Resources/Screenshots $(BIN)/python -m pytest Testing/slicer -k "test_journey or test_faults"
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \

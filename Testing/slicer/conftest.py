@@ -49,6 +49,7 @@ def pictures(slicer_app: object, tmp_path: Path) -> Callable[[object, str], None
 
     def take(panel: object, name: str) -> None:
         slicer_app.picture(panel.widget, folder / f"panel-{name}.png")  # type: ignore[attr-defined]
+        assert panel.widget.parent.width == 400, "the panel does not fit into Slicer's"  # type: ignore[attr-defined]
 
     return take
 
