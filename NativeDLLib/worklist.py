@@ -107,7 +107,9 @@ class Folder:
 
 def results_folder() -> Path:
     """Return where results are kept: ``NATIVEDL_RESULTS`` or ``~/.nativedl/results``."""
-    return Path(os.environ.get("NATIVEDL_RESULTS") or Path.home() / ".nativedl" / "results").expanduser()
+    folder = Path(os.environ.get("NATIVEDL_RESULTS") or Path.home() / ".nativedl" / "results")
+    # The processes that work there start in a folder of their own.
+    return folder.expanduser().absolute()
 
 
 def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_because: str | None) -> Folder:
