@@ -147,5 +147,5 @@ def _run(entry: Any) -> _Run | None:
     except (LookupError, TypeError, ValueError, AttributeError):
         return None
     figures = [run.voxels, run.volume_mm3, *(value for stage in stages.values() for value in stage)]
-    is_sane = stages and min(figures) >= 0 and run.voxels > 0 and run.volume_mm3 > 0 and all(map(math.isfinite, figures))
-    return run if is_sane else None
+    is_sane = all(math.isfinite(value) and value >= 0 for value in figures) and run.voxels and run.volume_mm3
+    return run if is_sane and stages else None

@@ -85,7 +85,7 @@ def list_series(database: Path, modalities: Sequence[str] = ()) -> list[dict[str
             f"SELECT {columns}, COALESCE(Counts.Instances, 0) FROM Series "
             "LEFT JOIN Studies ON Series.StudyInstanceUID = Studies.StudyInstanceUID "
             "LEFT JOIN Patients ON Studies.PatientsUID = Patients.UID "
-            "LEFT JOIN (SELECT SeriesInstanceUID, COUNT(*) AS Instances FROM Images GROUP BY SeriesInstanceUID) AS Counts "
+            "LEFT JOIN (SELECT SeriesInstanceUID, COUNT(*) AS Instances FROM Images GROUP BY SeriesInstanceUID) Counts "
             f"ON Counts.SeriesInstanceUID = Series.SeriesInstanceUID {which}"
             # Dates are numbers in some rows and texts, also with hyphens, in others.
             "ORDER BY REPLACE(Studies.StudyDate, '-', '') DESC, Studies.StudyInstanceUID, Series.SeriesNumber",
