@@ -146,8 +146,8 @@ def finished_jobs() -> list[tuple[Folder, dict[str, Any], str]]:
         folder = Folder(file.parent.parent)
         try:
             report, started = folder.report(), folder.started()
-        except (InputError, ValueError):
+            state = "approved" if (folder.approved / "approved.json").is_file() else "to review"
+        except (InputError, OSError, ValueError):
             continue
-        state = "approved" if (folder.approved / "approved.json").is_file() else "to review"
         found.append((folder, report, f"{report['model']} · {started} · {state}"))
     return found

@@ -215,5 +215,7 @@ def _row(series: Mapping[str, Any]) -> dict[str, Any]:
     texts = {keyword: _shown(keyword, str(value)) for keyword, value in series.items()}
     columns = [texts[keyword] for keyword in ("PatientName", "StudyDate", "SeriesDescription", "Modality", "instances")]
     more = [texts[keyword] for keyword in ("StudyDescription", "SeriesDescription") if texts[keyword]]
-    words = " ".join([*columns, *more, texts["PatientID"]]).lower()
+    # Each once, and name and date also as they are stored, as people copy them.
+    found_by = [*columns, texts["StudyDescription"], texts["PatientID"], series["PatientName"], series["StudyDate"]]
+    words = " ".join(filter(None, dict.fromkeys(found_by))).lower()
     return {"columns": columns, "words": words, "uid": texts["SeriesInstanceUID"], "tip": " · ".join(more)}

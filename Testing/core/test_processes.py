@@ -105,7 +105,18 @@ def test_characters_may_be_cut_in_two(size):
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"Downloading 3%", b"[1]", b'"text"', b"17", b"{}", b'{"event"', b"\xff\xfe", b"[" * 100_000, b"1" * 10_000, b"null"],
+    [
+        b"Downloading 3%",
+        b"[1]",
+        b'"text"',
+        b"17",
+        b"{}",
+        b'{"event"',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"1" * 10_000,
+        b"null",
+    ],
 )
 def test_what_is_no_event_goes_to_the_log_and_what_follows_is_read(garbage):
     reader = EventReader()
