@@ -169,7 +169,8 @@ MATRIX = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
         json.dumps({"size": size, "ijk_to_ras": matrix})
         for size, matrix in (
             ([1, 1], MATRIX), ([0, 1, 1], MATRIX), (3, MATRIX), (["a", 1, 1], MATRIX), ([1, 1, 1], MATRIX[:15]),
-            ([1, 1, 1], [float("nan"), *MATRIX[1:]]), ([float("inf"), 1, 1], MATRIX), ([1, 1, 1], [10**400, *MATRIX[1:]]),
+            ([1, 1, 1], [float("nan"), *MATRIX[1:]]), ([float("inf"), 1, 1], MATRIX),
+            ([1, 1, 1], [10**400, *MATRIX[1:]]),
             ([1, 1, 1], [0, *MATRIX[1:]]), ([1, 1, 1], None),
         )
     ],
@@ -225,7 +226,8 @@ def database(tmp_path):
         "INSERT INTO Studies (StudyInstanceUID, PatientsUID, StudyDate, StudyDescription, InsertTimestamp)"
         " VALUES ('1.1', 1, 20260102, 'Abdomen', '');"
         "INSERT INTO Series (SeriesInstanceUID, StudyInstanceUID, SeriesDescription, Modality, InsertTimestamp)"
-        " VALUES ('1.2', '1.1', 'Venous 3 mm', 'CT', ''), ('1.3', '1.1', NULL, 'SEG', ''), ('1.4', '1.1', NULL, 'MR', '');"
+        " VALUES ('1.2', '1.1', 'Venous 3 mm', 'CT', ''), ('1.3', '1.1', NULL, 'SEG', ''),"
+        " ('1.4', '1.1', NULL, 'MR', '');"
         "INSERT INTO Images (SOPInstanceUID, SeriesInstanceUID, InsertTimestamp) VALUES ('1.2.1', '1.2', '');"
     )
     connection.close()

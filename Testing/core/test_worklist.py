@@ -120,7 +120,8 @@ def test_the_newest_comes_first(finished):
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", "null", "{}", '{"model": "text"}', '{"model": {"id": 1}, "series": null, "warnings": [], "outcome": ""}',
+    ["", "{", "[]", "null", "{}", '{"model": "text"}',
+     '{"model": {"id": 1}, "series": null, "warnings": [], "outcome": ""}',
      '{"model": {"id": 1}, "series": {}, "warnings": [], "outcome": ""}', "\xff",
      '{"model": {"id": "a"}, "series": {"series_instance_uid": "1"}, "warnings": 3, "outcome": ""}'],
 )  # fmt: skip
