@@ -9,6 +9,7 @@ import psutil
 
 from NativeDLLib.errors import CancelledError
 from NativeDLLib.events import Cancel
+from NativeDLLib.processes import kill_tree
 
 _GRACE_S = 5.0
 
@@ -28,6 +29,6 @@ def _watch(cancel: Cancel) -> None:
     cancel.set()
     threading.main_thread().join(_GRACE_S)
     if threading.main_thread().is_alive():
-        for child in psutil.Process().children(recursive=True):
-            child.kill()
+        for child in psutil.Process().children():
+            kill_tree(child.pid)
         os._exit(CancelledError.exit_code)

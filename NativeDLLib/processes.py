@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import Any
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import psutil
 
 _LOG_LINES = 500
 
 
 def kill_tree(pid: int) -> None:
-    """Kill a process and all that it started."""
+    """Kill a process and all that it started; it need not be there any more."""
+    # Slicer's panel is there before the packages are.
     import psutil
 
-    try:
-        parent = psutil.Process(pid)
-        family = [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return
-    for process in family:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
+    # Zero is what a process that has not started yet says of itself, and the mother of all others to the system.
+    if pid > 0:
+        with contextlib.suppress(psutil.Error):
+            family: list[psutil.Process] = []
+            _freeze(psutil.Process(pid), family)
+            for process in family:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+
+
+def _freeze(process: psutil.Process, family: list[psutil.Process]) -> None:
+    """Stop a process and its descendants, from the top, so that none starts another one that would be missed."""
+    import psutil
+
+    family.append(process)
+    with contextlib.suppress(psutil.Error):
+        process.suspend()
+        for child in process.children():
+            _freeze(child, family)
 
 
 class EventReader:
@@ -40,39 +55,57 @@ class EventReader:
     def __init__(self) -> None:
         self.result: dict[str, Any] | None = None
         self.error: str | None = None
-        self.log: list[str] = []
-        self._rest = b""
+        self.log: deque[str] = deque(maxlen=_LOG_LINES)
+        self._events, self._messages = _Lines(), _Lines()
 
     def feed(self, data: bytes) -> list[tuple[str, dict[str, Any]]]:
         """Take bytes of standard output; return the kind and content of each event that is now complete."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        events = []
-        for line in lines:
-            try:
-                event = json.loads(line)
-                kind = str(event.pop("event"))
-            except (ValueError, KeyError, AttributeError, TypeError):
-                self.feed_log(line)
-                continue
-            if kind == "result":
-                self.result = event
-            elif kind == "error":
-                self.error = str(event["message"])
-            if kind not in ("progress", "result"):
-                self._keep(f"{kind}: {event.get('message') or event.get('stage') or ''}")
-            events.append((kind, event))
-        return events
+        return [event for line in self._events.add(data) if (event := self._event(line)) is not None]
 
     def feed_log(self, data: bytes) -> None:
         """Take bytes of standard error."""
-        for line in data.decode(errors="replace").splitlines():
-            self._keep(line)
+        for line in self._messages.add(data):
+            self._say(line)
 
     def end(self, exit_code: int, *, crashed: bool) -> None:
         """Say how the process ended, so that `error` is there where it did not end well."""
-        if self.error is None and (crashed or exit_code != 0):
+        self.feed_log(b"\n")
+        self.feed(b"\n")
+        # What was reported is there, whatever a library did when the process was taken down.
+        if self.error is None and self.result is None and (crashed or exit_code != 0):
             last = f" Its last words: {self.log[-1]}" if self.log else ""
             self.error = f"The process ended unexpectedly: memory may have run out, or it was killed.{last}"
 
-    def _keep(self, line: str) -> None:
-        self.log = [*self.log, line][-_LOG_LINES:]
+    def _event(self, line: bytes) -> tuple[str, dict[str, Any]] | None:
+        try:
+            event = json.loads(line)
+            kind = str(event.pop("event"))
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+            self._say(line)
+            return None
+        if kind == "result":
+            self.result = event
+        elif kind == "error":
+            self.error = str(event.get("message") or "The process failed without saying why.")
+        if kind not in ("progress", "result"):
+            self.log.append(f"{kind}: {event.get('message') or event.get('stage') or ''}")
+        return kind, event
+
+    def _say(self, text: bytes) -> None:
+        self.log.extend(line for line in text.decode(errors="replace").splitlines() if line.strip())
+
+
+class _Lines:
+    """Bytes cut into lines; each byte is looked at once, however small the pieces in which a long line arrives."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def add(self, data: bytes) -> list[bytes]:
+        """Return the lines that are now complete."""
+        *lines, rest = data.split(b"\n")
+        if lines:
+            lines[0] = b"".join((*self._parts, lines[0]))
+            self._parts = []
+        self._parts.append(rest)
+        return lines

@@ -110,7 +110,7 @@ def plan(wanted: Sequence[Requirement]) -> tuple[str | None, list[str], list[str
         The versions of torch to ask the PyTorch extension for, None where it is not wanted; what to ask pip for; the
         packages that pip must leave as they are.
     """
-    torch = [r.specifier.removeprefix("torch") for r in wanted if r.name == "torch"]
+    torch = [str(Declared(r.specifier).specifier) for r in wanted if r.name == "torch"]
     others = [r.specifier for r in wanted if not r.via_pytorch_extension]
     return next(iter(torch), None), others, list(skip(wanted))
 

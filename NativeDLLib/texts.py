@@ -32,13 +32,27 @@ _STAGES = {
 
 
 def facts_html(facts: Mapping[str, str]) -> str:
-    """Return facts as a table in HTML, without those that are empty."""
-    rows = (
+    """Return facts as a table in HTML, without those that are empty; empty where all are."""
+    rows = "".join(
         f"<tr><td><font color='gray'>{escape(name)}&nbsp;</font></td><td>{escape(value)}</td></tr>"
         for name, value in facts.items()
         if value
     )
-    return f"<table>{''.join(rows)}</table>"
+    return f"<table>{rows}</table>" if rows else ""
+
+
+def shown_name(name: str) -> str:
+    """Return a Person Name (PS3.5 6.2.1) as Slicer shows it, such as ``Doe, Jane Mary, Dr.``.
+
+    Where it is also written in ideographs, or as it is spoken, that follows in parentheses.
+    """
+    groups = []
+    for group in name.split("="):
+        family, given, middle, *titles = (*(part.strip() for part in group.split("^")), "", "", "")
+        parts = (family, f"{given} {middle}".strip(), *titles)
+        groups.append(", ".join(filter(None, parts)))
+    first, *others = list(filter(None, groups)) or [""]
+    return f"{first} ({', '.join(others)})" if others else first
 
 
 def model_text(model: Mapping[str, Any]) -> str:
@@ -71,6 +85,8 @@ def progress_text(kind: str, event: Mapping[str, Any]) -> str:
 
 def duration(seconds: float) -> str:
     """Return a time span in the unit in which people say it."""
+    if seconds >= 100 * 60:
+        return f"{seconds / 3600:.1f} h"
     return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{max(seconds, 1):.0f} s"
 
 

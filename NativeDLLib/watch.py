@@ -134,17 +134,20 @@ class Arrivals:
 
     def add(self, series_uid: str) -> None:
         """Remember a series of which the first image has come."""
-        self._counts[series_uid] = 0
+        self._counts[series_uid] = -1
 
     def complete(self, files_of: Callable[[str], Sequence[str]]) -> list[list[str]]:
-        """Return, once, the files of each series that has as many as when this was called before."""
+        """Return, once, the files of each series that has as many as when this was called before.
+
+        One that has none, and had none before, was deleted again: it is forgotten.
+        """
         done = []
         for series_uid, before in list(self._counts.items()):
             files = [str(file) for file in files_of(series_uid)]
             self._counts[series_uid] = len(files)
-            if files and len(files) == before:
+            if len(files) == before:
                 del self._counts[series_uid]
-                done.append(files)
+                done += [files] if files else []
         return done
 
 

@@ -77,13 +77,18 @@ class Folder:
             Where there is none.
         """
         data = read_json(self.automatic / "report.json", InputError)
+        reason = None
         try:
+            if self._reason.is_file():
+                reason = self._reason.read_text(encoding="utf-8")
             about = {"model": str(data["model"]["id"]), "series": str(data["series"]["series_instance_uid"] or "")}
             notes = {"warnings": [str(line) for line in data["warnings"]], "outcome": str(data["outcome"])}
         except (KeyError, TypeError) as error:
             raise InputError(f"{self.automatic}: report.json is not a report of NativeDL") from error
-        reason = self._reason.read_text(encoding="utf-8") if self._reason.is_file() else data.get("no_seg_because")
-        return {**about, **notes, "no_seg_because": reason if not self.source.is_file() else None}
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{self._reason}: cannot be read") from error
+        told = reason or data.get("no_seg_because")
+        return {**about, **notes, "no_seg_because": str(told) if told and not self.source.is_file() else None}
 
     def run_command(self) -> list[str]:
         """Return the arguments with which the job runs."""
@@ -107,7 +112,9 @@ class Folder:
 
 def results_folder() -> Path:
     """Return where results are kept: ``NATIVEDL_RESULTS`` or ``~/.nativedl/results``."""
-    return Path(os.environ.get("NATIVEDL_RESULTS") or Path.home() / ".nativedl" / "results").expanduser()
+    folder = Path(os.environ.get("NATIVEDL_RESULTS") or Path.home() / ".nativedl" / "results")
+    # The processes that work there start in a folder of their own.
+    return folder.expanduser().absolute()
 
 
 def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_because: str | None) -> Folder:
@@ -139,8 +146,8 @@ def finished_jobs() -> list[tuple[Folder, dict[str, Any], str]]:
         folder = Folder(file.parent.parent)
         try:
             report, started = folder.report(), folder.started()
-        except (InputError, ValueError):
+            state = "approved" if (folder.approved / "approved.json").is_file() else "to review"
+        except (InputError, OSError, ValueError):
             continue
-        state = "approved" if (folder.approved / "approved.json").is_file() else "to review"
         found.append((folder, report, f"{report['model']} · {started} · {state}"))
     return found

@@ -22,6 +22,7 @@ import NativeDLLib
 from NativeDLLib.batch.manifest import CANCELLED, DONE, FAILED
 from NativeDLLib.errors import CancelledError
 from NativeDLLib.files import write_json
+from NativeDLLib.processes import kill_tree
 
 _REPORT, _SEG = "report.json", "segmentation.dcm"
 _POLL_S = 0.1
@@ -113,8 +114,10 @@ def end_jobs(output: str) -> None:
     for job in jobs:
         with contextlib.suppress(psutil.Error):
             job.terminate()
-    for job in psutil.wait_procs(jobs, timeout=_END_S)[1]:
-        _kill(job)
+    stuck = psutil.wait_procs(jobs, timeout=_END_S)[1]
+    for job in stuck:
+        kill_tree(job.pid)
+    psutil.wait_procs(stuck, timeout=_END_S)
 
 
 def _is_job(process: psutil.Process, output: str) -> bool:
@@ -184,16 +187,7 @@ def _end(process: subprocess.Popen[str]) -> None:
     try:
         process.wait(_END_S)
     except subprocess.TimeoutExpired:
-        _kill(psutil.Process(process.pid))
-
-
-def _kill(process: psutil.Process) -> None:
-    with contextlib.suppress(psutil.Error):
-        family = [*process.children(recursive=True), process]
-        for member in family:
-            with contextlib.suppress(psutil.Error):
-                member.kill()
-        psutil.wait_procs(family, timeout=_END_S)
+        kill_tree(process.pid)
 
 
 def _read_events(stream: IO[str], events: dict[str, list[str]]) -> None:

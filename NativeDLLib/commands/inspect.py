@@ -20,6 +20,7 @@ from NativeDLLib.expectation import expect
 from NativeDLLib.inference.device import available_devices, check_device
 from NativeDLLib.registry import Candidate, load_models, rank
 from NativeDLLib.registry.weights import find_weights
+from NativeDLLib.texts import shown_name
 
 _FACTS = {
     "Name": "PatientName",
@@ -83,9 +84,10 @@ def _inspect(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
         if not args.regularized or volume is None:
             raise
         source, no_seg = volume, f"Slicer resampled the volume when it loaded it. {error}"
-    size, spacing = (
-        (source.size, source.spacing) if isinstance(source, _Volume) else (source.grid.size, source.grid.spacing)
-    )
+    # What was moved is segmented as it is now.
+    grid = source.grid if isinstance(source, Series) and not no_seg else volume
+    assert grid is not None
+    size, spacing = grid.size, grid.spacing
     report = {
         "facts": {name: _shown(keyword, source.text(keyword)) for name, keyword in _FACTS.items()},
         "series": source.text("SeriesInstanceUID") or None,
@@ -123,11 +125,14 @@ def _volume(text: str) -> _Volume:
     try:
         given = json.loads(text)
         size, matrix = tuple(int(n) for n in given["size"]), tuple(float(v) for v in given["ijk_to_ras"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise UsageError(f"--volume: is not what it should be ({type(error).__name__}: {error})") from error
     if len(size) != 3 or min(size) < 1 or len(matrix) != 16 or not all(map(math.isfinite, matrix)):
         raise UsageError("--volume: needs three sizes from 1 and sixteen finite numbers")
-    return _Volume((size[0], size[1], size[2]), matrix)
+    volume = _Volume((size[0], size[1], size[2]), matrix)
+    if min(volume.spacing) <= 0:
+        raise UsageError("--volume: ijk_to_ras has a column without length")
+    return volume
 
 
 def _series(args: argparse.Namespace) -> Series:
@@ -169,9 +174,10 @@ def _candidate(candidate: Candidate, size: tuple[int, ...], spacing: tuple[float
 
 
 def _shown(keyword: str, value: str) -> str:
-    if keyword.endswith("Name"):
-        return value.replace("^", " ").strip()
-    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if len(value) == 8 and keyword.endswith("Date") else value
+    if keyword in ("PatientName", "ReferringPhysicianName"):
+        return shown_name(value)
+    is_date = keyword.endswith("Date") and len(value) == 8 and value.isdecimal()
+    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if is_date else value
 
 
 def _print_inspection(report: dict[str, Any]) -> None:
@@ -209,5 +215,7 @@ def _row(series: Mapping[str, Any]) -> dict[str, Any]:
     texts = {keyword: _shown(keyword, str(value)) for keyword, value in series.items()}
     columns = [texts[keyword] for keyword in ("PatientName", "StudyDate", "SeriesDescription", "Modality", "instances")]
     more = [texts[keyword] for keyword in ("StudyDescription", "SeriesDescription") if texts[keyword]]
-    words = " ".join([*columns, *more, texts["PatientID"]]).lower()
+    # Each once, and name and date also as they are stored, as people copy them.
+    found_by = [*columns, texts["StudyDescription"], texts["PatientID"], series["PatientName"], series["StudyDate"]]
+    words = " ".join(filter(None, dict.fromkeys(found_by))).lower()
     return {"columns": columns, "words": words, "uid": texts["SeriesInstanceUID"], "tip": " · ".join(more)}

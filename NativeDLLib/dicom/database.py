@@ -23,6 +23,8 @@ _COLUMNS = {
     "SeriesInstanceUID": ("Series", "SeriesInstanceUID"),
 }
 
+_PATIENCE_S = 10
+
 
 def series_files(database: Path, series_uid: str) -> list[Path]:
     """Return the files of a series that Slicer has imported or indexed.
@@ -80,10 +82,13 @@ def list_series(database: Path, modalities: Sequence[str] = ()) -> list[dict[str
     which = f"WHERE Series.Modality IN ({', '.join('?' for _ in modalities)}) " if modalities else ""
     with _opened(database) as (_, connection):
         rows = connection.execute(
-            f"SELECT {columns}, (SELECT COUNT(*) FROM Images WHERE SeriesInstanceUID = Series.SeriesInstanceUID) "
-            "FROM Series JOIN Studies ON Series.StudyInstanceUID = Studies.StudyInstanceUID "
-            f"JOIN Patients ON Studies.PatientsUID = Patients.UID {which}"
-            "ORDER BY Studies.StudyDate DESC, Studies.StudyInstanceUID, Series.SeriesNumber",
+            f"SELECT {columns}, COALESCE(Counts.Instances, 0) FROM Series "
+            "LEFT JOIN Studies ON Series.StudyInstanceUID = Studies.StudyInstanceUID "
+            "LEFT JOIN Patients ON Studies.PatientsUID = Patients.UID "
+            "LEFT JOIN (SELECT SeriesInstanceUID, COUNT(*) AS Instances FROM Images GROUP BY SeriesInstanceUID) Counts "
+            f"ON Counts.SeriesInstanceUID = Series.SeriesInstanceUID {which}"
+            # Dates are numbers in some rows and texts, also with hyphens, in others.
+            "ORDER BY REPLACE(Studies.StudyDate, '-', '') DESC, Studies.StudyInstanceUID, Series.SeriesNumber",
             tuple(modalities),
         ).fetchall()
     texts = ([*("" if value is None else str(value) for value in row[:-1]), row[-1]] for row in rows)
@@ -96,10 +101,14 @@ def _opened(database: Path) -> Iterator[tuple[Path, sqlite3.Connection]]:
     if not path.is_file():
         raise InputError(f"{path}: does not exist; give Slicer's ctkDICOM.sql or its folder")
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE_S)
+        # A name in a wrong character set is no reason to show none of the others.
+        connection.text_factory = lambda text: text.decode(errors="replace")
         try:
             yield path, connection
         finally:
             connection.close()
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            raise InputError(f"{path}: is being written to by another program; try again") from error
         raise InputError(f"{path}: is not a DICOM database of Slicer ({error})") from error

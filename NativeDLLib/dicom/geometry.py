@@ -22,7 +22,7 @@ _COSINE_TOLERANCE = 1e-3
 # A slice may be off its regular place by a twentieth of the spacing, or by what decimals rounded to 0.1 mm leave.
 _PLACE_TOLERANCE = 0.05
 _ROUNDING_MM = 0.065
-# Of a voxel's smallest side: a volume further off than that is not the slices.
+# In voxels: a volume further off than that is not the slices.
 _SAME_PLACE = 0.1
 # What no scanner writes: places further off, larger fields, finer pixels come from damaged headers.
 _FARTHEST_MM, _LARGEST_MM, _FINEST_MM = 1e5, 5e3, 1e-3
@@ -98,20 +98,25 @@ class Grid:
         ijk_to_ras
             The volume's matrix from voxel indices to RAS mm, 16 numbers row by row, as Slicer gives it.
         """
-        matrix = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.reshape(np.asarray(ijk_to_ras, float), (4, 4))
+        to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.reshape(np.asarray(ijk_to_ras, float), (4, 4))
         ours = np.eye(4)
         ours[:3, :3] = np.reshape(self.direction, (3, 3)) * self.spacing
         ours[:3, 3] = self.origin
-        # Two orthogonal lattices with as many voxels along axes of the same length fill the same box.
-        if sorted(size) != sorted(self.size):
-            return False
-        distances = np.linalg.norm(_corners(matrix, size)[:, None] - _corners(ours, self.size)[None], axis=-1)
-        return bool(distances.min(axis=1).max() < _SAME_PLACE * min(self.spacing))
+        to_grid = np.linalg.inv(ours) @ to_lps
+        # In voxels of this grid: where the volume's corners lie, and how far it is from the first voxel of each axis
+        # to the last. Voxels that are the same have the same corners, as many steps apart.
+        corners, steps = _corners(size) @ to_grid[:3, :3].T + to_grid[:3, 3], np.array(size) - 1
+        travel = np.linalg.norm(to_grid[:3, :3] * steps, axis=0)
+        nearest = corners.round()
+        return bool(
+            np.abs(corners - nearest).max() < _SAME_PLACE
+            and np.abs(travel - steps).max() < 2 * _SAME_PLACE
+            and {tuple(corner) for corner in nearest} == {tuple(corner) for corner in _corners(self.size)}
+        )
 
 
-def _corners(index_to_point: Array, size: Sequence[int]) -> Array:
-    indices = np.array(list(product(*((0, n - 1) for n in size))), float)
-    return indices @ index_to_point[:3, :3].T + index_to_point[:3, 3]
+def _corners(size: Sequence[int]) -> Array:
+    return np.array(list(product(*((0, n - 1) for n in size))), float)
 
 
 def arrange(slices: Sequence[Slice], columns: int, rows: int) -> tuple[list[int], Grid | None, list[str]]:

@@ -76,7 +76,8 @@ def available_devices() -> dict[str, str]:
     devices = {}
     try:
         import torch
-    except ImportError:
+    except (ImportError, OSError):
+        # It is not there, or a library that it needs is not: then nothing but the processor is.
         pass
     else:
         cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0

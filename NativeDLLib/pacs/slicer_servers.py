@@ -21,7 +21,7 @@ _LONGEST_NAME = 64
 _LONGEST_TIMEOUT_S = 86400
 
 
-def merge_peers(own: Path | None, slicer_rows: Sequence[str], target: Path) -> tuple[list[str], list[str]]:
+def merge_peers(own: Path | None, slicer_rows: Sequence[Any], target: Path) -> tuple[list[str], list[str]]:
     """Write one file with the user's own peers and Slicer's servers, for ``--pacs``.
 
     Servers that are switched off in Slicer, and those whose name the user gave to a peer in `own`, are left out.
@@ -31,7 +31,8 @@ def merge_peers(own: Path | None, slicer_rows: Sequence[str], target: Path) -> t
     own
         A ``pacs.json``; without it the default one, where there is one.
     slicer_rows
-        The JSON texts of Slicer's settings, in their order.
+        What Slicer's settings hold, in their order: JSON as text or as a ``QByteArray``, or a map from before Slicer
+        wrote JSON.
     target
         The file to be written, readable by the user alone.
 
@@ -85,12 +86,13 @@ def _own_peers(own: Path | None) -> list[dict[str, Any]]:
     return peers
 
 
-def _settings(row: str, where: str) -> dict[str, Any]:
+def _settings(row: Any, where: str) -> dict[str, Any]:
     try:
-        settings = json.loads(row)
+        content = row.data() if hasattr(row, "data") else row
+        settings = content if isinstance(content, dict) else json.loads(content)
         # Half a character that was escaped: pacs.json may not hold it.
         json.dumps(settings, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
+    except (TypeError, ValueError, RecursionError):
         settings = None
     if not isinstance(settings, dict):
         raise UsageError(f"{where}: its settings cannot be read")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import packaging
 import pytest
+from packaging.requirements import Requirement as Declared
 
 from NativeDLLib import requirements
-from NativeDLLib.requirements import RUNTIME_EXTRAS, missing, skip
+from NativeDLLib.requirements import RUNTIME_EXTRAS, missing, plan, skip
 
 ROOT = Path(__file__).resolve().parents[2]
 EVERYTHING = {
@@ -173,6 +174,37 @@ def test_what_an_older_slicer_lacks_may_be_installed(interpreter):
 
     assert names(wanted) == ["pydicom", "highdicom"]
     assert not {"pydicom", "highdicom", "scipy"} & set(skip(wanted))
+
+
+def test_the_plan_gives_torch_to_its_extension_and_the_rest_to_pip(interpreter):
+    interpreter({**without("tqdm"), "scipy": "1.17"})
+
+    torch, names, kept = plan(missing(["nnunet", "torch"]))
+
+    assert torch == ">=2.6"
+    assert names == ["tqdm>=4.66", "nnunetv2>=2.5"]
+    assert kept[:5] == ["torch", "torchvision", "torchaudio", "numpy", "scipy"]
+
+
+def test_where_torch_is_there_its_extension_is_not_asked(interpreter):
+    interpreter({**without("tqdm"), "torch": "2.13.0"})
+
+    assert plan(missing(["torch"]))[:2] == (None, ["tqdm>=4.66"])
+
+
+def test_where_nothing_is_missing_nothing_is_planned(interpreter):
+    interpreter()
+
+    torch, names, kept = plan(missing())
+
+    assert (torch, names) == (None, [])
+    assert set(kept) >= {"torch", "numpy", "SimpleITK"}
+
+
+def test_what_torch_runs_on_is_said_without_a_word_that_pip_would_stumble_over():
+    declared = Declared('torch>=2.6,<3; python_version >= "3"')
+
+    assert plan([requirements._described(declared)])[0] == "<3,>=2.6"
 
 
 def test_the_file_needs_nothing_but_python_and_packaging(tmp_path):

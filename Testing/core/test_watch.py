@@ -6,9 +6,19 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from pydicom.datadict import tag_for_keyword
 
 from NativeDLLib.errors import UsageError
-from NativeDLLib.watch import Rule, load_rules, match, rules_file
+from NativeDLLib.watch import (
+    Arrivals,
+    Rule,
+    configuration,
+    load_rules,
+    match,
+    rules_file,
+    set_enabled,
+    written_rules_file,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 LIVER = {
@@ -194,3 +204,109 @@ def test_the_file_needs_nothing_but_python_until_there_are_rules(tmp_path):
 def test_the_schema_is_one():
     schema = json.loads((ROOT / "Resources" / "watch.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_switching_on_for_the_first_time_gives_an_example_to_be_edited():
+    with pytest.raises(UsageError, match=f"^{rules_file()}: holds only an example yet; edit its rules first$"):
+        set_enabled(True)
+
+    assert load_rules() == []
+    set_enabled(True)
+    assert [found.model for found in load_rules()] == ["liver-ct-demo"]
+
+
+def test_switching_keeps_what_the_user_wrote():
+    write(rules_file(), LIVER, LIVER | {"name": "other"})
+
+    set_enabled(False)
+    assert load_rules() == []
+    set_enabled(True)
+
+    assert [found.name for found in load_rules()] == ["livers", "other"]
+    assert json.loads(rules_file().read_text()) == {"enabled": True, "rules": [LIVER, LIVER | {"name": "other"}]}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"rules": [{"name": "a"}]}'])
+def test_a_file_that_is_wrong_is_named_and_not_written_to(content):
+    rules_file().parent.mkdir(parents=True)
+    rules_file().write_text(content)
+
+    for enabled in (True, False):
+        with pytest.raises(UsageError, match=f"^{rules_file()}: "):
+            set_enabled(enabled)
+    assert rules_file().read_text() == content
+
+
+def test_the_file_to_be_edited_is_there_and_is_never_written_over():
+    path = written_rules_file()
+    example = json.loads(path.read_text())
+    write(rules_file(), LIVER)
+
+    assert (path, example["enabled"], len(example["rules"])) == (rules_file(), False, 1)
+    assert written_rules_file() == path
+    assert [found.name for found in load_rules()] == ["livers"]
+
+
+def asked(**attributes):
+    """Return what gives a value by its tag, as Slicer's database does, and the tags that it was asked for."""
+    numbers = {tag_for_keyword(keyword): value for keyword, value in attributes.items()}
+    values, tags = {f"{tag >> 16:04x},{tag & 0xFFFF:04x}": value for tag, value in numbers.items()}, []
+
+    def value_of(tag):
+        tags.append(tag)
+        return values.get(tag, "")
+
+    return value_of, tags
+
+
+def test_the_rule_of_a_series_says_which_model_runs_with_which_parameters(tmp_path):
+    rules = load_rules(write(tmp_path / "watch.json", LIVER | {"parameters": {"step": 0.25}}))
+    value_of, tags = asked(**PORTAL)
+
+    assert configuration(rules, value_of) == {"model": "liver-ct-demo", "parameters": {"step": 0.25}}
+    assert sorted(tags) == ["0008,0060", "0008,103e", "0018,0015"]
+
+
+def test_a_series_that_no_rule_is_for_is_left_alone(tmp_path):
+    rules = load_rules(write(tmp_path / "watch.json", LIVER))
+
+    assert configuration(rules, asked(**PORTAL | {"Modality": "MR"})[0]) is None
+    assert configuration([], asked(**PORTAL)[0]) is None
+
+
+def test_a_rule_without_modality_still_takes_no_objects_made_from_images():
+    found = configuration([rule(SeriesDescription="*")], asked(Modality="SEG", SeriesDescription="Segmentation")[0])
+
+    assert found is None
+
+
+def test_a_series_is_complete_when_no_file_has_come_between_two_looks():
+    arrivals, files = Arrivals(), {"1.2": ["a"], "1.3": ["x"]}
+    arrivals.add("1.2")
+    arrivals.add("1.3")
+
+    looks = []
+    for come in (["a"], ["a", "b"], ["a", "b"], ["a", "b", "c"]):
+        files["1.2"] = come
+        looks.append(arrivals.complete(files.__getitem__))
+
+    assert looks == [[], [["x"]], [["a", "b"]], []]
+    assert len(arrivals) == 0
+
+
+def test_a_series_that_was_deleted_while_it_came_is_not_waited_for():
+    arrivals = Arrivals()
+    arrivals.add("1.2")
+
+    assert arrivals.complete(lambda _: []) == []
+    assert len(arrivals) == 1
+    assert arrivals.complete(lambda _: []) == []
+    assert len(arrivals) == 0
+
+
+def test_a_series_that_comes_again_is_complete_again():
+    arrivals = Arrivals()
+
+    for _ in range(2):
+        arrivals.add("1.2")
+        assert [arrivals.complete(lambda _: ["a"]) for _ in range(3)] == [[], [["a"]], []]

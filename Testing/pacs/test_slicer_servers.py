@@ -163,9 +163,42 @@ def test_a_file_of_ones_own_that_is_wrong_or_missing_is_named_and_nothing_is_wri
 
     for own in (wrong, missing):
         with pytest.raises(UsageError, match=f"^{own}: "):
-            merge_peers(own, [row()], tmp_path / "target.json")[1]
+            merge_peers(own, [row()], tmp_path / "target.json")
 
     assert not (tmp_path / "target.json").exists()
+
+
+class QByteArray:
+    """What PythonQt makes of a QByteArray: an object with its bytes."""
+
+    def __init__(self, text):
+        self.data = lambda: text.encode()
+
+
+def test_rows_come_as_slicer_writes_them_now_and_as_it_did(merge):
+    as_text = merge(row(Name="Nürnberg"))
+
+    assert merge(QByteArray(row(Name="Nürnberg"))) == as_text
+    assert merge(row(Name="Nürnberg").encode()) == as_text
+    assert merge(json.loads(row(Name="Nürnberg"))) == as_text
+
+
+@pytest.mark.parametrize("value", [None, 3, [], object()])
+def test_a_row_that_the_settings_have_lost_hides_no_other(merge, value):
+    peers, warnings = merge(value, row())
+
+    assert list(peers) == ["Main PACS"]
+    assert warnings == ["Slicer's DICOM server 1: its settings cannot be read; it is left out"]
+
+
+def test_the_names_are_those_of_the_file_in_its_order(tmp_path):
+    own = own_file(tmp_path / "pacs.json", {"name": "MINE", "ae_title": "M", "host": "mine.example", "port": 4242})
+    rows = [row(), row(Name="OFF", QueryRetrieveCheckState=0, StorageCheckState=0), row(Name="MINE"), "broken"]
+
+    names, warnings = merge_peers(own, rows, tmp_path / "target.json")
+
+    assert names == list(load_peers(tmp_path / "target.json")) == ["MINE", "Main PACS"]
+    assert len(warnings) == 1
 
 
 def test_without_any_peers_the_file_says_so(merge):
@@ -183,7 +216,7 @@ def test_the_file_is_the_users_alone_and_replaces_the_last_one(merge, tmp_path):
 def test_a_command_reaches_a_server_of_slicer_by_its_name(tmp_path, capsys):
     with Orthanc(tmp_path / "orthanc") as orthanc:
         server = row(Address="127.0.0.1", Port=str(orthanc.port), Called_AETitle="ORTHANC", Calling_AETitle="NATIVEDL")
-        merge_peers(None, [server], tmp_path / "pacs.json")[1]
+        merge_peers(None, [server], tmp_path / "pacs.json")
 
         assert nativedl("echo", "Main PACS", "--pacs", tmp_path / "pacs.json") == 0
 

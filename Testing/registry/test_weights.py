@@ -5,7 +5,7 @@ import pytest
 
 from NativeDLLib.errors import ModelError
 from NativeDLLib.registry import load_registry
-from NativeDLLib.registry.weights import models_folder, verified_weights
+from NativeDLLib.registry.weights import find_weights, models_folder, verified_weights
 
 CONTENT = b"weights"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -155,3 +155,21 @@ def test_a_checkpoint_that_links_out_of_the_results_folder_is_refused(tmp_path):
     checkpoint.symlink_to(tmp_path / "secret")
 
     assert f"{checkpoint} leads out of {tmp_path / 'results'}" in refusal(found)
+
+
+def test_weights_are_found_without_being_read(tmp_path):
+    found = model(tmp_path, file="a.onnx", sha256=SHA256)
+    (tmp_path / "a.onnx").write_bytes(b"another")
+
+    assert find_weights(found) == tmp_path / "a.onnx"
+    assert find_weights(nnunet(tmp_path / "nnunet")) == tmp_path / "nnunet" / "results"
+
+
+@pytest.mark.parametrize("url", [None, "https://example.org/a.onnx"])
+def test_weights_that_are_not_there_are_said_to_be_missing_before_any_run(tmp_path, monkeypatch, url):
+    monkeypatch.setenv("NATIVEDL_MODELS", str(tmp_path / "cache"))
+    found = model(tmp_path, file="a.onnx", sha256=SHA256, **({"url": url} if url else {}))
+
+    with pytest.raises(ModelError, match=r"^model bright: its weights .*a\.onnx are not there") as caught:
+        find_weights(found)
+    assert str(caught.value).endswith(f"; get it from {url}" if url else "are not there")
