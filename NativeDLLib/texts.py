@@ -32,13 +32,13 @@ _STAGES = {
 
 
 def facts_html(facts: Mapping[str, str]) -> str:
-    """Return facts as a table in HTML, without those that are empty."""
-    rows = (
+    """Return facts as a table in HTML, without those that are empty; empty text where all are."""
+    rows = [
         f"<tr><td><font color='gray'>{escape(name)}&nbsp;</font></td><td>{escape(value)}</td></tr>"
         for name, value in facts.items()
         if value
-    )
-    return f"<table>{''.join(rows)}</table>"
+    ]
+    return f"<table>{''.join(rows)}</table>" if rows else ""
 
 
 def model_text(model: Mapping[str, Any]) -> str:

@@ -37,7 +37,8 @@ def geometry(volume):
     matrix = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)
     elements = slicer.util.arrayFromVTKMatrix(matrix).ravel().tolist()
-    return json.dumps({"size": volume.GetImageData().GetDimensions(), "ijk_to_ras": elements})
+    known = bool(volume.GetAttribute("DICOM.instanceUIDs"))
+    return json.dumps({"size": volume.GetImageData().GetDimensions(), "ijk_to_ras": elements, "from_dicom": known})
 
 
 def isRegularized(volume):

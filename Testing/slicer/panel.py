@@ -67,6 +67,27 @@ class Panel:
         self.settle()
         return str(self.ui.runMessage.text)
 
+    def settings(self) -> dict[str, Any]:
+        """Return the widgets of the model's settings by their labels."""
+        form = self.ui.settingsForm.layout()
+        rows = [
+            (form.itemAt(i, form.LabelRole).widget(), form.itemAt(i, form.FieldRole).widget())
+            for i in range(form.rowCount())
+        ]
+        return {label.text: widget for label, widget in rows}
+
+    def report(self) -> dict[str, Any]:
+        """Return the report of the automatic result under review."""
+        return json.loads((self.widget.review.folder.automatic / "report.json").read_text())
+
+    def approved(self) -> Any:
+        """Return the approved SEG of the result under review."""
+        return pydicom.dcmread(self.widget.review.folder.approved_seg)
+
+    def accept_all(self) -> None:
+        self.ui.acceptAllButton.click()
+        self.ui.reviewerEdit.text = "Doe^Jane"
+
     def rows(self) -> list[tuple[str, str, str]]:
         """Return name, volume and decision of each segment, as the table shows them."""
         table = self.ui.segmentTable
@@ -120,6 +141,14 @@ def add(app: Any, files: list[Path]) -> str:
     for file in files:
         app.slicer.dicomDatabase.insert(str(file), True, False)
     return str(pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
+
+
+def load(app: Any, series: str) -> Any:
+    """Load a series of the database as Slicer's DICOM module does, and return its volume."""
+    from DICOMLib import DICOMUtils
+
+    (node_id,) = DICOMUtils.loadSeriesByUID([series])
+    return app.slicer.mrmlScene.GetNodeByID(node_id)
 
 
 def configure_server(peer: Any) -> None:
