@@ -138,7 +138,7 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ui.runButton.enabled = bool(runnable and not self.logic.busy)
         ui.cancelButton.enabled = ui.progressBar.visible = self.logic.busy
         pending = [] if ui.unreviewedCheck.checked else result.pending()
-        hint = texts.send_hint(result.report, pending, ui.reviewerEdit.text)
+        hint = texts.send_hint(result.report, pending, not any(result.volumes.values()), ui.reviewerEdit.text)
         say(ui.reviewWarning, "\n".join(result.report["warnings"]) if result.report else "")
         say(ui.sendHint, hint)
         ui.saveButton.enabled = not hint and "export" not in self.send.workers.running

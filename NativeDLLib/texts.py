@@ -106,7 +106,14 @@ def inspection_text(inspection: Mapping[str, Any]) -> str:
     return "\n".join([*note, *inspection["warnings"]])
 
 
-def send_hint(report: Mapping[str, Any] | None, pending: Sequence[str], reviewer: str) -> str:
+def export_text(result: Mapping[str, Any] | None, peer: str | None) -> str:
+    """Return what became of an approved result: what ``approve`` reported, and the peer that it was sent to."""
+    if result and not result["files"]:
+        return "Every segment was rejected: nothing was saved or sent."
+    return f"Saved and sent to {peer}." if peer else "Saved in Slicer's DICOM database."
+
+
+def send_hint(report: Mapping[str, Any] | None, pending: Sequence[str], is_empty: bool, reviewer: str) -> str:
     """Return what stands in the way of saving and sending a result; empty where nothing does.
 
     Parameters
@@ -115,6 +122,8 @@ def send_hint(report: Mapping[str, Any] | None, pending: Sequence[str], reviewer
         Of the result under review, if there is one.
     pending
         Names of the segments that are still to be accepted or rejected.
+    is_empty
+        Whether no segment has a voxel.
     reviewer
         Name of the person.
     """
@@ -122,6 +131,8 @@ def send_hint(report: Mapping[str, Any] | None, pending: Sequence[str], reviewer
         return "Choose a result under Review first."
     if report["no_seg_because"]:
         return f"This result cannot be stored as DICOM SEG: {report['no_seg_because']}"
+    if is_empty:
+        return "Nothing was found, so there is nothing to review or to save."
     if pending:
         return f"Accept or reject first: {', '.join(pending)}"
     return "" if reviewer.strip() else "Enter the name of the reviewer."

@@ -5,7 +5,7 @@ from pathlib import Path
 import qt
 import slicer
 
-from NativeDLLib import texts
+from NativeDLLib import texts, worklist
 from NativeDLPanel import scene
 from NativeDLPanel.worker import Workers, say
 
@@ -64,14 +64,11 @@ class Source:
         if self.volume is None and not self.files:
             self._show(None, "Choose a loaded volume, or a series of the DICOM database.")
             return
-        source = ["--volume", scene.geometry(self.volume)] if self.volume is not None else []
-        source += ["--regularized"] if self.files and scene.isRegularized(self.volume) else []
-        if self.files:
-            names = Path(slicer.app.temporaryPath) / "nativedl-files.txt"
-            names.write_text("\n".join(self.files), encoding="utf-8")
-            source += ["--files", names]
+        geometry = None if self.volume is None else scene.geometry(self.volume)
+        regularized, folder = scene.isRegularized(self.volume), Path(slicer.app.temporaryPath)
         self._show(None, "Looking at the images…")
-        self.workers.start("inspect", ["inspect", *source], self._inspected)
+        command = worklist.inspect_command(geometry, self.files, regularized, folder)
+        self.workers.start("inspect", command, self._inspected)
 
     def _inspected(self, result, error):
         self.noSegBecause = result and result["no_seg_because"]
