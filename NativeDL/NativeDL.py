@@ -154,9 +154,9 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if error or volume is None or volume.GetScene() is None:
                 self._ended(error or "Finished. The scene was closed meanwhile: choose the result under Review.")
                 return
+            self._ended("Finished: review the result below.")
             with slicer.util.tryWithErrorDisplay("The result could not be shown; it waits under Review."):
                 self.review.open(folder, volume)
-            self._ended("Finished: review the result below.")
 
         with slicer.util.tryWithErrorDisplay("The segmentation could not be started.", waitCursor=True):
             # Now, so that the images can be looked at while the model runs, and nothing stalls when it has ended.

@@ -88,6 +88,12 @@ def missing_text(missing: Sequence[Requirement]) -> str:
     return "\n".join(f"• {r.name} ({', '.join(filter(None, (r.purpose, r.size)))})" for r in missing)
 
 
+def consent_text(missing: Sequence[Requirement]) -> str:
+    """Return the question whether what is missing may be installed."""
+    text = "This will be downloaded and added to Slicer's Python; it can take some minutes."
+    return f"{text}\n\n{missing_text(missing)}"
+
+
 def install_failure(error: ImportError | CalledProcessError) -> str:
     """Return what pip said last when it failed, or what else kept packages from being installed."""
     if isinstance(error, ImportError):

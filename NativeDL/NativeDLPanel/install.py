@@ -32,8 +32,7 @@ class Install:
             self._onReady()
 
     def _install(self):
-        text = "This will be downloaded and added to Slicer's Python; it can take some minutes."
-        if not slicer.util.confirmOkCancelDisplay(f"{text}\n\n{texts.missing_text(self._missing)}"):
+        if not slicer.util.confirmOkCancelDisplay(texts.consent_text(self._missing)):
             return
         torch, others, kept = requirements.plan(self._missing)
         try:

@@ -26,9 +26,8 @@ class Send:
         """Read the peers and the outbox anew."""
         from NativeDLLib.pacs.slicer_servers import peers_for_panel
 
-        settings, chosen = qt.QSettings(), self.ui.peerBox.currentText
-        count = int(settings.value("DICOM/ServerNodeCount") or 0)
-        servers = [settings.value(f"DICOM/ServerNodes/{row}") or "" for row in range(count)]
+        value, chosen = qt.QSettings().value, self.ui.peerBox.currentText
+        servers = [value(f"DICOM/ServerNodes/{n}") or "" for n in range(int(value("DICOM/ServerNodeCount") or 0))]
         names, self.ui.peerBox.toolTip, error = peers_for_panel(servers, self._peers)
         say(self.ui.sendMessage, error or self.ui.sendMessage.text)
         self.ui.peerBox.clear()

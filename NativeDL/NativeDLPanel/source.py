@@ -31,6 +31,7 @@ class Source:
             self.workers.start("list", ["database", scene.database().databaseFilename], self._listed)
 
     def _listed(self, result, error):
+        chosen = self.series
         self.ui.seriesTree.clear()
         for row in result["series"] if result else []:
             item = qt.QTreeWidgetItem(row["columns"])
@@ -38,9 +39,9 @@ class Source:
             item.setData(0, qt.Qt.UserRole, row["uid"])
             item.setData(1, qt.Qt.UserRole, row["words"])
             self.ui.seriesTree.addTopLevelItem(item)
+            item.setSelected(row["uid"] == chosen)
         self._filter()
-        if error:
-            self.ui.seriesCount.text = error
+        self.ui.seriesCount.text = error or self.ui.seriesCount.text
 
     def _filter(self, *_):
         words, tree = self.ui.seriesSearch.text.lower().split(), self.ui.seriesTree

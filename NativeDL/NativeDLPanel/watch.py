@@ -34,6 +34,7 @@ class Watch:
         return rules
 
     def _switch(self, on):
+        self.ui.watchCheck.checked = not on  # until it is so
         with slicer.util.tryWithErrorDisplay("The rules could not be switched."):
             watch.set_enabled(on)
         self._rules()

@@ -27,8 +27,8 @@ class Panel:
         return self.widget.ui
 
     def settle(self) -> None:
-        """Wait until no short command runs any more."""
-        parts = (self.widget.source, self.widget.model, self.widget.send)
+        """Wait until no short command runs any more; the list of devices, which takes longest, may come later."""
+        parts = (self.widget.source, self.widget.send)
         self.app.wait_until(lambda: not any(part.workers.running for part in parts), 60, "the panel's commands")
 
     def choose_volume(self, node: Any) -> None:
@@ -69,9 +69,11 @@ class Panel:
 
     def settings(self) -> dict[str, Any]:
         """Return the widgets of the model's settings by their labels."""
-        form = self.ui.settingsForm.layout()
+        import qt
+
+        form, role = self.ui.settingsForm.layout(), qt.QFormLayout
         rows = [
-            (form.itemAt(i, form.LabelRole).widget(), form.itemAt(i, form.FieldRole).widget())
+            (form.itemAt(i, role.LabelRole).widget(), form.itemAt(i, role.FieldRole).widget())
             for i in range(form.rowCount())
         ]
         return {label.text: widget for label, widget in rows}
