@@ -138,7 +138,7 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ui.runButton.enabled = bool(runnable and not self.logic.busy)
         ui.cancelButton.enabled = ui.progressBar.visible = self.logic.busy
         pending = [] if ui.unreviewedCheck.checked else result.pending()
-        hint = texts.send_hint(result.report, pending, ui.reviewerEdit.text)
+        hint = texts.send_hint(result.report, pending, not any(result.volumes.values()), ui.reviewerEdit.text)
         say(ui.reviewWarning, "\n".join(result.report["warnings"]) if result.report else "")
         say(ui.sendHint, hint)
         ui.saveButton.enabled = not hint and "export" not in self.send.workers.running
@@ -154,9 +154,9 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if error or volume is None or volume.GetScene() is None:
                 self._ended(error or "Finished. The scene was closed meanwhile: choose the result under Review.")
                 return
+            self._ended("Finished: review the result below.")
             with slicer.util.tryWithErrorDisplay("The result could not be shown; it waits under Review."):
                 self.review.open(folder, volume)
-            self._ended("Finished: review the result below.")
 
         with slicer.util.tryWithErrorDisplay("The segmentation could not be started.", waitCursor=True):
             # Now, so that the images can be looked at while the model runs, and nothing stalls when it has ended.

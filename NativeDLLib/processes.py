@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
+import sys
 from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import psutil
 
 _LOG_LINES = 500
+
+
+def worker_command(arguments: Sequence[object]) -> tuple[str, list[str], str]:
+    """Return the program, its arguments and the folder to start it in for a command of this library with events.
+
+    Inside Slicer the program is Slicer's own Python. ``-m`` finds the library in the folder that the process starts in.
+    """
+    python = shutil.which("PythonSlicer") or sys.executable
+    folder = Path(__file__).resolve().parent.parent
+    return python, ["-m", "NativeDLLib", *map(str, arguments), "--events", "--with-parent"], str(folder)
 
 
 def kill_tree(pid: int) -> None:

@@ -21,6 +21,9 @@ from packaging.version import InvalidVersion, Version
 RUNTIME_EXTRAS = {"torch": ("torch",), "onnx": ("onnx",), "nnunetv2": ("torch", "nnunet")}
 """The extras that a model needs, by the ``runtime`` of its registry entry; every model needs the base list too."""
 
+BASE_EXTRAS = frozenset({"torch", "onnx"})
+"""What the bundled models run on; those of another runtime are asked for when such a model is chosen."""
+
 # Slicer's PyTorch extension installs the builds that fit the GPU.
 _PYTORCH = ("torch", "torchvision", "torchaudio")
 # Parts of Slicer, some of them built for it; another build in their place would break it.

@@ -105,6 +105,12 @@ def missing_text(missing: Sequence[Requirement]) -> str:
     return "\n".join(f"• {r.name} ({', '.join(filter(None, (r.purpose, r.size)))})" for r in missing)
 
 
+def consent_text(missing: Sequence[Requirement]) -> str:
+    """Return the question whether what is missing may be installed."""
+    text = "This will be downloaded and added to Slicer's Python; it can take some minutes."
+    return f"{text}\n\n{missing_text(missing)}"
+
+
 def install_failure(error: ImportError | CalledProcessError) -> str:
     """Return what pip said last when it failed, or what else kept packages from being installed."""
     if isinstance(error, ImportError):
@@ -123,7 +129,27 @@ def inspection_text(inspection: Mapping[str, Any]) -> str:
     return "\n".join([*note, *inspection["warnings"]])
 
 
-def send_hint(report: Mapping[str, Any] | None, pending: Sequence[str], reviewer: str) -> str:
+def export_text(result: Mapping[str, Any] | None, error: str | None, peer: str | None, saved: bool) -> str:
+    """Return what became of an approved result.
+
+    Parameters
+    ----------
+    result, error
+        What ``approve`` reported, or why it failed.
+    peer
+        To which it was to be sent.
+    saved
+        Whether the SEG is there.
+    """
+    if error:
+        # Where only the sending failed it waits in the outbox, which says why.
+        return "Saved, but not sent: it waits in the outbox." if saved else error
+    if not saved:
+        return "Every segment was rejected: nothing was saved or sent."
+    return f"Saved and sent to {peer}." if peer else "Saved in Slicer's DICOM database."
+
+
+def send_hint(report: Mapping[str, Any] | None, pending: Sequence[str], is_empty: bool, reviewer: str) -> str:
     """Return what stands in the way of saving and sending a result; empty where nothing does.
 
     Parameters
@@ -132,6 +158,8 @@ def send_hint(report: Mapping[str, Any] | None, pending: Sequence[str], reviewer
         Of the result under review, if there is one.
     pending
         Names of the segments that are still to be accepted or rejected.
+    is_empty
+        Whether no segment has a voxel.
     reviewer
         Name of the person.
     """
@@ -139,6 +167,8 @@ def send_hint(report: Mapping[str, Any] | None, pending: Sequence[str], reviewer
         return "Choose a result under Review first."
     if report["no_seg_because"]:
         return f"This result cannot be stored as DICOM SEG: {report['no_seg_because']}"
+    if is_empty:
+        return "Nothing was found, so there is nothing to review or to save."
     if pending:
         return f"Accept or reject first: {', '.join(pending)}"
     return "" if reviewer.strip() else "Enter the name of the reviewer."

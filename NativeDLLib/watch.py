@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.errors import UsageError
+from NativeDLLib.errors import NativeDLError, UsageError
 from NativeDLLib.files import write_json
 from NativeDLLib.jsonfile import check_schema, read_json
 
@@ -81,6 +82,14 @@ def load_rules(path: Path | None = None) -> list[Rule]:
     return rules
 
 
+def rules_for_panel() -> tuple[list[Rule], str]:
+    """Return the rules in force, and what is wrong with their file."""
+    try:
+        return load_rules(), ""
+    except NativeDLError as error:
+        return [], str(error)
+
+
 def set_enabled(enabled: bool) -> None:
     """Switch the user's rules on or off.
 
@@ -124,10 +133,17 @@ def configuration(rules: Sequence[Rule], value_of: Callable[[str], str]) -> dict
 
 
 class Arrivals:
-    """Series that are being imported; one counts as complete when its number of files has not changed for a while."""
+    """Series that are being imported; one counts as complete when its number of files has not changed for a while.
+
+    Attributes
+    ----------
+    queue
+        Files and configuration of each complete series that a rule is for, the oldest first.
+    """
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
+        self.queue: list[tuple[list[str], dict[str, Any]]] = []
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -135,6 +151,28 @@ class Arrivals:
     def add(self, series_uid: str) -> None:
         """Remember a series of which the first image has come."""
         self._counts[series_uid] = -1
+
+    def enqueue(
+        self,
+        rules: Sequence[Rule],
+        files_of: Callable[[str], Sequence[str]],
+        value_of: Callable[[str, str], str],
+    ) -> None:
+        """Put the complete series that a rule is for into the queue.
+
+        Parameters
+        ----------
+        rules
+            What `load_rules` returned.
+        files_of
+            Gives the files of a series by its UID.
+        value_of
+            Gives an attribute's value by file and tag, ``gggg,eeee``.
+        """
+        for files in self.complete(files_of):
+            found = configuration(rules, partial(value_of, files[0]))
+            if found is not None:
+                self.queue.append((files, found))
 
     def complete(self, files_of: Callable[[str], Sequence[str]]) -> list[list[str]]:
         """Return, once, the files of each series that has as many as when this was called before.

@@ -55,6 +55,11 @@ class Folder:
         return self.path / "edited.seg.nrrd"
 
     @property
+    def latest(self) -> Path:
+        """The segmentation as it was last saved: at approval, or by the model."""
+        return self.edited if self.edited.is_file() else self.automatic / "segmentation.seg.nrrd"
+
+    @property
     def approved(self) -> Path:
         """The folder of the approved result."""
         return self.path / "approved"
@@ -137,6 +142,27 @@ def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_becau
     elif no_seg_because:
         write_text(folder._reason, no_seg_because)
     return folder
+
+
+def inspect_command(volume: str | None, files: Sequence[str], regularized: bool, folder: Path) -> list[str]:
+    """Return the arguments that look at a volume, at DICOM files, or at a volume and the files that it came from.
+
+    Parameters
+    ----------
+    volume
+        Its geometry, as ``inspect --volume`` takes it.
+    files
+        The DICOM files.
+    regularized
+        Whether the volume was made regular at loading.
+    folder
+        Where the list of the files is written.
+    """
+    command = ["inspect", *(["--volume", volume] if volume else [])]
+    if files:
+        write_text(folder / "nativedl-files.txt", "\n".join(files))
+        command += ["--files", str(folder / "nativedl-files.txt"), *(["--regularized"] if regularized else [])]
+    return command
 
 
 def finished_jobs() -> list[tuple[Folder, dict[str, Any], str]]:

@@ -45,19 +45,29 @@ def require(program, package):
     The path is absolute because pynetdicom's commands, named like DCMTK's, hide them in a virtual environment.
     """
     path = Path(program)
-    if not path.exists() and shutil.which("apt-get") and os.geteuid() == 0:
+    if not path.exists():
+        install_packages(package)
+    if not path.exists():
+        miss(f"{path} is missing (Debian package {package})")
+    return str(path)
+
+
+def install_packages(names):
+    """Install Debian packages where that is possible."""
+    if shutil.which("apt-get") and os.geteuid() == 0:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for command in (
             ["apt-get", "update"],
-            ["apt-get", "install", "-y", "--no-install-recommends", *package.split()],
+            ["apt-get", "install", "-y", "--no-install-recommends", *names.split()],
         ):
             subprocess.run(command, env=environment, capture_output=True, check=False)
-    if not path.exists():
-        reason = f"{path} is missing (Debian package {package})"
-        if os.environ.get("NATIVEDL_NO_SKIP") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return str(path)
+
+
+def miss(reason):
+    """Skip the test, or where nothing may be skipped (``NATIVEDL_NO_SKIP=1``) let it fail."""
+    if os.environ.get("NATIVEDL_NO_SKIP") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def _die_with_parent():

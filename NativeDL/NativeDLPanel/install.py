@@ -8,12 +8,11 @@ from NativeDLLib import requirements, texts
 
 
 class Install:
-    """Lists what is missing and installs it; ``ready`` tells whether anything can run."""
+    """Lists what is missing and installs it; ``ready`` tells whether the bundled models can run."""
 
     def __init__(self, ui, onReady):
         self.ui, self._onReady, self.ready = ui, onReady, False
-        # What the bundled models run on; those of another runtime are asked for when such a model is chosen.
-        self._extras = {"torch", "onnx"}
+        self._extras = set(requirements.BASE_EXTRAS)
         ui.installButton.connect("clicked()", self._install)
         ui.setupRefreshButton.connect("clicked()", self.check)
 
@@ -21,20 +20,19 @@ class Install:
         """Ask for what a model's runtime needs, once."""
         if not self._extras.issuperset(requirements.RUNTIME_EXTRAS[runtime]):
             self._extras.update(requirements.RUNTIME_EXTRAS[runtime])
-            self.check()
+            self.check(goOn=False)
 
-    def check(self):
+    def check(self, goOn=True):
         """Look for what is missing, and show this section only where something is."""
         self._missing = requirements.missing(sorted(self._extras))
-        self.ready = not self._missing
-        self.ui.setupSection.visible = not self.ready
+        self.ready = not requirements.missing(sorted(requirements.BASE_EXTRAS))
+        self.ui.setupSection.visible = bool(self._missing)
         self.ui.setupLabel.text = f"Slicer's Python still needs:\n{texts.missing_text(self._missing)}"
-        if self.ready:
+        if self.ready and goOn:
             self._onReady()
 
     def _install(self):
-        text = "This will be downloaded and added to Slicer's Python; it can take some minutes."
-        if not slicer.util.confirmOkCancelDisplay(f"{text}\n\n{texts.missing_text(self._missing)}"):
+        if not slicer.util.confirmOkCancelDisplay(texts.consent_text(self._missing)):
             return
         torch, others, kept = requirements.plan(self._missing)
         try:

@@ -6,7 +6,7 @@ import qt
 import slicer
 
 from NativeDLLib import texts
-from NativeDLLib.configuration import read_configuration
+from NativeDLLib.configuration import read_configuration_for
 from NativeDLLib.files import write_json
 from NativeDLPanel import scene
 from NativeDLPanel.worker import Workers, say
@@ -20,6 +20,7 @@ class Model:
         self._models, self._widgets, self._wanted = [], {}, {}
         ui.deviceBox.addItem("Automatic", "auto")
         ui.modelBox.connect("currentIndexChanged(int)", self._chosen)
+        ui.defaultsButton.connect("clicked()", lambda: self._wanted.clear())
         ui.defaultsButton.connect("clicked()", lambda: self._setValues({}))
         ui.saveConfigButton.connect("clicked()", self._save)
         ui.loadConfigButton.connect("clicked()", self._load)
@@ -65,7 +66,8 @@ class Model:
             self._widgets[parameter["name"]] = widget, _ = _editor(parameter)
             widget.toolTip = parameter["help"]
             form.addRow(parameter["label"], widget)
-        self._setValues(self._wanted.get("parameters", {}))
+        wanted = self._wanted if model and model["id"] == self._wanted.get("model") else {}
+        self._setValues(wanted.get("parameters", {}))
         self.ui.settingsGroup.visible = bool(self._widgets)
         self.ui.cardButton.enabled = bool(model and model["card"])
         say(self.ui.modelReason, texts.model_text(model) if model else "")
@@ -86,7 +88,7 @@ class Model:
         name = qt.QFileDialog.getOpenFileName(None, "Load settings", "", "Settings (*.json)")
         with slicer.util.tryWithErrorDisplay("The settings could not be loaded."):
             if name:
-                self._wanted = read_configuration(Path(name))
+                self._wanted = read_configuration_for(Path(name), self._models, self.current)
                 self.ui.deviceBox.currentIndex = max(self.ui.deviceBox.findData(self._wanted.get("device", "auto")), 0)
                 self.show(self._models)
 

@@ -10,12 +10,12 @@ _DECISIONS = {scene.PENDING: "To review", scene.ACCEPTED: "Accepted", scene.REJE
 
 
 class Review:
-    """The result under review: its ``folder``, ``report`` and segmentation ``node``, None where there is none."""
+    """The result under review, if any: its ``folder``, ``report``, segmentation ``node``, and ``volumes`` in mL."""
 
     def __init__(self, ui, onChanged):
         self.ui, self._onChanged = ui, onChanged
         self.folder = self.report = self.node = None
-        self._jobs, self._tags = [], []
+        self._jobs, self._tags, self.volumes = [], [], {}
         # Editing tells of every stroke; the table follows when the hand rests.
         self._rest = qt.QTimer()
         self._rest.setSingleShot(True)
@@ -41,12 +41,16 @@ class Review:
             self.open(self._jobs[index - 1][0]) if index else self.close()
 
     def open(self, folder, volume=None):
-        """Show a result over its volume, which is loaded where it is not."""
+        """Show a result over its volume, as it was left; what is not in the scene is loaded."""
         self.close()
-        report = folder.report()
-        volume = volume or scene.volumeOfSeries(report["series"])
-        self.node = scene.loadResult(folder.automatic / "segmentation.seg.nrrd", f"{report['model']} result", volume)
-        self.folder, self.report = folder, report
+        report, node = folder.report(), scene.resultNode(folder.path.name)
+        if node is None:
+            volume = volume or scene.volumeOfSeries(report["series"])
+            if volume is None and folder.volume.is_file():
+                volume = slicer.util.loadVolume(str(folder.volume))
+            node = scene.loadResult(folder.latest, f"{report['model']} result", volume)
+            node.SetAttribute(scene.RESULT, folder.path.name)
+        self.folder, self.report, self.node = folder, report, node
         for name in ("SegmentAdded", "SegmentRemoved", "SegmentModified", "SourceRepresentationModified"):
             event, later = getattr(slicer.vtkSegmentation, name), lambda *_: self._rest.start(300)
             self._tags.append(self.node.GetSegmentation().AddObserver(event, later))
@@ -70,10 +74,11 @@ class Review:
     def pending(self):
         """Names of the segments that are there and were neither accepted nor rejected."""
         pending = {i: s for i, s in self.segments().items() if scene.review(s) == scene.PENDING}
-        return [segment.GetName() for i, segment in pending.items() if scene.volumeMl(self.node, i)]
+        return [segment.GetName() for i, segment in pending.items() if self.volumes.get(i)]
 
     def show(self):
         table, segments = self.ui.segmentTable, self.segments()
+        self.volumes = {segmentId: scene.volumeMl(self.node, segmentId) for segmentId in segments}
         table.blockSignals(True)
         table.rowCount = len(segments)
         for row, (segmentId, segment) in enumerate(segments.items()):
@@ -89,7 +94,7 @@ class Review:
             box.currentIndex = list(_DECISIONS).index(scene.review(segment))
             box.connect("activated(int)", lambda index, s=segment: s.SetTag(scene.REVIEW, list(_DECISIONS)[index]))
             table.setItem(row, 0, name)
-            table.setItem(row, 1, qt.QTableWidgetItem(f"{scene.volumeMl(self.node, segmentId):.1f} mL"))
+            table.setItem(row, 1, qt.QTableWidgetItem(f"{self.volumes[segmentId]:.1f} mL"))
             table.setCellWidget(row, 2, box)
         table.blockSignals(False)
         self._onChanged()

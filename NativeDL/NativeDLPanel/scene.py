@@ -3,11 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy
 import qt
 import slicer
 import vtk
 
-REVIEW = "NativeDL.Review"
+from NativeDLLib.files import atomic_path
+
+REVIEW, RESULT = "NativeDL.Review", "NativeDL.Result"
 PENDING, ACCEPTED, REJECTED = "pending", "accepted", "rejected"
 
 
@@ -37,7 +40,8 @@ def geometry(volume):
     matrix = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)
     elements = slicer.util.arrayFromVTKMatrix(matrix).ravel().tolist()
-    return json.dumps({"size": volume.GetImageData().GetDimensions(), "ijk_to_ras": elements})
+    known = bool(volume.GetAttribute("DICOM.instanceUIDs"))
+    return json.dumps({"size": volume.GetImageData().GetDimensions(), "ijk_to_ras": elements, "from_dicom": known})
 
 
 def isRegularized(volume):
@@ -51,10 +55,11 @@ def save(node, path):
     isVolume = node.IsA("vtkMRMLScalarVolumeNode")
     storage = slicer.vtkMRMLNRRDStorageNode() if isVolume else slicer.vtkMRMLSegmentationStorageNode()
     storage.SetScene(slicer.mrmlScene)
-    storage.SetFileName(str(path))
     storage.SetUseCompression(0)
-    if not storage.WriteData(node):
-        raise RuntimeError(f"{path} could not be written; is the disk full?")
+    with atomic_path(path) as temporary:
+        storage.SetFileName(str(temporary))
+        if not storage.WriteData(node):
+            raise RuntimeError(f"{path} could not be written; is the disk full?")
 
 
 def volumeOfSeries(uid):
@@ -67,6 +72,12 @@ def volumeOfSeries(uid):
 
         nodes = [slicer.mrmlScene.GetNodeByID(nodeId) for nodeId in DICOMUtils.loadSeriesByUID([uid])]
     return next((node for node in nodes if node is not None and node.IsA("vtkMRMLScalarVolumeNode")), None)
+
+
+def resultNode(name):
+    """The segmentation of a result where it is in the scene already, with all that was decided and edited."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    return next((node for node in nodes if node.GetAttribute(RESULT) == name), None)
 
 
 def loadResult(path, name, volume):
@@ -88,7 +99,7 @@ def volumeMl(node, segmentId):
     labels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(node, segmentId)
     segment = node.GetSegmentation().GetSegment(segmentId)
     x, y, z = segment.GetRepresentation("Binary labelmap").GetSpacing()
-    return int((labels == segment.GetLabelValue()).sum()) * x * y * z / 1000
+    return numpy.count_nonzero(labels == segment.GetLabelValue()) * x * y * z / 1000
 
 
 def review(segment):

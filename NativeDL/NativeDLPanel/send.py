@@ -21,16 +21,15 @@ class Send:
         ui.sendButton.connect("clicked()", lambda: self._export(ui.peerBox.currentText))
         ui.echoButton.connect("clicked()", self._echo)
         ui.retryButton.connect("clicked()", self._retry)
-        say(ui.sendMessage, "")
 
     def refresh(self):
         """Read the peers and the outbox anew."""
-        from NativeDLLib.pacs.slicer_servers import merge_peers
+        from NativeDLLib.pacs.slicer_servers import peers_for_panel
 
-        settings, chosen, names = qt.QSettings(), self.ui.peerBox.currentText, []
-        rows = range(int(settings.value("DICOM/ServerNodeCount") or 0))
-        with slicer.util.tryWithErrorDisplay("The DICOM servers could not be read."):
-            names = merge_peers(None, [settings.value(f"DICOM/ServerNodes/{row}") for row in rows], self._peers)[0]
+        value, chosen = qt.QSettings().value, self.ui.peerBox.currentText
+        servers = [value(f"DICOM/ServerNodes/{n}") or "" for n in range(int(value("DICOM/ServerNodeCount") or 0))]
+        names, self.ui.peerBox.toolTip, error = peers_for_panel(servers, self._peers)
+        say(self.ui.sendMessage, error or self.ui.sendMessage.text)
         self.ui.peerBox.clear()
         self.ui.peerBox.addItems(names)
         self.ui.peerBox.currentIndex = max(self.ui.peerBox.findText(chosen), min(len(names), 1) - 1)
@@ -56,14 +55,12 @@ class Send:
         folder, reviewer = self._review.folder, self.ui.reviewerEdit.text
         qt.QSettings().setValue("NativeDL/Reviewer", reviewer)
 
-        def end(_, error):
+        def end(result, error):
             # Where only the sending failed the SEG is there, and waits in the outbox.
-            done = "Every segment was rejected: nothing was saved or sent."
-            if folder.approved_seg.is_file():
-                done = f"Saved and sent to {peer}." if peer else "Saved in Slicer's DICOM database."
-                done, error = ("Saved, but not sent: it waits in the outbox.", None) if error else (done, None)
-                slicer.dicomDatabase.insert(str(folder.approved_seg), True, False)
-            say(self.ui.sendMessage, error or done)
+            saved = folder.approved_seg.is_file()
+            if saved and scene.database():
+                scene.database().insert(str(folder.approved_seg), True, False)
+            say(self.ui.sendMessage, texts.export_text(result, error, peer, saved))
             self._review.listResults()
             self.refresh()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import qt
 import slicer
 
-from NativeDLLib import texts
+from NativeDLLib import texts, worklist
 from NativeDLPanel import scene
 from NativeDLPanel.worker import Workers, say
 
@@ -31,6 +31,7 @@ class Source:
             self.workers.start("list", ["database", scene.database().databaseFilename], self._listed)
 
     def _listed(self, result, error):
+        chosen = self.series
         self.ui.seriesTree.clear()
         for row in result["series"] if result else []:
             item = qt.QTreeWidgetItem(row["columns"])
@@ -38,9 +39,9 @@ class Source:
             item.setData(0, qt.Qt.UserRole, row["uid"])
             item.setData(1, qt.Qt.UserRole, row["words"])
             self.ui.seriesTree.addTopLevelItem(item)
+            item.setSelected(row["uid"] == chosen)
         self._filter()
-        if error:
-            self.ui.seriesCount.text = error
+        self.ui.seriesCount.text = error or self.ui.seriesCount.text
 
     def _filter(self, *_):
         words, tree = self.ui.seriesSearch.text.lower().split(), self.ui.seriesTree
@@ -64,14 +65,11 @@ class Source:
         if self.volume is None and not self.files:
             self._show(None, "Choose a loaded volume, or a series of the DICOM database.")
             return
-        source = ["--volume", scene.geometry(self.volume)] if self.volume is not None else []
-        source += ["--regularized"] if self.files and scene.isRegularized(self.volume) else []
-        if self.files:
-            names = Path(slicer.app.temporaryPath) / "nativedl-files.txt"
-            names.write_text("\n".join(self.files), encoding="utf-8")
-            source += ["--files", names]
+        geometry = None if self.volume is None else scene.geometry(self.volume)
+        regularized, folder = scene.isRegularized(self.volume), Path(slicer.app.temporaryPath)
         self._show(None, "Looking at the images…")
-        self.workers.start("inspect", ["inspect", *source], self._inspected)
+        command = worklist.inspect_command(geometry, self.files, regularized, folder)
+        self.workers.start("inspect", command, self._inspected)
 
     def _inspected(self, result, error):
         self.noSegBecause = result and result["no_seg_because"]

@@ -4,7 +4,6 @@ import qt
 import slicer
 
 from NativeDLLib import watch
-from NativeDLLib.errors import NativeDLError
 from NativeDLPanel import scene
 from NativeDLPanel.worker import say
 
@@ -14,7 +13,7 @@ class Watch:
 
     def __init__(self, ui, logic, onEnded, onEvent):
         self.ui, self._logic, self._onEnded, self._onEvent = ui, logic, onEnded, onEvent
-        self._arrivals, self._queue = watch.Arrivals(), []
+        self._arrivals = watch.Arrivals()
         # A series counts as complete when no image has come for three seconds.
         self._timer = qt.QTimer()
         self._timer.setInterval(3000)
@@ -29,16 +28,13 @@ class Watch:
         slicer.dicomDatabase.disconnect("seriesAdded(QString)", self._added)
 
     def _rules(self):
-        rules, text = [], f"{len(self._queue)} series wait." if self._queue else ""
-        try:
-            rules = watch.load_rules()
-        except NativeDLError as error:
-            text = str(error)
-        self.ui.watchCheck.checked = bool(rules)
-        say(self.ui.watchLabel, text)
+        rules, error = watch.rules_for_panel()
+        self.ui.watchCheck.checked, waiting = bool(rules), len(self._arrivals.queue)
+        say(self.ui.watchLabel, error or (f"{waiting} series wait." if waiting else ""))
         return rules
 
     def _switch(self, on):
+        self.ui.watchCheck.checked = not on  # until it is so
         with slicer.util.tryWithErrorDisplay("The rules could not be switched."):
             watch.set_enabled(on)
         self._rules()
@@ -48,14 +44,14 @@ class Watch:
         self._timer.start()
 
     def _tick(self):
-        rules, database = self._rules(), scene.database()
-        for files in self._arrivals.complete(database.filesForSeries) if database else ():
-            configuration = watch.configuration(rules, lambda tag, file=files[0]: database.fileValue(file, tag))
-            self._queue += [(files, configuration)] if configuration else []
-        if self._queue and not self._logic.busy:
-            files, configuration = self._queue.pop(0)
+        rules, database, queue = self._rules(), scene.database(), self._arrivals.queue
+        if database:
+            self._arrivals.enqueue(rules, database.filesForSeries, database.fileValue)
+        if queue and not self._logic.busy:
+            files, configuration = queue.pop(0)
             ended = "A rule has segmented a new series: it waits under Review."
-            self._logic.start(configuration, lambda _, e: self._onEnded(e or ended), files, onEvent=self._onEvent)
-        elif not self._queue and not self._arrivals:
+            with slicer.util.tryWithErrorDisplay("A rule could not be followed."):
+                self._logic.start(configuration, lambda _, e: self._onEnded(e or ended), files, onEvent=self._onEvent)
+        elif not queue and not self._arrivals:
             self._timer.stop()
         self._rules()

@@ -1,13 +1,8 @@
 """The worker processes: commands that a person would type in a terminal, their events, their end."""
 
-import shutil
-import sys
-from pathlib import Path
-
 import qt
 
-import NativeDLLib
-from NativeDLLib.processes import EventReader, kill_tree
+from NativeDLLib.processes import EventReader, kill_tree, worker_command
 
 
 def say(label, text):
@@ -46,10 +41,9 @@ class Workers:
         process.connect("readyReadStandardOutput()", lambda: self.running.get(name) is process and read())
         process.connect("finished(int,QProcess::ExitStatus)", end)
         process.connect("errorOccurred(QProcess::ProcessError)", lambda e: e == qt.QProcess.FailedToStart and end())
-        # `-m` finds the library in the folder that the process starts in, wherever this module was loaded from.
-        process.setWorkingDirectory(str(Path(NativeDLLib.__file__).resolve().parent.parent))
-        python = shutil.which("PythonSlicer") or sys.executable
-        process.start(python, ["-m", "NativeDLLib", *(str(a) for a in arguments), "--events", "--with-parent"])
+        program, arguments, folder = worker_command(arguments)
+        process.setWorkingDirectory(folder)
+        process.start(program, arguments)
         self._onChanged()
 
     def cancel(self, name):

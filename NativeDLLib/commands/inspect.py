@@ -34,6 +34,8 @@ _FACTS = {
     "Study": "StudyDescription",
     "Series": "SeriesDescription",
 }
+_NO_DICOM = "The volume does not come from DICOM images, and a DICOM SEG must refer to the images it was made from."
+_LEFT = "The images that the volume was loaded from are no longer in Slicer's DICOM database; import them again."
 _MODULES = {"torch": "torch", "onnx": "onnxruntime", "nnunetv2": "nnunetv2"}
 
 
@@ -50,7 +52,7 @@ def add_commands(subparsers: Any) -> None:
         "--volume",
         metavar="JSON",
         help='a loaded volume, {"size": [3 numbers], "ijk_to_ras": [16 numbers]}: whether its voxels are the series\', '
-        "or what models there are for it alone",
+        'or what models there are for it alone; with "from_dicom": true where it was loaded from images',
     )
     parser.add_argument(
         "--regularized",
@@ -74,7 +76,7 @@ def _inspect(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
         )
     volume = _volume(args.volume) if args.volume else None
     source: Series | _Volume
-    no_seg = "The volume does not come from DICOM images, and a DICOM SEG must refer to the images it was made from."
+    no_seg = _LEFT if volume is not None and volume.from_dicom else _NO_DICOM
     try:
         with reporter.stage("scan"):
             source = _series(args) if any(given) or volume is None else volume
@@ -110,6 +112,7 @@ class _Volume:
 
     size: tuple[int, int, int]
     ijk_to_ras: tuple[float, ...]
+    from_dicom: bool = False
     warnings: tuple[str, ...] = ()
 
     @property
@@ -129,7 +132,7 @@ def _volume(text: str) -> _Volume:
         raise UsageError(f"--volume: is not what it should be ({type(error).__name__}: {error})") from error
     if len(size) != 3 or min(size) < 1 or len(matrix) != 16 or not all(map(math.isfinite, matrix)):
         raise UsageError("--volume: needs three sizes from 1 and sixteen finite numbers")
-    volume = _Volume((size[0], size[1], size[2]), matrix)
+    volume = _Volume((size[0], size[1], size[2]), matrix, given.get("from_dicom") is True)
     if min(volume.spacing) <= 0:
         raise UsageError("--volume: ijk_to_ras has a column without length")
     return volume

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.errors import UsageError
+from NativeDLLib.errors import NativeDLError, UsageError
 from NativeDLLib.files import atomic_path
 from NativeDLLib.jsonfile import check_schema, read_json
 from NativeDLLib.pacs.peers import default_pacs_file, load_peers
@@ -72,6 +72,21 @@ def merge_peers(own: Path | None, slicer_rows: Sequence[Any], target: Path) -> t
     with atomic_path(target, mode=0o600) as temporary:
         temporary.write_text(json.dumps({"peers": peers}, indent=2) + "\n", encoding="utf-8")
     return [peer["name"] for peer in peers], warnings
+
+
+def peers_for_panel(slicer_rows: Sequence[str], target: Path) -> tuple[list[str], str, str]:
+    """Do what `merge_peers` does with the user's own peers, whatever is wrong with them.
+
+    Returns
+    -------
+    names, remarks, error
+        The names of all peers; what they are, with a line for each that was left out or changed; why there are none.
+    """
+    try:
+        names, warnings = merge_peers(None, slicer_rows, target)
+    except (NativeDLError, OSError) as error:
+        return [], "", f"The DICOM servers could not be read. {error}"
+    return names, "\n".join(["DICOM servers of Slicer and of NativeDL", *warnings]), ""
 
 
 def _own_peers(own: Path | None) -> list[dict[str, Any]]:

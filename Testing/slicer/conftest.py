@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import factories
 import pytest
+import servers
+
+from Testing.slicer import panel as panels
 
 
 @pytest.fixture
 def slicer_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """The application (`Session`); what goes wrong in slots, observers and pop-ups fails the test."""
     pytest.importorskip("slicer_core")
-    pytest.importorskip("PySide6.QtWidgets", exc_type=ImportError)  # it needs libEGL and libxkbcommon
+    if sys.platform == "linux":
+        _require_libraries_of_qt()
     from PySide6.QtCore import QSettings
 
     from Testing.slicer.standin import session
@@ -65,3 +72,31 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def bright(slicer_app: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> panels.Panel:
+    """The panel with a small series of the database chosen, and a small model for it in the registry."""
+    monkeypatch.setenv("NATIVEDL_REGISTRY", str(factories.registry(tmp_path / "registry")))
+    slicer_app.series = panels.add(slicer_app, factories.ct_series(tmp_path / "series"))  # type: ignore[attr-defined]
+    panel = panels.Panel(slicer_app)
+    panel.choose_series("bright")
+    return panel
+
+
+def _require_libraries_of_qt() -> None:
+    """PySide6 brings Qt but not what Qt needs of the system: libEGL, libxkbcommon, and fonts to be measured."""
+    packages = "libegl1 libxkbcommon0 fontconfig fonts-dejavu-core"
+    if not _has_libraries_of_qt():
+        servers.install_packages(packages)
+    if not _has_libraries_of_qt():
+        servers.miss(f"PySide6 needs libraries and fonts of the system (Debian packages {packages})")
+
+
+def _has_libraries_of_qt() -> bool:
+    try:
+        for name in ("libEGL.so.1", "libxkbcommon.so.0"):
+            ctypes.CDLL(name)
+    except OSError:
+        return False
+    return any(Path("/usr/share/fonts").rglob("*.ttf"))

@@ -27,8 +27,8 @@ class Panel:
         return self.widget.ui
 
     def settle(self) -> None:
-        """Wait until no short command runs any more."""
-        parts = (self.widget.source, self.widget.model, self.widget.send)
+        """Wait until no short command runs any more; the list of devices, which takes longest, may come later."""
+        parts = (self.widget.source, self.widget.send)
         self.app.wait_until(lambda: not any(part.workers.running for part in parts), 60, "the panel's commands")
 
     def choose_volume(self, node: Any) -> None:
@@ -66,6 +66,29 @@ class Panel:
         self.app.wait_until(lambda: not self.widget.logic.busy, seconds, "the end of the run")
         self.settle()
         return str(self.ui.runMessage.text)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the widgets of the model's settings by their labels."""
+        import qt
+
+        form, role = self.ui.settingsForm.layout(), qt.QFormLayout
+        rows = [
+            (form.itemAt(i, role.LabelRole).widget(), form.itemAt(i, role.FieldRole).widget())
+            for i in range(form.rowCount())
+        ]
+        return {label.text: widget for label, widget in rows}
+
+    def report(self) -> dict[str, Any]:
+        """Return the report of the automatic result under review."""
+        return json.loads((self.widget.review.folder.automatic / "report.json").read_text())
+
+    def approved(self) -> Any:
+        """Return the approved SEG of the result under review."""
+        return pydicom.dcmread(self.widget.review.folder.approved_seg)
+
+    def accept_all(self) -> None:
+        self.ui.acceptAllButton.click()
+        self.ui.reviewerEdit.text = "Doe^Jane"
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Return name, volume and decision of each segment, as the table shows them."""
@@ -120,6 +143,14 @@ def add(app: Any, files: list[Path]) -> str:
     for file in files:
         app.slicer.dicomDatabase.insert(str(file), True, False)
     return str(pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
+
+
+def load(app: Any, series: str) -> Any:
+    """Load a series of the database as Slicer's DICOM module does, and return its volume."""
+    from DICOMLib import DICOMUtils
+
+    (node_id,) = DICOMUtils.loadSeriesByUID([series])
+    return app.slicer.mrmlScene.GetNodeByID(node_id)
 
 
 def configure_server(peer: Any) -> None:

@@ -17,6 +17,7 @@ import vtk
 from PySide6 import QtCore, QtWidgets
 
 from . import hierarchy, modules
+from .mrmlwidgets import qMRMLSegmentEditorWidget
 from .nodeio import qSlicerCoreIOManager
 from .pythonqt import closed
 
@@ -39,6 +40,7 @@ class qSlicerModuleSelector(QtWidgets.QToolBar):
     def __init__(self, parent: Any) -> None:
         super().__init__(parent)
         self._selected = ""
+        self._editor = types.SimpleNamespace(editor=qMRMLSegmentEditorWidget())
 
     selectedModule = property(lambda self: self._selected)
 
@@ -48,6 +50,8 @@ class qSlicerModuleSelector(QtWidgets.QToolBar):
         if slicer.app.moduleManager().module(name) is None:
             raise RuntimeError(f"no module is named {name}")
         self._selected = name
+        if name == "SegmentEditor":
+            slicer.modules.SegmentEditorWidget = self._editor
         self.moduleSelected.emit(name)
 
 

@@ -32,3 +32,38 @@ class qMRMLWidget(QtWidgets.QWidget):
 @closed
 class qSlicerWidget(qMRMLWidget):
     """Slicer's own widget of that kind."""
+
+
+@closed
+class qMRMLSegmentEditorWidget(qMRMLWidget):
+    """The Segment Editor, as far as what it edits; nothing is painted here."""
+
+    segmentationNodeChanged = QtCore.Signal(object)
+    sourceVolumeNodeChanged = QtCore.Signal(object)
+    SIGNALS = {  # noqa: RUF012
+        "segmentationNodeChanged": ("vtkMRMLSegmentationNode*",),
+        "sourceVolumeNodeChanged": ("vtkMRMLVolumeNode*",),
+    }
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self._segmentation: Any = None
+        self._volume: Any = None
+
+    def segmentationNode(self) -> Any:
+        return self._segmentation
+
+    def setSegmentationNode(self, node: Any) -> None:
+        if not (node is None or node.IsA("vtkMRMLSegmentationNode")):
+            raise ValueError(f"setSegmentationNode takes a vtkMRMLSegmentationNode, not {node.GetClassName()}")
+        self._segmentation = node
+        self.segmentationNodeChanged.emit(node)
+
+    def sourceVolumeNode(self) -> Any:
+        return self._volume
+
+    def setSourceVolumeNode(self, node: Any) -> None:
+        if not (node is None or node.IsA("vtkMRMLVolumeNode")):
+            raise ValueError(f"setSourceVolumeNode takes a vtkMRMLVolumeNode, not {node.GetClassName()}")
+        self._volume = node
+        self.sourceVolumeNodeChanged.emit(node)
