@@ -178,12 +178,10 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 class NativeDLTest(ScriptedLoadableModuleTest):
     def runTest(self):
-        import sitkUtils
-
-        from NativeDLLib.demo.phantom import make_phantom
+        from NativeDLLib.demo.phantom import phantom_volume
 
         slicer.mrmlScene.Clear()
-        volume = sitkUtils.PushVolumeToSlicer(make_phantom(1, (128, 128, 40), (3.0, 3.0, 5.0))[0])
+        volume = slicer.util.addVolumeFromArray(*phantom_volume())
         ended = []
         NativeDLLogic().start({"model": "liver-ct-demo"}, lambda *end: ended.extend(end), volume=volume)
         while not ended:

@@ -95,7 +95,6 @@ def loadResult(path, name, volume):
 
 
 def volumeMl(node, segmentId):
-    """Volume of a segment in mL, counted in its own label map."""
     labels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(node, segmentId)
     segment = node.GetSegmentation().GetSegment(segmentId)
     x, y, z = segment.GetRepresentation("Binary labelmap").GetSpacing()

@@ -56,7 +56,6 @@ class Send:
         qt.QSettings().setValue("NativeDL/Reviewer", reviewer)
 
         def end(result, error):
-            # Where only the sending failed the SEG is there, and waits in the outbox.
             saved = folder.approved_seg.is_file()
             if saved and scene.database():
                 scene.database().insert(str(folder.approved_seg), True, False)

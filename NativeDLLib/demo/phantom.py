@@ -5,7 +5,10 @@ It looks enough like a patient to try and test a segmentation on, and it is nobo
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.demo.phantom_body import Body, paint_surroundings, paint_trunk
@@ -94,3 +97,9 @@ def _image(array: Array, origin: tuple[float, ...], spacing: tuple[float, ...]) 
     image.SetOrigin(origin)
     image.SetSpacing(spacing)
     return image
+
+
+def phantom_volume(seed: int = 1) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+    """Return a small phantom as Slicer takes a volume: HU (z, y, x), and the matrix (4, 4) from voxels to RAS mm."""
+    image, _ = make_phantom(seed, (128, 128, 40), (3.0, 3.0, 5.0))
+    return sitk.GetArrayFromImage(image), np.diag([-3.0, -3.0, 5.0, 1.0])
