@@ -8,6 +8,7 @@ import qt
 import slicer
 import vtk
 
+from NativeDLLib import texts
 from NativeDLLib.files import atomic_path
 
 REVIEW, RESULT = "NativeDL.Review", "NativeDL.Result"
@@ -25,7 +26,7 @@ def database():
 
 def patientName(series):
     db = database()
-    return db.nameForPatient(db.patientForStudy(db.studyForSeries(series))).replace("^", " ") if db and series else ""
+    return texts.shown_name(db.nameForPatient(db.patientForStudy(db.studyForSeries(series)))) if db and series else ""
 
 
 def dicomFiles(volume):

@@ -11,8 +11,8 @@ from Testing.slicer import panel as panels
 
 
 def workers():
-    """Return the processes that the panel has started and that still run."""
-    return [p for p in psutil.Process().children(recursive=True) if "NativeDLLib" in " ".join(p.cmdline())]
+    """Return the processes of jobs that the panel has started and that still run."""
+    return [p for p in psutil.Process().children(recursive=True) if {"NativeDLLib", "run"} <= set(p.cmdline())]
 
 
 def results():

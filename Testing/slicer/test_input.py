@@ -152,13 +152,13 @@ def test_who_and_what_is_shown_as_it_is_written_even_where_it_looks_like_markup(
 
     text = bright.ui.factsLabel.text
     for shown in (
-        "O&#x27;Neil &lt;b&gt;Ann&lt;/b&gt;",
+        "O&#x27;Neil, &lt;b&gt;Ann&lt;/b&gt;",
         "4711",
         "1970-01-01",
         ">F<",
         "ACC-9",
         "St. Mary &amp; Sons",
-        "Roe Richard",
+        "Roe, Richard",
         "2026-01-02",
         "Abdomen",
         "odd one",
@@ -170,7 +170,7 @@ def test_who_and_what_is_shown_as_it_is_written_even_where_it_looks_like_markup(
 def test_the_search_finds_series_that_have_every_word(slicer_app, bright, tmp_path):
     panels.add(slicer_app, factories.ct_series(tmp_path / "2", edit=lambda d, _: setattr(d, "PatientName", "Roe^Jim")))
     bright.choose_series("roe ABDOMEN")
-    assert "Roe Jim" in bright.ui.factsLabel.text
+    assert "Roe, Jim" in bright.ui.factsLabel.text
     assert bright.ui.seriesCount.text == "1 of 2 series"
 
     bright.ui.seriesSearch.text = "roe thorax"
