@@ -18,12 +18,13 @@ from NativeDLLib.dicom.segmentation import Kind
 from NativeDLLib.errors import InputError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.files import write_json
-from NativeDLLib.inference.device import check_device
+from NativeDLLib.inference.device import check_device, is_server
 from NativeDLLib.pacs.delivery import fetch_series
 from NativeDLLib.pacs.peers import find_peer, load_peers
 from NativeDLLib.pipeline import SegmentationResult, SegmentationTool
 from NativeDLLib.preview import write_preview
 from NativeDLLib.registry import Model, effective, find_model, load_models, rank, select
+from NativeDLLib.remote import segment_remotely
 from NativeDLLib.results import check_output, costs, send_result, staged, versions
 from NativeDLLib.source import Source
 from NativeDLLib.volumes import ImageFile, write_image, write_seg_nrrd
@@ -106,19 +107,23 @@ def run_job(job: Job, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
         find_peer(load_peers(job.pacs_file), job.target_peer)
     models = load_models()
     with _source(job, models, reporter, cancel) as source:
-        model, reasons, warnings = select(models, source, job.model)
-        for warning in warnings:
-            reporter.warning(warning)
-        tool = SegmentationTool(model, job.device, job.kind, job.keep_empty)
-        result = tool.process(source, effective(model, *job.parameters), reporter, cancel)
-        if result.is_empty:
-            no_seg = ": no SEG is written" if result.no_seg_because else ""
-            reporter.warning(f"{model.id} found none of its segments{no_seg}")
-        choice = {
-            "chosen_because": reasons,
-            "ranking": [candidate.as_json() for candidate in rank(models.values(), source)],
-        }
-        report = _write(job, result, choice, reporter, cancel)
+        if is_server(job.device):
+            kind = next(kind for kind, given in _sources(job).items() if given)
+            report = segment_remotely(job, source, kind, _FILES, reporter, cancel)
+        else:
+            model, reasons, warnings = select(models, source, job.model)
+            for warning in warnings:
+                reporter.warning(warning)
+            tool = SegmentationTool(model, job.device, job.kind, job.keep_empty)
+            result = tool.process(source, effective(model, *job.parameters), reporter, cancel)
+            if result.is_empty:
+                no_seg = ": no SEG is written" if result.no_seg_because else ""
+                reporter.warning(f"{model.id} found none of its segments{no_seg}")
+            choice = {
+                "chosen_because": reasons,
+                "ranking": [candidate.as_json() for candidate in rank(models.values(), source)],
+            }
+            report = _write(job, result, choice, reporter, cancel)
     if job.target_peer is not None and report["segmentation"] is not None:
         files = job.output / SEG, job.output / REPORT
         send_result(*files, report, job.target_peer, job.pacs_file, job._started, reporter, cancel)

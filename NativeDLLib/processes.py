@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import sysconfig
+from pathlib import Path
 from typing import Any
 
+import NativeDLLib
+
 _LOG_LINES = 500
+
+
+def environment() -> dict[str, str]:
+    """Return an environment in which a job finds this program, also where it is not installed but lies in a folder."""
+    root = str(Path(NativeDLLib.__file__).parent.parent)
+    if root in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        return dict(os.environ)
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
 
 
 def kill_tree(pid: int) -> None:
