@@ -27,6 +27,7 @@ from NativeDLLib.serve.upload import DICOM, FORM, RELATED
 
 _DESCRIPTION = "Chooses a segmentation model for a DICOM series and runs it. Not for clinical use."
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
+_BEARER = HTTPBearer(auto_error=False)
 _CODES: dict[int, Code] = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -71,7 +72,7 @@ def _add_routes(app: FastAPI, settings: Settings, desk: Desk, guarded: list[Any]
             raise ServeError(404, "no_such_model", "there is no such model; GET /models lists them")
         return entry(found)
 
-    bodies = {name: {"schema": schema} for name, schema in zip(attributes.TYPES, attributes.SCHEMAS, strict=True)}
+    bodies = {name: {"schema": schema} for name, schema in attributes.SCHEMAS.items()}
 
     @app.post(
         "/select",
@@ -84,7 +85,7 @@ def _add_routes(app: FastAPI, settings: Settings, desk: Desk, guarded: list[Any]
         given = await attributes.read_attributes(request)
         return choice(rank(load_models().values(), given))
 
-    schema = {"type": "object", "properties": {"files": _FILES}, "required": ["files"]}
+    schema = {"type": "object", "properties": {"files": _FILES}, "required": ["files"], "additionalProperties": False}
     uploads = {FORM: {"schema": schema}, f'{RELATED}; type="{DICOM}"': {"schema": _FILES}}
     binary = {"schema": {"type": "string", "format": "binary"}}
     answers = {form.media_type: binary for form in FORMATS.values() if form.media_type != "application/json"}
@@ -106,9 +107,7 @@ def _add_routes(app: FastAPI, settings: Settings, desk: Desk, guarded: list[Any]
 
 
 def _token_check(settings: Settings) -> Any:
-    bearer = HTTPBearer(auto_error=False)
-
-    def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+    def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
         if given is None or not is_known(given.credentials, settings.tokens):
             message = "send a token that this server knows: Authorization: Bearer TOKEN"
             raise ServeError(401, "unauthorized", message, {"WWW-Authenticate": "Bearer"})

@@ -7,40 +7,36 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 from pydicom.datadict import keyword_for_tag
 from starlette.requests import Request
 
 from NativeDLLib.serve.errors import ServeError
 
-TYPES = ("application/json", "application/dicom+json")
 _LARGEST = 2**20
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
-_VALUE = {"oneOf": [{"type": "string"}, {"type": "number"}, {"type": "array", "items": {"type": ["string", "number"]}}]}
-SCHEMA: dict[str, Any] = {
+_TEXT = {"type": ["string", "number", "null"]}
+_ELEMENT = {
     "type": "object",
-    "description": "Attributes by keyword. Those that the choice does not look at are left out of account.",
-    "properties": {
-        name: {"type": "string"}
-        for name in ("Modality", "BodyPartExamined", "SeriesDescription", "StudyDescription", "ProtocolName")
-    },
-    "additionalProperties": _VALUE,
-    "example": {"Modality": "CT", "BodyPartExamined": "ABDOMEN"},
+    "properties": {"vr": {"type": "string"}, "Value": {"type": "array"}},
 }
-DICOM_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "description": "Attributes in the DICOM JSON model.",
-    "patternProperties": {
-        "^[0-9A-Fa-f]{8}$": {
-            "type": "object",
-            "properties": {"vr": {"type": "string"}, "Value": {"type": "array"}},
-        }
+_BY_TAG = {"type": "object", "patternProperties": {"^[0-9A-Fa-f]{8}$": _ELEMENT}}
+# Of each type, what the description says and the check holds to.
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "application/json": {
+        **_BY_TAG,
+        "description": "Attributes by keyword, or as in the DICOM JSON model. The choice looks at some of them only.",
+        "additionalProperties": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]},
+        "example": {"Modality": "CT", "BodyPartExamined": "ABDOMEN"},
     },
-    "additionalProperties": False,
-    "example": {"00080060": {"vr": "CS", "Value": ["CT"]}, "00180015": {"vr": "CS", "Value": ["ABDOMEN"]}},
+    "application/dicom+json": {
+        **_BY_TAG,
+        "description": "Attributes in the DICOM JSON model.",
+        "additionalProperties": False,
+        "example": {"00080060": {"vr": "CS", "Value": ["CT"]}, "00180015": {"vr": "CS", "Value": ["ABDOMEN"]}},
+    },
 }
-
-
-SCHEMAS = (SCHEMA, DICOM_SCHEMA)
 
 
 class Attributes:
@@ -49,16 +45,12 @@ class Attributes:
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._texts: dict[str, str] = {}
         for key, value in values.items():
-            if _TAG.fullmatch(key):
-                items = value.get("Value", []) if isinstance(value, dict) else None
-                key = keyword_for_tag(int(key, 16)) or key
-                # Sequences and names have objects as values; no choice is made by those.
-                items = [item for item in items if not isinstance(item, dict | list)] if items else items
-            else:
-                items = value if isinstance(value, list) else [value]
-            if not isinstance(items, list) or not all(isinstance(i, str | int | float | None) for i in items):
-                raise ServeError(422, "usage", f"{key[:64]}: is neither text, a number, a list of them nor DICOM JSON")
-            self._texts[key] = "\\".join("" if item is None else str(item).strip() for item in items)
+            tag = _TAG.fullmatch(key)
+            given = value.get("Value", []) if tag else value
+            items = given if isinstance(given, list) else [given]
+            # Sequences and names have objects as values; no choice is made by those.
+            texts = [str(item).strip() for item in items if isinstance(item, str | int | float)]
+            self._texts[keyword_for_tag(int(key, 16)) if tag else key] = "\\".join(texts)
 
     def text(self, keyword: str) -> str:
         """Return an attribute as text, empty where it is absent."""
@@ -73,8 +65,9 @@ async def read_attributes(request: Request) -> Attributes:
     ServeError
         Where it is of another type, too large, or no JSON object of attributes.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in TYPES:
-        raise ServeError(415, "media_type", f"send the attributes as {' or '.join(TYPES)}")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in SCHEMAS:
+        raise ServeError(415, "media_type", f"send the attributes as {' or '.join(SCHEMAS)}")
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -82,8 +75,10 @@ async def read_attributes(request: Request) -> Attributes:
             raise ServeError(413, "too_large", f"the body may have {_LARGEST // 2**20} MiB")
     try:
         values = json.loads(body)
+        problem = best_match(Draft202012Validator(SCHEMAS[kind]).iter_errors(values))
     except (ValueError, RecursionError):
-        raise ServeError(400, "body", "the body is not JSON") from None
-    if not isinstance(values, dict):
-        raise ServeError(422, "usage", "the body is no JSON object of DICOM attributes")
+        raise ServeError(400, "body", "the body is not JSON, or nested too deeply") from None
+    if problem is not None:
+        place = ".".join(str(step)[:64] for step in problem.absolute_path) or "the body"
+        raise ServeError(422, "usage", f"{place}: {problem.message[:200]}")
     return Attributes(values)

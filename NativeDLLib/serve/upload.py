@@ -144,8 +144,8 @@ class _Parts:
             raise ServeError(415, "media_type", f"part {len(self.files) + 1} is not {DICOM}")
         if self._kind == FORM:
             options = parse_options_header(self._headers.get(b"content-disposition"))[1]
-            if b"filename" not in options:
-                raise ServeError(400, "body", f"part {len(self.files) + 1} is no file; parameters belong into the URL")
+            if b"filename" not in options or options.get(b"name") != b"files":
+                raise ServeError(400, "body", "the form may hold only files, called 'files'; parameters are in the URL")
         if len(self.files) == self._most:
             raise ServeError(413, "too_large", f"the body may have {self._most} parts")
         self.files.append(self._folder / f"part-{len(self.files) + 1:05}")
