@@ -16,8 +16,6 @@ import requests
 from conftest import ROOT
 from servers import wait_until
 
-TOKEN = "0123456789abcdef0123456789abcdef"
-
 
 class Service:
     """``nativedl serve`` on a free port of loopback."""
@@ -94,6 +92,19 @@ class Service:
 
 def form(files):
     return [("files", (Path(file).name, Path(file).read_bytes(), "application/dicom")) for file in files]
+
+
+@pytest.fixture
+def token():
+    return "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def tokens(tmp_path, token):
+    path = tmp_path / "tokens"
+    path.write_text(f"# one for each client\n{token}\n\n{token[::-1]}\n")
+    path.chmod(0o600)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import factories
 import numpy as np
 import SimpleITK as sitk
 from pydicom import dcmread
+from servers import wait_until
 from tools import nativedl
 
 CLIENTS = 8
@@ -60,7 +61,5 @@ def test_who_finds_all_places_taken_is_told_when_to_come_again(in_background, se
 
 
 def _wait_for(service, taken):
-    from servers import wait_until
-
     wait_until(lambda: service.get("/health").json()["taken"] == taken, f"{taken} places are taken")
     wait_until(service.workers, "a worker runs")

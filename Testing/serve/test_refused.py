@@ -8,7 +8,7 @@ import factories
 import pytest
 from conftest import ROOT
 from pydicom import dcmread
-from servers import LOOPBACK
+from servers import LOOPBACK, wait_until
 
 FORM = "multipart/form-data; boundary=XX"
 RELATED = 'multipart/related; type="application/dicom"; boundary=XX'
@@ -165,8 +165,6 @@ def test_a_client_that_goes_away_within_its_body_leaves_nothing(service):
     with socket.create_connection((LOOPBACK, port)) as connection:
         head = f"POST /predict HTTP/1.1\r\nHost: {LOOPBACK}\r\nContent-Type: {RELATED}\r\nContent-Length: 9999\r\n\r\n"
         connection.sendall(head.encode() + PART)
-    from servers import wait_until
-
     wait_until(lambda: len(service.events("request")) > before, "the request ends")
     assert service.leftovers() == []
     assert service.get("/health").json()["taken"] == 0
