@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+from random import Random
 
 import factories
 import pytest
@@ -57,6 +58,22 @@ def test_a_body_that_is_no_series_of_files_is_refused(service, kind, body, statu
     answer = service.post("/predict?model=bright", data=body, headers={"Content-Type": kind})
 
     assert problem(answer, status, code)
+    assert service.leftovers() == []
+
+
+def test_no_damage_to_a_body_is_an_error_of_the_server(service):
+    random = Random(1)
+    whole = PART + PART + b"--XX--\r\n"
+    for _ in range(60):
+        body = bytearray(whole)
+        for _ in range(random.randint(1, 4)):
+            start = random.randrange(len(body))
+            body[start : start + random.randint(0, 9)] = random.choice(
+                [b"", b"\r", b"\n", b"--", b"--XX", b"\0", b"\xff"]
+            )
+        answer = service.post("/predict?model=bright", data=bytes(body), headers={"Content-Type": RELATED})
+        assert answer.status_code in (400, 415, 422), (bytes(body), answer.text)
+    assert service.events("failure") == []
     assert service.leftovers() == []
 
 
