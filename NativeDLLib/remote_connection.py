@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from NativeDLLib.errors import InputError, ModelError, NativeDLError, UsageError
 from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.inference.device import is_server
 from NativeDLLib.jsonfile import read_json
 
 _T = TypeVar("_T")
@@ -59,6 +60,24 @@ class Upload:
         yield self._end
 
 
+def known_servers() -> dict[str, str]:
+    """Return the servers that the user has named in ``~/.nativedl/tokens.json``: the token of each, which may be empty.
+
+    Raises
+    ------
+    UsageError
+        Where the file is not a JSON object of tokens by URL.
+    """
+    path = Path.home() / ".nativedl" / "tokens.json"
+    servers = read_json(path, UsageError) if path.is_file() else {}
+    if not isinstance(servers, dict) or not all(isinstance(token, str) for token in servers.values()):
+        raise UsageError(f'{path}: write an object of tokens by URL, as in {{"https://host:8443": "token"}}')
+    wrong = next((url for url in servers if not is_server(url)), None)
+    if wrong is not None:
+        raise UsageError(f"{path}: '{wrong}' is no https://HOST:PORT of nativedl serve")
+    return {url.rstrip("/"): token for url, token in servers.items()}
+
+
 def authorization(url: str) -> dict[str, str]:
     """Return the header that says who asks; empty where there is no token.
 
@@ -67,13 +86,7 @@ def authorization(url: str) -> dict[str, str]:
     UsageError
         Where what was given is no token.
     """
-    path = Path.home() / ".nativedl" / "tokens.json"
-    token = os.environ.get("NATIVEDL_TOKEN", "")
-    if not token and path.is_file():
-        tokens = read_json(path, UsageError)
-        token = tokens.get(url, "") if isinstance(tokens, dict) else ""
-        if not isinstance(token, str):
-            raise UsageError(f"{path}: {url}: a token is text")
+    token = os.environ.get("NATIVEDL_TOKEN") or known_servers().get(url, "")
     if not token.isascii() or not token.isprintable():
         raise UsageError(f"the token for {url} holds characters that cannot be sent")
     return {"Authorization": f"Bearer {token}"} if token else {}

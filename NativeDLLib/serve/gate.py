@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from starlette.datastructures import Headers
@@ -46,8 +47,8 @@ class Gate:
             self._settings.log({"event": "request", **row})
 
     def _refusal(self, headers: Headers) -> ServeError | None:
-        host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
-        if self._settings.names and host.lower() not in self._settings.names:
+        host = re.sub(r":\d*$", "", headers.get("host", "").lower())
+        if self._settings.names and host not in self._settings.names:
             return ServeError(403, "forbidden", "this server is asked for under a name that is not its own")
         # Only browsers send it, and no page of ours exists.
         if "origin" in headers:

@@ -114,6 +114,22 @@ def test_the_token_comes_from_the_environment_or_from_the_users_file(
     assert run(service.url, "by-file")[0] == 0
 
 
+def test_the_servers_that_the_user_has_named_are_listed_with_the_devices(capsys, tmp_path, monkeypatch):
+    path = tmp_path / ".nativedl" / "tokens.json"
+    path.parent.mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path.write_text('{"https://gpu.hospital.example:8443/": "0123456789abcdef"}')
+
+    assert nativedl("devices", "--events") == 0
+    devices = json.loads(capsys.readouterr().out.splitlines()[-1])["devices"]
+    assert "nativedl serve" in devices["https://gpu.hospital.example:8443"]
+    assert "cpu" in devices
+    for wrong in ('["https://host"]', '{"https://host": 7}', '{"host": "token"}'):
+        path.write_text(wrong)
+        assert nativedl("devices") == 2
+        assert "tokens.json" in capsys.readouterr().err
+
+
 def test_a_cancelled_run_ends_the_prediction_there(in_background, serve, slow, tmp_path):
     service = serve()
     cancel = Cancel()
