@@ -100,7 +100,8 @@ def image_item(plane: Plane) -> Dataset:
 
 
 def _code(code: Code) -> Dataset:
-    return hd.sr.CodedConcept.from_code(DicomCode(code.value, code.scheme, code.meaning))
+    item: Dataset = hd.sr.CodedConcept.from_code(DicomCode(code.value, code.scheme, code.meaning))
+    return item
 
 
 def _decimal(value: float) -> str:

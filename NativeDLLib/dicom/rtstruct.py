@@ -91,7 +91,7 @@ def _build(
     now = datetime.datetime.now()
     state = "automatic" if review is None else "approved" if review.approved else "not approved"
     title = f"{algorithm.title[: _LONGEST_TITLE - len(state) - 3]} ({state})"
-    dataset = hd.SOPClass(
+    dataset: Dataset = hd.SOPClass(
         study_instance_uid=series.text("StudyInstanceUID"),
         series_instance_uid=generate_uid(),
         series_number=derived_series_number(series),
