@@ -104,7 +104,7 @@ def _build(
         patient_birth_date="",
         series_description=title,
         manufacturer_model_name=algorithm.name,
-        software_versions=(algorithm.version, f"NativeDL {__version__}"),
+        software_versions=[algorithm.version, f"NativeDL {__version__}"],
         device_serial_number=algorithm.serial,
         series_date=now.date(),
         series_time=now.time(),

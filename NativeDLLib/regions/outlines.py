@@ -51,7 +51,7 @@ def outlines(mask: npt.NDArray[np.bool_], pixel: tuple[float, float], tolerance:
         row, column = part.bbox[:2]
         lines = _lines(np.pad(part.image, 1).astype(float))
         scaled = [line * pixel for line in lines]
-        joined = _simplified(scaled, max(tolerance, _EXACT_MM))
+        joined = _simplified(scaled, tolerance)
         found.append(joined / pixel + [column - 1, row - 1])
     return found
 
@@ -72,21 +72,24 @@ def _lines(part: Array) -> list[Array]:
 
 
 def _simplified(lines: list[Array], tolerance: float) -> Array:
-    exact = _joined(lines, _EXACT_MM)
-    if exact is None:
-        raise AssertionError("a hole lies outside of its part")
+    exact = _fewer(lines, _EXACT_MM)
     while tolerance > _EXACT_MM:
-        joined = _joined(lines, tolerance)
-        if joined is not None and abs(area(joined) - area(exact)) <= _LARGEST_CHANGE * area(exact):
-            return joined
+        fewer = _fewer(lines, tolerance)
+        if min(map(len, fewer)) >= 3 and abs(_enclosed(fewer) - _enclosed(exact)) <= _LARGEST_CHANGE * _enclosed(exact):
+            joined = join(fewer[0], fewer[1:])
+            if joined is not None:
+                return joined
         tolerance /= 2
-    return exact
+    joined = join(exact[0], exact[1:])
+    assert joined is not None, "the holes of a part lie within it"
+    return joined
 
 
-def _joined(lines: list[Array], tolerance: float) -> Array | None:
+def _fewer(lines: list[Array], tolerance: float) -> list[Array]:
     from skimage.measure import approximate_polygon
 
-    outer, *holes = (approximate_polygon(line, tolerance)[:-1] for line in lines)
-    if min(map(len, (outer, *holes))) < 3:
-        return None
-    return join(outer, holes)
+    return [approximate_polygon(line, tolerance)[:-1] for line in lines]
+
+
+def _enclosed(lines: list[Array]) -> float:
+    return area(lines[0]) - sum(map(area, lines[1:]))

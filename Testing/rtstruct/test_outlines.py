@@ -2,19 +2,12 @@
 
 import numpy as np
 import pytest
-from skimage.draw import polygon
 
 from NativeDLLib.regions.keyhole import join
+from NativeDLLib.regions.masks import fill
 from NativeDLLib.regions.outlines import area, outlines, safe_tolerance
 
 PIXEL = (0.8, 1.1)
-
-
-def filled(lines, shape):
-    mask = np.zeros(shape, bool)
-    for line in lines:
-        mask[polygon(line[:, 1], line[:, 0], shape)] ^= True
-    return mask
 
 
 def disc(radius=40.0, size=100):
@@ -29,7 +22,7 @@ def test_outlines_bound_the_very_mask_at_the_safe_tolerance_whatever_it_looks_li
 
     lines = outlines(mask, pixel, safe_tolerance(pixel))
 
-    assert (filled(lines, mask.shape) == mask).all()
+    assert (fill(lines, mask.shape) == mask).all()
 
 
 def test_each_part_has_one_line_that_goes_around_its_holes_too():
@@ -41,7 +34,7 @@ def test_each_part_has_one_line_that_goes_around_its_holes_too():
     lines = outlines(mask, PIXEL, 0)
 
     assert len(lines) == 2
-    assert (filled(lines[:1], mask.shape)[:12, :20] == mask[:12, :20]).all()
+    assert (fill(lines[:1], mask.shape)[:12, :20] == mask[:12, :20]).all()
 
 
 def test_an_island_in_a_hole_is_a_part_of_its_own():
@@ -51,7 +44,7 @@ def test_an_island_in_a_hole_is_a_part_of_its_own():
     lines = outlines(mask, PIXEL, 0)
 
     assert len(lines) == 2
-    assert (filled(lines, mask.shape) == mask).all()
+    assert (fill(lines, mask.shape) == mask).all()
 
 
 def test_the_area_leaves_out_the_holes():
@@ -70,7 +63,7 @@ def test_a_single_pixel_has_an_outline():
 
     (line,) = outlines(mask, PIXEL, 10)
 
-    assert (filled([line], mask.shape) == mask).all()
+    assert (fill([line], mask.shape) == mask).all()
 
 
 @pytest.mark.parametrize("tolerance", [0.1, 0.5, 1.0, 2.0])
@@ -96,10 +89,29 @@ def test_small_parts_keep_their_shape_at_any_tolerance():
 
     lines = outlines(mask, PIXEL, 5)
 
-    assert (filled(lines, mask.shape) == mask).all()
+    assert (fill(lines, mask.shape) == mask).all()
 
 
 def test_a_hole_that_lies_outside_of_its_outline_is_not_joined():
     square = np.array([[0.0, 0.0], [4, 0], [4, 4], [0, 4]])
 
     assert join(square, [square * 0.1 - 5]) is None
+
+
+def test_a_pixel_whose_centre_lies_on_a_contour_is_inside():
+    # As systems draw that go through the centres of the outermost pixels.
+    mask = fill([np.array([[2.0, 1], [6, 1], [6, 4], [2, 4]])], (8, 10))
+
+    assert np.argwhere(mask).min(axis=0).tolist() == [1, 2]
+    assert np.argwhere(mask).max(axis=0).tolist() == [4, 6]
+    assert mask.sum() == 4 * 5
+
+
+def test_contours_in_contours_are_holes_and_islands_and_what_lies_beyond_the_slice_is_cut_off():
+    squares = [np.array([[a, a], [b, a], [b, b], [a, b]]) for a, b in ((-9.5, 18.5), (2.5, 14.5), (5.5, 10.5))]
+
+    mask = fill(squares, (16, 16))
+
+    expected = np.ones((16, 16), bool)
+    expected[3:15, 3:15], expected[6:11, 6:11] = False, True
+    assert (mask == expected).all()
