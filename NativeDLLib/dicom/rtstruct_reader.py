@@ -87,8 +87,6 @@ def read_structure_set(path: Path) -> StructureSet:
         raise InputError(f"{path}: is not an RT Structure Set")
     try:
         return _structure_set(instance.dataset)
-    except InputError:
-        raise
     # Elements are parsed when they are looked at, and pydicom lets pass whatever its parser stumbles over.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -96,10 +94,14 @@ def read_structure_set(path: Path) -> StructureSet:
 
 
 def _structure_set(dataset: Dataset) -> StructureSet:
-    contours = {int(item.ReferencedROINumber): item for item in dataset.get("ROIContourSequence") or []}
+    # A file that breaks off between two elements is read without complaint.
+    for keyword in ("StructureSetROISequence", "ROIContourSequence"):
+        if keyword not in dataset:
+            raise ValueError(f"it has no {keyword}")
+    contours = {int(item.ReferencedROINumber): item for item in dataset.ROIContourSequence or []}
     observed = {int(item.ReferencedROINumber): item for item in dataset.get("RTROIObservationsSequence") or []}
     rois, frames = [], set()
-    for place, item in enumerate(dataset.get("StructureSetROISequence") or [], 1):
+    for place, item in enumerate(dataset.StructureSetROISequence or [], 1):
         number = int(item.ROINumber)
         frames.add(text(item, "ReferencedFrameOfReferenceUID"))
         drawn = contours.get(number, Dataset())
