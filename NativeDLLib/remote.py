@@ -63,6 +63,7 @@ def segment_remotely(
     wanted = {
         "model": job.model,
         "segmentation": job.kind,
+        "rtstruct": str(job.structures).lower(),
         "keep-empty": str(job.keep_empty).lower(),
         "set": [f"{name}={value}" for name, value in values.items()],
         "format": "zip",

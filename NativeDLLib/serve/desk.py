@@ -50,15 +50,15 @@ class Desk:
         finally:
             self.taken -= 1
 
-    async def run(self, arguments: Sequence[str], folder: Path, request: Request) -> None:
-        """Run a command when it is its turn; end it when the client goes away or the server is stopped.
+    async def run(self, commands: Sequence[Sequence[str]], folder: Path, request: Request) -> None:
+        """Run commands one after the other in one turn; end them when the client goes away or the server is stopped.
 
         Raises
         ------
         ServeError
-            Where it fails, or is ended.
+            Where one fails, or is ended.
         """
-        work = asyncio.create_task(self._in_turn(arguments, folder))
+        work = asyncio.create_task(self._in_turn(commands, folder))
         gone = asyncio.create_task(_until_gone(request))
         stopped = asyncio.create_task(self._stopping.wait())
         try:
@@ -77,10 +77,11 @@ class Desk:
         """End what runs and what waits, and take nothing more."""
         self._stopping.set()
 
-    async def _in_turn(self, arguments: Sequence[str], folder: Path) -> None:
+    async def _in_turn(self, commands: Sequence[Sequence[str]], folder: Path) -> None:
         async with self._turns:
             started = time.monotonic()
-            await run_command(arguments, folder, self._settings)
+            for arguments in commands:
+                await run_command(arguments, folder, self._settings)
             self._seconds = time.monotonic() - started
 
 

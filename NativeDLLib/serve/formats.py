@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.files import write_json
-from NativeDLLib.job import REPORT, SEG
+from NativeDLLib.job import REPORT, SEG, STRUCTURES
 from NativeDLLib.serve.errors import ServeError
 
 # Where the files that a client sends lie in the folder of its request.
 FILES = "files"
+REGIONS = "regions.json"
+WITH_STRUCTURES = ("--format=seg,rtstruct",)
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,17 @@ class Format:
         As a request names it.
     make
         Returns the file to be sent, of the folder that ``nativedl run`` wrote.
+    options
+        Of ``nativedl run``, without which the form cannot be made.
+    with_regions
+        Whether ``nativedl regions`` follows.
     """
 
     name: str
     media_type: str
     make: Callable[[Path], Path]
+    options: tuple[str, ...] = ()
+    with_regions: bool = False
 
 
 def report_of(folder: Path) -> dict[str, Any]:
@@ -49,6 +57,14 @@ def without_places(message: str, folder: Path) -> str:
 
 def _seg(folder: Path) -> Path:
     return folder / SEG
+
+
+def _structures(folder: Path) -> Path:
+    return folder / STRUCTURES
+
+
+def _regions(folder: Path) -> Path:
+    return folder.parent / REGIONS
 
 
 def _json(folder: Path) -> Path:
@@ -73,6 +89,8 @@ FORMATS = {
     for form in (
         Format("seg", "application/dicom", _seg),
         Format("json", "application/json", _json),
+        Format("rtstruct", "application/dicom", _structures, WITH_STRUCTURES),
+        Format("regions", "application/json", _regions, with_regions=True),
         Format("zip", "application/zip", _bundle),
     )
 }

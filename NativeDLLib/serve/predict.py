@@ -16,7 +16,7 @@ from NativeDLLib.registry.parameters import parse_assignments
 from NativeDLLib.serve.answer import FileAnswer, nothing_found, remove
 from NativeDLLib.serve.desk import Desk
 from NativeDLLib.serve.errors import ServeError
-from NativeDLLib.serve.formats import FILES, FORMATS, choose_format
+from NativeDLLib.serve.formats import FILES, FORMATS, REGIONS, WITH_STRUCTURES, choose_format
 from NativeDLLib.serve.limits import Settings
 from NativeDLLib.serve.upload import receive_files
 
@@ -34,6 +34,7 @@ class Wanted(BaseModel):
     )
     segmentation: Literal["BINARY", "LABELMAP"] = Field("BINARY", description="Kind of DICOM SEG.")
     keep_empty: bool = Field(False, alias="keep-empty", description="Make a SEG even if nothing was found.")
+    rtstruct: bool = Field(False, description="With the form zip: whether an RT Structure Set is in it too.")
     set: list[_Assignment] = Field([], max_length=100, description="Parameters of the model, as NAME=VALUE.")
     format: Literal[tuple(FORMATS)] | None = Field(  # type: ignore[valid-type]
         None, description="Form of the answer; without it Accept tells."
@@ -57,7 +58,12 @@ async def predict(request: Request, wanted: Wanted, desk: Desk, settings: Settin
             names = folder / "files.txt"
             names.write_text("\n".join(map(str, files)), encoding="utf-8")
             output = folder / "result"
-            await desk.run(_arguments(wanted, names, output, settings), folder, request)
+            more = form.options or (WITH_STRUCTURES if wanted.rtstruct else ())
+            commands = [[*_arguments(wanted, names, output, settings), *more]]
+            if form.with_regions:
+                places = (f"--files={names}", f"--result={output}", f"--output={folder / REGIONS}")
+                commands.append(["regions", *places])
+            await desk.run(commands, folder, request)
             path = await asyncio.to_thread(form.make, output)
             if not path.exists():
                 return await nothing_found(folder)
