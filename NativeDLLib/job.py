@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import platform
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import SimpleITK as sitk
+
 from NativeDLLib import __version__
 from NativeDLLib.dicom import Series
-from NativeDLLib.dicom.locate import local_files
 from NativeDLLib.dicom.segmentation import Kind
 from NativeDLLib.errors import InputError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.files import write_json
-from NativeDLLib.inference.device import check_device
-from NativeDLLib.pacs.delivery import fetch_series
+from NativeDLLib.inference.device import check_device, is_server
+from NativeDLLib.job_source import open_source
 from NativeDLLib.pacs.peers import find_peer, load_peers
 from NativeDLLib.pipeline import SegmentationResult, SegmentationTool
 from NativeDLLib.preview import write_preview
-from NativeDLLib.registry import Model, effective, find_model, load_models, rank, select
-from NativeDLLib.results import check_output, costs, send_result, staged, versions
-from NativeDLLib.source import Source
-from NativeDLLib.volumes import ImageFile, write_image, write_seg_nrrd
+from NativeDLLib.regions.structure import whole_structure_set
+from NativeDLLib.registry import effective, load_models, rank, select
+from NativeDLLib.remote import segment_remotely
+from NativeDLLib.results import check_output, costs, send_result, staged, uids_of, versions
+from NativeDLLib.volumes import write_image, write_seg_nrrd
 
-SEG, LABELS, SLICER, REPORT = "segmentation.dcm", "segmentation.nii.gz", "segmentation.seg.nrrd", "report.json"
-_FILES = (LABELS, SLICER, "preview.png", SEG, REPORT)
+SEG, STRUCTURES, LABELS = "segmentation.dcm", "segmentation_rtstruct.dcm", "segmentation.nii.gz"
+SLICER, REPORT = "segmentation.seg.nrrd", "report.json"
+_FILES = (LABELS, SLICER, "preview.png", SEG, STRUCTURES, REPORT)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Job:
         BINARY or LABELMAP.
     keep_empty
         Whether to store a SEG in which nothing was found.
+    structures
+        Whether to write an RT Structure Set too, where something was found.
     target_peer
         Name of the peer to send to.
     pacs_file
@@ -80,6 +83,7 @@ class Job:
     parameters: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     kind: Kind = "BINARY"
     keep_empty: bool = False
+    structures: bool = False
     target_peer: str | None = None
     pacs_file: Path | None = None
     overwrite: bool = False
@@ -105,78 +109,54 @@ def run_job(job: Job, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
     if job.target_peer is not None:
         find_peer(load_peers(job.pacs_file), job.target_peer)
     models = load_models()
-    with _source(job, models, reporter, cancel) as source:
-        model, reasons, warnings = select(models, source, job.model)
-        for warning in warnings:
-            reporter.warning(warning)
-        tool = SegmentationTool(model, job.device, job.kind, job.keep_empty)
-        result = tool.process(source, effective(model, *job.parameters), reporter, cancel)
-        if result.is_empty:
-            no_seg = ": no SEG is written" if result.no_seg_because else ""
-            reporter.warning(f"{model.id} found none of its segments{no_seg}")
-        choice = {
-            "chosen_because": reasons,
-            "ranking": [candidate.as_json() for candidate in rank(models.values(), source)],
-        }
-        report = _write(job, result, choice, reporter, cancel)
+    with open_source(job, models, reporter, cancel) as source:
+        if is_server(job.device):
+            kind = next(kind for kind, given in _sources(job).items() if given)
+            report = segment_remotely(job, source, kind, _FILES, reporter, cancel)
+        else:
+            model, reasons, warnings = select(models, source, job.model)
+            for warning in warnings:
+                reporter.warning(warning)
+            tool = SegmentationTool(model, job.device, job.kind, job.keep_empty)
+            result = tool.process(source, effective(model, *job.parameters), reporter, cancel)
+            if result.is_empty:
+                no_seg = ": no SEG is written" if result.no_seg_because else ""
+                reporter.warning(f"{model.id} found none of its segments{no_seg}")
+            choice = {
+                "chosen_because": reasons,
+                "ranking": [candidate.as_json() for candidate in rank(models.values(), source)],
+            }
+            report = _write(job, result, choice, reporter, cancel)
     if job.target_peer is not None and report["segmentation"] is not None:
-        files = job.output / SEG, job.output / REPORT
-        send_result(*files, report, job.target_peer, job.pacs_file, job._started, reporter, cancel)
+        files = [job.output / name for name in (SEG, STRUCTURES) if name in report["files"]]
+        send_result(files, job.output / REPORT, report, job.target_peer, job.pacs_file, job._started, reporter, cancel)
     return report
-
-
-@contextmanager
-def _source(job: Job, models: Mapping[str, Model], reporter: Reporter, cancel: Cancel) -> Iterator[Source]:
-    """Find what is to be segmented; what comes from a PACS lives only as long as the block."""
-    if job.image is not None:
-        with reporter.stage("scan"):
-            source = _image(job.image, job.modality, find_model(models, job.model))
-        yield source
-    elif job.source_peer is not None:
-        if not job.study or not job.series:
-            raise UsageError("--from needs --study and --series (nativedl find lists them)")
-        with tempfile.TemporaryDirectory(prefix="nativedl-") as folder:
-            with reporter.stage("retrieve"):
-                files = fetch_series(
-                    job.source_peer, job.pacs_file, job.study, job.series, Path(folder), reporter, cancel
-                )
-            with reporter.stage("scan"):
-                series = Series.read(files, job.series)
-            yield series
-    else:
-        with reporter.stage("scan"):
-            paths = local_files(job.inputs, job.file_list, job.database, job.series)
-            series = Series.read(paths, job.series)
-        yield series
-
-
-def _image(path: Path, modality: str | None, model: Model) -> ImageFile:
-    if modality is not None:
-        return ImageFile.read(path, modality)
-    taken = f"{path}: does not say its modality; it is taken to be {model.input.modality}, as {model.id} is for that"
-    return ImageFile.read(path, model.input.modality, (f"{taken} (--modality)",))
 
 
 def _write(
     job: Job, result: SegmentationResult, choice: dict[str, Any], reporter: Reporter, cancel: Cancel
 ) -> dict[str, Any]:
-    source, segments, segmentation = result.source, result.model.segments, None
+    source, segments = result.source, result.model.segments
+    segmentation: dict[str, str] | None = None
+    structures: dict[str, str] | None = None
     with staged(job.output, _FILES) as partial:
         with reporter.stage("write"):
             if not result.no_seg_because:
                 dataset = result.to_dicom()[0]
                 dataset.save_as(partial / SEG, enforce_file_format=True)
-                segmentation = {
-                    "sop_instance_uid": str(dataset.SOPInstanceUID),
-                    "series_instance_uid": str(dataset.SeriesInstanceUID),
-                    "type": job.kind,
-                }
+                segmentation = uids_of(dataset) | {"type": job.kind}
+            if job.structures and isinstance(source, Series) and not result.is_empty:
+                values = sitk.GetArrayViewFromImage(result.labels)
+                dataset = whole_structure_set(source, values, segments, result.algorithm, cancel)
+                dataset.save_as(partial / STRUCTURES, enforce_file_format=True)
+                structures = uids_of(dataset)
             write_image(result.labels, partial / LABELS)
             write_seg_nrrd(partial / SLICER, result.labels, segments, result.tool_name)
             is_ct = source.text("Modality") == "CT"
             write_preview(partial / "preview.png", result.image, result.labels, segments, is_ct=is_ct)
             cancel.check()
-        report = _report(job, result, choice, segmentation, reporter)
+        stored = {"segmentation": segmentation, "structure_set": structures}
+        report = _report(job, result, choice, stored, reporter)
         write_json(partial / REPORT, report)
     return report
 
@@ -185,10 +165,11 @@ def _report(
     job: Job,
     result: SegmentationResult,
     choice: dict[str, Any],
-    segmentation: dict[str, Any] | None,
+    stored: dict[str, Any],
     reporter: Reporter,
 ) -> dict[str, Any]:
     source = result.source
+    absent = [name for name, kind in ((SEG, "segmentation"), (STRUCTURES, "structure_set")) if stored[kind] is None]
     return {
         "nativedl": __version__,
         **result.metadata,
@@ -201,9 +182,9 @@ def _report(
             "size": source.grid.size,
             "spacing_mm": source.grid.spacing,
         },
-        "segmentation": segmentation,
+        **stored,
         "no_seg_because": result.no_seg_because or None,
-        "files": {name: str(job.output / name) for name in _FILES if name != SEG or segmentation is not None},
+        "files": {name: str(job.output / name) for name in _FILES if name not in absent},
         "warnings": list(reporter.warnings),
         "sent": None,
         "versions": {"python": platform.python_version(), **versions()},
@@ -244,6 +225,6 @@ def check_inputs(job: Job) -> None:
         return
     if job.model == "auto":
         raise UsageError("--image needs --model: without DICOM there is no body part to choose a model by")
-    if job.target_peer is not None or job.keep_empty:
-        unfit = "--to" if job.target_peer is not None else "--keep-empty"
+    options = {"--to": job.target_peer is not None, "--keep-empty": job.keep_empty, "--format": job.structures}
+    for unfit in (name for name, given in options.items() if given):
         raise UsageError(f"{unfit} needs a DICOM series: a SEG must refer to the instances it was made from")

@@ -16,7 +16,7 @@ from NativeDLLib.resources import resources_folder
 _LARGEST = 16 * 2**20
 
 
-def read_json(path: Path, error: type[NativeDLError]) -> Any:
+def read_json(path: Path, error: type[NativeDLError], largest: int = _LARGEST) -> Any:
     """Read a JSON file.
 
     Parameters
@@ -25,10 +25,12 @@ def read_json(path: Path, error: type[NativeDLError]) -> Any:
         The file, UTF-8.
     error
         What to raise where it cannot be read, has a key twice, or a number that JSON does not have.
+    largest
+        How many bytes it may have.
     """
     try:
-        if path.stat().st_size > _LARGEST:
-            raise error(f"{path}: is larger than {_LARGEST // 2**20} MiB")
+        if path.stat().st_size > largest:
+            raise error(f"{path}: is larger than {largest // 2**20} MiB")
         content = path.read_text(encoding="utf-8-sig")
     except OSError as problem:
         raise error(f"{path}: cannot be read ({problem.strerror})") from problem

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import sys
+import sysconfig
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import psutil
+
+import NativeDLLib
 
 _LOG_LINES = 500
 
@@ -25,6 +29,14 @@ def worker_command(arguments: Sequence[object]) -> tuple[str, list[str], str]:
     python = shutil.which("PythonSlicer") or sys.executable
     folder = Path(__file__).resolve().parent.parent
     return python, ["-m", "NativeDLLib", *map(str, arguments), "--events", "--with-parent"], str(folder)
+
+
+def environment() -> dict[str, str]:
+    """Return an environment in which a job finds this program, also where it is not installed but lies in a folder."""
+    root = str(Path(NativeDLLib.__file__).parent.parent)
+    if root in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        return dict(os.environ)
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
 
 
 def kill_tree(pid: int) -> None:

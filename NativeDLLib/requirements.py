@@ -38,6 +38,7 @@ _NOTES = {
     "pydicom": ("2 MB", "reading and writing DICOM"),
     "highdicom": ("1 MB", "writing DICOM SEG"),
     "SimpleITK": ("53 MB", "images and their geometry"),
+    "scikit-image": ("16 MB", "outlines of regions"),
     "python-gdcm": ("13 MB", "JPEG, JPEG-LS and JPEG 2000 images"),
     "pylibjpeg": ("0.1 MB", "High-Throughput JPEG 2000 images"),
     "pylibjpeg-openjpeg": ("2 MB", "High-Throughput JPEG 2000 images"),

@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pydicom.dataset import Dataset
+
 from NativeDLLib.errors import PacsError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.files import sync, write_json
@@ -70,7 +72,7 @@ def staged(output: Path, names: Sequence[str]) -> Iterator[Path]:
 
 
 def send_result(
-    file: Path,
+    files: Sequence[Path],
     report_file: Path,
     report: dict[str, Any],
     peer: str,
@@ -79,24 +81,32 @@ def send_result(
     reporter: Reporter,
     cancel: Cancel,
 ) -> None:
-    """Send an object of a result through the outbox, and write in its report what became of it.
+    """Send the objects of a result through the outbox, and write in its report what became of it.
 
     Raises
     ------
     PacsError
-        Where it could not be delivered: it waits in the outbox, and the result stays where it is.
+        Where one could not be delivered: it waits in the outbox, and the result stays where it is.
     """
     report["sent"] = {"peer": peer, "delivered": False}
     try:
         with reporter.stage("send"):
-            deliver([file], peer, pacs_file, reporter, cancel)
+            deliver(files, peer, pacs_file, reporter, cancel)
         report["sent"]["delivered"] = True
     except PacsError as error:
         report["sent"]["reason"] = str(error)
-        raise PacsError(f"{error} The result is in {file.parent}.") from error
+        raise PacsError(f"{error} The result is in {report_file.parent}.") from error
     finally:
         report |= costs(started, reporter)
         write_json(report_file, report)
+
+
+def uids_of(dataset: Dataset) -> dict[str, str]:
+    """Return where an object of a result is found: its own UID and that of its series."""
+    return {
+        "sop_instance_uid": str(dataset.SOPInstanceUID),
+        "series_instance_uid": str(dataset.SeriesInstanceUID),
+    }
 
 
 def costs(started: float, reporter: Reporter) -> dict[str, Any]:

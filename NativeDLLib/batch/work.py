@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import threading
 import time
@@ -18,11 +17,10 @@ from typing import IO, Any
 
 import psutil
 
-import NativeDLLib
 from NativeDLLib.batch.manifest import CANCELLED, DONE, FAILED
 from NativeDLLib.errors import CancelledError
 from NativeDLLib.files import write_json
-from NativeDLLib.processes import kill_tree
+from NativeDLLib.processes import environment, kill_tree
 
 _REPORT, _SEG = "report.json", "segmentation.dcm"
 _POLL_S = 0.1
@@ -141,7 +139,7 @@ def _run(arguments: Sequence[str], stop: Callable[[], bool]) -> tuple[int, dict[
                 stderr=log,
                 encoding="utf-8",
                 errors="replace",
-                env=_environment(),
+                env=environment(),
                 # Ctrl-C in the terminal is for the batch, which then ends its jobs; on Windows none opens a window.
                 start_new_session=True,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
@@ -156,14 +154,6 @@ def _run(arguments: Sequence[str], stop: Callable[[], bool]) -> tuple[int, dict[
             _ask_to_end(process)
         reader.join(_END_S)
         return code, events, _last_line(log)
-
-
-def _environment() -> dict[str, str]:
-    """Return an environment in which a job finds this program, also where it is not installed but lies in a folder."""
-    root = str(Path(NativeDLLib.__file__).parent.parent)
-    if root in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
-        return dict(os.environ)
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
 
 
 def _wait(process: subprocess.Popen[str], stop: Callable[[], bool]) -> int:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from NativeDLLib.commands.formats import add_format, wants_structures
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.review import Approval, approve
 
@@ -25,9 +26,10 @@ def add_commands(subparsers: Any) -> None:
     parser.add_argument("--series", metavar="UID", help="Series Instance UID (default: that of the result)")
     parser.add_argument("--unreviewed", action="store_true", help="store segments that nobody decided about too")
     parser.add_argument("--segmentation", choices=["BINARY", "LABELMAP"], default="BINARY", help="kind of DICOM SEG")
+    add_format(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the approved SEG")
     parser.add_argument("--overwrite", action="store_true", help="replace an approved SEG in --output")
-    parser.add_argument("--to", dest="target_peer", metavar="PEER", help="send the SEG to this peer")
+    parser.add_argument("--to", dest="target_peer", metavar="PEER", help="send what is stored to this peer")
     parser.add_argument("--pacs", type=Path, metavar="FILE", help="peers (default ~/.nativedl/pacs.json)")
     parser.set_defaults(run=run)
 
@@ -45,6 +47,7 @@ def run(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
         series=args.series,
         unreviewed=args.unreviewed,
         kind=args.segmentation,
+        structures=wants_structures(args),
         target_peer=args.target_peer,
         pacs_file=args.pacs,
         overwrite=args.overwrite,

@@ -20,6 +20,7 @@ from NativeDLLib.expectation import expect
 from NativeDLLib.inference.device import available_devices, check_device
 from NativeDLLib.registry import Candidate, load_models, rank
 from NativeDLLib.registry.weights import find_weights
+from NativeDLLib.remote_connection import known_servers
 from NativeDLLib.texts import shown_name
 
 _FACTS = {
@@ -196,7 +197,7 @@ def _print_inspection(report: dict[str, Any]) -> None:
 
 
 def _devices(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
-    devices = available_devices()
+    devices = available_devices() | dict.fromkeys(known_servers(), "another computer, with nativedl serve")
     reporter.result({"devices": devices})
     if not getattr(args, "events", False):
         for word, what in devices.items():

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from NativeDLLib.commands.formats import add_format, wants_structures
 from NativeDLLib.configuration import read_configuration
 from NativeDLLib.errors import UsageError
 from NativeDLLib.events import Cancel, Reporter
@@ -29,6 +30,7 @@ def add_commands(subparsers: Any) -> None:
     parser.add_argument("--series", metavar="UID", help="Series Instance UID, where there is more than one")
     parser.add_argument("--modality", choices=["CT", "MR", "PT"], help="of --image (default: what the model is for)")
     add_options(parser)
+    add_format(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--overwrite", action="store_true", help="replace results in --output")
     parser.set_defaults(run=run)
@@ -77,6 +79,7 @@ def make_job(args: argparse.Namespace) -> Job:
         image=args.image,
         modality=args.modality,
         overwrite=args.overwrite,
+        structures=wants_structures(args),
         **options(args),
     )
 

@@ -18,14 +18,12 @@ from pydicom.uid import generate_uid
 from NativeDLLib import __version__
 from NativeDLLib.dicom.review import Review, refer_to_predecessor
 from NativeDLLib.dicom.series import Series
-from NativeDLLib.dicom.source import pixel_measures, source_headers
+from NativeDLLib.dicom.source import derived_series_number, pixel_measures, source_headers
 from NativeDLLib.errors import InputError, NativeDLError
 from NativeDLLib.registry.entry import Code, Segment
 
 Kind = Literal["BINARY", "LABELMAP"]
 MANUFACTURER = "NativeDL"
-# Away from the numbers that scanners give, so that the SEG stands below the images it belongs to.
-_SERIES_NUMBER_OFFSET = 9000
 # Characters of a Long String (PS3.5 6.2).
 _LONGEST_TITLE = 64
 SOP_CLASSES: dict[str, str] = {"BINARY": "1.2.840.10008.5.1.4.1.1.66.4", "LABELMAP": "1.2.840.10008.5.1.4.1.1.66.7"}
@@ -160,7 +158,7 @@ def _build(
             for segment, kind_of_work in zip(segments, types, strict=True)
         ],
         series_instance_uid=generate_uid(),
-        series_number=_series_number(series),
+        series_number=derived_series_number(series),
         sop_instance_uid=generate_uid(),
         instance_number=1,
         manufacturer=MANUFACTURER,
@@ -223,11 +221,3 @@ def _in_stored_order(series: Series, labels: npt.NDArray[Any]) -> npt.NDArray[An
     """Return the planes in the order in which the source stores them: that of the frames in a multi-frame image."""
     frames = [plane.frame for plane in series.slices]
     return labels if len(series.instances) > 1 else labels[np.argsort(frames)]
-
-
-def _series_number(series: Series) -> int:
-    try:
-        number = int(series.text("SeriesNumber"))
-    except ValueError:
-        number = 0
-    return _SERIES_NUMBER_OFFSET + number if 0 <= number < 10**6 else _SERIES_NUMBER_OFFSET

@@ -25,6 +25,8 @@ _MAY_BE_EMPTY = (
     "ReferringPhysicianName",
 )
 _UTF_8 = "ISO_IR 192"
+# Away from the numbers that scanners give, so that what is derived stands below the images it belongs to.
+_SERIES_NUMBER_OFFSET = 9000
 
 
 def source_headers(series: Series, own_text: Sequence[str]) -> tuple[list[Dataset], str]:
@@ -64,6 +66,15 @@ def pixel_measures(series: Series) -> hd.PixelMeasuresSequence:
         slice_thickness=series.slices[0].thickness or distance,
         spacing_between_slices=distance,
     )
+
+
+def derived_series_number(series: Series) -> int:
+    """Return the Series Number for an object derived from a series."""
+    try:
+        number = int(series.text("SeriesNumber"))
+    except ValueError:
+        number = 0
+    return _SERIES_NUMBER_OFFSET + number if 0 <= number < 10**6 else _SERIES_NUMBER_OFFSET
 
 
 def _place_measures(header: Dataset, measures: hd.PixelMeasuresSequence, orientation: Sequence[float]) -> None:

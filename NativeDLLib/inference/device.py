@@ -13,19 +13,25 @@ if TYPE_CHECKING:
     import torch
 
 _WORDS = re.compile(r"auto|cpu|mps|cuda(:\d{1,2})?")
+_SERVER = re.compile(r"https?://[^/?#@\s]+/?")
 
 
 def check_device(word: str) -> str:
-    """Return the word for a device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    """Return the word for a device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; or a server's ``https://host``.
 
     Raises
     ------
     UsageError
         Where it is another one.
     """
-    if not _WORDS.fullmatch(word):
-        raise UsageError(f"--device {word}: write auto, cpu, cuda, cuda:N or mps")
+    if not _WORDS.fullmatch(word) and not is_server(word):
+        raise UsageError(f"--device {word}: write auto, cpu, cuda, cuda:N, mps or https://HOST:PORT of nativedl serve")
     return word
+
+
+def is_server(word: str) -> bool:
+    """Tell whether a device is a computer that runs ``nativedl serve``."""
+    return _SERVER.fullmatch(word) is not None
 
 
 def torch_device(word: str) -> tuple[torch.device, str, list[str]]:

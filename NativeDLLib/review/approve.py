@@ -16,19 +16,26 @@ from NativeDLLib import __version__
 from NativeDLLib.dicom import Grid, Series
 from NativeDLLib.dicom.locate import local_files
 from NativeDLLib.dicom.review import Review
+from NativeDLLib.dicom.rtstruct import Reviewed
 from NativeDLLib.dicom.segmentation import Kind, make_segmentation
 from NativeDLLib.errors import InputError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.files import write_json
 from NativeDLLib.pacs.peers import find_peer, load_peers
+from NativeDLLib.regions.structure import whole_structure_set
+from NativeDLLib.registry import Segment
 from NativeDLLib.registry.segment_json import segment_json
-from NativeDLLib.results import check_output, costs, send_result, staged, versions
+from NativeDLLib.results import check_output, costs, send_result, staged, uids_of, versions
 from NativeDLLib.review.automatic import AutomaticResult
+from NativeDLLib.review.combine import combined
 from NativeDLLib.review.decisions import ReviewedSegment, judge
 from NativeDLLib.review.person_name import person_name
+from NativeDLLib.review.result import APPROVED, APPROVED_REPORT
 from NativeDLLib.volumes.seg_nrrd_reader import read_seg_nrrd
 
-_SEG, _REPORT = "approved.dcm", "approved.json"
+_REVIEWED = "reviewed"
+_STRUCTURES = "approved_rtstruct.dcm"
+_FILES = (APPROVED, _STRUCTURES, APPROVED_REPORT)
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ class Approval:
         Whether segments that nobody decided about are stored too.
     kind
         BINARY, in which segments may overlap, or LABELMAP.
+    structures
+        Whether to write an RT Structure Set too.
     target_peer, pacs_file
         Name of the peer to send to, and the peers where not the user's own file.
     overwrite
@@ -69,6 +78,7 @@ class Approval:
     series: str | None = None
     unreviewed: bool = False
     kind: Kind = "BINARY"
+    structures: bool = False
     target_peer: str | None = None
     pacs_file: Path | None = None
     overwrite: bool = False
@@ -93,7 +103,7 @@ def approve(job: Approval, reporter: Reporter, cancel: Cancel) -> dict[str, Any]
     reviewer = person_name(job.reviewer)
     if sum([bool(job.inputs), job.file_list is not None, job.database is not None]) != 1:
         raise UsageError("name where the series is: --input PATH..., --files LIST, or --database FILE")
-    check_output(job.output, (_SEG, _REPORT), job.overwrite)
+    check_output(job.output, _FILES, job.overwrite)
     if job.target_peer is not None:
         find_peer(load_peers(job.pacs_file), job.target_peer)
     automatic = AutomaticResult.read(job.result)
@@ -117,21 +127,41 @@ def approve(job: Approval, reporter: Reporter, cancel: Cancel) -> dict[str, Any]
     if not stored:
         reporter.warning("no segment is left to be approved: no SEG is written")
         return report | {"warnings": list(reporter.warnings), **costs(job._started, reporter)}
-    with staged(job.output, (_SEG, _REPORT)) as partial:
+    with staged(job.output, _FILES) as partial:
         with reporter.stage("write"):
             review = Review(reviewer, _status(stored), tuple(s.algorithm_type for s in stored), automatic.predecessor)
-            pixels = _combined(stored, series.grid, job.kind)
+            pixels = combined(stored, series.grid, job.kind)
             dataset = make_segmentation(series, pixels, numbered, automatic.algorithm, kind=job.kind, review=review)
-            dataset.save_as(partial / _SEG, enforce_file_format=True)
+            dataset.save_as(partial / APPROVED, enforce_file_format=True)
+            report["segmentation"] = uids_of(dataset) | {"type": job.kind}
+            if job.structures:
+                dataset = _structure_set(series, pixels, numbered, automatic, review, cancel)
+                dataset.save_as(partial / _STRUCTURES, enforce_file_format=True)
+                report["structure_set"] = uids_of(dataset)
             cancel.check()
-        report["segmentation"] = _stored_as(dataset, job.kind)
-        report["files"] = {name: str(job.output / name) for name in (_SEG, _REPORT)}
+        absent = () if job.structures else (_STRUCTURES,)
+        report["files"] = {name: str(job.output / name) for name in _FILES if name not in absent}
         report |= {"warnings": list(reporter.warnings), **costs(job._started, reporter)}
-        write_json(partial / _REPORT, report)
+        write_json(partial / APPROVED_REPORT, report)
     if job.target_peer is not None:
-        files = job.output / _SEG, job.output / _REPORT
-        send_result(*files, report, job.target_peer, job.pacs_file, job._started, reporter, cancel)
+        files = [job.output / name for name in (APPROVED, _STRUCTURES) if name in report["files"]]
+        send_result(
+            files, job.output / APPROVED_REPORT, report, job.target_peer, job.pacs_file, job._started, reporter, cancel
+        )
     return report
+
+
+def _structure_set(
+    series: Series,
+    pixels: npt.NDArray[Any],
+    segments: Sequence[Segment],
+    automatic: AutomaticResult,
+    review: Review,
+    cancel: Cancel,
+) -> Dataset:
+    reviewed = Reviewed(review.reviewer, approved=review.status == _REVIEWED)
+    kinds = review.algorithm_types
+    return whole_structure_set(series, pixels, segments, automatic.algorithm, cancel, types=kinds, review=reviewed)
 
 
 def _report(
@@ -149,6 +179,7 @@ def _report(
         "algorithm": asdict(automatic.algorithm),
         "predecessor": None if automatic.predecessor is None else asdict(automatic.predecessor),
         "segmentation": None,
+        "structure_set": None,
         "segments": _rows(judged, series.grid),
         "files": {},
         "sent": None,
@@ -176,7 +207,7 @@ def _check_pending(judged: Sequence[ReviewedSegment], unreviewed: bool) -> None:
 def _status(stored: Sequence[ReviewedSegment]) -> str:
     pending = sum(segment.decision == "pending" for segment in stored)
     if not pending:
-        return "reviewed"
+        return _REVIEWED
     return "not reviewed" if pending == len(stored) else "partly reviewed"
 
 
@@ -184,32 +215,7 @@ def _outcome(stored: Sequence[ReviewedSegment]) -> str:
     if not stored:
         return "rejected"
     status = _status(stored)
-    return "approved" if status == "reviewed" else status
-
-
-def _combined(stored: Sequence[ReviewedSegment], grid: Grid, kind: Kind) -> npt.NDArray[Any]:
-    """Return a label map, or where segments overlap an array (z, y, x, segment) of booleans."""
-    shape = grid.size[::-1]
-    labels = np.zeros(shape, np.uint8 if len(stored) <= 255 else np.uint16)
-    overlaps = False
-    for number, segment in enumerate(stored, 1):
-        region, inside = labels[segment.mask.place], segment.mask.values
-        there = region[inside]
-        if there.any():
-            overlaps = True
-            if kind == "LABELMAP":
-                other = stored[int(there.max()) - 1].segment.name
-                raise UsageError(
-                    f"segments '{other}' and '{segment.segment.name}' overlap in {np.count_nonzero(there)} voxels, "
-                    "which a LABELMAP cannot hold; store a BINARY segmentation"
-                )
-        region[inside] = number
-    if not overlaps:
-        return labels
-    masks = np.zeros((*shape, len(stored)), bool)
-    for index, segment in enumerate(stored):
-        masks[(*segment.mask.place, index)] = segment.mask.values
-    return masks
+    return "approved" if status == _REVIEWED else status
 
 
 def _rows(judged: Sequence[ReviewedSegment], grid: Grid) -> list[dict[str, Any]]:
@@ -229,11 +235,3 @@ def _rows(judged: Sequence[ReviewedSegment], grid: Grid) -> list[dict[str, Any]]
             }
         )
     return rows
-
-
-def _stored_as(dataset: Dataset, kind: Kind) -> dict[str, str]:
-    return {
-        "sop_instance_uid": str(dataset.SOPInstanceUID),
-        "series_instance_uid": str(dataset.SeriesInstanceUID),
-        "type": kind,
-    }

@@ -58,7 +58,7 @@ class AutomaticResult:
         try:
             uid = report["series"]["series_instance_uid"]
             result = cls(
-                folder, str(uid), _algorithm(report["algorithm"]), _segments(report["segments"]), _stored(report)
+                folder, str(uid), algorithm_of(report["algorithm"]), _segments(report["segments"]), _stored(report)
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{path}: is not the report of a run that can be approved ({error!r})") from error
@@ -82,7 +82,8 @@ class AutomaticResult:
         return labels
 
 
-def _algorithm(row: dict[str, Any]) -> Algorithm:
+def algorithm_of(row: dict[str, Any]) -> Algorithm:
+    """Return what made a result, as its report tells it; errors are those of `segment_of`."""
     texts = {key: str(row[key]) for key in ("name", "version", "title", "source", "serial")}
     return Algorithm(**texts, parameters={str(name): str(value) for name, value in row["parameters"].items()})
 

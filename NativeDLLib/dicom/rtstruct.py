@@ -1,0 +1,154 @@
+"""Regions of interest as an RT Structure Set (PS3.3 A.19) in the study of the series they were drawn on."""
+
+from __future__ import annotations
+
+import datetime
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import highdicom as hd
+from pydicom.dataset import Dataset
+from pydicom.uid import ImplicitVRLittleEndian, generate_uid
+
+from NativeDLLib import __version__
+from NativeDLLib.dicom.plane import Plane
+from NativeDLLib.dicom.roi import Roi, contour_item, image_item, observation_item, roi_item
+from NativeDLLib.dicom.segmentation import MANUFACTURER, Algorithm
+from NativeDLLib.dicom.series import Series
+from NativeDLLib.dicom.source import derived_series_number, source_headers
+from NativeDLLib.errors import InputError
+
+STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
+# The Study Component Management of old, which the standard still has here (PS3.3 C.8.8.5).
+_STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
+_LONGEST_TITLE, _LONGEST_LABEL = 64, 16
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """That a physician has reviewed what is in the structure set.
+
+    Attributes
+    ----------
+    reviewer
+        Person Name (PS3.5 6.2.1).
+    approved
+        Whether all of it is approved; if not, it says so.
+    """
+
+    reviewer: str
+    approved: bool = True
+
+
+def make_structure_set(
+    series: Series, rois: Sequence[Roi], algorithm: Algorithm, review: Reviewed | None = None
+) -> Dataset:
+    """Make an RT Structure Set.
+
+    Parameters
+    ----------
+    series
+        The source: patient, study and frame of reference are carried over, and every image with a contour referred to.
+    rois
+        What is in it, at least one.
+    algorithm
+        What proposed them.
+    review
+        What a physician made of them; None for an automatic result, which is UNAPPROVED.
+
+    Returns
+    -------
+    Dataset
+        A new instance of a new series, ready to be written. It is in Implicit VR, as Contour Data may be longer than
+        the 65534 bytes that Explicit VR has room for (PS3.3 C.8.8.6).
+
+    Raises
+    ------
+    InputError
+        Where the source's patient or study attributes cannot be carried over.
+    ValueError
+        Where there is no region of interest, or one without a contour.
+    """
+    if not rois or not all(roi.contours for roi in rois):
+        raise ValueError("a structure set has regions of interest, and each of them contours")
+    own_text = [algorithm.title, *(roi.segment.name for roi in rois), "" if review is None else review.reviewer]
+    headers, charset = source_headers(series, own_text)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _build(series, headers[0], charset, rois, algorithm, review)
+    # What is carried over is parsed only now, and pydicom lets pass whatever its parser stumbles over.
+    except Exception as error:
+        raise InputError(
+            f"series {series.uid}: its header cannot be carried over to a structure set ({error})"
+        ) from error
+
+
+def _build(
+    series: Series, header: Dataset, charset: str, rois: Sequence[Roi], algorithm: Algorithm, review: Reviewed | None
+) -> Dataset:
+    now = datetime.datetime.now()
+    state = "automatic" if review is None else "approved" if review.approved else "not approved"
+    title = f"{algorithm.title[: _LONGEST_TITLE - len(state) - 3]} ({state})"
+    dataset: Dataset = hd.SOPClass(
+        study_instance_uid=series.text("StudyInstanceUID"),
+        series_instance_uid=generate_uid(),
+        series_number=derived_series_number(series),
+        sop_instance_uid=generate_uid(),
+        sop_class_uid=STRUCTURE_SET,
+        instance_number=1,
+        modality="RTSTRUCT",
+        manufacturer=MANUFACTURER,
+        transfer_syntax_uid=ImplicitVRLittleEndian,
+        patient_birth_date="",
+        series_description=title,
+        manufacturer_model_name=algorithm.name,
+        software_versions=[algorithm.version, f"NativeDL {__version__}"],
+        device_serial_number=algorithm.serial,
+        series_date=now.date(),
+        series_time=now.time(),
+        specific_character_set=charset,
+    )
+    dataset.copy_patient_and_study_information(header)
+    dataset.OperatorsName = ""
+    dataset.FrameOfReferenceUID = series.text("FrameOfReferenceUID")
+    dataset.PositionReferenceIndicator = header.get("PositionReferenceIndicator", "")
+    dataset.StructureSetLabel = algorithm.name[:_LONGEST_LABEL]
+    dataset.StructureSetName = title
+    dataset.StructureSetDate = now.strftime("%Y%m%d")
+    dataset.StructureSetTime = now.strftime("%H%M%S")
+    planes = {index: Plane.of(series, index) for index in sorted({c.slice_index for r in rois for c in r.contours})}
+    dataset.ReferencedFrameOfReferenceSequence = [_frame_of_reference(series, planes.values())]
+    frame = series.text("FrameOfReferenceUID")
+    described = f"{algorithm.name} {algorithm.version}"[:_LONGEST_TITLE]
+    reviewer = "" if review is None else review.reviewer
+    dataset.StructureSetROISequence = [roi_item(roi, n, frame, described) for n, roi in enumerate(rois, 1)]
+    dataset.ROIContourSequence = [contour_item(roi, n, planes) for n, roi in enumerate(rois, 1)]
+    dataset.RTROIObservationsSequence = [observation_item(roi, n, reviewer) for n, roi in enumerate(rois, 1)]
+    _approve(dataset, review, now)
+    return dataset
+
+
+def _frame_of_reference(series: Series, planes: Iterable[Plane]) -> Dataset:
+    """Return where the contours are: frame of reference, study, series, and every image that has one."""
+    referenced = Dataset()
+    referenced.SeriesInstanceUID = series.uid
+    referenced.ContourImageSequence = [image_item(plane) for plane in planes]
+    study = Dataset()
+    study.ReferencedSOPClassUID = _STUDY_CLASS
+    study.ReferencedSOPInstanceUID = series.text("StudyInstanceUID")
+    study.RTReferencedSeriesSequence = [referenced]
+    item = Dataset()
+    item.FrameOfReferenceUID = series.text("FrameOfReferenceUID")
+    item.RTReferencedStudySequence = [study]
+    return item
+
+
+def _approve(dataset: Dataset, review: Reviewed | None, now: datetime.datetime) -> None:
+    """Say what a physician made of it (PS3.3 C.8.8.16); date, time and name are there only with an approval."""
+    dataset.ApprovalStatus = "APPROVED" if review is not None and review.approved else "UNAPPROVED"
+    if review is not None and review.approved:
+        dataset.ReviewDate = now.strftime("%Y%m%d")
+        dataset.ReviewTime = now.strftime("%H%M%S")
+        dataset.ReviewerName = review.reviewer

@@ -1,0 +1,162 @@
+"""Reading an RT Structure Set, ours or another system's: its regions of interest and their contours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from NativeDLLib.dicom.geometry import Array
+from NativeDLLib.dicom.header import read_header, text
+from NativeDLLib.dicom.rtstruct import STRUCTURE_SET
+from NativeDLLib.errors import InputError
+from NativeDLLib.registry.entry import Code, Segment
+
+_CLOSED = ("CLOSED_PLANAR", "CLOSED_PLANAR_XOR")
+_KINDS = ("AUTOMATIC", "SEMIAUTOMATIC", "MANUAL")
+_FARTHEST_MM = 1e5
+_GREY = (128, 128, 128)
+# What Slicer takes a segment for of which nothing is known.
+_TISSUE = Code("85756007", "SCT", "Tissue")
+_LONGEST_NAME = 64
+
+
+@dataclass(frozen=True)
+class StoredRoi:
+    """A region of interest as the structure set has it.
+
+    Attributes
+    ----------
+    segment
+        What it is; its number is that of the ROI's place in the structure set, from 1.
+    algorithm_type
+        AUTOMATIC, SEMIAUTOMATIC or MANUAL; the latter where it is not told.
+    contours
+        Closed lines, each (n, 3) in mm, LPS.
+    ignored
+        How many contours are no closed lines: points, and lines that are open.
+    """
+
+    segment: Segment
+    algorithm_type: str
+    contours: tuple[Array, ...]
+    ignored: int
+
+
+@dataclass(frozen=True)
+class StructureSet:
+    """What a structure set holds.
+
+    Attributes
+    ----------
+    label
+        As people see it.
+    series_uid
+        Of the series that it refers to first; empty where it refers to none.
+    frames_of_reference
+        UIDs of what its coordinates refer to.
+    approval
+        APPROVED, UNAPPROVED, REJECTED, or empty where it is not told.
+    rois
+        In the order of the Structure Set ROI Sequence.
+    """
+
+    label: str
+    series_uid: str
+    frames_of_reference: frozenset[str]
+    approval: str
+    rois: tuple[StoredRoi, ...]
+
+
+def read_structure_set(path: Path) -> StructureSet:
+    """Read an RT Structure Set.
+
+    Raises
+    ------
+    InputError
+        Where the file is none, or damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: does not exist")
+    instance = read_header(path)
+    if instance is None or instance.text("SOPClassUID") != STRUCTURE_SET:
+        raise InputError(f"{path}: is not an RT Structure Set")
+    try:
+        return _structure_set(instance.dataset)
+    # Elements are parsed when they are looked at, and pydicom lets pass whatever its parser stumbles over.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path}: is a damaged RT Structure Set ({reason})") from error
+
+
+def _structure_set(dataset: Dataset) -> StructureSet:
+    # A file that breaks off between two elements is read without complaint.
+    for keyword in ("StructureSetROISequence", "ROIContourSequence"):
+        if keyword not in dataset:
+            raise ValueError(f"it has no {keyword}")
+    contours = {int(item.ReferencedROINumber): item for item in dataset.ROIContourSequence or []}
+    observed = {int(item.ReferencedROINumber): item for item in dataset.get("RTROIObservationsSequence") or []}
+    rois, frames = [], set()
+    for place, item in enumerate(dataset.StructureSetROISequence or [], 1):
+        number = int(item.ROINumber)
+        frames.add(text(item, "ReferencedFrameOfReferenceUID"))
+        drawn = contours.get(number, Dataset())
+        segment = _segment(place, item, drawn, observed.get(number, Dataset()))
+        told = text(item, "ROIGenerationAlgorithm")
+        lines = list(drawn.get("ContourSequence") or [])
+        closed = [line for line in lines if text(line, "ContourGeometricType") in _CLOSED]
+        points = tuple(_points(line, segment.name) for line in closed)
+        rois.append(StoredRoi(segment, told if told in _KINDS else "MANUAL", points, len(lines) - len(closed)))
+    label = text(dataset, "StructureSetLabel")
+    return StructureSet(label, _series_uid(dataset), frozenset(frames), text(dataset, "ApprovalStatus"), tuple(rois))
+
+
+def _series_uid(dataset: Dataset) -> str:
+    for frame in dataset.get("ReferencedFrameOfReferenceSequence") or []:
+        for study in frame.get("RTReferencedStudySequence") or []:
+            for series in study.get("RTReferencedSeriesSequence") or []:
+                return text(series, "SeriesInstanceUID")
+    return ""
+
+
+def _segment(place: int, item: Dataset, drawn: Dataset, observed: Dataset) -> Segment:
+    name = " ".join(text(item, "ROIName").split())[:_LONGEST_NAME] or f"ROI {place}"
+    category = _code(observed.get("SegmentedPropertyCategoryCodeSequence"))
+    kinds = observed.get("RTROIIdentificationCodeSequence")
+    kind = _code(kinds)
+    if category is None or kind is None:
+        return Segment(place, place, name, _color(drawn), _TISSUE, _TISSUE, None, None, None)
+    modifier = _code(kinds[0].get("SegmentedPropertyTypeModifierCodeSequence"))
+    regions = observed.get("AnatomicRegionSequence")
+    region = _code(regions)
+    region_modifier = None if region is None else _code(regions[0].get("AnatomicRegionModifierSequence"))
+    return Segment(place, place, name, _color(drawn), category, kind, modifier, region, region_modifier)
+
+
+def _code(items: Any) -> Code | None:
+    if not items:
+        return None
+    value = text(items[0], "CodeValue") or text(items[0], "LongCodeValue")
+    scheme, meaning = text(items[0], "CodingSchemeDesignator"), text(items[0], "CodeMeaning")
+    return Code(value, scheme, meaning) if value and scheme and meaning else None
+
+
+def _color(drawn: Dataset) -> tuple[int, int, int]:
+    given = drawn.get("ROIDisplayColor")
+    values = [int(value) for value in given] if isinstance(given, Iterable) and not isinstance(given, str) else []
+    if len(values) != 3 or not all(0 <= value <= 255 for value in values):
+        return _GREY
+    red, green, blue = values
+    return red, green, blue
+
+
+def _points(line: Dataset, name: str) -> Array:
+    values = np.array(line.ContourData, float)
+    if values.size < 9 or values.size % 3 or not np.all(np.abs(values) <= _FARTHEST_MM):
+        raise ValueError(f"a contour of '{name}' is not a closed line of points in a patient")
+    points: Array = values.reshape(-1, 3)
+    return points

@@ -1,0 +1,95 @@
+"""Outlines of the parts of a mask, with as few points as a tolerance allows.
+
+They run halfway between the pixels that belong to the mask and those that do not. While the tolerance is less than
+the distance of a pixel's centre to such a line (0.35 of a square pixel's side), the mask that they bound is the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from NativeDLLib.dicom.geometry import Array
+from NativeDLLib.regions.keyhole import join
+
+# Of a pixel's smaller side, where nobody asks for another tolerance.
+_SAFE = 0.25
+# A small part must not lose its shape to a tolerance that is meant for large ones.
+_LARGEST_CHANGE = 0.02
+# Only points on a straight line are left out: an outline as it was found.
+_EXACT_MM = 1e-6
+
+
+def safe_tolerance(pixel: tuple[float, float]) -> float:
+    """Return the tolerance in mm with which a mask does not change, for pixels of a size (x, y) in mm."""
+    return _SAFE * min(pixel)
+
+
+def outlines(mask: npt.NDArray[np.bool_], pixel: tuple[float, float], tolerance: float) -> list[Array]:
+    """Return one closed line for each part of a mask, around its holes too.
+
+    Parameters
+    ----------
+    mask
+        Of one slice (y, x). Pixels that touch at a corner only are different parts.
+    pixel
+        Size (x, y) in mm.
+    tolerance
+        How far in mm the line may be off at most (Douglas and Peucker 1973). It is less for a part whose area would
+        change by more than 2 %, and so the areas are always right to that.
+
+    Returns
+    -------
+    list of array
+        Points (n, 2), column then row in pixels, pixel centres being whole numbers; the first is not repeated.
+    """
+    # Imported where it is used: whoever only reads and judges regions, as Slicer's panel does, needs none of it.
+    from skimage.measure import label, regionprops
+
+    found = []
+    for part in regionprops(label(mask, connectivity=1)):
+        row, column = part.bbox[:2]
+        lines = _lines(np.pad(part.image, 1).astype(float))
+        scaled = [line * pixel for line in lines]
+        joined = _simplified(scaled, tolerance)
+        found.append(joined / pixel + [column - 1, row - 1])
+    return found
+
+
+def area(points: Array) -> float:
+    """Return the area within a closed line (n, 2), without that of the holes joined to it."""
+    x, y = points[:, 0], points[:, 1]
+    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
+
+
+def _lines(part: Array) -> list[Array]:
+    """Return the outline of a part and those of its holes: closed lines of (x, y), the first point repeated."""
+    from skimage.measure import find_contours
+
+    lines = [line[:, ::-1] for line in find_contours(part, 0.5, fully_connected="low")]
+    # The outline is the one that encloses all others.
+    return sorted(lines, key=area, reverse=True)
+
+
+def _simplified(lines: list[Array], tolerance: float) -> Array:
+    exact = _fewer(lines, _EXACT_MM)
+    while tolerance > _EXACT_MM:
+        fewer = _fewer(lines, tolerance)
+        if min(map(len, fewer)) >= 3 and abs(_enclosed(fewer) - _enclosed(exact)) <= _LARGEST_CHANGE * _enclosed(exact):
+            joined = join(fewer[0], fewer[1:])
+            if joined is not None:
+                return joined
+        tolerance /= 2
+    joined = join(exact[0], exact[1:])
+    assert joined is not None, "the holes of a part lie within it"
+    return joined
+
+
+def _fewer(lines: list[Array], tolerance: float) -> list[Array]:
+    from skimage.measure import approximate_polygon
+
+    return [approximate_polygon(line, tolerance)[:-1] for line in lines]
+
+
+def _enclosed(lines: list[Array]) -> float:
+    return area(lines[0]) - sum(map(area, lines[1:]))

@@ -1,0 +1,152 @@
+"""Regions: what a model proposes on the slices of a series, and what a physician makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from NativeDLLib.dicom.geometry import Array
+from NativeDLLib.dicom.review import AlgorithmType
+from NativeDLLib.dicom.segmentation import Algorithm
+from NativeDLLib.registry.entry import Segment
+from NativeDLLib.registry.segment_json import segment_json, segment_of
+
+Status = Literal["proposed", "validated", "rejected"]
+# Of the coordinates in mm: a tenth of a micrometre, in 16 characters of a Decimal String at any place in a patient.
+DECIMALS = 4
+_FARTHEST_MM = 1e5
+
+
+@dataclass(frozen=True)
+class Region:
+    """One part of a segment on one slice.
+
+    Attributes
+    ----------
+    id
+        What tells it from the others of its set.
+    segment
+        What it is: number, name, colour and codes.
+    slice_index
+        Of the slice in its series, from 0 along the normal (row direction x column direction).
+    sop_instance_uid, frame
+        The instance that holds the slice, and its Frame Number, from 1, in a multi-frame one; else None.
+    points
+        Closed line (n, 3) in mm, LPS; the first point is not repeated. Holes are joined to it by channels without
+        width (PS3.3 C.8.8.6.3).
+    area_mm2
+        Within the line, without the holes.
+    status
+        Proposed, until a physician has validated or rejected it.
+    """
+
+    id: str
+    segment: Segment
+    slice_index: int
+    sop_instance_uid: str
+    frame: int | None
+    points: Array
+    area_mm2: float
+    status: Status = "proposed"
+
+
+@dataclass(frozen=True)
+class RegionSet:
+    """The regions of one series that came out of one result.
+
+    Attributes
+    ----------
+    study_uid, series_uid, frame_of_reference_uid
+        Of the source.
+    algorithm
+        What made the result.
+    segments
+        All that were looked for, with how each came about.
+    regions
+        In the order of segments and slices.
+    """
+
+    study_uid: str
+    series_uid: str
+    frame_of_reference_uid: str
+    algorithm: Algorithm
+    segments: tuple[tuple[Segment, AlgorithmType], ...]
+    regions: tuple[Region, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values; see ``Resources/regions.schema.json``."""
+        return {
+            "schema_version": "1.0",
+            "series": {
+                "study_instance_uid": self.study_uid,
+                "series_instance_uid": self.series_uid,
+                "frame_of_reference_uid": self.frame_of_reference_uid,
+            },
+            "algorithm": asdict(self.algorithm),
+            "segments": [segment_json(segment) | {"algorithm_type": kind} for segment, kind in self.segments],
+            "regions": [_region_json(region) for region in self.regions],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RegionSet:
+        """Return the set of which `as_json` made the values, which fit the schema.
+
+        Raises
+        ------
+        ValueError
+            Where something is wrong that the schema cannot tell.
+        """
+        segments = [(segment_of(row), row["algorithm_type"]) for row in data["segments"]]
+        by_number = {segment.number: segment for segment, _ in segments}
+        if len(by_number) < len(segments):
+            raise ValueError("two segments have the same number")
+        regions = [_region(row, by_number) for row in data["regions"]]
+        if len({region.id for region in regions}) < len(regions):
+            raise ValueError("two regions have the same id")
+        series = data["series"]
+        uids = series["study_instance_uid"], series["series_instance_uid"], series["frame_of_reference_uid"]
+        return cls(*uids, Algorithm(**data["algorithm"]), tuple(segments), tuple(regions))
+
+
+def _region_json(region: Region) -> dict[str, Any]:
+    return {
+        "id": region.id,
+        "segment": region.segment.number,
+        "slice": region.slice_index,
+        "sop_instance_uid": region.sop_instance_uid,
+        "frame": region.frame,
+        "area_mm2": region.area_mm2,
+        "status": region.status,
+        "points": region.points.tolist(),
+    }
+
+
+def _region(row: Mapping[str, Any], segments: Mapping[int, Segment]) -> Region:
+    if row["segment"] not in segments:
+        raise ValueError(f"region '{row['id']}' is of segment {row['segment']}, which is not in the file")
+    return Region(
+        row["id"],
+        segments[row["segment"]],
+        int(row["slice"]),
+        row["sop_instance_uid"],
+        row["frame"],
+        _points(row["points"], row["id"]),
+        float(row["area_mm2"]),
+        row["status"],
+    )
+
+
+def _points(rows: Sequence[Any], name: str) -> Array:
+    # Looked at as an array: a schema would take minutes for the coordinates of a whole body.
+    try:
+        points = np.array(rows)
+    except ValueError as error:
+        raise ValueError(f"the points of region '{name}' are not all of three coordinates") from error
+    if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "if":
+        raise ValueError(f"the points of region '{name}' are not all of three coordinates")
+    if not np.all(np.abs(points) <= _FARTHEST_MM):
+        raise ValueError(f"a point of region '{name}' lies where no patient is")
+    return points.astype(float)

@@ -1,0 +1,87 @@
+"""Regions as the contours of a structure set, and structure sets as labels on the slices of a series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+from NativeDLLib.dicom import Series
+from NativeDLLib.dicom.review import AlgorithmType
+from NativeDLLib.dicom.roi import Contour, Roi
+from NativeDLLib.dicom.rtstruct import Reviewed, make_structure_set
+from NativeDLLib.dicom.segmentation import Algorithm
+from NativeDLLib.events import Cancel
+from NativeDLLib.regions.propose import propose
+from NativeDLLib.regions.region import Region
+from NativeDLLib.registry.entry import Segment
+
+
+def rois_of(regions: Iterable[Region], types: Mapping[int, AlgorithmType]) -> list[Roi]:
+    """Return regions by their segments; `types` tells how each segment came about, by its number."""
+    segments: dict[int, Segment] = {}
+    contours: dict[int, list[Contour]] = {}
+    for region in regions:
+        number = region.segment.number
+        segments.setdefault(number, region.segment)
+        contours.setdefault(number, []).append(Contour(region.slice_index, region.points))
+    return [Roi(segments[n], types.get(n, "AUTOMATIC"), tuple(lines)) for n, lines in sorted(contours.items())]
+
+
+def whole_structure_set(
+    series: Series,
+    labels: npt.NDArray[Any],
+    segments: Sequence[Segment],
+    algorithm: Algorithm,
+    cancel: Cancel,
+    *,
+    types: Sequence[AlgorithmType] = (),
+    review: Reviewed | None = None,
+) -> Dataset:
+    """Return a whole segmentation as a structure set; segments without any voxel are not in it.
+
+    Parameters
+    ----------
+    series, labels, segments, cancel
+        As in `propose`.
+    algorithm, review
+        As in `make_structure_set`.
+    types
+        How each segment came about; by default by the algorithm alone.
+    """
+    regions = propose(series, labels, segments, cancel=cancel)
+    kinds = dict(zip((segment.number for segment in segments), types, strict=False))
+    return make_structure_set(series, rois_of(regions, kinds), algorithm, review)
+
+
+def in_layers(
+    masks: Iterable[npt.NDArray[np.bool_]], shape: tuple[int, ...], count: int
+) -> tuple[npt.NDArray[Any], list[int]]:
+    """Put masks into as few layers as they need not to overlap in any.
+
+    Parameters
+    ----------
+    masks
+        Each (z, y, x) of `shape`, looked at one at a time.
+    shape
+        Of the slices.
+    count
+        Of the masks.
+
+    Returns
+    -------
+    labels, layers
+        Labels (z, y, x, layer), the number of the mask from 1; and which layer each mask is in.
+    """
+    planes = [np.zeros(shape, np.uint8 if count <= 255 else np.uint16)]
+    layers = []
+    for number, mask in enumerate(masks, 1):
+        free = next((index for index, plane in enumerate(planes) if not plane[mask].any()), len(planes))
+        if free == len(planes):
+            planes.append(np.zeros_like(planes[0]))
+        planes[free][mask] = number
+        layers.append(free)
+    return np.stack(planes, axis=-1), layers

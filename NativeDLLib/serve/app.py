@@ -1,0 +1,148 @@
+"""The application: what can be asked, by whom, and how errors are answered. FastAPI describes it at /openapi.json."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from NativeDLLib import __version__
+from NativeDLLib.errors import NativeDLError, UsageError
+from NativeDLLib.registry import load_models, rank
+from NativeDLLib.serve import attributes
+from NativeDLLib.serve.auth import is_known
+from NativeDLLib.serve.desk import Desk
+from NativeDLLib.serve.errors import Code, ServeError, documented
+from NativeDLLib.serve.formats import FORMATS
+from NativeDLLib.serve.gate import Gate
+from NativeDLLib.serve.limits import Settings
+from NativeDLLib.serve.models import Choice, Entry, Health, Models, Report, choice, entry, summary
+from NativeDLLib.serve.predict import Wanted, predict
+from NativeDLLib.serve.upload import DICOM, FORM, RELATED
+
+_DESCRIPTION = "Chooses a segmentation model for a DICOM series and runs it. Not for clinical use."
+_FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
+_BEARER = HTTPBearer(auto_error=False)
+_CODES: dict[int, Code] = {404: "not_found", 405: "method_not_allowed"}
+
+
+def make_app(settings: Settings, desk: Desk) -> FastAPI:
+    """Make the application of a server."""
+    app = FastAPI(
+        title="NativeDL",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,  # their pages would load scripts from the internet
+        redoc_url=None,
+    )
+    _add_error_handlers(app, settings)
+    _add_routes(app, settings, desk, [Depends(_token_check(settings))] if settings.tokens else [])
+    app.add_middleware(Gate, settings=settings)
+    return app
+
+
+def _add_routes(app: FastAPI, settings: Settings, desk: Desk, guarded: list[Any]) -> None:
+    @app.get("/health", responses=documented())
+    def health() -> Health:
+        """Tell that the server is there; this alone needs no token."""
+        return Health(
+            status="ok",
+            version=__version__,
+            jobs=settings.jobs,
+            places=settings.jobs + settings.queue,
+            taken=desk.taken,
+            max_upload=settings.max_upload,
+        )
+
+    @app.get("/models", dependencies=guarded, responses=documented())
+    def models() -> Models:
+        """List the models."""
+        return Models(models=[summary(model) for model in load_models().values()])
+
+    @app.get("/models/{id}", dependencies=guarded, responses=documented(404, 422))
+    def model(id: str) -> Entry:
+        """Tell everything about a model, its parameters among it."""
+        found = load_models().get(id)
+        if found is None:
+            raise ServeError(404, "no_such_model", "there is no such model; GET /models lists them")
+        return entry(found)
+
+    bodies = {name: {"schema": schema} for name, schema in attributes.SCHEMAS.items()}
+
+    @app.post(
+        "/select",
+        dependencies=guarded,
+        responses=documented(400, 413, 415, 422),
+        openapi_extra={"requestBody": {"required": True, "content": bodies}},
+    )
+    async def select(request: Request) -> Choice:
+        """Choose the model for a series by its attributes."""
+        given = await attributes.read_attributes(request)
+        return choice(rank(load_models().values(), given))
+
+    schema = {"type": "object", "properties": {"files": _FILES}, "required": ["files"], "additionalProperties": False}
+    uploads = {FORM: {"schema": schema}, f'{RELATED}; type="{DICOM}"': {"schema": _FILES}}
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    answers = {form.media_type: binary for form in FORMATS.values() if form.media_type != "application/json"}
+
+    @app.post(
+        "/predict",
+        dependencies=guarded,
+        response_model=Report,
+        responses={
+            200: {"description": "The result, as the parameter format or Accept asks for it.", "content": answers},
+            204: {"description": "Nothing was found, so there is no DICOM object (keep-empty makes one)."},
+            **documented(400, 404, 406, 408, 413, 415, 422, 503),
+        },
+        openapi_extra={"requestBody": {"required": True, "content": uploads}},
+    )
+    async def predict_series(request: Request, wanted: Annotated[Wanted, Query()]) -> Response:
+        """Segment the series whose instances are the parts of the body."""
+        return await predict(request, wanted, desk, settings)
+
+
+def _token_check(settings: Settings) -> Any:
+    def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
+        if given is None or not is_known(given.credentials, settings.tokens):
+            message = "send a token that this server knows: Authorization: Bearer TOKEN"
+            raise ServeError(401, "unauthorized", message, {"WWW-Authenticate": "Bearer"})
+
+    return check
+
+
+def _add_error_handlers(app: FastAPI, settings: Settings) -> None:
+    def answer(error: ServeError) -> JSONResponse:
+        return JSONResponse(error.body(), error.status, error.headers)
+
+    @app.exception_handler(ServeError)
+    def serve_error(_: Request, error: ServeError) -> JSONResponse:
+        return answer(error)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = ".".join(str(step) for step in first["loc"][1:])
+        return answer(ServeError(422, "usage", f"{place}: {first['msg']}"))
+
+    @app.exception_handler(HTTPException)
+    def http_error(_: Request, error: HTTPException) -> JSONResponse:
+        code = _CODES.get(error.status_code, "usage")
+        return answer(ServeError(error.status_code, code, str(error.detail), error.headers))
+
+    @app.exception_handler(NativeDLError)
+    def own_error(_: Request, error: NativeDLError) -> JSONResponse:
+        if isinstance(error, UsageError):
+            return answer(ServeError(400, "usage", str(error)))
+        settings.log({"event": "failure", "reason": str(error)})
+        return answer(ServeError(500, "server", "the registry of this server cannot be used; its log says why"))
+
+    # The last line of defence: what an unforeseen exception says may be about a patient, its type is not.
+    @app.exception_handler(Exception)
+    def defect(_: Request, error: Exception) -> JSONResponse:
+        settings.log({"event": "failure", "reason": f"unexpected {type(error).__name__}; this is a defect"})
+        return answer(ServeError(500, "server", "an unexpected error; the server's log says more"))

@@ -1,0 +1,139 @@
+"""The forms in which a result can be had, and which of them a request wants."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.files import write_json
+from NativeDLLib.job import REPORT, SEG, STRUCTURES
+from NativeDLLib.serve.errors import ServeError
+
+# Where the files that a client sends lie in the folder of its request.
+FILES = "files"
+REGIONS = "regions.json"
+WITH_STRUCTURES = ("--format=seg,rtstruct",)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A form of a result.
+
+    Attributes
+    ----------
+    name, media_type
+        As a request names it.
+    make
+        Returns the file to be sent, of the folder that ``nativedl run`` wrote.
+    options
+        Of ``nativedl run``, without which the form cannot be made.
+    with_regions
+        Whether ``nativedl regions`` follows.
+    """
+
+    name: str
+    media_type: str
+    make: Callable[[Path], Path]
+    options: tuple[str, ...] = ()
+    with_regions: bool = False
+
+
+def report_of(folder: Path) -> dict[str, Any]:
+    """Return the report of a result without what concerns only this computer."""
+    report: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    report["warnings"] = [without_places(warning, folder.parent) for warning in report["warnings"]]
+    return {key: value for key, value in report.items() if key not in ("files", "source", "sent")}
+
+
+def without_places(message: str, folder: Path) -> str:
+    """Return a message without the folder of the request, so that a file is called by its number among the parts."""
+    return message.replace(f"{folder / FILES}{os.sep}", "").replace(f"{folder}{os.sep}", "")
+
+
+def _seg(folder: Path) -> Path:
+    return folder / SEG
+
+
+def _structures(folder: Path) -> Path:
+    return folder / STRUCTURES
+
+
+def _regions(folder: Path) -> Path:
+    return folder.parent / REGIONS
+
+
+def _json(folder: Path) -> Path:
+    path = folder.parent / REPORT
+    write_json(path, report_of(folder))
+    return path
+
+
+def _bundle(folder: Path) -> Path:
+    path = folder.parent / "result.zip"
+    with zipfile.ZipFile(path, "w") as archive:  # stored, as all that is large in it is packed already
+        archive.write(_json(folder), REPORT)
+        for file in sorted(folder.iterdir()):
+            if file.name != REPORT:
+                archive.write(file, file.name)
+    return path
+
+
+# The first of a media type is the one that Accept means.
+FORMATS = {
+    form.name: form
+    for form in (
+        Format("seg", "application/dicom", _seg),
+        Format("json", "application/json", _json),
+        Format("rtstruct", "application/dicom", _structures, WITH_STRUCTURES),
+        Format("regions", "application/json", _regions, with_regions=True),
+        Format("zip", "application/zip", _bundle),
+    )
+}
+
+
+def choose_format(name: str | None, accept: str) -> Format:
+    """Return the form that is wanted.
+
+    Parameters
+    ----------
+    name
+        As the parameter ``format`` says; None where it does not.
+    accept
+        The header (RFC 9110 section 12.5.1); empty where there is none, which means anything.
+
+    Raises
+    ------
+    ServeError
+        Where there is none.
+    """
+    if name is not None:
+        return FORMATS[name]
+    wanted = _weights(accept or "*/*")
+    offered = [(_weight(form.media_type, wanted), form) for form in FORMATS.values()]
+    best, form = max(offered, key=lambda pair: pair[0])
+    if best <= 0:
+        types = ", ".join(dict.fromkeys(form.media_type for form in FORMATS.values()))
+        raise ServeError(406, "not_acceptable", f"a result can be had as {types}")
+    return form
+
+
+def _weights(accept: str) -> dict[str, float]:
+    weights = {}
+    for part in accept.split(","):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        try:
+            weights[name] = float(quality)
+        except ValueError:
+            weights[name] = 0.0
+    return weights
+
+
+def _weight(media_type: str, wanted: dict[str, float]) -> float:
+    main = media_type.partition("/")[0]
+    return next((wanted[name] for name in (media_type, f"{main}/*", "*/*") if name in wanted), 0.0)

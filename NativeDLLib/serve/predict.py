@@ -1,0 +1,95 @@
+"""One prediction: what a request asks for, put into the words of ``nativedl run``, and its result."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from NativeDLLib.registry import effective, find_model, load_models
+from NativeDLLib.registry.parameters import parse_assignments
+from NativeDLLib.serve.answer import FileAnswer, nothing_found, remove
+from NativeDLLib.serve.desk import Desk
+from NativeDLLib.serve.errors import ServeError
+from NativeDLLib.serve.formats import FILES, FORMATS, REGIONS, WITH_STRUCTURES, choose_format
+from NativeDLLib.serve.limits import Settings
+from NativeDLLib.serve.upload import receive_files
+
+_Assignment = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,64}=[ -~]{1,200}$")]
+
+
+class Wanted(BaseModel):
+    """The parameters of a prediction, named as the options of ``nativedl run``."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    model: str = Field("auto", max_length=200, description="Of the registry, or auto.")
+    series: str | None = Field(
+        None, pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64, description="UID, where the files are of several series."
+    )
+    segmentation: Literal["BINARY", "LABELMAP"] = Field("BINARY", description="Kind of DICOM SEG.")
+    keep_empty: bool = Field(False, alias="keep-empty", description="Make a SEG even if nothing was found.")
+    rtstruct: bool = Field(False, description="With the form zip: whether an RT Structure Set is in it too.")
+    set: list[_Assignment] = Field([], max_length=100, description="Parameters of the model, as NAME=VALUE.")
+    format: Literal[tuple(FORMATS)] | None = Field(  # type: ignore[valid-type]
+        None, description="Form of the answer; without it Accept tells."
+    )
+
+
+async def predict(request: Request, wanted: Wanted, desk: Desk, settings: Settings) -> Response:
+    """Segment the series in a request's body.
+
+    Raises
+    ------
+    ServeError
+        Where that is not possible; nothing of it is left then.
+    """
+    form = choose_format(wanted.format, request.headers.get("accept", ""))
+    await asyncio.to_thread(_check, wanted)
+    with desk.place():
+        folder = Path(tempfile.mkdtemp(prefix="request-", dir=settings.folder))
+        try:
+            files = await receive_files(request, folder / FILES, settings)
+            names = folder / "files.txt"
+            names.write_text("\n".join(map(str, files)), encoding="utf-8")
+            output = folder / "result"
+            more = form.options or (WITH_STRUCTURES if wanted.rtstruct else ())
+            commands = [[*_arguments(wanted, names, output, settings), *more]]
+            if form.with_regions:
+                places = (f"--files={names}", f"--result={output}", f"--output={folder / REGIONS}")
+                commands.append(["regions", *places])
+            await desk.run(commands, folder, request)
+            path = await asyncio.to_thread(form.make, output)
+            if not path.exists():
+                return await nothing_found(folder)
+            return FileAnswer(path, folder, form.media_type)
+        except ClientDisconnect:
+            await remove(folder)
+            raise ServeError(400, "body", "the connection was closed before the body was complete") from None
+        except BaseException:
+            await remove(folder)
+            raise
+
+
+def _check(wanted: Wanted) -> None:
+    """Refuse before the upload what can be seen to be wrong without it; raises what the registry raises."""
+    models = load_models()
+    if wanted.model == "auto":
+        return
+    if wanted.model not in models:
+        raise ServeError(404, "no_such_model", "there is no such model; GET /models lists them")
+    effective(find_model(models, wanted.model), ("set", parse_assignments(wanted.set)))
+
+
+def _arguments(wanted: Wanted, names: Path, output: Path, settings: Settings) -> list[str]:
+    # With an equals sign nothing that a client writes can become an option of its own.
+    arguments = ["run", f"--files={names}", f"--output={output}", f"--device={settings.device}"]
+    arguments += [f"--model={wanted.model}", f"--segmentation={wanted.segmentation}"]
+    arguments += [f"--series={wanted.series}"] if wanted.series else []
+    arguments += ["--keep-empty"] if wanted.keep_empty else []
+    return arguments + [f"--set={assignment}" for assignment in wanted.set]

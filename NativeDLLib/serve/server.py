@@ -1,0 +1,112 @@
+"""The server itself: it listens where it may, and ends with all its jobs when it is asked to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import uvicorn
+
+from NativeDLLib.errors import NativeDLError, UsageError
+from NativeDLLib.events import Cancel
+from NativeDLLib.serve.app import make_app
+from NativeDLLib.serve.desk import Desk
+from NativeDLLib.serve.limits import Settings
+
+_POLL_S = 0.1
+# Longer than a job that is asked to end may take.
+_LEAVE_S = 20
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; port 0 takes a free one.
+
+    Raises
+    ------
+    NativeDLError
+        Where the address is taken, or not one of this computer's.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        raise NativeDLError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+
+
+def check_certificate(certificate: Path, key: Path) -> None:
+    """Check that a certificate and its key can be used.
+
+    Raises
+    ------
+    UsageError
+        Where they cannot.
+    """
+    try:
+        # An empty password, lest OpenSSL ask for one.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--cert {certificate} --key {key}: cannot be used: {error}") from error
+
+
+def serve(
+    settings: Settings,
+    listening: socket.socket,
+    certificate: Path | None,
+    key: Path | None,
+    started: Callable[[], None],
+    cancel: Cancel,
+) -> None:
+    """Serve until cancelled.
+
+    Parameters
+    ----------
+    listening
+        As `listen` returns it; it is closed.
+    certificate, key
+        For TLS; None for none.
+    started
+        Called when requests are answered.
+    cancel
+        When it is set, jobs are ended, their clients are told, and the function returns.
+    """
+    desk = Desk(settings)
+    config = uvicorn.Config(
+        make_app(settings, desk),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=_LEAVE_S,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
+    asyncio.run(_serve(_Server(config), desk, listening, started, cancel))
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to the command line, which turns them into `Cancel`."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(
+    server: _Server, desk: Desk, listening: socket.socket, started: Callable[[], None], cancel: Cancel
+) -> None:
+    serving = asyncio.create_task(server.serve([listening]))
+    announced = False
+    while not cancel.is_set and not serving.done():
+        if server.started and not announced:
+            announced = True
+            started()
+        await asyncio.wait({serving}, timeout=_POLL_S)
+    desk.stop()
+    server.should_exit = True
+    await serving
