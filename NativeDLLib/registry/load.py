@@ -1,4 +1,4 @@
-"""Reading registries: the bundled one, the site's, the user's; a later one overrides an id of an earlier one."""
+"""Reading registries: the bundled, pulled, site's and user's; a later one overrides an id of an earlier one."""
 
 from __future__ import annotations
 
@@ -11,19 +11,27 @@ from NativeDLLib.errors import ModelError
 from NativeDLLib.jsonfile import check_schema, read_json
 from NativeDLLib.registry.entry import Model, make_model
 from NativeDLLib.registry.parameters import check_defaults
+from NativeDLLib.registry.weights import models_folder
 from NativeDLLib.resources import resources_folder
 
 
 def registry_files() -> list[Path]:
     """Return the registries in force, the bundled one first.
 
-    The site's are named by ``NATIVEDL_REGISTRY`` (several paths, separated as in ``PATH``); the user's is
+    That of the models pulled from a PACS comes next: what the site and the user wrote themselves wins over it. The site's are named by ``NATIVEDL_REGISTRY`` (several paths, separated as in ``PATH``); the user's is
     ``~/.nativedl/registry.json`` where it exists.
     """
     files = [resources_folder() / "registry.json"]
+    files += [pulled_registry()] if pulled_registry().is_file() else []
     files += [Path(name).expanduser() for name in os.environ.get("NATIVEDL_REGISTRY", "").split(os.pathsep) if name]
     user = Path.home() / ".nativedl" / "registry.json"
     return [*files, user] if user.is_file() else files
+
+
+def pulled_registry() -> Path:
+    """Return the registry of the models pulled from a PACS, beside their weights."""
+    # No model's id begins with an underscore, so that none has this folder for its downloads.
+    return models_folder() / "_pulled" / "registry.json"
 
 
 def load_models() -> dict[str, Model]:
