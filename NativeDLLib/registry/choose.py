@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from packaging.version import InvalidVersion, Version
 
@@ -134,6 +135,6 @@ def _named(offer: Offer, description: str) -> str:
     text = f" {' '.join(re.findall(r'[a-z0-9]+', description.lower()))} "
     # CHESTABDOMEN is written in two words in descriptions.
     joined = text.split()
-    joined += [first + second for first, second in zip(joined, joined[1:], strict=False)]
+    joined += [first + second for first, second in pairwise(joined)]
     parts = [part.lower() for part in offer.body_parts if part.lower().replace(" ", "") in joined]
     return next(iter([*parts, *(keyword for keyword in offer.keywords if f" {keyword} " in text)]), "")

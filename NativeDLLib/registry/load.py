@@ -18,7 +18,8 @@ from NativeDLLib.resources import resources_folder
 def registry_files() -> list[Path]:
     """Return the registries in force, the bundled one first.
 
-    That of the models pulled from a PACS comes next: what the site and the user wrote themselves wins over it. The site's are named by ``NATIVEDL_REGISTRY`` (several paths, separated as in ``PATH``); the user's is
+    That of the models pulled from a PACS comes next: what the site and the user wrote themselves wins over it. The
+    site's are named by ``NATIVEDL_REGISTRY`` (several paths, separated as in ``PATH``); the user's is
     ``~/.nativedl/registry.json`` where it exists.
     """
     files = [resources_folder() / "registry.json"]
