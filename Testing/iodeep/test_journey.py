@@ -1,0 +1,187 @@
+"""Models that travel through a real PACS, as a user moves them."""
+
+import json
+from pathlib import Path
+
+import factories
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from tools import nativedl
+
+from NativeDLLib.demo.ct_series import write_ct_series
+from NativeDLLib.demo.phantom import make_phantom
+from NativeDLLib.registry import load_models, load_registry
+from NativeDLLib.registry.load import pulled_registry
+
+
+@pytest.fixture
+def run(pacs_file, capsys):
+    """Run a command that talks to the PACS; return exit code, standard output and standard error."""
+
+    def run(*arguments, registry=None):
+        capsys.readouterr()
+        code = nativedl(*arguments, "--pacs", pacs_file, registry=registry)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def trust(public):
+    folder = Path.home() / ".nativedl" / "trusted_keys"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / public.name).write_bytes(public.read_bytes())
+
+
+def voxels(folder):
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "segmentation.nii.gz")))
+
+
+def flip_weights_in(orthanc, marker):
+    """Change one byte in the middle of the weights, in the PACS's own storage."""
+    for path in (orthanc.folder / "storage").rglob("*"):
+        if path.is_file() and (content := path.read_bytes())[128:132] == b"DICM" and marker in content:
+            place = content.index(marker) + len(marker) // 2
+            path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+            return
+    pytest.fail("the PACS does not hold the weights")
+
+
+@pytest.mark.parametrize("model_id", ["liver-ct-demo", "vertebra-ct-demo"])
+def test_a_bundled_model_comes_back_from_the_pacs_and_gives_the_same_voxels(tmp_path, run, orthanc, model_id):
+    ct, _ = make_phantom(900_011, (96, 96, 40), (3.0, 3.0, 4.0))
+    texts = {"patient_name": "A", "patient_id": "1", "study_description": "CT", "series_description": "CT"}
+    write_ct_series(ct, tmp_path / "ct", **texts)
+    job = ["run", "--input", tmp_path / "ct", "--model", model_id, "--device", "cpu", "--output"]
+    assert run(*job, tmp_path / "local")[0] == 0
+
+    assert run("models", "push", model_id, "--to", "ORTHANC")[0] == 0
+    assert orthanc.count() == 1
+    assert f"{model_id}" in run("models", "list", "--from", "ORTHANC")[1]
+    assert run("models", "pull", model_id, "--from", "ORTHANC", "--accept-unsigned")[0] == 0
+
+    pulled = load_models()[model_id]
+    assert pulled.registry == pulled_registry()
+    assert run(*job, tmp_path / "pulled")[0] == 0
+    expected = voxels(tmp_path / "local")
+    assert expected.any()
+    np.testing.assert_array_equal(voxels(tmp_path / "pulled"), expected)
+
+
+def test_a_model_is_pulled_once_and_stored_once(tmp_path, run, orthanc, registry):
+    assert run("models", "push", "bright", "--to", "ORTHANC", registry=registry)[0] == 0
+    code, out, _ = run("models", "push", "bright", "--to", "ORTHANC", registry=registry)
+    assert (code, "is there already" in out, orthanc.count()) == (0, True, 1)
+    assert out.splitlines()[-1].startswith("ORTHANC: bright")
+    pull = ["models", "pull", "--from", "ORTHANC", "--accept-unsigned"]
+    assert "verified" in run(*pull)[1]
+    (orthanc.folder / "storage").rename(orthanc.folder / "moved")  # what is fetched again now fails
+
+    code, out, _ = run(*pull)
+
+    assert (code, out) == (0, "bright 1.2.3: was here, accepted without a trusted signature\n")
+    assert "here" in run("models", "list", "--from", "ORTHANC")[1]
+
+
+def test_a_pulled_model_wins_over_the_bundled_and_the_sites_wins_over_it(run, registry, monkeypatch):
+    entry = json.loads(registry.read_text())["models"][0] | {"id": "liver-ct-demo", "version": "9.0"}
+    pushed = factories.registry(registry.parent, entry)
+    assert run("models", "push", "liver-ct-demo", "--to", "ORTHANC", registry=pushed)[0] == 0
+
+    assert run("models", "pull", "--from", "ORTHANC", "--accept-unsigned")[0] == 0
+
+    assert load_models()["liver-ct-demo"].version == "9.0"
+    site = factories.registry(registry.parent, entry | {"version": "9.1"})
+    monkeypatch.setenv("NATIVEDL_REGISTRY", str(site))
+    assert load_models()["liver-ct-demo"].version == "9.1"
+
+
+def test_without_consent_an_unsigned_model_does_not_come_into_force(run, registry):
+    assert run("models", "push", "bright", "--to", "ORTHANC", registry=registry)[0] == 0
+
+    code, out, err = run("models", "pull", "--from", "ORTHANC")
+
+    assert (code, out, err.count("\n")) == (4, "", 1)
+    assert "model bright 1.2.3 is not signed; to use it all the same, pull it with --accept-unsigned" in err
+    assert "bright" not in load_models()
+    assert not list(pulled_registry().parent.iterdir())
+
+
+def test_a_signed_model_needs_no_consent_once_its_signer_is_trusted(run, registry, keys):
+    private, public = keys("clinic")
+    assert run("models", "push", "bright", "--to", "ORTHANC", "--sign", private, registry=registry)[0] == 0
+    code, _, err = run("models", "pull", "--from", "ORTHANC")
+    assert (code, "is signed by a key that you do not trust" in err) == (4, True)
+
+    trust(public)
+
+    assert run("models", "pull", "--from", "ORTHANC")[1] == "bright 1.2.3: verified, signed by clinic\n"
+
+
+def test_of_a_signed_and_an_unsigned_copy_the_trusted_one_is_taken(run, registry, keys, orthanc):
+    private, public = keys()
+    trust(public)
+    assert run("models", "push", "bright", "--to", "ORTHANC", "--sign", private, registry=registry)[0] == 0
+    assert run("models", "push", "bright", "--to", "ORTHANC", registry=registry)[0] == 0
+    assert orthanc.count() == 2
+
+    assert run("models", "pull", "--from", "ORTHANC")[1] == "bright 1.2.3: verified, signed by signer\n"
+
+
+def test_the_newest_version_is_pulled_and_replaces_an_older_one(run, registry):
+    entry = json.loads(registry.read_text())["models"][0]
+    pull = ["models", "pull", "--from", "ORTHANC", "--accept-unsigned"]
+    for version in ("1.9.0", "1.10.0", "1.2.0"):
+        site = factories.registry(registry.parent, entry | {"version": version})
+        assert run("models", "push", "bright", "--to", "ORTHANC", registry=site)[0] == 0
+        if version == "1.9.0":
+            assert run(*pull)[0] == 0
+
+    assert run(*pull)[0] == 0
+
+    (model,) = load_registry(pulled_registry())
+    assert model.version == "1.10.0"
+    folders = [path for path in pulled_registry().parent.iterdir() if path.is_dir()]
+    assert len(folders) == 1
+
+
+def test_a_byte_that_changed_in_the_pacs_is_noticed(run, registry, orthanc):
+    assert run("models", "push", "bright", "--to", "ORTHANC", registry=registry)[0] == 0
+    flip_weights_in(orthanc, (registry.parent / "bright.onnx").read_bytes()[40:80])
+
+    code, _, err = run("models", "pull", "--from", "ORTHANC", "--accept-unsigned")
+
+    assert (code, err.count("\n")) == (4, 1)
+    assert "is damaged: its weights are not those that its digest means" in err
+    assert not pulled_registry().exists()
+
+
+def test_the_model_for_a_series_is_chosen_with_its_reasons(tmp_path, run, registry):
+    factories.ct_series(tmp_path / "series")
+    assert run("models", "push", "bright", "--to", "ORTHANC", registry=registry)[0] == 0
+    assert run("models", "push", "vertebra-ct-demo", "--to", "ORTHANC")[0] == 0
+
+    code, out, _ = run(
+        "models", "pull", "--from", "ORTHANC", "--accept-unsigned", "--for", tmp_path / "series", "--events"
+    )
+
+    assert code == 0
+    chosen = json.loads(out.splitlines()[-1])["chosen"]
+    assert chosen["id"] == "bright"
+    assert "BodyPartExamined is ABDOMEN" in chosen["reasons"]
+    assert chosen["others"] == [{"id": "vertebra-ct-demo", "reason": "matches as well, but is less specific or older"}]
+
+
+def test_a_model_that_the_peer_does_not_have_is_named(run):
+    code, _, err = run("models", "pull", "nothing", "--from", "ORTHANC")
+
+    assert (code, err.count("\n")) == (4, 1)
+    assert "has no model 'nothing'; see: nativedl models list --from ORTHANC" in err
+
+
+def test_images_of_the_same_pacs_are_not_taken_for_models(tmp_path, run, orthanc):
+    factories.ct_series(tmp_path / "series")
+    assert run("send", "ORTHANC", tmp_path / "series")[0] == 0
+
+    assert run("models", "list", "--from", "ORTHANC")[1] == "ORTHANC has no model\n"
