@@ -62,9 +62,9 @@ def check_signature(statement: bytes, signature: bytes, public_key: bytes, what:
     ModelError
         Where the signature does not belong to the statement and the key.
     """
+    ed25519, _ = _cryptography()
     from cryptography.exceptions import InvalidSignature
 
-    ed25519, _ = _cryptography()
     try:
         ed25519.Ed25519PublicKey.from_public_bytes(public_key).verify(signature, statement)
     except (InvalidSignature, ValueError) as error:

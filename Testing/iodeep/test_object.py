@@ -19,8 +19,8 @@ from NativeDLLib.errors import ModelError
 from NativeDLLib.registry import load_models, load_registry
 from NativeDLLib.registry.weights import verified_weights
 
-SECRET = [e.ENTRY, e.ID, e.VERSION, e.MODEL_UID, e.RUNTIME, e.FORM, e.WEIGHTS, e.SHA256, e.SIZE, e.FRAGMENT]
-SECRET += [e.FRAGMENTS, e.DIGEST]
+ELEMENTS = [e.ENTRY, e.ID, e.VERSION, e.MODEL_UID, e.RUNTIME, e.FORM, e.WEIGHTS, e.SHA256, e.SIZE, e.FRAGMENT]
+ELEMENTS += [e.FRAGMENTS, e.DIGEST]
 
 
 def tag(element):
@@ -70,7 +70,7 @@ def refusal(files, folder):
 
 @pytest.fixture
 def files(model, tmp_path):
-    return write_model(model, tmp_path / "objects", chunk_size=100)
+    return write_model(model, tmp_path / "objects", chunk_size=40)
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_a_peer_that_knows_no_private_elements_may_make_them_implicit(files, tmp
     assert read_model(files, tmp_path / "read").model.id == "bright"
 
 
-@pytest.mark.parametrize("element", SECRET, ids=lambda element: f"0017,10{element:02X}")
+@pytest.mark.parametrize("element", ELEMENTS, ids=lambda element: f"0017,10{element:02X}")
 def test_a_flipped_byte_in_any_private_element_is_detected(one, tmp_path, element):
     flip(one, tag(element))
 
@@ -172,7 +172,7 @@ def test_a_fragment_that_is_there_twice_is_refused(files, tmp_path):
 
 
 def test_a_fragment_of_another_copy_is_refused(files, model, tmp_path):
-    other = write_model(model, tmp_path / "other", chunk_size=100)
+    other = write_model(model, tmp_path / "other", chunk_size=40)
 
     assert "of different models" in refusal([*files[:-1], other[-1]], tmp_path / "read")
 
