@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.errors import ModelError
+from NativeDLLib.inference.architecture import check_architecture
 from NativeDLLib.jsonfile import check_schema, read_json
 from NativeDLLib.registry.entry import Model, make_model
 from NativeDLLib.registry.parameters import check_defaults
@@ -94,6 +95,7 @@ def _check(model: Model, where: str) -> None:
         raise ModelError(f"{where}.output: label {max(labels)} is beyond the {model.output_channels} channels")
     if model.input.clip is not None and model.input.clip[0] >= model.input.clip[1]:
         raise ModelError(f"{where}.input.intensity.clip: the lower bound is not below the upper")
+    _check_architecture(model, where)
     check_defaults(model.parameters, ModelError, where)
     kinds = {parameter.name: parameter.type for parameter in model.parameters}
     if len(kinds) < len(model.parameters):
@@ -116,6 +118,29 @@ def _check(model: Model, where: str) -> None:
             raise ModelError(f"{where}.postprocessing[{index}].labels: no segment has label {min(unknown)}")
     if model.card is not None and not model.card.is_file():
         raise ModelError(f"{where}.card: {model.card} does not exist")
+
+
+def _check_architecture(model: Model, where: str) -> None:
+    if model.architecture is None:
+        return
+    try:
+        shapes = check_architecture(model.architecture)
+    except ModelError as error:
+        raise ModelError(f"{where}.architecture: {error}") from error
+    taken, patch = model.architecture["input_shape"], model.input.patch_size
+    assert patch is not None
+    # A network for slices is given them one by one.
+    sizes = patch if len(taken) == 4 else patch[1:]
+    if taken[0] != len(model.input.channels):
+        raise ModelError(
+            f"{where}.architecture.input_shape: is for {taken[0]} channels, input.channels names another number"
+        )
+    if tuple(taken[1:]) != sizes:
+        raise ModelError(f"{where}.architecture.input_shape: {taken[1:]} is not the patch_size {list(sizes)}")
+    if shapes[-1][1:] != sizes:
+        raise ModelError(
+            f"{where}.architecture: gives the shape {list(shapes[-1])}, not logits of the size of its input"
+        )
 
 
 def _settings(model: Model) -> Iterator[tuple[str, Any, tuple[str, ...]]]:

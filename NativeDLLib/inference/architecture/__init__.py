@@ -42,12 +42,32 @@ Weights are a state dict with the names ``layers.<index>.weight``, ``.bias``, ``
 in the order of the layers, shaped as in torch.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from NativeDLLib.inference.architecture.build import build_module, load_network
 from NativeDLLib.inference.architecture.check import check_architecture, parameter_shapes
+from NativeDLLib.inference.architecture.iodeep import from_iodeep
+from NativeDLLib.inference.architecture.keras_model import build_keras, load_keras
 
 __all__ = [
+    "build_keras",
     "build_module",
+    "canonical_state_dict",
     "check_architecture",
+    "describe",
+    "from_iodeep",
+    "load_keras",
     "load_network",
     "parameter_shapes",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Importing torch takes seconds, which a registry that is only read does not wait for.
+    if name in ("canonical_state_dict", "describe"):
+        from NativeDLLib.inference.architecture.unets import canonical_state_dict, describe
+
+        return describe if name == "describe" else canonical_state_dict
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

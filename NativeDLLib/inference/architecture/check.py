@@ -76,6 +76,15 @@ class Plan:
     joins: Mapping[int, Sequence[Join]]
     passed: Sequence[Shape]
 
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        """Shapes of the weights by canonical name, in the order of the layers."""
+        return {
+            f"layers.{index}.{name}": shape
+            for index, layer in enumerate(self.layers)
+            for name, shape in layer.parameters.items()
+        }
+
 
 def check_architecture(description: Mapping[str, Any]) -> list[Shape]:
     """Check a description and return the shape that each layer passes on, channels first and without the batch.
@@ -96,16 +105,7 @@ def parameter_shapes(description: Mapping[str, Any]) -> dict[str, Shape]:
     ModelError
         As `check_architecture`.
     """
-    return shapes_of(make_plan(description))
-
-
-def shapes_of(plan: Plan) -> dict[str, Shape]:
-    """Return the shapes of a plan's weights by canonical name, in the order of its layers."""
-    return {
-        f"layers.{index}.{name}": shape
-        for index, layer in enumerate(plan.layers)
-        for name, shape in layer.parameters.items()
-    }
+    return make_plan(description).parameters
 
 
 def make_plan(description: Mapping[str, Any]) -> Plan:
@@ -169,7 +169,7 @@ def _layer(data: Any, index: int, row: Mapping[str, Any], shape: Shape, axes: in
     if kind in SPATIAL and len(shape) == 1:
         raise _error(data, index, "", f"takes an image, but gets the flat shape {list(shape)}")
     try:
-        gives, parameters = (SPATIAL | ANY)[kind](options, shape)
+        gives, parameters = (SPATIAL.get(kind) or ANY[kind])(options, shape)
     except MisfitError as misfit:
         raise _error(data, index, misfit.field, str(misfit)) from None
     if min(gives) < 1:

@@ -35,10 +35,7 @@ class DescribedNetwork(nn.Module):  # type: ignore[misc]  # torch is not followe
             x = layer(x)
             for join in self._joins.get(index, ()):
                 other = kept[join.source]
-                if join.add:
-                    x = x + other
-                else:
-                    x = torch.cat([other, x] if join.first else [x, other], dim=1)
+                x = x + other if join.add else torch.cat([other, x] if join.first else [x, other], dim=1)
             for source in self._free.get(index, ()):
                 del kept[source]
             if index in self._sources:
