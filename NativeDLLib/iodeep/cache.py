@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from NativeDLLib.dicom.iodeep_elements import mark
 from NativeDLLib.dicom.iodeep_reader import ReceivedModel
 from NativeDLLib.errors import ModelError
 from NativeDLLib.files import write_json
@@ -29,16 +30,23 @@ def staging() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def known(series_uid: str) -> dict[str, Any] | None:
-    """Return what is known of an object that was pulled before and is in force: id, version, digest and signer."""
-    row = _index().get(series_uid)
-    if row is None:
-        return None
-    entry = _entries().get(row["id"])
-    # A version pulled later has taken its place, or someone has cleared the cache.
-    if entry is None or not _is_there(entry, row):
-        return None
-    return row
+def known(series_uid: str, content_mark: str) -> tuple[Model, str | None] | None:
+    """Return the model of an object that was pulled before, and its signer; None where it is to be fetched.
+
+    Parameters
+    ----------
+    series_uid
+        Of the object.
+    content_mark
+        What the peer says of its content and signer (see ``iodeep_elements.mark``): another copy need not be fetched.
+    """
+    for uid, row in _index().items():
+        if series_uid == uid or (content_mark and content_mark == row["mark"]):
+            model = _models().get(row["id"])
+            # A version pulled later may have taken its place, or someone has cleared the cache.
+            if model is not None and _is_there(model, row):
+                return model, row["signer"]
+    return None
 
 
 def install(received: ReceivedModel, staged: Path, series_uid: str, signer: str | None, peer: str) -> Model:
@@ -61,44 +69,39 @@ def install(received: ReceivedModel, staged: Path, series_uid: str, signer: str 
         As the registry has it now.
     """
     root, model = pulled_registry().parent, received.model
-    place = root / received.place
-    entries = _entries()
-    before = entries.pop(model.id, None)
-    entries[model.id] = dict(model.data)
+    models = _models()
+    before = models.get(model.id)
     if (staged / received.place).is_dir():
         # What lies there already may be damaged; the weights just read are whole.
-        shutil.rmtree(place, ignore_errors=True)
-        (staged / received.place).replace(place)
+        shutil.rmtree(root / received.place, ignore_errors=True)
+        (staged / received.place).replace(root / received.place)
+    entries = [found.data for found in (models | {model.id: model}).values()]
     row = {"id": model.id, "version": model.version, "digest": received.digest, "signer": signer, "peer": peer}
-    write_json(pulled_registry(), {"schema_version": "1.0", "models": list(entries.values())})
+    row["mark"] = mark(received.statement, received.public_key)
+    write_json(pulled_registry(), {"schema_version": "1.0", "models": entries})
     write_json(_index_file(), _index() | {series_uid: row})
-    if before is not None:
-        _remove_weights(before, entries[model.id])
-    return next(found for found in load_registry(pulled_registry()) if found.id == model.id)
+    if before is not None and _place(before) not in (None, received.place):
+        shutil.rmtree(root / str(_place(before)), ignore_errors=True)
+    return _models()[model.id]
 
 
-def _is_there(entry: dict[str, Any], row: dict[str, Any]) -> bool:
-    if "url" in entry["weights"]:
-        return bool(entry["version"] == row["version"])
-    path = pulled_registry().parent / str(entry["weights"].get("file") or entry["weights"]["folder"])
-    return _place(entry) == row["digest"][:32] and path.exists()
+def _is_there(model: Model, row: dict[str, Any]) -> bool:
+    place = _place(model)
+    if place is None:
+        return bool(model.version == row["version"])
+    return bool(place == row["digest"][:32]) and (pulled_registry().parent / place).is_dir()
 
 
-def _place(entry: dict[str, Any]) -> str | None:
-    weights = entry["weights"]
+def _place(model: Model) -> str | None:
+    """Return the name of the folder with a model's weights, None where they are downloaded from elsewhere."""
+    weights = model.weights
     return None if "url" in weights else str(weights.get("file") or weights["folder"]).partition("/")[0]
 
 
-def _remove_weights(before: dict[str, Any], now: dict[str, Any]) -> None:
-    place = _place(before)
-    if place is not None and place != _place(now):
-        shutil.rmtree(pulled_registry().parent / place, ignore_errors=True)
-
-
-def _entries() -> dict[str, dict[str, Any]]:
+def _models() -> dict[str, Model]:
     if not pulled_registry().is_file():
         return {}
-    return {model.id: dict(model.data) for model in load_registry(pulled_registry())}
+    return {model.id: model for model in load_registry(pulled_registry())}
 
 
 def _index_file() -> Path:

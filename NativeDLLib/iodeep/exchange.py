@@ -45,7 +45,7 @@ class Stored:
     @property
     def is_here(self) -> bool:
         """Whether it was pulled before and is in force."""
-        return known(self.series_uid) is not None
+        return known(self.series_uid, self.mark) is not None
 
 
 @dataclass(frozen=True)
@@ -150,11 +150,11 @@ def pull(
         Where the peer cannot be reached, refuses, or sends less than it listed.
     """
     copies: dict[str, list[Stored]] = {}
-    for row in find_models(peer):
-        if (not ids or row.id in ids) and modality in (None, row.modality):
-            newest_ones = copies.setdefault(row.id, [])
-            if not newest_ones or newest_ones[0].version == row.version:
-                newest_ones.append(row)
+    for found in find_models(peer):
+        if (not ids or found.id in ids) and modality in (None, found.modality):
+            newest_ones = copies.setdefault(found.id, [])
+            if not newest_ones or newest_ones[0].version == found.version:
+                newest_ones.append(found)
     missing = sorted(set(ids) - set(copies))
     if missing:
         raise ModelError(f"{peer} has no model '{missing[0]}'; see: nativedl models list --from {peer.name}")
@@ -164,6 +164,12 @@ def pull(
             pulled.append(_pull_one(peer, rows, accept_unsigned, reporter, cancel))
         except ModelError as error:
             refusals.append(str(error))
+    in_force = load_models()
+    for row in pulled:
+        if in_force[row.model.id].registry != row.model.registry:
+            reporter.warning(
+                f"{row.model.id} is in {in_force[row.model.id].registry} too, which wins over what was pulled"
+            )
     if refusals:
         raise ModelError(" | ".join(refusals))
     return pulled
@@ -171,11 +177,11 @@ def pull(
 
 def _pull_one(peer: Peer, rows: Sequence[Stored], accept_unsigned: bool, reporter: Reporter, cancel: Cancel) -> Pulled:
     """Pull the first copy of a version that can be used; one may be damaged or unsigned and another not."""
-    here = load_models()
+    # What is here under a version stays: content that changes without a new version is not taken.
     for row in rows:
-        seen = known(row.series_uid)
-        if seen is not None and row.id in here:
-            return Pulled(here[row.id], seen["signer"], fetched=False)
+        seen = known(row.series_uid, row.mark)
+        if seen is not None:
+            return Pulled(*seen, fetched=False)
     problem: ModelError | None = None
     for row in rows:
         cancel.check()

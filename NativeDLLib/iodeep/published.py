@@ -23,9 +23,12 @@ import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
@@ -46,7 +49,7 @@ class PublishedModel:
     Attributes
     ----------
     architecture
-        As ``NativeDLLib.inference.architecture`` describes networks, not checked yet.
+        As the paper's code or `NativeDLLib.inference.architecture` describes networks, not checked yet.
     state
         Tensors by the name that torch's modules give them.
     """
@@ -59,21 +62,52 @@ class PublishedModel:
     state: Mapping[str, Any]
 
     def module(self) -> Any:
-        """Build the network as a torch module with its weights, ready to run.
+        """Build the network as a torch module with its weights, ready to run: (n, channels, y, x) in and out.
 
         Raises
         ------
         ModelError
             Where the architecture is not understood, or the weights are not those of such a network.
         """
-        from NativeDLLib.inference.architecture import build_module
+        from NativeDLLib.inference.architecture import from_iodeep, load_network
 
-        module = build_module(self.architecture)
+        description, state = self.architecture, self.state
+        if isinstance(description.get("architecture"), Mapping):
+            description, state = from_iodeep(description, state)
+        return load_network(description, state)
+
+    def predict(self, pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Run the network on one image, resized to the input that it was made for and back.
+
+        Parameters
+        ----------
+        pixels
+            Array (y, x), or (y, x, sample) for a network for colour; values as the network was trained on.
+
+        Returns
+        -------
+        ndarray
+            Output (class, y, x) on the image's grid.
+
+        Raises
+        ------
+        ModelError
+            Where the network cannot be built or run, or does not take such an image.
+        """
+        torch = require("torch", "torch")
+        samples = 1 if pixels.ndim == 2 else pixels.shape[-1]
+        if samples != self.offer.samples_per_pixel:
+            raise ModelError(f"{self.offer.id}: takes {self.offer.samples_per_pixel} sample(s) a pixel, not {samples}")
+        image = torch.from_numpy(np.ascontiguousarray(pixels, np.float32)).reshape(*pixels.shape[:2], samples)
+        image, size = image.permute(2, 0, 1)[None], tuple(pixels.shape[:2])
+        resize = partial(torch.nn.functional.interpolate, mode="bilinear", align_corners=False, antialias=True)
         try:
-            module.load_state_dict(dict(self.state), strict=True)
-        except RuntimeError as error:
-            raise ModelError(f"{self.offer.id}: its weights do not fit its architecture: {str(error)[:300]}") from error
-        return module.eval()
+            with torch.inference_mode():
+                output = self.module()(resize(image, size=(self.rows or size[0], self.columns or size[1])))
+                result: npt.NDArray[np.float32] = resize(output, size=size)[0].numpy()
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"{self.offer.id}: cannot be run: {str(error)[:300]}") from error
+        return result
 
 
 def read_published(path: Path) -> PublishedModel:

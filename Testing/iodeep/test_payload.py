@@ -29,15 +29,16 @@ def nnunet(tmp_path):
 
 
 def archive(path, *members):
-    """Write an archive of (name, content or TarInfo type)."""
+    """Write an archive of members: a name with the text of a file, or with another type of member."""
     with tarfile.open(path, "w") as target:
         for name, content in members:
             member = tarfile.TarInfo(name)
-            if isinstance(content, bytes):
+            if isinstance(content, str):
                 member.size = len(content)
+                target.addfile(member, io.BytesIO(content.encode()))
             else:
                 member.type, member.linkname = content, "/etc/passwd"
-            target.addfile(member, io.BytesIO(content) if isinstance(content, bytes) else None)
+                target.addfile(member)
     return path
 
 
@@ -69,18 +70,18 @@ def test_a_file_that_is_changed_after_it_was_pulled_is_noticed(nnunet, tmp_path)
 @pytest.mark.parametrize(
     "member",
     [
-        ("../evil", b"x"),
-        ("/tmp/evil", b"x"),
-        ("a/../../evil", b"x"),
-        (".hidden", b"x"),
-        ("C:evil", b"x"),
-        ("a\\evil", b"x"),
+        ("../evil", "x"),
+        ("/tmp/evil", "x"),
+        ("a/../../evil", "x"),
+        (".hidden", "x"),
+        ("C:evil", "x"),
+        ("a\\evil", "x"),
         ("link", tarfile.SYMTYPE),
         ("hard", tarfile.LNKTYPE),
         ("device", tarfile.CHRTYPE),
         ("fifo", tarfile.FIFOTYPE),
         ("folder", tarfile.DIRTYPE),
-        ("undeclared", b"x"),
+        ("undeclared", "x"),
     ],
     ids=lambda member: member[0],
 )
@@ -96,14 +97,14 @@ def test_a_member_that_is_no_plain_declared_file_is_refused(tmp_path, member):
 
 
 def test_a_member_that_is_there_twice_is_refused(tmp_path):
-    path = archive(tmp_path / "a.tar", ("a", b"1"), ("a", b"2"))
+    path = archive(tmp_path / "a.tar", ("a", "1"), ("a", "2"))
 
     with pytest.raises(ModelError, match="'a' in its archive is there twice"):
         unpack(path, tmp_path / "new", {"a": "0" * 64}, "model x")
 
 
 def test_a_declared_file_must_be_there_and_be_the_one(tmp_path):
-    path = archive(tmp_path / "a.tar", ("a", b"1"))
+    path = archive(tmp_path / "a.tar", ("a", "1"))
 
     with pytest.raises(ModelError, match="b in its archive is not the file that its entry declares"):
         unpack(path, tmp_path / "first", {"a": sha256_of(b"1", tmp_path), "b": "0" * 64}, "model x")

@@ -41,9 +41,7 @@ def refusal(offers=ALL, **attributes):
     return str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("part", "expected"), [("HEAD", HEAD), ("ABDOMEN", ABDOMEN), ("LIVER", ABDOMEN)]
-)
+@pytest.mark.parametrize(("part", "expected"), [("HEAD", HEAD), ("ABDOMEN", ABDOMEN), ("LIVER", ABDOMEN)])
 def test_modality_and_body_part_decide(part, expected):
     assert chosen(BodyPartExamined=part) is expected
 
