@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.dicom import Series
+from NativeDLLib.errors import UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.registry.choose import choose, offer_of
 
@@ -24,6 +25,8 @@ def add_commands(commands: Any, listing: argparse.ArgumentParser) -> None:
     pull = commands.add_parser("pull", help="fetch and verify models from a PACS, to be used like bundled ones")
     pull.add_argument("ids", metavar="ID", nargs="*", help="models; without them all")
     pull.add_argument("--from", dest="source_peer", metavar="PEER", required=True)
+    published = "fetch a network in the layout of the IODeep authors' code by its UID instead, to run it from Python"
+    pull.add_argument("--published", metavar="UID", help=published)
     pull.add_argument("--for", dest="images", nargs="+", type=Path, metavar="PATH", help="say which fits this series")
     pull.add_argument("--series", metavar="UID", help="with --for, where there is more than one")
     consent = "also those that are not signed, or by a key that is not in ~/.nativedl/trusted_keys"
@@ -82,6 +85,8 @@ def _push(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
 def _pull(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
     from NativeDLLib.iodeep.exchange import pull
 
+    if args.published:
+        return _pull_published(args, reporter, cancel)
     series = Series.read(args.images, args.series) if args.images else None
     modality = series.text("Modality") if series else None
     pulled = pull(_peer(args), args.ids, args.accept_unsigned, reporter, cancel, modality=modality)
@@ -97,6 +102,20 @@ def _pull(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
     reporter.result(report)
     if not getattr(args, "events", False):
         _print(report)
+    return 0
+
+
+def _pull_published(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+    from NativeDLLib.iodeep.published_cache import pull_published
+
+    if args.ids or args.images:
+        raise UsageError("models pull --published takes neither an ID nor --for")
+    path, network = pull_published(_peer(args), args.published, args.accept_unsigned, reporter, cancel)
+    offer = network.offer
+    report = {"peer": args.source_peer, "path": str(path), "name": offer.id, "modality": offer.modality}
+    reporter.result(report | {"body_parts": list(offer.body_parts)})
+    if not getattr(args, "events", False):
+        print(f"{offer.id!r} for {offer.modality} {' '.join(offer.body_parts)}: {path}")
     return 0
 
 

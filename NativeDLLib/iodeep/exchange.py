@@ -166,10 +166,9 @@ def pull(
             refusals.append(str(error))
     in_force = load_models()
     for row in pulled:
-        if in_force[row.model.id].registry != row.model.registry:
-            reporter.warning(
-                f"{row.model.id} is in {in_force[row.model.id].registry} too, which wins over what was pulled"
-            )
+        winner = in_force[row.model.id].registry
+        if winner != row.model.registry:
+            reporter.warning(f"{row.model.id} is in {winner} too, which wins over what was pulled")
     if refusals:
         raise ModelError(" | ".join(refusals))
     return pulled

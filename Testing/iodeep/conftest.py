@@ -1,6 +1,7 @@
 """A PACS for models, keys to sign them, and a small model to push."""
 
 import json
+import urllib.request
 
 import factories
 import pytest
@@ -11,24 +12,57 @@ from servers import LOOPBACK, Orthanc
 from NativeDLLib.registry import load_registry
 
 
+def ask(server, path, method, content=None):
+    """Use the REST interface of the PACS."""
+    request = urllib.request.Request(f"{server.url}{path}", content, method=method)
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+        return json.load(answer)
+
+
 @pytest.fixture(autouse=True)
 def _loopback_without_proxy(monkeypatch):
     monkeypatch.setenv("NO_PROXY", LOOPBACK)
 
 
-@pytest.fixture
-def orthanc(tmp_path_factory):
-    # Without a cache, so that what is read is what lies on its disk.
+@pytest.fixture(scope="session")
+def _server(tmp_path_factory):
+    # Without a cache, so that what it sends is what lies on its disk.
     with Orthanc(tmp_path_factory.mktemp("orthanc"), MaximumStorageCacheSize=0) as server:
         yield server
+
+
+@pytest.fixture
+def erase(_server):
+    """Remove everything from the PACS."""
+
+    def erase():
+        for patient in _server.get("/patients"):
+            ask(_server, f"/patients/{patient}", "DELETE")
+        assert _server.count() == 0
+
+    return erase
+
+
+@pytest.fixture
+def orthanc(_server, erase):
+    """A PACS that holds nothing."""
+    erase()
+    return _server
 
 
 @pytest.fixture
 def pacs_file(orthanc, tmp_path_factory):
     path = tmp_path_factory.mktemp("peers") / "pacs.json"
     peer = {"name": "ORTHANC", "ae_title": "ORTHANC", "host": LOOPBACK, "port": orthanc.port}
-    path.write_text(json.dumps({"peers": [peer]}))
+    web = {"name": "WEB", "retrieve": "dicomweb", "store": "dicomweb", "dicomweb": {"url": f"{orthanc.url}/dicom-web"}}
+    path.write_text(json.dumps({"peers": [peer, web]}))
     return path
+
+
+@pytest.fixture
+def upload(orthanc):
+    """Give the PACS a file past DIMSE, as the authors of IODeep do."""
+    return lambda path: ask(orthanc, "/instances", "POST", path.read_bytes())
 
 
 @pytest.fixture

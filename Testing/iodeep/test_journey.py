@@ -1,12 +1,14 @@
 """Models that travel through a real PACS, as a user moves them."""
 
 import json
+import os
 from pathlib import Path
 
 import factories
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 from tools import nativedl
 
 from NativeDLLib.demo.ct_series import write_ct_series
@@ -38,14 +40,17 @@ def voxels(folder):
     return sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "segmentation.nii.gz")))
 
 
+def objects_of(orthanc):
+    files = [path for path in (orthanc.folder / "storage").rglob("*") if path.is_file()]
+    return [path for path in files if path.read_bytes()[128:132] == b"DICM"]
+
+
 def flip_weights_in(orthanc, marker):
     """Change one byte in the middle of the weights, in the PACS's own storage."""
-    for path in (orthanc.folder / "storage").rglob("*"):
-        if path.is_file() and (content := path.read_bytes())[128:132] == b"DICM" and marker in content:
-            place = content.index(marker) + len(marker) // 2
-            path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
-            return
-    pytest.fail("the PACS does not hold the weights")
+    (path,) = objects_of(orthanc)
+    content = path.read_bytes()
+    place = content.index(marker) + len(marker) // 2
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
 
 
 @pytest.mark.parametrize("model_id", ["liver-ct-demo", "vertebra-ct-demo"])
@@ -76,7 +81,8 @@ def test_a_model_is_pulled_once_and_stored_once(tmp_path, run, orthanc, registry
     assert out.splitlines()[-1].startswith("ORTHANC: bright")
     pull = ["models", "pull", "--from", "ORTHANC", "--accept-unsigned"]
     assert "verified" in run(*pull)[1]
-    (orthanc.folder / "storage").rename(orthanc.folder / "moved")  # what is fetched again now fails
+    for stored in objects_of(orthanc):  # what is fetched again now fails
+        stored.write_bytes(b"")
 
     code, out, _ = run(*pull)
 
@@ -185,3 +191,55 @@ def test_images_of_the_same_pacs_are_not_taken_for_models(tmp_path, run, orthanc
     assert run("send", "ORTHANC", tmp_path / "series")[0] == 0
 
     assert run("models", "list", "--from", "ORTHANC")[1] == "ORTHANC has no model\n"
+
+
+def test_a_model_is_pulled_through_dicomweb_too(run, registry):
+    assert run("models", "push", "bright", "--to", "WEB", registry=registry)[0] == 0
+
+    assert run("models", "pull", "--from", "WEB", "--accept-unsigned")[0] == 0
+
+    assert load_models()["bright"].registry == pulled_registry()
+
+
+def test_a_second_copy_of_what_is_here_is_not_fetched(run, registry, erase):
+    pull = ["models", "pull", "--from", "ORTHANC", "--accept-unsigned"]
+    assert run("models", "push", "bright", "--to", "ORTHANC", registry=registry)[0] == 0
+    assert run(*pull)[0] == 0
+    erase()
+    assert run("models", "push", "bright", "--to", "ORTHANC", registry=registry)[0] == 0
+
+    assert "bright 1.2.3: was here" in run(*pull)[1]
+
+
+def test_a_pulled_model_that_the_sites_registry_hides_is_told(run, registry):
+    assert run("models", "push", "bright", "--to", "ORTHANC", registry=registry)[0] == 0
+
+    _, _, err = run("models", "pull", "--from", "ORTHANC", "--accept-unsigned", registry=registry)
+
+    assert f"bright is in {registry} too, which wins over what was pulled" in err
+
+
+class _Hostile:
+    """Unpickles to a call that leaves a trace."""
+
+    def __init__(self, trace):
+        self._trace = trace
+
+    def __reduce__(self):
+        return os.system, (f"touch '{self._trace}'",)
+
+
+def test_a_pulled_model_with_a_hostile_pickle_is_refused_and_its_payload_does_not_run(tmp_path, run):
+    trace, weights = tmp_path / "trace", tmp_path / "evil.pt"
+    torch.save({"weight": _Hostile(trace)}, weights)
+    entry = factories.entry(runtime="torch", weights={"file": weights.name, "sha256": factories.digest(weights)})
+    factories.ct_series(tmp_path / "series")
+    assert run("models", "push", "bright", "--to", "ORTHANC", registry=factories.registry(tmp_path, entry))[0] == 0
+    assert run("models", "pull", "--from", "ORTHANC", "--accept-unsigned")[0] == 0
+
+    code, _, err = run("run", "--input", tmp_path / "series", "--model", "bright", "--output", tmp_path / "out")
+
+    assert (code, trace.exists()) == (4, False)
+    assert "Traceback" not in err
+    torch.load(weights, weights_only=False)  # the payload is real
+    assert trace.exists()

@@ -2,20 +2,25 @@
 
 import base64
 import io
+import json
 import os
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ImplicitVRLittleEndian, generate_uid
+from tools import nativedl
 from torch import nn
 
 from NativeDLLib.errors import ModelError
 from NativeDLLib.iodeep import published
 from NativeDLLib.iodeep.published import read_published
+from NativeDLLib.registry.load import pulled_registry
 
 # One convolution of a grey image to two classes, in the authors' words for layers.
 ARCHITECTURE = {
@@ -94,8 +99,6 @@ def refusal(path):
 
 @pytest.mark.parametrize("form", ["python", "json", "torch"])
 def test_it_loads_and_gives_what_the_network_gives(store, network, form):
-    import json
-
     forms = {"python": str(ARCHITECTURE), "json": json.dumps(ARCHITECTURE), "torch": base64_of(ARCHITECTURE)}
     found = read_published(store(forms[form]))
     image = np.random.default_rng(3).normal(size=(16, 24)).astype(np.float32)
@@ -203,3 +206,33 @@ def test_something_else_is_not_taken_for_a_network(store, tmp_path):
     (tmp_path / "text.dcm").write_text("no DICOM at all, but long enough to look at it" * 10)
 
     assert refusal(tmp_path / "text.dcm")
+
+
+def test_it_is_fetched_from_the_pacs_by_its_uid_once_and_with_consent(store, upload, pacs_file, capsys, network):
+    path = store()
+    upload(path)
+    uid = read_published(path).uid
+    pull = ["models", "pull", "--from", "ORTHANC", "--pacs", pacs_file, "--published", uid]
+    assert nativedl(*pull) == 4
+    assert "has no signature in this layout" in capsys.readouterr().err
+
+    assert nativedl(*pull, "--accept-unsigned", "--events") == 0
+
+    kept = Path(json.loads(capsys.readouterr().out.splitlines()[-1])["path"])
+    assert kept.is_relative_to(pulled_registry().parent)
+    assert read_published(kept).predict(np.ones((16, 24))).shape == (2, 16, 24)
+    assert nativedl(*pull[:-4], "--pacs", pacs_file, "--published", uid) == 0
+    assert "'unet_mri' for MR HEAD" in capsys.readouterr().out
+
+
+def test_an_object_that_holds_more_than_tensors_is_not_kept(store, upload, pacs_file, capsys, tmp_path):
+    path = store(base64_of({"weight": _Hostile(tmp_path / "trace")}))
+    upload(path)
+    uid = str(dcmread(path, force=True).SOPInstanceUID)
+
+    pull = ["models", "pull", "--from", "ORTHANC", "--pacs", pacs_file, "--published", uid, "--accept-unsigned"]
+
+    assert nativedl(*pull) == 4
+    assert "holds more than tensors" in capsys.readouterr().err
+    assert not (tmp_path / "trace").exists()
+    assert not list(pulled_registry().parent.rglob("*.dcm"))
