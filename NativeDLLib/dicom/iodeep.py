@@ -2,7 +2,7 @@
 
 As in the paper, one UID names the study, the series and the first instance of a copy; Modality, BodyPartExamined,
 PhotometricInterpretation, SamplesPerPixel, PatientOrientation, Rows and Columns are those of the images that the model
-is for. SeriesDescription is the model's id, ProtocolName its version, StudyDescription ``NATIVEDL IODEEP``; StudyID
+is for. SeriesDescription is the model's id, ProtocolName its version, StudyDescription ``NATIVEDL-IODEEP``; StudyID
 tells the same content, signed by the same key, from any other. Every copy has new UIDs.
 
 The DNN module lies in group 0017, private creator ``NATIVEDL IODEEP 1.0``, each element with VM 1:

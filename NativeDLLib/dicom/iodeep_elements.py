@@ -15,7 +15,8 @@ from NativeDLLib.registry.entry import Model
 RAW_DATA_STORAGE = "1.2.840.10008.5.1.4.1.1.66"
 CREATOR = "NATIVEDL IODEEP 1.0"
 GROUP = 0x0017
-STUDY_DESCRIPTION = "NATIVEDL IODEEP"
+# Without a space, which servers decode differently in the queries of DICOMweb.
+STUDY_DESCRIPTION = "NATIVEDL-IODEEP"
 """Of every such object, so that one query finds them among all studies of a peer."""
 
 ENTRY, ID, VERSION, MODEL_UID, RUNTIME, FORM, WEIGHTS, URI = range(0x01, 0x09)

@@ -195,6 +195,7 @@ def test_images_of_the_same_pacs_are_not_taken_for_models(tmp_path, run, orthanc
 
 def test_a_model_is_pulled_through_dicomweb_too(run, registry):
     assert run("models", "push", "bright", "--to", "WEB", registry=registry)[0] == 0
+    assert "is there already" in run("models", "push", "bright", "--to", "WEB", registry=registry)[1]
 
     assert run("models", "pull", "--from", "WEB", "--accept-unsigned")[0] == 0
 

@@ -49,7 +49,7 @@ def network():
 def store(tmp_path, network):
     """Write an object in the layout of the authors; elements are given as text."""
 
-    def write(architecture=str(ARCHITECTURE), weights=None, **attributes):
+    def write(architecture=str(ARCHITECTURE), weights=None, *, prefix=False, **attributes):
         uid = generate_uid()
         values = {
             "SOPClassUID": uid,
@@ -82,9 +82,10 @@ def store(tmp_path, network):
         meta.MediaStorageSOPInstanceUID = uid
         meta.TransferSyntaxUID = ImplicitVRLittleEndian
         path = tmp_path / "network.dcm"
-        # Without preamble and prefix, as their call of dcmwrite leaves it.
-        FileDataset(None, dataset, file_meta=meta).save_as(path, enforce_file_format=False)
-        assert path.read_bytes()[128:132] != b"DICM"
+        # Their call of dcmwrite leaves out preamble and prefix; archives that rewrite files add them.
+        preamble = b"\0" * 128 if prefix else None
+        FileDataset(None, dataset, file_meta=meta, preamble=preamble).save_as(path, enforce_file_format=False)
+        assert (path.read_bytes()[128:132] == b"DICM") is prefix
         return path
 
     return write
@@ -209,10 +210,10 @@ def test_something_else_is_not_taken_for_a_network(store, tmp_path):
 
 
 def test_it_is_fetched_from_the_pacs_by_its_uid_once_and_with_consent(store, upload, pacs_file, capsys, network):
-    path = store()
+    path = store(prefix=True)
     upload(path)
     uid = read_published(path).uid
-    pull = ["models", "pull", "--from", "ORTHANC", "--pacs", pacs_file, "--published", uid]
+    pull = ["models", "pull", "--from", "WEB", "--pacs", pacs_file, "--published", uid]
     assert nativedl(*pull) == 4
     assert "has no signature in this layout" in capsys.readouterr().err
 
@@ -226,13 +227,25 @@ def test_it_is_fetched_from_the_pacs_by_its_uid_once_and_with_consent(store, upl
 
 
 def test_an_object_that_holds_more_than_tensors_is_not_kept(store, upload, pacs_file, capsys, tmp_path):
-    path = store(base64_of({"weight": _Hostile(tmp_path / "trace")}))
+    path = store(weights=base64_of({"weight": _Hostile(tmp_path / "trace")}), prefix=True)
     upload(path)
     uid = str(dcmread(path, force=True).SOPInstanceUID)
 
-    pull = ["models", "pull", "--from", "ORTHANC", "--pacs", pacs_file, "--published", uid, "--accept-unsigned"]
+    pull = ["models", "pull", "--from", "WEB", "--pacs", pacs_file, "--published", uid, "--accept-unsigned"]
 
     assert nativedl(*pull) == 4
     assert "holds more than tensors" in capsys.readouterr().err
     assert not (tmp_path / "trace").exists()
     assert not list(pulled_registry().parent.rglob("*.dcm"))
+
+
+def test_a_peer_that_cannot_send_its_class_by_dimse_is_told_in_one_line(store, upload, pacs_file, capsys):
+    path = store(prefix=True)
+    upload(path)
+    uid = read_published(path).uid
+
+    code = nativedl("models", "pull", "--from", "ORTHANC", "--pacs", pacs_file, "--published", uid, "--accept-unsigned")
+
+    err = capsys.readouterr().err
+    assert (code, err.count("\n")) == (5, 1)
+    assert "refused the C-GET request" in err
