@@ -15,7 +15,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from NativeDLLib.dicom import iodeep_elements as e
-from NativeDLLib.errors import ModelError
+from NativeDLLib.errors import ModelError, NativeDLError
 from NativeDLLib.files import write_json, write_text
 from NativeDLLib.iodeep.payload import LARGEST_WEIGHTS, unpack
 from NativeDLLib.registry.entry import Model
@@ -92,6 +92,15 @@ def read_model(files: Sequence[Path], folder: Path) -> ReceivedModel:
     if not files:
         raise ModelError("there is no DICOM object to read a model from")
     what = f"object {files[0].stem}"
+    try:
+        return _read(files, folder, what)
+    except (NativeDLError, OSError):
+        raise
+    except Exception as error:  # a damaged file can make the parser raise nearly anything, and whenever it is asked
+        raise ModelError(f"{what}: is damaged or no DICOM object ({error})") from error
+
+
+def _read(files: Sequence[Path], folder: Path, what: str) -> ReceivedModel:
     parts = {}
     first: _Common | None = None
     for file in files:
@@ -128,21 +137,15 @@ def read_model(files: Sequence[Path], folder: Path) -> ReceivedModel:
 
 
 def _open(file: Path) -> Dataset:
-    try:
-        if file.stat().st_size > LARGEST_INSTANCE:
-            raise ModelError(f"{file}: is larger than {LARGEST_INSTANCE // 2**20} MiB")
-        syntax = read_file_meta_info(file).TransferSyntaxUID
-        # A deflated object could grow without limit when it is read.
-        if syntax not in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
-            raise ModelError(f"{file}: is stored in transfer syntax {syntax}, a model is never compressed")
-        dataset = dcmread(file, defer_size=_DEFER)
-        sop_class = str(dataset.SOPClassUID)
-    except ModelError:
-        raise
-    except Exception as error:  # a damaged file can make the parser raise nearly anything
-        raise ModelError(f"{file}: is damaged or no DICOM object ({error})") from error
-    if sop_class != e.RAW_DATA_STORAGE:
-        raise ModelError(f"{file}: holds no model: its SOP class is {sop_class}")
+    if file.stat().st_size > LARGEST_INSTANCE:
+        raise ModelError(f"{file}: is larger than {LARGEST_INSTANCE // 2**20} MiB")
+    syntax = read_file_meta_info(file).TransferSyntaxUID
+    # A deflated object could grow without limit when it is read.
+    if syntax not in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
+        raise ModelError(f"{file}: is stored in transfer syntax {syntax}, a model is never compressed")
+    dataset = dcmread(file, defer_size=_DEFER)
+    if str(dataset.SOPClassUID) != e.RAW_DATA_STORAGE:
+        raise ModelError(f"{file}: holds no model: its SOP class is {dataset.SOPClassUID}")
     return dataset
 
 

@@ -17,6 +17,8 @@ from NativeDLLib.files import write_json
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.load import load_registry, pulled_registry
 
+_KEYS = ("id", "version", "digest", "mark", "signer", "peer")
+
 
 @contextmanager
 def staging() -> Iterator[Path]:
@@ -110,9 +112,9 @@ def _index_file() -> Path:
 
 def _index() -> dict[str, dict[str, Any]]:
     try:
-        index: dict[str, dict[str, Any]] = json.loads(_index_file().read_text(encoding="utf-8"))
+        index = json.loads(_index_file().read_text(encoding="utf-8"))
+        return {str(uid): {key: row[key] for key in _KEYS} for uid, row in index.items()}
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
         raise ModelError(f"{_index_file()}: is damaged ({error}); remove it and pull again") from error
-    return index

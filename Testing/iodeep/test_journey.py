@@ -13,6 +13,7 @@ from tools import nativedl
 
 from NativeDLLib.demo.ct_series import write_ct_series
 from NativeDLLib.demo.phantom import make_phantom
+from NativeDLLib.pacs.server import EmbeddedPacs
 from NativeDLLib.registry import load_models, load_registry
 from NativeDLLib.registry.load import pulled_registry
 
@@ -244,3 +245,31 @@ def test_a_pulled_model_with_a_hostile_pickle_is_refused_and_its_payload_does_no
     assert "Traceback" not in err
     torch.load(weights, weights_only=False)  # the payload is real
     assert trace.exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"1.2": {}}', '{"1.2": 3}'])
+def test_a_damaged_index_of_the_cache_is_told_in_one_line(run, registry, content):
+    pull = ["models", "pull", "--from", "ORTHANC", "--accept-unsigned"]
+    assert run("models", "push", "bright", "--to", "ORTHANC", registry=registry)[0] == 0
+    assert run(*pull)[0] == 0
+    index = pulled_registry().with_name("objects.json")
+    index.write_text(content)
+
+    code, _, err = run(*pull)
+
+    assert (code, err.count("\n")) == (4, 1)
+    assert f"{index}: is damaged" in err
+    index.unlink()
+    assert run(*pull)[0] == 0
+
+
+def test_the_embedded_pacs_keeps_models_too(tmp_path, registry, capsys):
+    with EmbeddedPacs(tmp_path / "pacs") as pacs:
+        peers = tmp_path / "pacs.json"
+        peer = {"name": "OWN", "ae_title": pacs.ae_title, "host": "127.0.0.1", "port": pacs.port}
+        peers.write_text(json.dumps({"peers": [peer]}))
+        assert nativedl("models", "push", "bright", "--to", "OWN", "--pacs", peers, registry=registry) == 0
+
+        assert nativedl("models", "pull", "--from", "OWN", "--accept-unsigned", "--pacs", peers) == 0
+
+    assert load_models()["bright"].registry == pulled_registry()
