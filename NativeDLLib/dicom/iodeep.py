@@ -50,9 +50,9 @@ from NativeDLLib.dicom import iodeep_elements as e
 from NativeDLLib.dicom.iodeep_reader import ReceivedModel, read_model
 from NativeDLLib.errors import ModelError
 from NativeDLLib.files import atomic_path, sha256
-from NativeDLLib.iodeep.payload import pack
-from NativeDLLib.iodeep.signing import load_private_key, public_bytes
 from NativeDLLib.registry.entry import Model
+from NativeDLLib.registry.payload import pack
+from NativeDLLib.registry.signing import load_private_key, public_bytes
 
 __all__ = ["CHUNK_SIZE", "ReceivedModel", "read_model", "write_model"]
 

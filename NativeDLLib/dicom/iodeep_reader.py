@@ -17,9 +17,9 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from NativeDLLib.dicom import iodeep_elements as e
 from NativeDLLib.errors import ModelError, NativeDLError
 from NativeDLLib.files import write_json, write_text
-from NativeDLLib.iodeep.payload import LARGEST_WEIGHTS, unpack
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.load import load_registry
+from NativeDLLib.registry.payload import LARGEST_WEIGHTS, unpack
 from NativeDLLib.registry.weights import verified_weights
 
 LARGEST_INSTANCE = 2**30

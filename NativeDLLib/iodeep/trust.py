@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from NativeDLLib.dicom.iodeep_reader import ReceivedModel
 from NativeDLLib.errors import ModelError
-from NativeDLLib.iodeep.signing import check_signature, fingerprint, trusted_keys_folder, trusted_name
+from NativeDLLib.registry.signing import check_signature, fingerprint, trusted_keys_folder, trusted_name
 
 
 def judge(received: ReceivedModel, accept_unsigned: bool) -> str | None:

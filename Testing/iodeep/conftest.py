@@ -90,3 +90,9 @@ def keys(tmp_path):
         return private, public
 
     return make
+
+
+@pytest.fixture
+def series(tmp_path):
+    factories.ct_series(tmp_path / "series")
+    return tmp_path / "series"

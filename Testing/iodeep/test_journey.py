@@ -273,3 +273,25 @@ def test_the_embedded_pacs_keeps_models_too(tmp_path, registry, capsys):
         assert nativedl("models", "pull", "--from", "OWN", "--accept-unsigned", "--pacs", peers) == 0
 
     assert load_models()["bright"].registry == pulled_registry()
+
+
+def test_a_model_whose_architecture_is_json_travels_with_its_weights_and_runs(tmp_path, run, series):
+    network = factories.threshold_module(1.5)
+    weights = tmp_path / "bright.pt"
+    torch.save({f"layers.0.{name}": value for name, value in network.state_dict().items()}, weights)
+    architecture = {
+        "schema_version": "1.0",
+        "input_shape": [1, 16, 16, 16],
+        "architecture": [{"type": "convolution", "filters": 2, "kernel_size": 1}],
+    }
+    file = {"file": weights.name, "sha256": factories.digest(weights)}
+    site = factories.registry(tmp_path, factories.entry(runtime="torch", weights=file, architecture=architecture))
+    job = ["run", "--input", series, "--model", "bright", "--device", "cpu", "--output"]
+    assert run(*job, tmp_path / "local", registry=site)[0] == 0
+    assert run("models", "push", "bright", "--to", "ORTHANC", registry=site)[0] == 0
+    assert run("models", "pull", "--from", "ORTHANC", "--accept-unsigned")[0] == 0
+
+    assert run(*job, tmp_path / "pulled")[0] == 0
+
+    assert voxels(tmp_path / "local").any()
+    np.testing.assert_array_equal(voxels(tmp_path / "pulled"), voxels(tmp_path / "local"))

@@ -9,8 +9,8 @@ from servers import require
 
 from NativeDLLib.dicom.iodeep import read_model, write_model
 from NativeDLLib.errors import ModelError, UsageError
-from NativeDLLib.iodeep.signing import fingerprint, trusted_keys_folder
 from NativeDLLib.iodeep.trust import judge
+from NativeDLLib.registry.signing import fingerprint, trusted_keys_folder
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from NativeDLLib.dicom.iodeep import read_model, write_model
 from NativeDLLib.errors import ModelError
 from NativeDLLib.files import sha256
-from NativeDLLib.iodeep.payload import unpack
 from NativeDLLib.registry import load_registry
+from NativeDLLib.registry.payload import unpack
 from NativeDLLib.registry.weights import verified_weights
 
 NAMES = ("plans.json", "dataset.json", "fold_0/checkpoint_final.pth", "fold_1/checkpoint_final.pth")
