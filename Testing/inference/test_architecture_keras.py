@@ -4,12 +4,13 @@ import sys
 
 import numpy as np
 import pytest
-from test_architecture import LAYERS, PLANE, VOLUME, convolution, layer, network, shaken
 
 from NativeDLLib.errors import ModelError
 from NativeDLLib.inference.architecture import build_keras, build_module, canonical_state_dict, describe, load_keras
 
 torch = pytest.importorskip("torch")
+from architectures import LAYERS, PLANE, VOLUME, convolution, layer, network, shaken  # noqa: E402
+
 os.environ.setdefault("KERAS_BACKEND", "torch")
 pytest.importorskip("keras")
 
