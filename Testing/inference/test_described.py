@@ -1,5 +1,6 @@
 import json
 import pickle
+import sys
 
 import factories
 import numpy as np
@@ -46,6 +47,13 @@ def test_a_file_of_weights_and_a_description_are_a_network(tmp_path, size, suffi
         loaded.network(BATCH), np.concatenate([np.zeros_like(BATCH), BATCH - 1.5], axis=1), atol=1e-6
     )
     assert loaded.network.device.startswith("cpu")
+
+
+def test_without_safetensors_its_files_are_refused_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+
+    with pytest.raises(ModelError, match="its weights need the Python package safetensors; install it with pip"):
+        load_described(tmp_path / "w.safetensors", threshold(16, 12), "cpu", 2)
 
 
 class Payload:

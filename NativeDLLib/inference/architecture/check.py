@@ -143,10 +143,9 @@ def _plain(description: Mapping[str, Any]) -> Any:
     if len(text) > _LONGEST:
         raise ModelError(f"{_ORIGIN}: has {len(text)} characters; at most {_LONGEST} are allowed")
     data = json.loads(text)
-    for name in ("architecture", "skip_connection"):
-        rows = data.get(name)
+    for name, rows in data.items():
         if isinstance(rows, list) and len(rows) > _MOST_ROWS:
-            raise ModelError(f"{_ORIGIN}: {name}: has {len(rows)} entries; at most {_MOST_ROWS} are allowed")
+            raise ModelError(f"{_ORIGIN}: {name[:80]}: has {len(rows)} entries; at most {_MOST_ROWS} are allowed")
     return data
 
 
