@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from NativeDLLib.dicom import Series
 from NativeDLLib.errors import ModelError
+from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.inference.described import load_described
 from NativeDLLib.inference.engine import load_engine
-from NativeDLLib.registry import load_registry
+from NativeDLLib.pipeline import SegmentationTool
+from NativeDLLib.registry import effective, load_registry
 
 torch = pytest.importorskip("torch")
 
@@ -100,6 +103,7 @@ def test_weights_of_another_network_are_refused_with_the_file(tmp_path):
 
 
 def entry(folder, architecture, *, patch=(16, 16, 16), **changes):
+    folder.mkdir(exist_ok=True)
     path = saved(folder / "bright.pth", weights(len(architecture["input_shape"]) - 1))
     row = factories.entry(
         runtime="torch",
@@ -153,3 +157,21 @@ def test_only_torch_takes_an_architecture(tmp_path, runtime):
 
     with pytest.raises(ModelError, match=r"models\[0\] \(bright\).runtime: 'torch' was expected"):
         load_registry(factories.registry(tmp_path, row))
+
+
+@pytest.mark.parametrize(("size", "patch"), [((16, 16, 16), (16, 16, 16)), ((16, 16), (4, 16, 16))], ids=["3d", "2d"])
+def test_a_series_is_segmented_by_described_networks_as_by_files_that_hold_the_network(tmp_path, size, patch):
+    series = Series.read(factories.ct_series(tmp_path / "series"))
+    paths = (
+        factories.registry(tmp_path / "onnx"),
+        factories.registry(tmp_path / "json", entry(tmp_path / "json", threshold(*size), patch=patch)),
+    )
+    masks = []
+    for path in paths:
+        (model,) = load_registry(path)
+        result = SegmentationTool(model, "cpu").process(series, effective(model), Reporter(), Cancel())
+        (dataset,) = result.to_dicom()
+        masks.append(dataset.pixel_array)
+
+    assert masks[0].any()
+    np.testing.assert_array_equal(masks[0], masks[1])
