@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from architectures import LAYERS, PLANE, VOLUME, convolution, layer, network, shaken  # noqa: E402
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
-pytest.importorskip("keras")
+keras = pytest.importorskip("keras")
 
 
 def both(description, number=2):
@@ -82,6 +82,16 @@ def test_our_unet_gives_the_same_in_keras():
 def test_skip_connections_give_the_same_in_keras(position):
     skips = [{"from": 0, "to": 1, "mode": "add"}, {"from": 0, "to": 2, "mode": "concatenate", "position": position}]
     expected, given = both(network(PLANE, *[convolution() for _ in range(4)], skips=skips))
+
+    np.testing.assert_allclose(given, expected, rtol=0, atol=1e-4)
+
+
+def test_a_keras_that_is_set_to_channels_first_changes_nothing():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        expected, given = both(network(PLANE, convolution(), layer("upsampling", scale=2), "flatten"))
+    finally:
+        keras.config.set_image_data_format("channels_last")
 
     np.testing.assert_allclose(given, expected, rtol=0, atol=1e-4)
 
