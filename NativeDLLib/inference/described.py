@@ -15,13 +15,7 @@ from NativeDLLib.inference.torch_runtime import TorchNetwork
 
 
 class _Slices:
-    """A network for slices that is given volumes.
-
-    Parameters
-    ----------
-    network
-        Takes (n, channels, y, x).
-    """
+    """A network for slices that is given volumes."""
 
     def __init__(self, module: Any) -> None:
         self._module = module
@@ -73,13 +67,15 @@ def read_weights(path: Path) -> dict[str, Any]:
     torch = require("torch", "torch")
     try:
         if path.suffix == ".safetensors":
-            weights = require("safetensors.torch", "torch").load(path.read_bytes())
+            from safetensors.torch import load
+
+            weights = load(path.read_bytes())
         else:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 weights = torch.load(path, map_location="cpu", weights_only=True)
-    except ModelError:
-        raise
+    except ImportError as error:
+        raise ModelError("its weights need the Python package safetensors; install it with pip") from error
     # What torch makes of a damaged file ranges from RuntimeError to KeyError and its own pickle errors.
     except Exception as error:
         raise ModelError(f"its weights cannot be read: {str(error)[:200]}") from error

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.errors import ModelError
-from NativeDLLib.inference.architecture import check_architecture
 from NativeDLLib.jsonfile import check_schema, read_json
 from NativeDLLib.registry.entry import Model, make_model
 from NativeDLLib.registry.parameters import check_defaults
@@ -123,6 +122,9 @@ def _check(model: Model, where: str) -> None:
 def _check_architecture(model: Model, where: str) -> None:
     if model.architecture is None:
         return
+    # Imported where it is used: the panel lists models before NumPy is installed.
+    from NativeDLLib.inference.architecture import check_architecture
+
     try:
         shapes = check_architecture(model.architecture)
     except ModelError as error:

@@ -26,6 +26,7 @@ from NativeDLLib.jsonfile import check_schema, place
 MOST_PARAMETERS = 2**28
 # 2 GiB of float32 for one sample: what a layer takes and gives, and what waits for a skip connection.
 MOST_VALUES = 2**29
+_LONGEST, _MOST_ROWS = 2**18, 1000
 _ORIGIN = Path("network description")
 
 
@@ -134,11 +135,18 @@ def make_plan(description: Mapping[str, Any]) -> Plan:
 
 
 def _plain(description: Mapping[str, Any]) -> Any:
-    """Return a copy that holds nothing but what JSON has."""
+    """Return a copy that holds nothing but what JSON has, and not more than the schema is soon through with."""
     try:
-        return json.loads(json.dumps(dict(description), allow_nan=False))
+        text = json.dumps(dict(description), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise ModelError(f"{_ORIGIN}: is not JSON ({str(error)[:200]})") from error
+    if len(text) > _LONGEST:
+        raise ModelError(f"{_ORIGIN}: has {len(text)} characters; at most {_LONGEST} are allowed")
+    data = json.loads(text)
+    for name, rows in data.items():
+        if isinstance(rows, list) and len(rows) > _MOST_ROWS:
+            raise ModelError(f"{_ORIGIN}: {name[:80]}: has {len(rows)} entries; at most {_MOST_ROWS} are allowed")
+    return data
 
 
 def _joins(data: Any) -> dict[int, list[Join]]:

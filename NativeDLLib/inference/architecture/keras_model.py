@@ -155,7 +155,8 @@ def _layer(keras: Any, layer: Layer, name: str) -> Step:
 
 def _dropout(keras: Any, layer: Layer, name: str) -> Step:
     whole = layer.options["whole_channels"] and len(layer.takes) > 1
-    step: Step = (_kind(keras, layer, "SpatialDropout") if whole else keras.layers.Dropout)(layer.options["rate"])
+    rate = layer.options["rate"]
+    step: Step = _kind(keras, layer, "SpatialDropout")(rate, **_LAST) if whole else keras.layers.Dropout(rate)
     return step
 
 
@@ -195,7 +196,7 @@ def _prelu(keras: Any, layer: Layer, name: str) -> Step:
 def _flatten(keras: Any, layer: Layer, name: str) -> Step:
     rank = len(layer.takes)
     order = keras.layers.Permute((rank, *range(1, rank)))
-    flat = keras.layers.Flatten()
+    flat = keras.layers.Flatten(**_LAST)
     return lambda x: flat(order(x))
 
 
