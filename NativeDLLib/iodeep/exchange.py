@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 
+from NativeDLLib.dicom.header import text
 from NativeDLLib.dicom.iodeep import CHUNK_SIZE, write_model
 from NativeDLLib.dicom.iodeep_elements import STUDY_DESCRIPTION
 from NativeDLLib.dicom.iodeep_reader import read_model
@@ -73,7 +74,7 @@ def find_models(peer: Peer) -> list[Stored]:
             continue
         for series in find(peer, "SERIES", {"StudyInstanceUID": uid, "ProtocolName": ""}):
             row = _stored(study, series)
-            if is_uid(row.series_uid) and _ID.fullmatch(row.id) and row.version.isprintable():
+            if is_uid(row.series_uid) and _ID.fullmatch(row.id):
                 found.append(row)
     found.sort(key=lambda row: (row.created, row.series_uid), reverse=True)
     found.sort(key=lambda row: newest(row.version), reverse=True)
@@ -228,5 +229,5 @@ def _stored(study: Dataset, series: Dataset) -> Stored:
 
 
 def _text(dataset: Dataset, keyword: str) -> str:
-    value = dataset.get(keyword)
-    return "" if value is None else str(value).strip()
+    # Made printable, so that a peer's answer cannot steer the terminal.
+    return "".join(character for character in text(dataset, keyword) if character.isprintable())

@@ -127,8 +127,9 @@ def read_published(path: Path) -> PublishedModel:
     ):
         raise ModelError(f"{path}: its weights are no dictionary of tensors by name")
     body_part = text(dataset, "BodyPartExamined").upper()
+    name = _content(dataset, _NAME, path).decode("utf-8", "replace")
     offer = Offer(
-        id=_content(dataset, _NAME, path).decode("utf-8", "replace").strip(" \0")[:64],
+        id="".join(character for character in name if character.isprintable()).strip()[:64],
         version="",
         modality=text(dataset, "Modality"),
         body_parts=(body_part,) if body_part else (),

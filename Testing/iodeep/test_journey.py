@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from pydicom import dcmread
+from servers import Storescp
 from tools import nativedl
 
 from NativeDLLib.demo.ct_series import write_ct_series
 from NativeDLLib.demo.phantom import make_phantom
+from NativeDLLib.dicom.iodeep import read_model, write_model
 from NativeDLLib.pacs.server import EmbeddedPacs
 from NativeDLLib.registry import load_models, load_registry
 from NativeDLLib.registry.load import pulled_registry
@@ -295,3 +298,37 @@ def test_a_model_whose_architecture_is_json_travels_with_its_weights_and_runs(tm
 
     assert voxels(tmp_path / "local").any()
     np.testing.assert_array_equal(voxels(tmp_path / "pulled"), voxels(tmp_path / "local"))
+
+
+def test_a_peer_that_only_stores_is_given_a_model(tmp_path, registry):
+    with Storescp(tmp_path / "storescp") as server:
+        peers = tmp_path / "pacs.json"
+        peer = {"name": "STORE", "ae_title": server.ae_title, "host": "127.0.0.1", "port": server.port}
+        peers.write_text(json.dumps({"peers": [peer]}))
+
+        assert nativedl("models", "push", "bright", "--to", "STORE", "--pacs", peers, registry=registry) == 0
+
+        assert read_model(server.files(), tmp_path / "read").model.id == "bright"
+
+
+def test_an_object_that_is_listed_as_another_model_is_refused(tmp_path, run, model, upload):
+    (path,) = write_model(model, tmp_path / "objects")
+    dataset = dcmread(path)
+    dataset.SeriesDescription = "liver-ct-demo"
+    dataset.save_as(path)
+    upload(path)
+
+    code, _, err = run("models", "pull", "liver-ct-demo", "--from", "ORTHANC", "--accept-unsigned")
+
+    assert (code, err.count("\n")) == (4, 1)
+    assert "lists liver-ct-demo 1.2.3, but holds bright 1.2.3 there" in err
+    assert not pulled_registry().exists()
+
+
+def test_of_a_damaged_and_a_whole_copy_the_whole_one_is_taken(tmp_path, run, model, upload, registry):
+    assert run("models", "push", "bright", "--to", "ORTHANC", registry=registry)[0] == 0
+    files = write_model(model, tmp_path / "objects", chunk_size=40)
+    upload(files[0])  # the later copy, without its other fragments
+
+    assert run("models", "pull", "--from", "ORTHANC", "--accept-unsigned")[0] == 0
+    assert load_models()["bright"].registry == pulled_registry()
