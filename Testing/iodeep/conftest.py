@@ -8,7 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from servers import LOOPBACK, Orthanc
+from tools import nativedl
 
+from NativeDLLib.dicom.iodeep import write_model
 from NativeDLLib.registry import load_registry
 
 
@@ -96,3 +98,27 @@ def keys(tmp_path):
 def series(tmp_path):
     factories.ct_series(tmp_path / "series")
     return tmp_path / "series"
+
+
+@pytest.fixture
+def run(pacs_file, capsys):
+    """Run a command that talks to the PACS; return exit code, standard output and standard error."""
+
+    def run(*arguments, registry=None):
+        capsys.readouterr()
+        code = nativedl(*arguments, "--pacs", pacs_file, registry=registry)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def files(model, tmp_path):
+    return write_model(model, tmp_path / "objects", chunk_size=40)
+
+
+@pytest.fixture
+def one(model, tmp_path):
+    (file,) = write_model(model, tmp_path / "one")
+    return file

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from model_objects import Hostile
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ImplicitVRLittleEndian, generate_uid
@@ -129,24 +129,14 @@ def test_weights_that_do_not_fit_the_architecture_are_refused(store):
         read_published(store(weights=other)).module()
 
 
-class _Hostile:
-    """Unpickles to a call that leaves a trace."""
-
-    def __init__(self, trace):
-        self._trace = trace
-
-    def __reduce__(self):
-        return os.system, (f"touch '{self._trace}'",)
-
-
 @pytest.mark.parametrize("place", ["weights", "architecture"])
 @pytest.mark.parametrize("form", ["torch", "legacy", "pickle"])
 def test_a_hostile_pickle_is_refused_and_does_not_run(store, tmp_path, place, form):
     trace, buffer = tmp_path / "trace", io.BytesIO()
     if form == "pickle":
-        pickle.dump(_Hostile(trace), buffer)
+        pickle.dump(Hostile(trace), buffer)
     else:
-        torch.save({"weight": _Hostile(trace)}, buffer, _use_new_zipfile_serialization=form == "torch")
+        torch.save({"weight": Hostile(trace)}, buffer, _use_new_zipfile_serialization=form == "torch")
     path = store(**{place: base64.b64encode(buffer.getvalue()).decode()})
 
     message = refusal(path)
@@ -227,7 +217,7 @@ def test_it_is_fetched_from_the_pacs_by_its_uid_once_and_with_consent(store, upl
 
 
 def test_an_object_that_holds_more_than_tensors_is_not_kept(store, upload, pacs_file, capsys, tmp_path):
-    path = store(weights=base64_of({"weight": _Hostile(tmp_path / "trace")}), prefix=True)
+    path = store(weights=base64_of({"weight": Hostile(tmp_path / "trace")}), prefix=True)
     upload(path)
     uid = str(dcmread(path, force=True).SOPInstanceUID)
 
