@@ -54,6 +54,7 @@ _NOTES = {
     "onnxruntime": ("24 MB", "running ONNX models"),
     "nnunetv2": ("113 MB", "running nnU-Net models"),
     "distributed": ("1 MB", "batches on more than one machine"),
+    "cryptography": ("5 MB", "signatures of models in the PACS"),
 }
 
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from NativeDLLib.commands import model_exchange
 from NativeDLLib.dicom import Series
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.registry import Model, find_model, load_models, load_registry, rank
@@ -18,7 +19,9 @@ def add_commands(subparsers: Any) -> None:
     parser = subparsers.add_parser("models", help="list, show and check models", description=__doc__)
     parser.set_defaults(run=_list)
     commands = parser.add_subparsers(metavar="COMMAND")
-    commands.add_parser("list", help="list the models in force (default)").set_defaults(run=_list)
+    listing = commands.add_parser("list", help="list the models in force (default), or those of a peer")
+    listing.set_defaults(run=_list)
+    model_exchange.add_commands(commands, listing)
     show = commands.add_parser("show", help="show one model")
     show.add_argument("id", metavar="ID")
     show.set_defaults(run=_show)
@@ -31,7 +34,9 @@ def add_commands(subparsers: Any) -> None:
     fit.set_defaults(run=_fit)
 
 
-def _list(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
+def _list(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+    if getattr(args, "source_peer", None):
+        return model_exchange.list_of_peer(args, reporter, cancel)
     models = load_models()
     reporter.result({"models": [_summary(model) for model in models.values()]})
     if not _events(args):

@@ -90,6 +90,10 @@ def load_engine(model: Model, weights: Path, device: str) -> Engine:
     """
     classes = model.output_channels or max(segment.label for segment in model.segments) + 1
     # Runtimes are imported when a model asks for them: each takes seconds.
+    if model.architecture is not None:
+        from NativeDLLib.inference.described import load_described
+
+        return ContractEngine(model, load_described(weights, model.architecture, device, classes))
     if model.runtime == "torch":
         from NativeDLLib.inference.torch_runtime import load_torch
 

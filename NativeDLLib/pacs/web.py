@@ -47,7 +47,7 @@ def find(peer: Peer, level: str, keys: Mapping[str, str]) -> list[Dataset]:
     Patients are found through their studies, for QIDO-RS knows no patients.
     """
     identifier(level, keys)  # for its checks alone
-    fields = list(RETURN_KEYS[level])
+    fields = [*RETURN_KEYS[level], *(key for key, value in keys.items() if not value)]
     filters = {key: value for key, value in keys.items() if value}
     study = filters.pop("StudyInstanceUID", None)
     with _client(peer) as client:

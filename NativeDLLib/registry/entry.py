@@ -89,6 +89,7 @@ class Model:
     input: InputContract
     segments: tuple[Segment, ...]
     output_channels: int | None
+    architecture: Mapping[str, Any] | None
     parameters: tuple[Parameter, ...]
     sliding_window: Mapping[str, Any]
     postprocessing: Sequence[Mapping[str, Any]]
@@ -130,6 +131,7 @@ def make_model(data: Mapping[str, Any], registry: Path) -> Model:
         ),
         segments=tuple(_segment(row, i + 1) for i, row in enumerate(data["output"]["segments"])),
         output_channels=data["output"].get("channels"),
+        architecture=data.get("architecture"),
         parameters=tuple(_parameter(row) for row in data.get("parameters", ())),
         sliding_window=data.get("sliding_window", {}),
         postprocessing=tuple(data.get("postprocessing", ())),

@@ -1,4 +1,4 @@
-"""Reading registries: the bundled one, the site's, the user's; a later one overrides an id of an earlier one."""
+"""Reading registries: the bundled, pulled, site's and user's; a later one overrides an id of an earlier one."""
 
 from __future__ import annotations
 
@@ -11,19 +11,28 @@ from NativeDLLib.errors import ModelError
 from NativeDLLib.jsonfile import check_schema, read_json
 from NativeDLLib.registry.entry import Model, make_model
 from NativeDLLib.registry.parameters import check_defaults
+from NativeDLLib.registry.weights import models_folder
 from NativeDLLib.resources import resources_folder
 
 
 def registry_files() -> list[Path]:
     """Return the registries in force, the bundled one first.
 
-    The site's are named by ``NATIVEDL_REGISTRY`` (several paths, separated as in ``PATH``); the user's is
+    That of the models pulled from a PACS comes next: what the site and the user wrote themselves wins over it. The
+    site's are named by ``NATIVEDL_REGISTRY`` (several paths, separated as in ``PATH``); the user's is
     ``~/.nativedl/registry.json`` where it exists.
     """
     files = [resources_folder() / "registry.json"]
+    files += [pulled_registry()] if pulled_registry().is_file() else []
     files += [Path(name).expanduser() for name in os.environ.get("NATIVEDL_REGISTRY", "").split(os.pathsep) if name]
     user = Path.home() / ".nativedl" / "registry.json"
     return [*files, user] if user.is_file() else files
+
+
+def pulled_registry() -> Path:
+    """Return the registry of the models pulled from a PACS, beside their weights."""
+    # No model's id begins with an underscore, so that none has this folder for its downloads.
+    return models_folder() / "_pulled" / "registry.json"
 
 
 def load_models() -> dict[str, Model]:
@@ -85,6 +94,7 @@ def _check(model: Model, where: str) -> None:
         raise ModelError(f"{where}.output: label {max(labels)} is beyond the {model.output_channels} channels")
     if model.input.clip is not None and model.input.clip[0] >= model.input.clip[1]:
         raise ModelError(f"{where}.input.intensity.clip: the lower bound is not below the upper")
+    _check_architecture(model, where)
     check_defaults(model.parameters, ModelError, where)
     kinds = {parameter.name: parameter.type for parameter in model.parameters}
     if len(kinds) < len(model.parameters):
@@ -107,6 +117,32 @@ def _check(model: Model, where: str) -> None:
             raise ModelError(f"{where}.postprocessing[{index}].labels: no segment has label {min(unknown)}")
     if model.card is not None and not model.card.is_file():
         raise ModelError(f"{where}.card: {model.card} does not exist")
+
+
+def _check_architecture(model: Model, where: str) -> None:
+    if model.architecture is None:
+        return
+    # Imported where it is used: the panel lists models before NumPy is installed.
+    from NativeDLLib.inference.architecture import check_architecture
+
+    try:
+        shapes = check_architecture(model.architecture)
+    except ModelError as error:
+        raise ModelError(f"{where}.architecture: {error}") from error
+    taken, patch = model.architecture["input_shape"], model.input.patch_size
+    assert patch is not None
+    # A network for slices is given them one by one.
+    sizes = patch if len(taken) == 4 else patch[1:]
+    if taken[0] != len(model.input.channels):
+        raise ModelError(
+            f"{where}.architecture.input_shape: is for {taken[0]} channels, input.channels names another number"
+        )
+    if tuple(taken[1:]) != sizes:
+        raise ModelError(f"{where}.architecture.input_shape: {taken[1:]} is not the patch_size {list(sizes)}")
+    if shapes[-1][1:] != sizes:
+        raise ModelError(
+            f"{where}.architecture: gives the shape {list(shapes[-1])}, not logits of the size of its input"
+        )
 
 
 def _settings(model: Model) -> Iterator[tuple[str, Any, tuple[str, ...]]]:

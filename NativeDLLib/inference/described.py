@@ -1,0 +1,84 @@
+"""Networks whose architecture is in the registry entry and whose file holds nothing but weights."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.errors import ModelError
+from NativeDLLib.inference.architecture import load_network
+from NativeDLLib.inference.device import torch_device
+from NativeDLLib.inference.network import Loaded, require
+from NativeDLLib.inference.torch_runtime import TorchNetwork
+
+
+class _Slices:
+    """A network for slices that is given volumes."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def __call__(self, batch: Any) -> Any:
+        """Return the module's output (n, classes, z, y, x) for a batch (n, channels, z, y, x)."""
+        number, _, depth = batch.shape[:3]
+        output = self._module(batch.transpose(1, 2).flatten(0, 1))
+        return output.unflatten(0, (number, depth)).transpose(1, 2)
+
+
+def load_described(path: Path, description: Mapping[str, Any], device: str, classes: int) -> Loaded:
+    """Load a described network with the weights of a file.
+
+    Parameters
+    ----------
+    path
+        What ``torch.save`` made of a state dict, or a ``.safetensors`` file; its digest has been checked.
+    description
+        See `NativeDLLib.inference.architecture`.
+    device
+        As in `check_device`.
+    classes
+        How many output channels are needed at least, the background included.
+
+    Raises
+    ------
+    ModelError
+        Where torch is missing, the device is not there, or the file does not hold the weights of that network.
+    """
+    require("torch", "torch")
+    chosen, text, notes = torch_device(device)
+    try:
+        module = load_network(description, read_weights(path)).to(chosen)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    runs = module if len(description["input_shape"]) == 4 else _Slices(module)
+    return Loaded(TorchNetwork(runs, chosen, text, classes, path), notes)
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """Read a state dict without running what a pickle asks for.
+
+    Raises
+    ------
+    ModelError
+        Where the file is damaged, or holds anything but tensors by name.
+    """
+    torch = require("torch", "torch")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load
+
+            weights = load(path.read_bytes())
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                weights = torch.load(path, map_location="cpu", weights_only=True)
+    except ImportError as error:
+        raise ModelError("its weights need the Python package safetensors; install it with pip") from error
+    # What torch makes of a damaged file ranges from RuntimeError to KeyError and its own pickle errors.
+    except Exception as error:
+        raise ModelError(f"its weights cannot be read: {str(error)[:200]}") from error
+    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise ModelError("its weights are not a state dict of tensors")
+    return {str(name): value for name, value in weights.items()}
