@@ -153,7 +153,13 @@ def test_an_inspection_tells_its_warnings_and_why_there_can_be_no_seg():
     ],
 )
 def test_what_stands_in_the_way_of_sending_is_told_one_at_a_time(report, pending, reviewer, hint):
-    assert texts.send_hint(report, pending, reviewer) == hint
+    assert texts.send_hint(report, pending, False, reviewer) == hint
+
+
+def test_of_an_empty_result_it_is_told_that_there_is_nothing_to_send():
+    report = {"no_seg_because": None}
+
+    assert "othing" in texts.send_hint(report, [], True, "Doe")
 
 
 def test_the_help_says_that_it_is_not_for_clinical_use():

@@ -24,7 +24,7 @@ class Anything(type):
 
 class Application(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name, path, target=None):
-        if name.split(".")[0] in ("slicer", "qt", "ctk", "vtk", "MRMLCorePython"):
+        if name.split(".")[0] in ("slicer", "qt", "ctk", "vtk", "numpy", "MRMLCorePython"):
             return importlib.machinery.ModuleSpec(name, self, is_package=True)
 
     def create_module(self, spec):
@@ -135,7 +135,7 @@ runpy.run_module("NativeDLLib", run_name="__main__", alter_sys=True)
     assert {Path(model["registry"]) for model in listed} == {modules / "Resources" / "registry.json"}
 
 
-def test_the_modules_file_is_imported_without_any_package(modules, tmp_path):
+def test_the_modules_file_is_imported_without_any_package_that_slicer_lacks(modules, tmp_path):
     (tmp_path / "packaging").symlink_to(SITE_PACKAGES / "packaging")
     code = f"{STAND_INS}\nimport NativeDL\nprint(NativeDL.NativeDL.__name__, NativeDL.NativeDLWidget.__name__)"
 

@@ -9,6 +9,21 @@ from PySide6 import QtCore, QtGui, QtWidgets
 from .pythonqt import closed
 
 
+def _is_hidden(widget: Any) -> bool:
+    # One that was never shown is not hidden yet: it appears with its parent.
+    explicit = QtCore.Qt.WidgetAttribute.WA_WState_ExplicitShowHide
+    return bool(widget.isHidden() and widget.testAttribute(explicit))
+
+
+def _mark(child: Any, folded: bool) -> None:
+    """Remember at the child, as CTK does, whether it is to appear when its parent unfolds."""
+    QtCore.QObject.setProperty(child, "folded", folded)
+
+
+def _is_marked(child: Any) -> bool:
+    return bool(QtCore.QObject.property(child, "folded"))
+
+
 @closed
 class ctkCollapsibleButton(QtWidgets.QAbstractButton):
     """A header that folds what is below it; ``checked`` is the contrary of ``collapsed``."""
@@ -21,7 +36,6 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         super().__init__(*parents[:1])
         self._collapsed = False
         self._collapsed_height = 10
-        self._folded: list[Any] = []
         self._folding = False
         self.text = text
         self.checkable = True
@@ -55,40 +69,37 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
 
     def _fold(self) -> None:
         self._folding = True
-        if self._collapsed:
-            for child in self.children():
-                if isinstance(child, QtWidgets.QWidget) and not child.isHidden():
-                    self._folded.append(child)
-                    child.hide()
-            self.setMaximumHeight(self._header().height() + self._collapsed_height)
-        else:
-            for child in self._folded:
+        for child in (each for each in self.children() if isinstance(each, QtWidgets.QWidget)):
+            if self._collapsed and not _is_hidden(child):
+                _mark(child, True)
+                child.hide()
+            elif not self._collapsed and _is_marked(child):
+                _mark(child, False)
                 child.show()
-            self._folded.clear()
-            self.setMaximumHeight(16777215)
+        self.setMaximumHeight(self._header().height() + self._collapsed_height if self._collapsed else 16777215)
         self._folding = False
         self.updateGeometry()
 
     def childEvent(self, event: QtCore.QChildEvent) -> None:
+        # The child is only being made: to Python it is not yet what it will be, so nothing may hold on to it.
         child = event.child()
         if event.added() and child.isWidgetType():
             child.installEventFilter(self)
-            if self._collapsed and not child.isHidden():
-                self._folded.append(child)
+            if self._collapsed and not _is_hidden(child):
+                self._folding = True
+                _mark(child, True)
                 child.hide()
-        if event.removed() and child in self._folded:
-            self._folded.remove(child)
+                self._folding = False
 
     def eventFilter(self, child: QtCore.QObject, event: QtCore.QEvent) -> bool:
         """Keep a child folded that the module shows meanwhile, and remember what it wants."""
         if self._collapsed and not self._folding and child in self.children():
             self._folding = True
             if event.type() == QtCore.QEvent.ShowToParent:
-                if child not in self._folded:
-                    self._folded.append(child)
+                _mark(child, True)
                 child.hide()
-            elif event.type() == QtCore.QEvent.HideToParent and child in self._folded:
-                self._folded.remove(child)
+            elif event.type() == QtCore.QEvent.HideToParent:
+                _mark(child, False)
             self._folding = False
         return False
 
