@@ -158,7 +158,8 @@ def _version(name: str) -> str | None:
     try:
         # None, whatever its type says, where an installation that was broken off left no metadata.
         return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+    except (importlib.metadata.PackageNotFoundError, FileNotFoundError):
+        # The latter from the library importlib_metadata, which takes the place of Python's own once it is imported.
         return None
 
 

@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from NativeDLLib.errors import InputError, PacsError
+from NativeDLLib.events import Cancel
 from NativeDLLib.files import atomic_path, sha256
 from NativeDLLib.pacs.claims import is_live, new_claim
 from NativeDLLib.pacs.headers import read_header
@@ -24,6 +25,7 @@ from NativeDLLib.pacs.ledger import Entry, Ledger, NewEntry, transaction
 
 FIRST_DELAY_S = 30.0
 LONGEST_DELAY_S = 3600.0
+_POLL_S = 0.05
 
 
 def default_folder() -> Path:
@@ -151,6 +153,21 @@ class Outbox:
         finally:
             with transaction(self.folder) as ledger:
                 ledger.release(claim)
+
+    def wait_for_others(self, ids: Collection[int], cancel: Cancel) -> bool:
+        """Wait until no other process sends any of these objects, and tell whether one did.
+
+        Raises
+        ------
+        CancelledError
+            When `cancel` was set.
+        """
+        waited = False
+        while any(entry.id in ids and is_live(entry.claim) for entry in self.entries()):
+            waited = True
+            cancel.check()
+            time.sleep(_POLL_S)
+        return waited
 
     def mark_sending(self, entry: Entry) -> None:
         """Note that an object goes on its way: should we die before the peer's answer, it may have arrived."""

@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from servers import LOOPBACK, free_port, wait_until
 
 from NativeDLLib.errors import CancelledError, InputError, PacsError
 from NativeDLLib.pacs import claims
-from NativeDLLib.pacs.delivery import complain, send
+from NativeDLLib.pacs.delivery import complain, deliver, send
 from NativeDLLib.pacs.outbox import FIRST_DELAY_S, LONGEST_DELAY_S, Outbox, default_folder
 from NativeDLLib.pacs.peers import Peer, Tls
 
@@ -175,6 +176,35 @@ def test_what_another_process_is_sending_is_neither_sent_nor_dropped(outbox, fil
             complain(outbox)
     assert sent == []
     assert len(outbox.entries()) == 3
+
+
+def test_what_another_process_took_the_moment_it_was_there_is_waited_for(
+    tmp_path, files, cancel, reporter, monkeypatch
+):
+    monkeypatch.setenv("NATIVEDL_OUTBOX", str(tmp_path / "outbox"))
+    pacs_file = tmp_path / "pacs.json"
+    pacs_file.write_text('{"peers": [{"name": "PACS", "ae_title": "PACS", "host": "127.0.0.1", "port": 1}]}')
+    add = Outbox.add
+
+    def add_and_lose(outbox, *given):
+        ids, taken = add(outbox, *given), threading.Event()
+
+        def other_process():
+            with outbox.claimed() as entries:
+                taken.set()
+                for entry in entries:
+                    outbox.mark_delivered(entry)
+
+        threading.Thread(target=other_process).start()
+        assert taken.wait(20)
+        return ids
+
+    monkeypatch.setattr(Outbox, "add", add_and_lose)
+
+    assert {delivery.message for delivery in deliver(files, "PACS", pacs_file, reporter, cancel)} <= {
+        "another process sent it"
+    }
+    assert Outbox().entries() == []
 
 
 def test_the_claim_of_a_dead_process_is_void():
