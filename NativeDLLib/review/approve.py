@@ -14,7 +14,6 @@ from pydicom.dataset import Dataset
 
 from NativeDLLib import __version__
 from NativeDLLib.dicom import Grid, Series
-from NativeDLLib.dicom.locate import local_files
 from NativeDLLib.dicom.review import Review
 from NativeDLLib.dicom.rtstruct import Reviewed
 from NativeDLLib.dicom.segmentation import Kind, make_segmentation
@@ -31,6 +30,7 @@ from NativeDLLib.review.combine import combined
 from NativeDLLib.review.decisions import ReviewedSegment, judge
 from NativeDLLib.review.person_name import person_name
 from NativeDLLib.review.result import APPROVED, APPROVED_REPORT
+from NativeDLLib.review.where import Where
 from NativeDLLib.volumes.seg_nrrd_reader import read_seg_nrrd
 
 _REVIEWED = "reviewed"
@@ -101,14 +101,14 @@ def approve(job: Approval, reporter: Reporter, cancel: Cancel) -> dict[str, Any]
         written.
     """
     reviewer = person_name(job.reviewer)
-    if sum([bool(job.inputs), job.file_list is not None, job.database is not None]) != 1:
-        raise UsageError("name where the series is: --input PATH..., --files LIST, or --database FILE")
+    where = Where(job.inputs, job.file_list, job.database)
+    where.check()
     check_output(job.output, _FILES, job.overwrite)
     if job.target_peer is not None:
         find_peer(load_peers(job.pacs_file), job.target_peer)
     automatic = AutomaticResult.read(job.result)
     with reporter.stage("scan"):
-        series = _series(job, automatic)
+        series = _series(job, where, automatic)
     with reporter.stage("read"):
         edited = read_seg_nrrd(job.edited)
         labels = automatic.labels(series)
@@ -187,12 +187,12 @@ def _report(
     }
 
 
-def _series(job: Approval, automatic: AutomaticResult) -> Series:
+def _series(job: Approval, where: Where, automatic: AutomaticResult) -> Series:
     if job.series not in (None, automatic.series_uid):
         raise InputError(
             f"series {job.series}: the result in {automatic.folder} was made from series {automatic.series_uid}"
         )
-    return Series.read(local_files(job.inputs, job.file_list, job.database, automatic.series_uid), automatic.series_uid)
+    return where.read(automatic.series_uid)
 
 
 def _check_pending(judged: Sequence[ReviewedSegment], unreviewed: bool) -> None:

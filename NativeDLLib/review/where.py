@@ -18,6 +18,11 @@ class Where:
     file_list: Path | None = None
     database: Path | None = None
 
+    def check(self) -> None:
+        """Raise a `UsageError` where not exactly one of the three is named."""
+        if sum([bool(self.inputs), self.file_list is not None, self.database is not None]) != 1:
+            raise UsageError("name where the series is: --input PATH..., --files LIST, or --database FILE")
+
     def read(self, uid: str) -> Series:
         """Read a series.
 
@@ -28,6 +33,5 @@ class Where:
         InputError
             Where the series is not there.
         """
-        if sum([bool(self.inputs), self.file_list is not None, self.database is not None]) != 1:
-            raise UsageError("name where the series is: --input PATH..., --files LIST, or --database FILE")
+        self.check()
         return Series.read(local_files(self.inputs, self.file_list, self.database, uid), uid)
