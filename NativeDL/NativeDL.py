@@ -5,7 +5,7 @@ Target: Slicer 5.12 or later. Nothing heavy is imported here; the work is done b
 
 import qt
 import slicer
-from NativeDLPanel import install, model, review, scene, send, source, watch
+from NativeDLPanel import install, model, regions, review, scene, send, source, watch
 from NativeDLPanel.worker import Workers, say
 from slicer.parameterNodeWrapper import parameterNodeWrapper
 from slicer.ScriptedLoadableModule import *
@@ -79,9 +79,11 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.model = model.Model(self.ui, self._update)
         self.review = review.Review(self.ui, self._update)
         self.send = send.Send(self.ui, self.review, self._update)
+        self.regions = regions.Regions(self.ui, self.review, self.send.peers, self._update)
         self.source = source.Source(self.ui, self.model.show)
         self.watch = watch.Watch(self.ui, self.logic, self._ended, self._event)
         self.ui.runButton.connect("clicked()", self._run)
+        self.ui.roiButton.connect("clicked()", self._proposeRegions)
         self.ui.cancelButton.connect("clicked()", lambda: self.logic.workers.cancel("run"))
         self.ui.reviewerEdit.connect("textChanged(QString)", self._update)
         self.ui.unreviewedCheck.connect("toggled(bool)", self._update)
@@ -100,7 +102,7 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         self.logic.stop()
         self.watch.stop()
-        for part in (self.source, self.model, self.send):
+        for part in (self.source, self.model, self.send, self.regions):
             part.workers.stop()
         self.review.close()
         self._parameterNode.disconnectGui(self._guiTag)
@@ -144,10 +146,20 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ui.saveButton.enabled = not hint and "export" not in self.send.workers.running
         ui.sendButton.enabled = ui.saveButton.enabled and ui.peerBox.count > 0
         ui.echoButton.enabled = ui.peerBox.count > 0
+        if self.regions.rows and self.regions.folder != result.folder:
+            self.regions.clear()
+        noRegions = texts.regions_hint(result.report, self.regions.rows, ui.reviewerEdit.text)
+        ui.roiButton.enabled = ui.runButton.enabled or bool(result.report and not result.report["no_seg_because"])
+        ui.validateButton.enabled = ui.rejectButton.enabled = bool(self.regions.rows)
+        ui.saveRegionsButton.enabled = not noRegions and not self.regions.workers.running
+        ui.sendRegionsButton.enabled = ui.saveRegionsButton.enabled and ui.peerBox.count > 0
         for widget in (ui.acceptAllButton, ui.editButton, ui.show3dCheck):
             widget.enabled = result.node is not None
 
-    def _run(self):
+    def _proposeRegions(self):
+        self._run(self.regions.propose) if self.review.node is None else self.regions.propose()
+
+    def _run(self, afterwards=lambda: None):
         images = self.source
 
         def done(folder, error):
@@ -157,6 +169,7 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._ended("Finished: review the result below.")
             with slicer.util.tryWithErrorDisplay("The result could not be shown; it waits under Review."):
                 self.review.open(folder, volume)
+                afterwards()
 
         with slicer.util.tryWithErrorDisplay("The segmentation could not be started.", waitCursor=True):
             # Now, so that the images can be looked at while the model runs, and nothing stalls when it has ended.

@@ -172,3 +172,20 @@ def send_hint(report: Mapping[str, Any] | None, pending: Sequence[str], is_empty
     if pending:
         return f"Accept or reject first: {', '.join(pending)}"
     return "" if reviewer.strip() else "Enter the name of the reviewer."
+
+
+def regions_hint(report: Mapping[str, Any] | None, rows: Sequence[Mapping[str, Any]], reviewer: str) -> str:
+    """Return what stands in the way of storing regions; empty where nothing does.
+
+    Parameters
+    ----------
+    report
+        Of the result under review, if there is one.
+    rows
+        The regions, as `region_rows.read_rows` returns them.
+    reviewer
+        Name of the person.
+    """
+    if report is None or not any(row["status"] == "validated" for row in rows):
+        return "Validate a region first."
+    return "" if reviewer.strip() else "Enter the name of the reviewer under Send."

@@ -70,6 +70,16 @@ class Folder:
         return self.approved / "approved.dcm"
 
     @property
+    def regions(self) -> Path:
+        """The regions that were proposed on a slice, with the decisions about them."""
+        return self.path / "regions.json"
+
+    @property
+    def structure_set(self) -> Path:
+        """The RT Structure Set of the validated regions."""
+        return self.path / "structures" / "rtstruct.dcm"
+
+    @property
     def _reason(self) -> Path:
         return self.path / "no_seg_because.txt"
 
@@ -105,6 +115,16 @@ class Folder:
         given = ("--result", self.automatic, "--edited", self.edited, "--files", self.source, "--reviewer", reviewer)
         options = ["--unreviewed"] if unreviewed else []
         return [str(a) for a in ("approve", *given, "--output", self.approved, "--overwrite", *options)]
+
+    def regions_command(self, place: str) -> list[str]:
+        """Return the arguments that propose regions on the slice at a place."""
+        given = ("--result", self.automatic, "--files", self.source, "--slice=" + place)
+        return [str(a) for a in ("regions", *given, "--output", self.regions)]
+
+    def rtstruct_command(self, reviewer: str) -> list[str]:
+        """Return the arguments that store the validated regions; those of an earlier time are replaced."""
+        given = ("--regions", self.regions, "--files", self.source, "--reviewer", reviewer)
+        return [str(a) for a in ("rtstruct", *given, "--output", self.structure_set.parent, "--overwrite")]
 
     def started(self) -> str:
         """Return when the job began, for people; raise a ValueError where this is not a job's folder."""

@@ -8,7 +8,7 @@ import qt
 import slicer
 import vtk
 
-from NativeDLLib import texts
+from NativeDLLib import region_rows, texts
 from NativeDLLib.files import atomic_path
 
 REVIEW, RESULT = "NativeDL.Review", "NativeDL.Result"
@@ -106,3 +106,30 @@ def review(segment):
     """Whether a segment was accepted, rejected, or neither yet."""
     value = vtk.reference("")
     return str(value) if segment.GetTag(REVIEW, value) else PENDING
+
+
+def shownPlace(volume):
+    """The place of the slice of a volume that a slice view shows, in the volume's own space; None where none does."""
+    toWorld, toVolume = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
+    volume.GetIJKToRASDirectionMatrix(toWorld)
+    normal = slicer.util.arrayFromVTKMatrix(toWorld)[:3, 2]
+    if volume.GetParentTransformNode() is not None:
+        volume.GetParentTransformNode().GetMatrixTransformFromWorld(toVolume)
+    fromWorld = slicer.util.arrayFromVTKMatrix(toVolume)
+    views = slicer.util.getNodesByClass("vtkMRMLSliceNode")
+    matrices = [fromWorld @ slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS()) for view in views]
+    return region_rows.shown_place(normal.tolist(), [matrix.ravel().tolist() for matrix in matrices])
+
+
+def addCurve(name, points, result):
+    """A closed line over a result, of points (n, 3) in its space; it cannot be dragged by accident."""
+    curve = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsClosedCurveNode", name)
+    slicer.util.updateMarkupsControlPointsFromArray(curve, points)
+    curve.SetCurveTypeToLinear()
+    curve.SetLocked(True)
+    curve.SetAndObserveTransformNodeID(result.GetTransformNodeID())
+    curve.CreateDefaultDisplayNodes()
+    curve.GetDisplayNode().SetPointLabelsVisibility(False)
+    curve.GetDisplayNode().SetPropertiesLabelVisibility(False)
+    curve.GetDisplayNode().SetGlyphScale(0.5)
+    return curve

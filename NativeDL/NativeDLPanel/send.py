@@ -15,7 +15,7 @@ class Send:
 
     def __init__(self, ui, review, onChanged):
         self.ui, self._review, self.workers = ui, review, Workers(onChanged)
-        self._peers = Path.home() / ".nativedl" / "slicer-peers.json"
+        self.peers = Path.home() / ".nativedl" / "slicer-peers.json"
         ui.reviewerEdit.text = qt.QSettings().value("NativeDL/Reviewer") or ""
         ui.saveButton.connect("clicked()", self._export)
         ui.sendButton.connect("clicked()", lambda: self._export(ui.peerBox.currentText))
@@ -28,7 +28,7 @@ class Send:
 
         value, chosen = qt.QSettings().value, self.ui.peerBox.currentText
         servers = [value(f"DICOM/ServerNodes/{n}") or "" for n in range(int(value("DICOM/ServerNodeCount") or 0))]
-        names, self.ui.peerBox.toolTip, error = peers_for_panel(servers, self._peers)
+        names, self.ui.peerBox.toolTip, error = peers_for_panel(servers, self.peers)
         say(self.ui.sendMessage, error or self.ui.sendMessage.text)
         self.ui.peerBox.clear()
         self.ui.peerBox.addItems(names)
@@ -45,10 +45,10 @@ class Send:
 
     def _echo(self):
         peer = self.ui.peerBox.currentText
-        self._do("echo", ["echo", peer, "--pacs", self._peers], f"Asking {peer}…", f"{peer} answers.")
+        self._do("echo", ["echo", peer, "--pacs", self.peers], f"Asking {peer}…", f"{peer} answers.")
 
     def _retry(self):
-        command = ["outbox", "send", "--pacs", self._peers]
+        command = ["outbox", "send", "--pacs", self.peers]
         self._do("retry", command, "Sending what waits in the outbox…", "Everything that waited was sent.")
 
     def _export(self, peer=None):
@@ -66,7 +66,7 @@ class Send:
         with slicer.util.tryWithErrorDisplay("The segmentation could not be saved.", waitCursor=True):
             scene.save(self._review.node, folder.edited)
             folder.approved_seg.unlink(missing_ok=True)
-            options = ["--to", peer, "--pacs", self._peers] if peer else []
+            options = ["--to", peer, "--pacs", self.peers] if peer else []
             command = folder.approve_command(reviewer, unreviewed=self.ui.unreviewedCheck.checked)
             say(self.ui.sendMessage, "Writing the DICOM SEG…")
             self.workers.start("export", [*command, *options], end)

@@ -19,7 +19,9 @@ def add_commands(subparsers: Any) -> None:
     parser = subparsers.add_parser("regions", help=text.partition(":")[0], description=text)
     parser.add_argument("--result", type=Path, required=True, metavar="DIR", help="folder of a run or of an approval")
     _add_source(parser)
-    parser.add_argument("--slice", metavar="SLICE", help="SOP Instance UID or index from 0 (default: all slices)")
+    parser.add_argument(
+        "--slice", metavar="SLICE", help="SOP Instance UID, index from 0, or a point x,y,z in mm (default: all slices)"
+    )
     parser.add_argument("--tolerance", type=float, metavar="MM", help="of the lines (default: a quarter of a pixel)")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .json to write")
     parser.set_defaults(run=regions)

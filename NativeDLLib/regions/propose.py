@@ -65,7 +65,8 @@ def find_slice(series: Series, text: str) -> int:
     Parameters
     ----------
     text
-        The SOP Instance UID of a single-frame image, or the index from 0 along the normal.
+        The SOP Instance UID of a single-frame image, the index from 0 along the normal, or a point on or near the
+        slice, ``x,y,z`` in mm, LPS.
 
     Raises
     ------
@@ -73,6 +74,8 @@ def find_slice(series: Series, text: str) -> int:
         Where there is no such slice, or the instance has several.
     """
     count = len(series.slices)
+    if text.count(",") == 2:
+        return _nearest(series, text)
     if text.isdecimal() and len(text) < 10:
         if int(text) < count:
             return int(text)
@@ -83,6 +86,19 @@ def find_slice(series: Series, text: str) -> int:
     if len(found) > 1:
         raise UsageError(f"--slice: the instance has {len(found)} slices; give the index of one, from 0")
     return found[0]
+
+
+def _nearest(series: Series, text: str) -> int:
+    try:
+        point = np.array([float(part) for part in text.split(",")])
+    except ValueError as error:
+        raise UsageError(f"--slice {text}: a point is x,y,z in mm") from error
+    direction = np.reshape(series.grid.direction, (3, 3))
+    height = float((point - np.array(series.grid.origin)) @ direction[:, 2]) / series.grid.spacing[2]
+    # Half a slice is as far as one reaches.
+    if not -0.5 <= height <= len(series.slices) - 0.5:
+        raise UsageError(f"--slice {text}: no slice of the series is there")
+    return min(max(round(height), 0), len(series.slices) - 1)
 
 
 def _regions(plane: Plane, mask: npt.NDArray[np.bool_], segment: Segment, tolerance: float | None) -> list[Region]:

@@ -28,7 +28,7 @@ class Panel:
 
     def settle(self) -> None:
         """Wait until no short command runs any more; the list of devices, which takes longest, may come later."""
-        parts = (self.widget.source, self.widget.send)
+        parts = (self.widget.source, self.widget.send, self.widget.regions)
         self.app.wait_until(lambda: not any(part.workers.running for part in parts), 60, "the panel's commands")
 
     def choose_volume(self, node: Any) -> None:
@@ -175,12 +175,17 @@ def configure_server(peer: Any) -> None:
 
 def stored_segmentations(orthanc: Any) -> list[Any]:
     """Return the SEG that an Orthanc holds."""
+    return stored(orthanc, "SEG")
+
+
+def stored(orthanc: Any, modality: str) -> list[Any]:
+    """Return the instances of a modality that an Orthanc holds."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     found = []
     for instance in orthanc.get("/instances"):
         with opener.open(f"{orthanc.url}/instances/{instance}/file") as answer:
             found.append(pydicom.dcmread(io.BytesIO(answer.read())))
-    return [dataset for dataset in found if dataset.Modality == "SEG"]
+    return [dataset for dataset in found if dataset.Modality == modality]
 
 
 def paint(node: Any, segment_id: str, volume: Any, change: Any) -> None:

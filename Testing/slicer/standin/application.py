@@ -28,6 +28,7 @@ LOGICS = {
     "SubjectHierarchy": "vtkSlicerSubjectHierarchyModuleLogic",
     "Terminologies": "vtkSlicerTerminologiesModuleLogic",
     "Colors": "vtkSlicerColorLogic",
+    "Markups": "vtkSlicerMarkupsLogic",
 }
 
 

@@ -1,0 +1,136 @@
+"""From the slice that a physician looks at to an RT Structure Set of what was validated on it, on the PACS."""
+
+import numpy as np
+import pytest
+from factories import ct_series, registry
+from servers import Orthanc
+
+from Testing.slicer import panel as panels
+
+RED, GREEN = (0.9, 0.1, 0.1), (0.1, 0.7, 0.2)
+
+
+@pytest.fixture
+def orthanc(tmp_path):
+    with Orthanc(tmp_path / "orthanc") as server:
+        yield server
+
+
+def three_blocks():
+    """Return a volume with three bright blocks on slices 2 to 4 (HU, (z, y, x))."""
+    voxels = np.full((6, 48, 60), 30, np.int16)
+    for column in (6, 24, 42):
+        voxels[2:5, 12:30, column : column + 12] = 300
+    return voxels
+
+
+@pytest.fixture
+def panel(slicer_app, tmp_path, monkeypatch):
+    monkeypatch.setenv("NATIVEDL_REGISTRY", str(registry(tmp_path / "registry")))
+    slicer_app.series = panels.add(slicer_app, ct_series(tmp_path / "series", three_blocks()))
+    panel = panels.Panel(slicer_app)
+    panel.choose_series("bright")
+    return panel
+
+
+def view(app):
+    """Return the node of the red slice view, which Slicer makes with its layout."""
+    nodes = app.slicer.util.getNodesByClass("vtkMRMLSliceNode")
+    return nodes[0] if nodes else app.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
+
+
+def look_at(app, z):
+    """Show the axial slice at a height in mm, as the view's slider does."""
+    node = view(app)
+    node.SetOrientation("Axial")
+    node.SetSliceOffset(z)
+
+
+def select(panel, *rows):
+    panel.ui.regionTable.clearSelection()
+    model = panel.ui.regionTable.model()
+    for row in rows:
+        import qt
+
+        flags = qt.QItemSelectionModel.Select | qt.QItemSelectionModel.Rows
+        panel.ui.regionTable.selectionModel().select(model.index(row, 0), flags)
+
+
+def regions(panel):
+    table = panel.ui.regionTable
+    return [tuple(table.item(row, column).text() for column in (0, 2)) for row in range(table.rowCount)]
+
+
+def colors(panel):
+    return [
+        tuple(round(c, 3) for c in curve.GetDisplayNode().GetSelectedColor())
+        for curve in panel.widget.regions.curves.values()
+    ]
+
+
+def test_two_regions_are_validated_one_is_rejected_and_the_structure_set_is_on_the_pacs(panel, orthanc, pictures):
+    panels.configure_server(orthanc.peer())
+    panel.widget.send.refresh()
+    panel.ui.regionsSection.collapsed = False
+    look_at(panel.app, 106.0)
+    panel.ui.roiButton.click()
+    panel.finish()
+    panel.settle()
+
+    assert regions(panel) == [("Liver", "Proposed")] * 3
+    assert set(colors(panel)) == {RED}
+    pictures(panel, "regions-proposed")
+
+    select(panel, 0, 2)
+    panel.ui.validateButton.click()
+    select(panel, 1)
+    panel.ui.rejectButton.click()
+    assert regions(panel) == [("Liver", "Validated")] * 2
+    assert set(colors(panel)) == {GREEN}
+    assert panel.app.slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsClosedCurveNode") == 2
+    panel.ui.reviewerEdit.text = "Doe^Jane"
+    pictures(panel, "regions-validated")
+    assert panel.ui.sendRegionsButton.enabled
+    panel.ui.sendRegionsButton.click()
+    panel.settle()
+
+    assert panel.ui.regionsMessage.text == "Saved and sent to ORTHANC."
+    (stored,) = panels.stored(orthanc, "RTSTRUCT")
+    assert stored.ApprovalStatus == "APPROVED"
+    assert stored.ReviewerName == "Doe^Jane"
+    contours = [contour for roi in stored.ROIContourSequence for contour in roi.ContourSequence]
+    assert len(contours) == 2
+    assert {round(float(contour.ContourData[2]), 3) for contour in contours} == {106.0}
+    database = panel.app.slicer.dicomDatabase
+    assert stored.SeriesInstanceUID in database.seriesForStudy(database.studyForSeries(panel.app.series))
+
+
+def test_no_region_is_proposed_where_nothing_was_found(panel):
+    look_at(panel.app, 100.0)
+    panel.ui.roiButton.click()
+    panel.finish()
+    panel.settle()
+
+    assert regions(panel) == []
+    assert panel.ui.regionsMessage.text == "Nothing was found on this slice."
+    assert not panel.ui.saveRegionsButton.enabled
+
+
+def test_without_a_view_of_the_slices_it_is_said(panel):
+    panel.run()
+    view(panel.app).SetOrientation("Sagittal")
+    panel.ui.roiButton.click()
+    panel.settle()
+
+    assert panel.ui.regionsMessage.text.startswith("No view shows a slice of the series")
+
+
+def test_regions_go_with_their_result(panel):
+    look_at(panel.app, 106.0)
+    panel.ui.roiButton.click()
+    panel.finish()
+    panel.settle()
+    panel.app.close_scene()
+
+    assert regions(panel) == []
+    assert panel.widget.regions.curves == {}
