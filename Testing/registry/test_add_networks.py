@@ -254,9 +254,8 @@ def test_a_pickle_among_the_weights_of_a_pt2_is_refused_and_never_runs(tmp_path)
 def test_torchscript_is_refused_with_the_way_out(tmp_path):
     torch.jit.save(torch.jit.script(factories.threshold_module(1)), tmp_path / "a.ts")
 
-    assert "is TorchScript, which is code; export the network with torch.export" in refusal(
-        ModelError, tmp_path / "a.ts"
-    )
+    message = refusal(ModelError, tmp_path / "a.ts")
+    assert "is TorchScript, which is code; export the network with torch.export" in message
 
 
 def test_weights_alone_ask_for_their_network(tmp_path):

@@ -252,6 +252,7 @@ def architecture(plans):
 @pytest.mark.parametrize(
     "change",
     [
+        lambda p: architecture(p).update(features_per_stage=[4096, 4096, 4096]),
         lambda p: configuration(p).update(patch_size=[10**6] * 3),
         lambda p: configuration(p).update(patch_size=[10**300] * 3),
         lambda p: configuration(p).update(spacing=[1e-30, 1, 1]),

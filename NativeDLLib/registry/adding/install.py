@@ -18,7 +18,7 @@ import numpy as np
 from NativeDLLib.errors import ModelError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.files import sha256, write_text
-from NativeDLLib.jsonfile import read_json
+from NativeDLLib.jsonfile import problem_of, read_json
 from NativeDLLib.registry.adding.draft import Draft
 from NativeDLLib.registry.entry import Model, make_model
 from NativeDLLib.registry.load import check_registry, load_models, load_registry
@@ -41,14 +41,16 @@ def check_free(model_id: Any, registry: Path, replace: bool) -> None:
     Raises
     ------
     UsageError
-        Where a model of the registry, or of one in force, has it.
+        Where it is no id, or a model of the registry, or of one in force, has it.
     ModelError
         Where a registry is wrong.
     """
+    problem = problem_of(model_id, "registry.schema.json", "/$defs/model/properties/id")
+    if problem:
+        raise UsageError(f"id: {problem}")
     models = load_models()
     models |= {model.id: model for model in load_registry(registry)} if registry.is_file() else {}
-    # Anything but text is found out by the check of the entry.
-    if isinstance(model_id, str) and model_id in models and not replace:
+    if model_id in models and not replace:
         place = models[model_id].registry
         raise UsageError(f"there is a model '{model_id}' in {place}; choose another --id, or replace it with --replace")
 
@@ -92,8 +94,7 @@ def install(
     mark = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:16]
     place, name = _beneath(draft, registry.parent), "" if draft.folder else f"/{next(iter(draft.files))}"
     before = load_registry(registry) if registry.is_file() else []
-    # An id that is wrong is found out by the check, before this path is used.
-    target = place or f"{_FOLDER}/{draft.entry.get('id')}/{mark}{name}"
+    target = place or f"{_FOLDER}/{draft.entry['id']}/{mark}{name}"
     entry = draft.entry | {"weights": _weights(draft, target, digests)}
     check_registry(_with(registry, entry), registry)
     if place:

@@ -63,7 +63,9 @@ def code_doubts(segment: dict[str, Any]) -> Iterator[str]:
         if not code or code["scheme"] != "SCT":
             continue
         meanings = meanings_of(code["value"])
-        if meanings and _core(code["meaning"]) not in {_core(meaning) for meaning in meanings}:
+        if code in _ours() or not meanings:
+            continue
+        if _core(code["meaning"]) not in {_core(meaning) for meaning in meanings}:
             yield (
                 f"{segment['name']}: {key} {code['value']} is '{meanings[0]}' in DICOM's dictionary, "
                 f"'{code['meaning']}' here; make sure that it is the same"
@@ -74,6 +76,12 @@ def code_doubts(segment: dict[str, Any]) -> Iterator[str]:
 def _table() -> dict[str, dict[str, Any]]:
     rows = read_json(resources_folder() / "structures.json", ModelError)["structures"]
     return {name: {key: value for key, value in row.items() if key != "names"} for row in rows for name in row["names"]}
+
+
+@cache
+def _ours() -> list[dict[str, str]]:
+    """Return the codes of our table, which are in order although DICOM's dictionary has other words for some."""
+    return [ANATOMICAL, *(code for row in _table().values() for key, code in row.items() if key != "color")]
 
 
 @cache
