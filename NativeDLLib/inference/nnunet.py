@@ -154,8 +154,10 @@ def _module(plans: Any, configuration: Any, dataset: dict[str, Any], checkpoint:
     import torch
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
-    # Without weights of its own: plans may ask for more than there is memory, and the checkpoint has them.
-    with torch.device("meta"):
+    # U-Nets are made without memory: plans may ask for more than there is, and the checkpoint brings all they need.
+    # Other networks also hold what they compute when they are made.
+    bare = configuration.network_arch_class_name.endswith("UNet")
+    with torch.device("meta") if bare else contextlib.nullcontext():
         module = get_network_from_plans(
             configuration.network_arch_class_name,
             configuration.network_arch_init_kwargs,
@@ -165,8 +167,8 @@ def _module(plans: Any, configuration: Any, dataset: dict[str, Any], checkpoint:
             allow_init=False,
             deep_supervision=False,
         )
-    module.load_state_dict(checkpoint.weights, assign=True)
-    return module.eval()
+    module.load_state_dict(checkpoint.weights, assign=bare)
+    return module.float().eval()
 
 
 def _check_plans(folder: Path, configuration: Any, dataset: dict[str, Any]) -> None:
