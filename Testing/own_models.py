@@ -6,6 +6,13 @@ from tools import nativedl
 
 CONTRACT = {"orientation": "LPS", "spacing": [2.0, 1.0, 1.0], "intensity": {"normalization": "none"}}
 IDENTITY = {"title": "Bright block", "license": "Ours", "intended_use": "Tests."}
+OTHER = {
+    "label": 2,
+    "type": {"value": "78961009", "scheme": "SCT", "meaning": "Spleen"},
+    "category": {"value": "123037004", "scheme": "SCT", "meaning": "Anatomical Structure"},
+    "color": [200, 20, 20],
+}
+TWO_LABELS = IDENTITY | {"output": {"segments": [OTHER]}}
 
 
 def answers(**changes):
