@@ -36,6 +36,11 @@ def read_json(path: Path, error: type[NativeDLError], largest: int = _LARGEST) -
         raise error(f"{path}: cannot be read ({problem.strerror})") from problem
     except UnicodeDecodeError as problem:
         raise error(f"{path}: is not UTF-8 text (byte {problem.start})") from problem
+    return parse_json(content, str(path), error)
+
+
+def parse_json(content: str, where: str, error: type[NativeDLError]) -> Any:
+    """Return the data of a JSON text, as strictly as `read_json`; `where` names it in messages."""
     try:
         data = json.loads(
             content, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite, parse_int=_countable
@@ -43,9 +48,9 @@ def read_json(path: Path, error: type[NativeDLError], largest: int = _LARGEST) -
         # Half a character that was escaped: it can be held, but neither be shown nor stored.
         json.dumps(data, ensure_ascii=False).encode()
     except json.JSONDecodeError as problem:
-        raise error(f"{path}: line {problem.lineno} column {problem.colno}: {problem.msg}") from problem
+        raise error(f"{where}: line {problem.lineno} column {problem.colno}: {problem.msg}") from problem
     except (ValueError, RecursionError) as problem:
-        raise error(f"{path}: {str(problem)[:200]}") from problem
+        raise error(f"{where}: {str(problem)[:200]}") from problem
     return data
 
 
@@ -77,6 +82,12 @@ def check_schema(data: Any, schema_name: str, path: Path, error: type[NativeDLEr
         raise error(f"{path}: {place(data, problem.absolute_path, list_name)}: {message}")
 
 
+def problem_of(value: Any, schema_name: str, pointer: str) -> str | None:
+    """Say what is wrong with a value by the part of a schema that a JSON pointer names; None where nothing is."""
+    problem = _best(_validator(schema_name, pointer).iter_errors(value))
+    return None if problem is None else str(problem.message)[:200]
+
+
 def place(data: Any, steps: Iterable[str | int], list_name: str) -> str:
     """Return where in the data something is, as ``models[1] (liver).input.spacing``."""
     shown, here, previous = "", data, None
@@ -97,7 +108,7 @@ def _best(problems: Iterable[Any]) -> Any:
 
 
 @cache
-def _validator(schema_name: str) -> Any:
+def _validator(schema_name: str, pointer: str = "") -> Any:
     # Imported where it is used: a panel that only wants to know its version does not wait for it.
     from jsonschema import Draft202012Validator, ValidationError
     from jsonschema.validators import extend
@@ -108,6 +119,8 @@ def _validator(schema_name: str) -> Any:
             yield ValidationError(f"{instance!r} does not match {expression!r}")
 
     schema = json.loads((resources_folder() / schema_name).read_text(encoding="utf-8"))
+    if pointer:
+        schema = {"$defs": schema["$defs"], "$ref": f"#{pointer}"}
     return extend(Draft202012Validator, {"pattern": pattern})(schema)  # type: ignore[no-untyped-call]
 
 

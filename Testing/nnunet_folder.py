@@ -37,8 +37,9 @@ def write(
     mirror_axes: tuple[int, ...] | None = (0, 1),
     change_plans: Callable[[dict[str, Any]], object] = lambda _: None,
     change_dataset: Callable[[dict[str, Any]], object] = lambda _: None,
+    classes: int = 3,
 ) -> Path:
-    """Write a results folder of a small random network with three classes."""
+    """Write a results folder of a small random network of so many outputs."""
     flat = configuration == "2d"
     settings = _architecture(flat)
     plans = {
@@ -73,7 +74,7 @@ def write(
             settings["arch_kwargs"],
             settings["_kw_requires_import"],
             1,
-            3,
+            classes,
             allow_init=True,
             deep_supervision=True,
         )

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.commands import model_exchange
+from NativeDLLib.commands import model_exchange, models_add
 from NativeDLLib.dicom import Series
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.registry import Model, find_model, load_models, load_registry, rank
@@ -22,6 +22,7 @@ def add_commands(subparsers: Any) -> None:
     listing = commands.add_parser("list", help="list the models in force (default), or those of a peer")
     listing.set_defaults(run=_list)
     model_exchange.add_commands(commands, listing)
+    models_add.add_commands(commands)
     show = commands.add_parser("show", help="show one model")
     show.add_argument("id", metavar="ID")
     show.set_defaults(run=_show)

@@ -10,7 +10,7 @@ import contextlib
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from NativeDLLib.registry.entry import Model
 
 _ARCHITECTURE = re.compile(r"(dynamic_network_architectures\.architectures\.\w+\.)?\w+")
 _LAYER = re.compile(r"torch\.nn(\.\w+)+")
+# Stages, convolutions in each, channels and kernels of real networks are far below.
+_LARGEST_SETTING = 4096
 
 
 @dataclass(frozen=True)
@@ -149,19 +151,24 @@ def load_nnunet(model: Model, folder: Path, device: str) -> NnunetEngine:
 
 
 def _module(plans: Any, configuration: Any, dataset: dict[str, Any], checkpoint: Checkpoint) -> Any:
+    import torch
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
-    module = get_network_from_plans(
-        configuration.network_arch_class_name,
-        configuration.network_arch_init_kwargs,
-        configuration.network_arch_init_kwargs_req_import,
-        1,
-        plans.get_label_manager(dataset).num_segmentation_heads,
-        allow_init=False,
-        deep_supervision=False,
-    )
-    module.load_state_dict(checkpoint.weights)
-    return module.eval()
+    # U-Nets are made without memory: plans may ask for more than there is, and the checkpoint brings all they need.
+    # Other networks also hold what they compute when they are made.
+    bare = configuration.network_arch_class_name.endswith("UNet")
+    with torch.device("meta") if bare else contextlib.nullcontext():
+        module = get_network_from_plans(
+            configuration.network_arch_class_name,
+            configuration.network_arch_init_kwargs,
+            configuration.network_arch_init_kwargs_req_import,
+            1,
+            plans.get_label_manager(dataset).num_segmentation_heads,
+            allow_init=False,
+            deep_supervision=False,
+        )
+    module.load_state_dict(checkpoint.weights, assign=bare)
+    return module.float().eval()
 
 
 def _check_plans(folder: Path, configuration: Any, dataset: dict[str, Any]) -> None:
@@ -172,11 +179,22 @@ def _check_plans(folder: Path, configuration: Any, dataset: dict[str, Any]) -> N
     for name in configuration.network_arch_init_kwargs_req_import:
         if settings.get(name) is not None and not _LAYER.fullmatch(str(settings[name])):
             raise ModelError(f"{folder}: its {name} '{settings[name]}' is not a layer of torch, so it is not imported")
+    largest = max(_numbers(settings), default=0)
+    if largest > _LARGEST_SETTING:
+        raise ModelError(f"{folder}: its network has a size of {largest:g}, which none of nnU-Net's has")
     channels = dataset.get("channel_names", dataset.get("modality", {}))
     if len(channels) != 1:
         raise ModelError(f"{folder}: takes {len(channels)} channels; a series gives one")
     if configuration.previous_stage_name is not None:
         raise ModelError(f"{folder}: is the second stage of a cascade; use a configuration that stands alone")
+
+
+def _numbers(settings: Any) -> Iterator[float]:
+    if isinstance(settings, (int, float)):
+        yield settings
+    elif isinstance(settings, (dict, list)):
+        for value in settings.values() if isinstance(settings, dict) else settings:
+            yield from _numbers(value)
 
 
 def _check_labels(model: Model, folder: Path, manager: Any) -> None:

@@ -13,11 +13,11 @@ _CUDA = "CUDAExecutionProvider"
 
 
 class OnnxNetwork:
-    """An ONNX Runtime session behind the interface of `Network`."""
+    """An ONNX Runtime `session` behind the interface of `Network`."""
 
     def __init__(self, session: Any, description: str, classes: int, path: Path) -> None:
         self.device = description
-        self._session, self._classes, self._path = session, classes, path
+        self.session, self._classes, self._path = session, classes, path
         inputs = session.get_inputs()
         if len(inputs) != 1 or inputs[0].type != "tensor(float)":
             raise ModelError(f"{path}: needs exactly one float input; it has {[(i.name, i.type) for i in inputs]}")
@@ -26,7 +26,7 @@ class OnnxNetwork:
     def __call__(self, batch: Floats) -> Floats:
         """Run the session on a batch; see `Network`."""
         try:
-            output: Floats = self._session.run(None, {self._input: batch})[0]
+            output: Floats = self.session.run(None, {self._input: batch})[0]
         # ONNX Runtime's exceptions are classes of a private module without a common base but Exception.
         except Exception as error:
             raise ModelError(f"{self._path}: cannot run on {self.device}: {str(error)[:300]}") from error

@@ -70,7 +70,11 @@ def load_registry(path: Path) -> list[Model]:
     ModelError
         Naming file, entry and field of the first thing that is wrong.
     """
-    data = read_json(path, ModelError)
+    return check_registry(read_json(path, ModelError), path)
+
+
+def check_registry(data: Any, path: Path) -> list[Model]:
+    """Return the models of what a registry file holds, or is to hold; see `load_registry`."""
     check_schema(data, "registry.schema.json", path, ModelError, "models")
     models: list[Model] = []
     for index, entry in enumerate(data["models"]):

@@ -151,3 +151,15 @@ def test_missing_folds_and_foreign_checkpoints_are_named(tmp_path):
     torch.save({"weights": torch.zeros(1)}, folder / "fold_0" / "checkpoint_final.pth")
     with pytest.raises(ModelError, match="not a checkpoint of nnU-Net"):
         load_engine(model_of(folder), folder, "cpu")
+
+
+def test_a_checkpoint_in_half_precision_runs_as_well(tmp_path, series):
+    folder = nnunet_folder.write(tmp_path / "results")
+    path = folder / "fold_0" / "checkpoint_final.pth"
+    content = torch.load(path, weights_only=False)
+    content["network_weights"] = {key: value.half() for key, value in content["network_weights"].items()}
+    torch.save(content, path)
+
+    labels = our_labels(folder, series.image()[0])
+
+    assert np.mean(labels == nnunet_folder.reference_labels(folder, series.image()[0], (0,))) >= 0.999

@@ -1,0 +1,35 @@
+"""What the tests of adding models share: what an administrator answers, and a network's own labels of a series."""
+
+import numpy as np
+import SimpleITK as sitk
+from tools import nativedl
+
+CONTRACT = {"orientation": "LPS", "spacing": [2.0, 1.0, 1.0], "intensity": {"normalization": "none"}}
+IDENTITY = {"title": "Bright block", "license": "Ours", "intended_use": "Tests."}
+OTHER = {
+    "label": 2,
+    "type": {"value": "78961009", "scheme": "SCT", "meaning": "Spleen"},
+    "category": {"value": "123037004", "scheme": "SCT", "meaning": "Anatomical Structure"},
+    "color": [200, 20, 20],
+}
+TWO_LABELS = IDENTITY | {"output": {"segments": [OTHER]}}
+
+
+def answers(**changes):
+    """Return what an administrator says of a network of one segment that takes CT as it is."""
+    given = {
+        "input": {"modality": "CT", "patch_size": [16, 16, 16], **CONTRACT},
+        "output": {"segments": [{"label": 1, "name": "liver"}]},
+    }
+    return IDENTITY | given | changes
+
+
+def labels_of_run(series, model_id, out, registry=None):
+    """Run a model as a person would, and return its label map (z, y, x)."""
+    assert nativedl("run", "--input", series, "--model", model_id, "--output", out, registry=registry) == 0
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(out / "segmentation.nii.gz")))
+
+
+def own_labels(logits):
+    """Return the most likely class of each voxel, of logits (1, classes, z, y, x)."""
+    return np.argmax(logits[0], axis=0)
