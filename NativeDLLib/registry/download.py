@@ -21,7 +21,8 @@ _TRIES = 5
 _FIRST_WAIT_S = 1.0
 _TIMEOUT_S = (20, 30)
 _MOST_REDIRECTS = 10
-_CHUNK = 2**18
+# What came of a piece that was not whole is lost.
+_CHUNK = 2**16
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
