@@ -8,9 +8,13 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tools import nativedl
 
+from NativeDLLib.errors import ModelError
+from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.registry import Model, load_registry
+from NativeDLLib.registry.download import download
 
 RESULTS = "Dataset901_Random/nnUNetTrainer__nnUNetPlans__3d_fullres"
 
@@ -46,3 +50,19 @@ def model_of(registry: Path) -> Model:
     """Return the one model of a registry."""
     (model,) = load_registry(registry)
     return model
+
+
+def download_from(
+    url: str, tmp_path: Path, size: int | None = None, reporter: Reporter | None = None, cancel: Cancel | None = None
+) -> bytes:
+    """Download and return what came."""
+    part = tmp_path / "part"
+    download(url, part, size, reporter or Reporter(), cancel or Cancel())
+    return part.read_bytes()
+
+
+def download_refusal(url: str, tmp_path: Path, size: int | None = None) -> str:
+    """Return why a download fails."""
+    with pytest.raises(ModelError) as caught:
+        download_from(url, tmp_path, size)
+    return str(caught.value)

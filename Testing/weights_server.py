@@ -32,7 +32,7 @@ class WeightsServer:
         self.ranges, self.tag, self.stated = True, '"one"', None
         self.hold: threading.Event | None = None
         self.asked = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.scheme = "http" if tls is None else "https"
@@ -50,6 +50,11 @@ class WeightsServer:
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Keep quiet about clients that go away."""
 
 
 def _handler(site: WeightsServer) -> type[BaseHTTPRequestHandler]:

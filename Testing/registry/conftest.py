@@ -30,10 +30,16 @@ def site(archive):
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
+def direct(monkeypatch):
+    """No proxy and no authority of the user's, and no time between tries."""
     monkeypatch.setattr(downloading, "_FIRST_WAIT_S", 0.001)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def cache(direct, tmp_path, monkeypatch):
     monkeypatch.setenv("NATIVEDL_MODELS", str(tmp_path / "cache"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return tmp_path / "cache"
 
 
