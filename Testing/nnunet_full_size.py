@@ -19,6 +19,9 @@ from torch import nn
 _RESAMPLING = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
 
 
+_KERNELS = [[3, 3, 3]] * 6
+
+
 def write(folder: Path, names: Sequence[str], spacing: float, trainer: str, *, architecture: bool = False) -> Path:
     """Write the folder.
 
@@ -27,13 +30,14 @@ def write(folder: Path, names: Sequence[str], spacing: float, trainer: str, *, a
     names
         Of the labels, from 1.
     spacing
-        In mm.
+        In mm; at 3 mm the patch is flatter and the network coarser along one axis alone, as that of the 3 mm folder is.
     trainer
         Name of the class that trained it.
     architecture
         Whether the plans name the architecture, as those of today do.
     """
     plans = _plans(spacing, architecture)
+    strides = plans["configurations"]["3d_fullres"]["pool_op_kernel_sizes"]
     dataset = {
         "name": "TotalSegmentator",
         "description": "Segmentation of TotalSegmentator classes",
@@ -50,7 +54,7 @@ def write(folder: Path, names: Sequence[str], spacing: float, trainer: str, *, a
     (folder / "plans.json").write_text(json.dumps(plans, indent=4))
     (folder / "dataset.json").write_text(json.dumps(dataset, indent=4))
     (folder / "dataset_fingerprint.json").write_text("{}")
-    network = _network(len(names) + 1)
+    network = _network(len(names) + 1, strides)
     optimizer = torch.optim.SGD(network.parameters(), 0.01, weight_decay=3e-5, momentum=0.99, nesterov=True)
     state = optimizer.state_dict()
     # The momenta of a real one are as large as the weights; here they are the weights once more.
@@ -107,15 +111,15 @@ def _as_of_numpy_1(path: Path, older: Path) -> None:
     path.unlink()
 
 
-def _network(classes: int) -> Any:
+def _network(classes: int, strides: list[list[int]]) -> Any:
     torch.manual_seed(1)
     network = PlainConvUNet(
         input_channels=1,
         n_stages=6,
         features_per_stage=[32, 64, 128, 256, 320, 320],
         conv_op=nn.Conv3d,
-        kernel_sizes=[[3, 3, 3]] * 6,
-        strides=[[1, 1, 1], *[[2, 2, 2]] * 5],
+        kernel_sizes=_KERNELS,
+        strides=strides,
         n_conv_per_stage=[2] * 6,
         num_classes=classes,
         n_conv_per_stage_decoder=[2] * 5,
@@ -137,11 +141,13 @@ def _plans(spacing: float, architecture: bool) -> dict[str, Any]:
         "max": 1500.0, "mean": 40.0, "median": 30.0, "min": -1000.0, "percentile_00_5": -900.0,
         "percentile_99_5": 1200.0, "std": 300.0,
     }  # fmt: skip
-    configuration = {
+    is_flat = spacing == 3
+    strides = [[1, 1, 1], *[[2, 2, 2]] * 4, [1, 1, 2] if is_flat else [2, 2, 2]]
+    configuration: dict[str, Any] = {
         "data_identifier": "nnUNetPlans_3d_fullres",
         "preprocessor_name": "DefaultPreprocessor",
         "batch_size": 2,
-        "patch_size": [128, 128, 128],
+        "patch_size": [112, 112, 128] if is_flat else [128, 128, 128],
         "median_image_size_in_voxels": [231.0, 231.0, 240.0],
         "spacing": [spacing] * 3,
         "normalization_schemes": ["CTNormalization"],
@@ -150,9 +156,9 @@ def _plans(spacing: float, architecture: bool) -> dict[str, Any]:
         "UNet_base_num_features": 32,
         "n_conv_per_stage_encoder": [2] * 6,
         "n_conv_per_stage_decoder": [2] * 5,
-        "num_pool_per_axis": [5, 5, 5],
-        "pool_op_kernel_sizes": [[1, 1, 1], *[[2, 2, 2]] * 5],
-        "conv_kernel_sizes": [[3, 3, 3]] * 6,
+        "num_pool_per_axis": [4, 4, 5] if is_flat else [5, 5, 5],
+        "pool_op_kernel_sizes": strides,
+        "conv_kernel_sizes": _KERNELS,
         "unet_max_num_features": 320,
         "resampling_fn_data": "resample_data_or_seg_to_shape",
         "resampling_fn_seg": "resample_data_or_seg_to_shape",
@@ -169,8 +175,8 @@ def _plans(spacing: float, architecture: bool) -> dict[str, Any]:
                 "n_stages": 6,
                 "features_per_stage": [32, 64, 128, 256, 320, 320],
                 "conv_op": "torch.nn.modules.conv.Conv3d",
-                "kernel_sizes": [[3, 3, 3]] * 6,
-                "strides": [[1, 1, 1], *[[2, 2, 2]] * 5],
+                "kernel_sizes": _KERNELS,
+                "strides": strides,
                 "n_conv_per_stage": [2] * 6,
                 "n_conv_per_stage_decoder": [2] * 5,
                 "conv_bias": True,

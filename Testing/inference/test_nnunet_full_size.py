@@ -86,14 +86,17 @@ def test_one_organ_of_24_is_exported_with_the_labels_of_nnunet_itself(tmp_path):
     assert np.mean(liver == (found == 1)) >= 0.999
 
 
-@pytest.mark.parametrize("model_id", ["totalsegmentator-vertebrae", "totalsegmentator-3mm"])
-def test_each_public_folder_becomes_a_network_of_its_plans(tmp_path, model_id):
+@pytest.mark.parametrize(
+    ("model_id", "patch"),
+    [("totalsegmentator-vertebrae", (128, 128, 128)), ("totalsegmentator-3mm", (112, 112, 128))],
+)
+def test_each_public_folder_becomes_a_network_of_its_plans(tmp_path, model_id, patch):
     model = fetch(tmp_path, model_id)
 
     path, _ = verified_weights(model)
     engine = load_engine(model, path, "cpu")
 
-    assert engine.patch_size == (128, 128, 128)
+    assert engine.patch_size == model.input.patch_size == patch
     assert engine.mirror_axes == ()
     assert load_checkpoint(path / "fold_0" / "checkpoint_final.pth").configuration == "3d_fullres"
 
