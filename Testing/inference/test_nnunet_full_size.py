@@ -82,8 +82,9 @@ def test_one_organ_of_24_is_exported_with_the_labels_of_nnunet_itself(tmp_path):
     expected = sitk.GetArrayFromImage(sitk.DICOMOrient(expected, "LPS"))
     liver = expected == 5
     assert len(np.unique(expected)) > 5
-    assert 0.05 < liver.mean() < 0.95
+    assert liver.sum() > 100
     assert np.mean(liver == (found == 1)) >= 0.999
+    assert np.mean(found[liver] == 1) >= 0.99
 
 
 @pytest.mark.parametrize(
