@@ -52,7 +52,8 @@ class Model:
         self.ui.modelBox.clear()
         self._models = models
         for model in models:
-            self.ui.modelBox.addItem(model["title"] + ("" if model["fits"] else " (not sure to fit)"))
+            state = " (to be fetched)" if model["to_be_fetched"] else " (not sure to fit)"
+            self.ui.modelBox.addItem(model["title"] + ("" if model["fits"] else state))
         ids, wanted = [model["id"] for model in models], self._wanted.get("model")
         self.ui.modelBox.currentIndex = ids.index(wanted) if wanted in ids else min(len(ids), 1) - 1
         self._chosen()

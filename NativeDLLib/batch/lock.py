@@ -1,40 +1,19 @@
-"""A folder that only one process works in at a time."""
+"""A batch's folder, in which only one process works at a time."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO
 
-from NativeDLLib.errors import UsageError
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(stream: IO[bytes]) -> None:
-        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _lock(stream: IO[bytes]) -> None:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+from NativeDLLib.locking import hold
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for the block; the system lets go of it when the process ends, in whatever way.
+def locked(folder: Path) -> AbstractContextManager[None]:
+    """Hold the folder for the block.
 
     Raises
     ------
     UsageError
-        Where another process holds it.
+        Where another batch holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("ab") as stream:
-        try:
-            _lock(stream)
-        except OSError as error:
-            raise UsageError(f"{folder}: another batch works there; wait for it, or choose another --output") from error
-        yield
+    return hold(folder, f"{folder}: another batch works there; wait for it, or choose another --output")

@@ -19,7 +19,7 @@ from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.expectation import expect
 from NativeDLLib.inference.device import available_devices, check_device
 from NativeDLLib.registry import Candidate, load_models, rank
-from NativeDLLib.registry.weights import find_weights
+from NativeDLLib.registry.weights import find_weights, to_be_fetched
 from NativeDLLib.remote_connection import known_servers
 from NativeDLLib.texts import shown_name
 
@@ -174,6 +174,7 @@ def _candidate(candidate: Candidate, size: tuple[int, ...], spacing: tuple[float
         "parameters": [asdict(parameter) for parameter in model.parameters],
         "expected": asdict(expected) if expected else None,
         "problem": problem,
+        "to_be_fetched": to_be_fetched(model),
     }
 
 

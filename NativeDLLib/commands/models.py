@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.commands import model_exchange, models_add
+from NativeDLLib.commands import model_exchange, models_add, models_fetch
 from NativeDLLib.dicom import Series
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.registry import Model, find_model, load_models, load_registry, rank
-from NativeDLLib.registry.weights import verified_weights
+from NativeDLLib.registry.weights import to_be_fetched, verified_weights
 
 
 def add_commands(subparsers: Any) -> None:
@@ -29,6 +29,7 @@ def add_commands(subparsers: Any) -> None:
     check = commands.add_parser("check", help="check a registry file and the weights it names")
     check.add_argument("file", type=Path, metavar="FILE")
     check.set_defaults(run=_check)
+    models_fetch.add_commands(commands)
     fit = commands.add_parser("fit", help="rank the models for a series, with reasons")
     fit.add_argument("--input", nargs="+", type=Path, required=True, metavar="PATH")
     fit.add_argument("--series", metavar="UID")
@@ -43,7 +44,8 @@ def _list(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
     if not _events(args):
         width = max((len(model.id) for model in models.values()), default=0)
         for model in models.values():
-            print(f"{model.id:<{width}}  {model.version:<8} {model.input.modality:<3} {model.runtime:<9} {model.title}")
+            row = f"{model.id:<{width}}  {model.version:<8} {model.input.modality:<3} {model.runtime:<9} {model.title}"
+            print(f"{row}  (to be fetched)" if to_be_fetched(model) else row)
     return 0
 
 
@@ -63,9 +65,8 @@ def _check(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
     models = load_registry(args.file)
     states = {}
     for model in models:
-        # Weights that are still to be downloaded are no fault of the file.
-        downloaded = "url" in model.weights
-        states[model.id] = "to be downloaded" if downloaded else f"weights {verified_weights(model)[1][:12]}"
+        # Weights that are still to be fetched are no fault of the file.
+        states[model.id] = "to be fetched" if to_be_fetched(model) else f"weights {verified_weights(model)[1][:12]}"
     reporter.result({"file": str(args.file), "models": states})
     if not _events(args):
         for model_id, state in states.items():
@@ -92,6 +93,7 @@ def _summary(model: Model) -> dict[str, Any]:
         "title": model.title,
         "modality": model.input.modality,
         "runtime": model.runtime,
+        "to_be_fetched": to_be_fetched(model),
         "registry": str(model.registry),
     }
 

@@ -145,7 +145,7 @@ def load_nnunet(model: Model, folder: Path, device: str) -> NnunetEngine:
         ImportError,
     ) as error:
         raise ModelError(f"{folder}: is not an nnU-Net results folder that can be run: {str(error)[:300]}") from error
-    _check_labels(model, folder, plans.get_label_manager(dataset))
+    _check_labels(model, folder, plans.get_label_manager(dataset), dataset.get("labels", {}))
     engine.warnings = notes
     return engine
 
@@ -197,10 +197,14 @@ def _numbers(settings: Any) -> Iterator[float]:
             yield from _numbers(value)
 
 
-def _check_labels(model: Model, folder: Path, manager: Any) -> None:
+def _check_labels(model: Model, folder: Path, manager: Any, labels: dict[str, Any]) -> None:
     missing = [s.name for s in model.segments if s.label not in manager.all_labels]
     if missing:
         raise ModelError(f"{folder}: has no label for {', '.join(missing)} of model {model.id}")
+    for row in model.data["output"]["segments"]:
+        name = row.get("label_name")
+        if name is not None and labels.get(name) != row["label"]:
+            raise ModelError(f"{folder}: its label {row['label']} is not '{name}', as model {model.id} has it")
 
 
 @contextlib.contextmanager

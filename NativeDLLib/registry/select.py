@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from NativeDLLib.errors import ModelError
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.load import find_model
+from NativeDLLib.registry.weights import fetch_command, find_weights, to_be_fetched
 
 # Values of Body Part Examined that say nothing about which part.
 _UNSPECIFIC = {"", "BODY", "PARTIALBODY", "WHOLEBODY", "UNKNOWN", "OTHER", "NONE"}
@@ -50,10 +51,11 @@ def rank(models: Iterable[Model], series: Described) -> list[Candidate]:
     Returns
     -------
     list of Candidate
-        The best first; those that do not fit last, each with the reasons.
+        The best first; those that do not fit last, each with the reasons. One that is yet to be fetched never fits; of
+        equals, what the user took the trouble to fetch comes first.
     """
     candidates = [_judge(model, series) for model in models]
-    return sorted(candidates, key=lambda c: (not c.fits, -c.score, len(c.model.input.body_parts)))
+    return sorted(candidates, key=_order)
 
 
 def select(models: Mapping[str, Model], series: Described, wanted: str = "auto") -> tuple[Model, list[str], list[str]]:
@@ -76,10 +78,12 @@ def select(models: Mapping[str, Model], series: Described, wanted: str = "auto")
     Raises
     ------
     ModelError
-        Where there is no such model, or none fits; the message says why not, for each.
+        Where there is no such model, it is yet to be fetched, or none fits; the message says why not, for each.
     """
     if wanted != "auto":
         model = find_model(models, wanted)
+        if to_be_fetched(model):
+            find_weights(model)
         judged = _judge(model, series)
         warnings = [] if judged.fits else [f"model {model.id} was chosen but may not fit: {'; '.join(judged.reasons)}"]
         return model, ["chosen by the user"], warnings
@@ -94,7 +98,21 @@ def select(models: Mapping[str, Model], series: Described, wanted: str = "auto")
     return best.model, list(best.reasons), warnings
 
 
+def _order(candidate: Candidate) -> tuple[bool, bool, int, bool, int]:
+    model = candidate.model
+    rest = (-candidate.score, "url" not in model.weights, len(model.input.body_parts))
+    return not candidate.fits, to_be_fetched(model), *rest
+
+
 def _judge(model: Model, series: Described) -> Candidate:
+    judged = _compare(model, series)
+    if judged.fits and to_be_fetched(model):
+        reason = f"its weights are to be fetched first: {fetch_command(model)}"
+        return replace(judged, fits=False, reasons=(*judged.reasons, reason))
+    return judged
+
+
+def _compare(model: Model, series: Described) -> Candidate:
     wants = model.input
     modality = series.text("Modality")
     if modality != wants.modality:

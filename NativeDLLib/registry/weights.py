@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from NativeDLLib.errors import ModelError
 from NativeDLLib.files import sha256
 from NativeDLLib.registry.entry import Model
+from NativeDLLib.registry.lock import read_lock
 
 
 def models_folder() -> Path:
     """Return the cache of downloaded models: ``NATIVEDL_MODELS`` or ``~/.nativedl/models``."""
     return Path(os.environ.get("NATIVEDL_MODELS") or Path.home() / ".nativedl" / "models").expanduser()
+
+
+def to_be_fetched(model: Model) -> bool:
+    """Tell whether a model's weights are at a URL and have not been fetched yet."""
+    return "url" in model.weights and not _path(model).exists()
 
 
 def find_weights(model: Model) -> Path:
@@ -24,15 +31,19 @@ def find_weights(model: Model) -> Path:
     ModelError
         Where they are not there, or lie outside their root.
     """
-    weights = model.weights
-    root = models_folder() / model.id if "url" in weights else model.registry.parent
-    path = root / str(weights.get("file") or weights["folder"])
+    path, root = _path(model), _root(model)
     if not _is_inside(path, root):
         raise ModelError(f"model {model.id}: its weights {path} lead out of {root}")
+    if to_be_fetched(model):
+        raise ModelError(f"model {model.id}: its weights are to be fetched first: {fetch_command(model)}")
     if not path.exists():
-        source = f"; get it from {weights['url']}" if "url" in weights else ""
-        raise ModelError(f"model {model.id}: its weights {path} are not there{source}")
+        raise ModelError(f"model {model.id}: its weights {path} are not there")
     return path
+
+
+def fetch_command(model: Model) -> str:
+    """Return what to type to fetch a model's weights."""
+    return f"nativedl models fetch {model.id}"
 
 
 def verified_weights(model: Model) -> tuple[Path, str]:
@@ -46,24 +57,64 @@ def verified_weights(model: Model) -> tuple[Path, str]:
     Raises
     ------
     ModelError
-        Where it is not there, lies outside its root, or is not what the registry says.
+        Where it is not there, lies outside its root, or is not what the registry says or what was fetched.
     """
     weights, path = model.weights, find_weights(model)
     if "file" in weights:
         return path, _check_file(model, path, weights["sha256"], weights.get("size"))
     if not path.is_dir():
         raise ModelError(f"model {model.id}: {path} is not a folder")
-    declared = weights.get("files", {})
-    checkpoint = weights.get("checkpoint", "checkpoint_final.pth")
+    digests = file_digests(model, path)
+    if "url" in weights:
+        _check_fetched(model, path, digests)
+    listed = "\n".join(f"{name} {digest}" for name, digest in digests.items())
+    return path, hashlib.sha256(listed.encode()).hexdigest()
+
+
+def file_digests(model: Model, folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of an nnU-Net results folder that is used, in order, checked where declared.
+
+    Raises
+    ------
+    ModelError
+        Where one is not there, lies outside the folder, or is not what the registry says.
+    """
+    declared = model.weights.get("files", {})
+    checkpoint = model.weights.get("checkpoint", "checkpoint_final.pth")
     names = {"plans.json", "dataset.json", *declared} | {
-        f"{f.parent.name}/{f.name}" for f in path.glob(f"*/{checkpoint}")
+        f"{f.parent.name}/{f.name}" for f in folder.glob(f"*/{checkpoint}")
     }
-    digests = []
+    digests = {}
     for name in sorted(names):
-        if not _is_inside(path / name, path):
-            raise ModelError(f"model {model.id}: {path / name} leads out of {path}")
-        digests.append(f"{name} {_check_file(model, path / name, declared.get(name), None)}")
-    return path, hashlib.sha256("\n".join(digests).encode()).hexdigest()
+        if not _is_inside(folder / name, folder):
+            raise ModelError(f"model {model.id}: {folder / name} leads out of {folder}")
+        digests[name] = _check_file(model, folder / name, declared.get(name), None)
+    return digests
+
+
+def _check_fetched(model: Model, folder: Path, digests: Mapping[str, str]) -> None:
+    """Check that a folder is as it was fetched; one whose files the registry declares may have come in any way."""
+    if digests.keys() <= model.weights.get("files", {}).keys():
+        return
+    fetched = read_lock(models_folder(), model.id)
+    again = f"fetch it again: {fetch_command(model)}"
+    if fetched is None:
+        raise ModelError(f"model {model.id}: nobody knows what {folder} should be; {again}")
+    if fetched.url != model.weights["url"]:
+        raise ModelError(
+            f"model {model.id}: was fetched from {fetched.url}, which the registry no longer names; {again}"
+        )
+    changed = sorted(dict(digests.items() ^ fetched.files.items()))
+    if changed:
+        raise ModelError(f"model {model.id}: {folder / changed[0]} is not what was fetched; {again}")
+
+
+def _root(model: Model) -> Path:
+    return models_folder() / model.id if "url" in model.weights else model.registry.parent
+
+
+def _path(model: Model) -> Path:
+    return _root(model) / str(model.weights.get("file") or model.weights["folder"])
 
 
 def _is_inside(path: Path, root: Path) -> bool:
