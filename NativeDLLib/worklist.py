@@ -88,6 +88,7 @@ class Folder:
                 reason = self._reason.read_text(encoding="utf-8")
             about = {"model": str(data["model"]["id"]), "series": str(data["series"]["series_instance_uid"] or "")}
             notes = {"warnings": [str(line) for line in data["warnings"]], "outcome": str(data["outcome"])}
+            notes["quality"] = [(str(row["segment"]), str(row["message"])) for row in data.get("quality", ())]
         except (KeyError, TypeError) as error:
             raise InputError(f"{self.automatic}: report.json is not a report of NativeDL") from error
         except (OSError, UnicodeDecodeError) as error:
