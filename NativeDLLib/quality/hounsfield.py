@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 _SAMPLE = 1_000_000
 _FEWEST_SLICES = 16
+# Of the round field of view: scanners leave the corners beyond it empty.
+_INSIDE = 0.95
 # Values of these Rescale Types are of another physical quantity or unspecified, of which the latter mostly is HU.
 _NAMED_HU = ("", "HU", "US")
 
@@ -37,11 +39,11 @@ def not_hounsfield(values: npt.NDArray[Any], rescale_type: str = "") -> str:
         return f"they run from 0 to {high:g}, as in a picture of 8 bits"
     edges = [sample[:, [0, -1]].ravel(), sample[:, :, [0, -1]].ravel()]
     edge = float(np.median(np.concatenate(edges)))
-    if edge > 600:
+    if edge > 800:
         return (
             f"the edge of the images has {edge:.0f}, which is bone: they may be inverted, or RescaleIntercept missing"
         )
-    return _by_distribution(_without_padding(sample.ravel(), low))
+    return _by_distribution(_without_padding(sample, low))
 
 
 def _by_distribution(values: npt.NDArray[Any]) -> str:
@@ -62,7 +64,12 @@ def _by_distribution(values: npt.NDArray[Any]) -> str:
 
 
 def _without_padding(values: npt.NDArray[Any], low: float) -> npt.NDArray[Any]:
-    """Leave out values far below air that fill areas by themselves, and the lowest of all where it does."""
+    """Return the values without the corners, and without those far below air that fill areas by themselves.
+
+    Lossy compression gives padding in the corners more than one value.
+    """
+    y, x = (np.linspace(-1, 1, size) for size in values.shape[1:])
+    values = values[:, np.hypot(y[:, None], x) < _INSIDE]
     found, how_many = np.unique(values[(values < -1100) | (values == low)], return_counts=True)
     padding = found[how_many > 0.03 * values.size]
     return values[~np.isin(values, padding)] if padding.size else values
