@@ -119,9 +119,8 @@ def run_job(job: Job, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
                 reporter.warning(warning)
             tool = SegmentationTool(model, job.device, job.kind, job.keep_empty)
             result = tool.process(source, effective(model, *job.parameters), reporter, cancel)
-            if result.is_empty:
-                no_seg = ": no SEG is written" if result.no_seg_because else ""
-                reporter.warning(f"{model.id} found none of its segments{no_seg}")
+            if result.is_empty and result.no_seg_because:
+                reporter.warning(f"{model.id} found none of its segments: no SEG is written")
             choice = {
                 "chosen_because": reasons,
                 "ranking": [candidate.as_json() for candidate in rank(models.values(), source)],
@@ -147,7 +146,9 @@ def _write(
                 segmentation = uids_of(dataset) | {"type": job.kind}
             if job.structures and isinstance(source, Series) and not result.is_empty:
                 values = sitk.GetArrayViewFromImage(result.labels)
-                dataset = whole_structure_set(source, values, segments, result.algorithm, cancel)
+                dataset = whole_structure_set(
+                    source, values, segments, result.algorithm, cancel, findings=result.quality
+                )
                 dataset.save_as(partial / STRUCTURES, enforce_file_format=True)
                 structures = uids_of(dataset)
             write_image(result.labels, partial / LABELS)

@@ -19,6 +19,8 @@ from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.postprocess import postprocess
 from NativeDLLib.inference.sliding_window import sliding_window
 from NativeDLLib.measure import measure
+from NativeDLLib.quality.finding import Finding
+from NativeDLLib.quality.gates import examine
 from NativeDLLib.registry import Model, rank
 from NativeDLLib.registry.parameters import Value, resolve
 from NativeDLLib.registry.segment_json import segment_json
@@ -38,6 +40,7 @@ class SegmentationResult:
     image: sitk.Image
     labels: sitk.Image
     segments: list[dict[str, Any]]
+    quality: list[Finding]
     digest: str
     kind: Kind = "BINARY"
     allow_empty: bool = False
@@ -84,8 +87,10 @@ class SegmentationResult:
             "algorithm": asdict(self.algorithm),
             "outcome": "empty" if self.is_empty else "segmented",
             "segments": [
-                segment_json(segment) | row for segment, row in zip(self.model.segments, self.segments, strict=True)
+                segment_json(segment) | {"plausible": asdict(segment.plausible)} | row
+                for segment, row in zip(self.model.segments, self.segments, strict=True)
             ],
+            "quality": [asdict(finding) for finding in self.quality],
         }
 
     def to_dicom(self) -> list[Dataset]:
@@ -95,7 +100,13 @@ class SegmentationResult:
         values = sitk.GetArrayViewFromImage(self.labels)
         return [
             make_segmentation(
-                self.source, values, self.model.segments, self.algorithm, kind=self.kind, allow_empty=self.allow_empty
+                self.source,
+                values,
+                self.model.segments,
+                self.algorithm,
+                kind=self.kind,
+                allow_empty=self.allow_empty,
+                findings=self.quality,
             )
         ]
 
@@ -178,6 +189,10 @@ class SegmentationTool:
             labels = series.image_of(_segment_numbers(classes, model))
             labels = postprocess(labels, model.segments, model.postprocessing, parameters)
             segments = measure(image, labels, model.segments, "hu" if series.text("Modality") == "CT" else "value")
+            volumes_ml = [segment["volume_ml"] for segment in segments]
+            quality = examine(series, image, labels, model.segments, volumes_ml)
+        for finding in quality:
+            reporter.warning(finding.message)
         return SegmentationResult(
             source=series,
             model=model,
@@ -186,6 +201,7 @@ class SegmentationTool:
             image=image,
             labels=labels,
             segments=segments,
+            quality=quality,
             digest=digest,
             kind=self.kind,
             allow_empty=self.allow_empty,

@@ -98,12 +98,18 @@ class Folder:
                 reason = self._reason.read_text(encoding="utf-8")
             about = {"model": str(data["model"]["id"]), "series": str(data["series"]["series_instance_uid"] or "")}
             notes = {"warnings": [str(line) for line in data["warnings"]], "outcome": str(data["outcome"])}
+            quality = [(str(row["segment"]), str(row["message"])) for row in data.get("quality", ())]
         except (KeyError, TypeError) as error:
             raise InputError(f"{self.automatic}: report.json is not a report of NativeDL") from error
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{self._reason}: cannot be read") from error
         told = reason or data.get("no_seg_because")
-        return {**about, **notes, "no_seg_because": str(told) if told and not self.source.is_file() else None}
+        return {
+            **about,
+            **notes,
+            "quality": quality,
+            "no_seg_because": str(told) if told and not self.source.is_file() else None,
+        }
 
     def run_command(self) -> list[str]:
         """Return the arguments with which the job runs."""

@@ -93,8 +93,12 @@ class Review:
             box.addItems(list(_DECISIONS.values()))
             box.currentIndex = list(_DECISIONS).index(scene.review(segment))
             box.connect("activated(int)", lambda index, s=segment: s.SetTag(scene.REVIEW, list(_DECISIONS)[index]))
+            toCheck = "\n".join(text for about, text in self.report["quality"] if about == segment.GetName())
+            volume = qt.QTableWidgetItem(f"{self.volumes[segmentId]:.1f} mL{' ⚠' if toCheck else ''}")
+            for item in (name, volume):
+                item.setToolTip(toCheck)
             table.setItem(row, 0, name)
-            table.setItem(row, 1, qt.QTableWidgetItem(f"{self.volumes[segmentId]:.1f} mL"))
+            table.setItem(row, 1, volume)
             table.setCellWidget(row, 2, box)
         table.blockSignals(False)
         self._onChanged()

@@ -40,11 +40,6 @@ class Review:
     algorithm_types: tuple[AlgorithmType, ...]
     predecessor: Predecessor | None = None
 
-    def title(self, title: str, longest: int) -> str:
-        """Return a title that ends with the status, within a number of characters."""
-        ending = f" ({self.status})"
-        return f"{title[: longest - len(ending)]}{ending}"
-
 
 def refer_to_predecessor(dataset: Dataset, predecessor: Predecessor) -> None:
     """Let an instance say which one of the same study it was derived from (PS3.3 C.12.4 and C.12.2)."""

@@ -18,6 +18,7 @@ from NativeDLLib.dicom.segmentation import MANUFACTURER, Algorithm
 from NativeDLLib.dicom.series import Series
 from NativeDLLib.dicom.source import derived_series_number, source_headers
 from NativeDLLib.errors import InputError
+from NativeDLLib.quality.finding import Finding, titled
 
 STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 # The Study Component Management of old, which the standard still has here (PS3.3 C.8.8.5).
@@ -42,7 +43,11 @@ class Reviewed:
 
 
 def make_structure_set(
-    series: Series, rois: Sequence[Roi], algorithm: Algorithm, review: Reviewed | None = None
+    series: Series,
+    rois: Sequence[Roi],
+    algorithm: Algorithm,
+    review: Reviewed | None = None,
+    findings: Sequence[Finding] = (),
 ) -> Dataset:
     """Make an RT Structure Set.
 
@@ -56,6 +61,8 @@ def make_structure_set(
         What proposed them.
     review
         What a physician made of them; None for an automatic result, which is UNAPPROVED.
+    findings
+        What is to be checked about them: its descriptions say so in brief.
 
     Returns
     -------
@@ -77,7 +84,7 @@ def make_structure_set(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _build(series, headers[0], charset, rois, algorithm, review)
+            return _build(series, headers[0], charset, rois, algorithm, review, findings)
     # What is carried over is parsed only now, and pydicom lets pass whatever its parser stumbles over.
     except Exception as error:
         raise InputError(
@@ -86,11 +93,17 @@ def make_structure_set(
 
 
 def _build(
-    series: Series, header: Dataset, charset: str, rois: Sequence[Roi], algorithm: Algorithm, review: Reviewed | None
+    series: Series,
+    header: Dataset,
+    charset: str,
+    rois: Sequence[Roi],
+    algorithm: Algorithm,
+    review: Reviewed | None,
+    findings: Sequence[Finding],
 ) -> Dataset:
     now = datetime.datetime.now()
     state = "automatic" if review is None else "approved" if review.approved else "not approved"
-    title = f"{algorithm.title[: _LONGEST_TITLE - len(state) - 3]} ({state})"
+    title = titled(algorithm.title, findings, state)
     dataset: Dataset = hd.SOPClass(
         study_instance_uid=series.text("StudyInstanceUID"),
         series_instance_uid=generate_uid(),

@@ -20,12 +20,11 @@ from NativeDLLib.dicom.review import Review, refer_to_predecessor
 from NativeDLLib.dicom.series import Series
 from NativeDLLib.dicom.source import derived_series_number, pixel_measures, source_headers
 from NativeDLLib.errors import InputError, NativeDLError
+from NativeDLLib.quality.finding import Finding, sentences, titled
 from NativeDLLib.registry.entry import Code, Segment
 
 Kind = Literal["BINARY", "LABELMAP"]
 MANUFACTURER = "NativeDL"
-# Characters of a Long String (PS3.5 6.2).
-_LONGEST_TITLE = 64
 SOP_CLASSES: dict[str, str] = {"BINARY": "1.2.840.10008.5.1.4.1.1.66.4", "LABELMAP": "1.2.840.10008.5.1.4.1.1.66.7"}
 
 
@@ -68,6 +67,7 @@ def make_segmentation(
     kind: Kind = "BINARY",
     allow_empty: bool = False,
     review: Review | None = None,
+    findings: Sequence[Finding] = (),
 ) -> Dataset:
     """Make a SEG from a label map, or from masks that overlap, on the grid of its series.
 
@@ -88,6 +88,8 @@ def make_segmentation(
         Whether a label map without any segment is to be stored, with every frame empty.
     review
         What a physician made of it; None for an automatic result.
+    findings
+        What is to be checked about it: in brief in its descriptions, in full with the segment or the algorithm.
 
     Returns
     -------
@@ -110,13 +112,13 @@ def make_segmentation(
             f"series {series.uid}: {algorithm.name} found none of its {len(segments)} segments"
         )
     own_text = [algorithm.title, algorithm.source, *(s.name for s in segments), *algorithm.parameters.values()]
-    own_text += [] if review is None else [review.reviewer]
+    own_text += [finding.message for finding in findings] + ([] if review is None else [review.reviewer])
     headers, charset = source_headers(series, own_text)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             pixels = _in_stored_order(series, pixels)
-            return _build(series, headers, charset, pixels, segments, algorithm, kind, review)
+            return _build(series, headers, charset, pixels, segments, algorithm, kind, review, findings)
     # What is carried over is parsed only now, and pydicom lets pass whatever its parser stumbles over.
     except Exception as error:
         raise InputError(f"series {series.uid}: its header cannot be carried over to a SEG ({error})") from error
@@ -131,9 +133,11 @@ def _build(
     algorithm: Algorithm,
     kind: Kind,
     review: Review | None,
+    findings: Sequence[Finding],
 ) -> Dataset:
-    title = algorithm.title if review is None else review.title(algorithm.title, _LONGEST_TITLE)
+    title = titled(algorithm.title, findings, "" if review is None else review.status)
     types = ["AUTOMATIC"] * len(segments) if review is None else review.algorithm_types
+    made_by = f"Automatic segmentation by {algorithm.title}"
     identification = hd.AlgorithmIdentificationSequence(
         name=algorithm.name,
         family=codes.cid7162.ArtificialIntelligence,
@@ -147,7 +151,7 @@ def _build(
         manufacturer_model_name=algorithm.name,
         software_versions=[algorithm.version, f"NativeDL {__version__}"],
         device_serial_number=algorithm.serial,
-        contribution_description=f"Automatic segmentation by {algorithm.title}"[:1024],
+        contribution_description=". ".join(filter(None, (made_by, sentences(findings, None))))[:1024],
     )
     dataset: Dataset = hd.seg.Segmentation(
         source_images=headers,
@@ -166,13 +170,16 @@ def _build(
         software_versions=[algorithm.version, f"NativeDL {__version__}"],
         device_serial_number=algorithm.serial,
         content_label="SEGMENTATION",
-        content_description=title[:_LONGEST_TITLE],
+        content_description=title,
         content_creator_name="NativeDL^Automatic" if review is None else review.reviewer,
-        series_description=title[:_LONGEST_TITLE],
+        series_description=title,
         pixel_measures=pixel_measures(series),
         contributing_equipment=[equipment],
         specific_character_set=charset,
     )
+    for described in dataset.SegmentSequence:
+        if to_check := sentences(findings, str(described.SegmentLabel)):
+            described.SegmentDescription = to_check
     if review is not None and review.predecessor is not None:
         refer_to_predecessor(dataset, review.predecessor)
     return dataset

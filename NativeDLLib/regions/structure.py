@@ -15,6 +15,7 @@ from NativeDLLib.dicom.roi import Contour, Roi
 from NativeDLLib.dicom.rtstruct import Reviewed, make_structure_set
 from NativeDLLib.dicom.segmentation import Algorithm
 from NativeDLLib.events import Cancel
+from NativeDLLib.quality.finding import Finding
 from NativeDLLib.regions.propose import propose
 from NativeDLLib.regions.region import Region
 from NativeDLLib.registry.entry import Segment
@@ -40,6 +41,7 @@ def whole_structure_set(
     *,
     types: Sequence[AlgorithmType] = (),
     review: Reviewed | None = None,
+    findings: Sequence[Finding] = (),
 ) -> Dataset:
     """Return a whole segmentation as a structure set; segments without any voxel are not in it.
 
@@ -47,14 +49,14 @@ def whole_structure_set(
     ----------
     series, labels, segments, cancel
         As in `propose`.
-    algorithm, review
+    algorithm, review, findings
         As in `make_structure_set`.
     types
         How each segment came about; by default by the algorithm alone.
     """
     regions = propose(series, labels, segments, cancel=cancel)
     kinds = dict(zip((segment.number for segment in segments), types, strict=False))
-    return make_structure_set(series, rois_of(regions, kinds), algorithm, review)
+    return make_structure_set(series, rois_of(regions, kinds), algorithm, review, findings)
 
 
 def in_layers(

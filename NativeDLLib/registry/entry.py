@@ -20,6 +20,25 @@ class Code:
 
 
 @dataclass(frozen=True)
+class Plausible:
+    """What is plausible for a segment; beyond it a result warns.
+
+    Attributes
+    ----------
+    volume_ml
+        Least and largest volume of the whole structure; None where nothing is known.
+    side
+        Where its centre lies in the body, in the letters R, L, A, P of Patient Orientation (PS3.3 C.7.6.1.1.1).
+    cut_at
+        Borders of the images at which it usually ends, in the same letters with H and F.
+    """
+
+    volume_ml: tuple[float, float] | None = None
+    side: str = ""
+    cut_at: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Segment:
     """One segment of the output.
 
@@ -31,6 +50,8 @@ class Segment:
         Its value in the network's output.
     color
         Recommended display colour, sRGB 0 to 255.
+    plausible
+        What a result is checked against.
     """
 
     number: int
@@ -42,6 +63,7 @@ class Segment:
     type_modifier: Code | None
     region: Code | None
     region_modifier: Code | None
+    plausible: Plausible = Plausible()
 
 
 @dataclass(frozen=True)
@@ -161,7 +183,15 @@ def _segment(row: Mapping[str, Any], number: int) -> Segment:
         type_modifier=code("type_modifier"),
         region=code("region"),
         region_modifier=code("region_modifier"),
+        plausible=make_plausible(row.get("plausible", {})),
     )
+
+
+def make_plausible(row: Mapping[str, Any]) -> Plausible:
+    """Make it from the values of an entry or of a report."""
+    bounds = row.get("volume_ml")
+    volume_ml = None if bounds is None else (float(bounds[0]), float(bounds[1]))
+    return Plausible(volume_ml, str(row.get("side", "")), tuple(map(str, row.get("cut_at", ()))))
 
 
 def _parameter(row: Mapping[str, Any]) -> Parameter:

@@ -94,6 +94,11 @@ def _check(model: Model, where: str) -> None:
         raise ModelError(f"{where}.output.segments: two segments have the same label")
     if len({segment.name for segment in model.segments}) < len(labels):
         raise ModelError(f"{where}.output.segments: two segments have the same name")
+    for index, segment in enumerate(model.segments):
+        bounds_ml = segment.plausible.volume_ml
+        if bounds_ml is not None and bounds_ml[0] >= bounds_ml[1]:
+            place = f"{where}.output.segments[{index}].plausible.volume_ml"
+            raise ModelError(f"{place}: the lower bound is not below the upper")
     if model.output_channels is not None and max(labels) >= model.output_channels:
         raise ModelError(f"{where}.output: label {max(labels)} is beyond the {model.output_channels} channels")
     if model.input.clip is not None and model.input.clip[0] >= model.input.clip[1]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from NativeDLLib.registry.entry import Code, Segment
+from NativeDLLib.registry.entry import Code, Segment, make_plausible
 
 _CODES = ("category", "type", "type_modifier", "region", "region_modifier")
 
@@ -46,4 +46,5 @@ def segment_of(row: Mapping[str, Any]) -> Segment:
         type_modifier=codes["type_modifier"],
         region=codes["region"],
         region_modifier=codes["region_modifier"],
+        plausible=make_plausible(row.get("plausible", {})),
     )

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.dataset import Dataset
 
 from NativeDLLib import __version__
 from NativeDLLib.dicom import Grid, Series
@@ -21,8 +20,9 @@ from NativeDLLib.errors import InputError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.files import write_json
 from NativeDLLib.pacs.peers import find_peer, load_peers
+from NativeDLLib.quality.finding import Finding
+from NativeDLLib.quality.gates import examine_again
 from NativeDLLib.regions.structure import whole_structure_set
-from NativeDLLib.registry import Segment
 from NativeDLLib.registry.segment_json import segment_json
 from NativeDLLib.results import check_output, costs, send_result, staged, uids_of, versions
 from NativeDLLib.review.automatic import AutomaticResult
@@ -131,11 +131,21 @@ def approve(job: Approval, reporter: Reporter, cancel: Cancel) -> dict[str, Any]
         with reporter.stage("write"):
             review = Review(reviewer, _status(stored), tuple(s.algorithm_type for s in stored), automatic.predecessor)
             pixels = combined(stored, series.grid, job.kind)
-            dataset = make_segmentation(series, pixels, numbered, automatic.algorithm, kind=job.kind, review=review)
+            quality = _quality(pixels, series.grid, stored, automatic)
+            report["quality"] = [asdict(finding) for finding in quality]
+            for finding in quality:
+                reporter.warning(finding.message)
+            made_by = automatic.algorithm
+            dataset = make_segmentation(
+                series, pixels, numbered, made_by, kind=job.kind, review=review, findings=quality
+            )
             dataset.save_as(partial / APPROVED, enforce_file_format=True)
             report["segmentation"] = uids_of(dataset) | {"type": job.kind}
             if job.structures:
-                dataset = _structure_set(series, pixels, numbered, automatic, review, cancel)
+                kinds, reviewed = review.algorithm_types, Reviewed(reviewer, approved=review.status == _REVIEWED)
+                dataset = whole_structure_set(
+                    series, pixels, numbered, made_by, cancel, types=kinds, review=reviewed, findings=quality
+                )
                 dataset.save_as(partial / _STRUCTURES, enforce_file_format=True)
                 report["structure_set"] = uids_of(dataset)
             cancel.check()
@@ -151,17 +161,18 @@ def approve(job: Approval, reporter: Reporter, cancel: Cancel) -> dict[str, Any]
     return report
 
 
-def _structure_set(
-    series: Series,
-    pixels: npt.NDArray[Any],
-    segments: Sequence[Segment],
-    automatic: AutomaticResult,
-    review: Review,
-    cancel: Cancel,
-) -> Dataset:
-    reviewed = Reviewed(review.reviewer, approved=review.status == _REVIEWED)
-    kinds = review.algorithm_types
-    return whole_structure_set(series, pixels, segments, automatic.algorithm, cancel, types=kinds, review=reviewed)
+def _quality(
+    pixels: npt.NDArray[Any], grid: Grid, stored: Sequence[ReviewedSegment], automatic: AutomaticResult
+) -> list[Finding]:
+    """Return what is to be checked about what is stored; segments are called by the names that they have now."""
+    now = {automatic.segments[s.segment.number].name: s.segment.name for s in stored if s.segment.number}
+    before = [
+        replace(finding, segment=now.get(finding.segment, "")) if finding.segment else finding
+        for finding in automatic.quality
+    ]
+    voxel_ml = float(np.prod(grid.spacing)) / 1000
+    volumes = [segment.mask.voxels * voxel_ml for segment in stored]
+    return examine_again(pixels, grid, [segment.segment for segment in stored], volumes, before)
 
 
 def _report(
@@ -181,6 +192,7 @@ def _report(
         "segmentation": None,
         "structure_set": None,
         "segments": _rows(judged, series.grid),
+        "quality": [],
         "files": {},
         "sent": None,
         "versions": versions(),

@@ -14,6 +14,7 @@ from NativeDLLib.dicom.review import Predecessor
 from NativeDLLib.dicom.segmentation import SOP_CLASSES, Algorithm
 from NativeDLLib.errors import InputError
 from NativeDLLib.jsonfile import read_json
+from NativeDLLib.quality.finding import Finding, finding_of
 from NativeDLLib.registry import Segment
 from NativeDLLib.registry.segment_json import segment_of
 from NativeDLLib.uids import is_uid
@@ -36,6 +37,8 @@ class AutomaticResult:
         All that were looked for, by their numbers.
     predecessor
         The SEG, where one was written.
+    quality
+        What was to be checked about it.
     """
 
     folder: Path
@@ -43,6 +46,7 @@ class AutomaticResult:
     algorithm: Algorithm
     segments: dict[int, Segment]
     predecessor: Predecessor | None
+    quality: tuple[Finding, ...]
 
     @classmethod
     def read(cls, folder: Path) -> AutomaticResult:
@@ -58,7 +62,12 @@ class AutomaticResult:
         try:
             uid = report["series"]["series_instance_uid"]
             result = cls(
-                folder, str(uid), algorithm_of(report["algorithm"]), _segments(report["segments"]), _stored(report)
+                folder,
+                str(uid),
+                algorithm_of(report["algorithm"]),
+                _segments(report["segments"]),
+                _stored(report),
+                tuple(finding_of(row) for row in report.get("quality", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{path}: is not the report of a run that can be approved ({error!r})") from error

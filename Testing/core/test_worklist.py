@@ -59,6 +59,7 @@ def test_a_job_runs_with_its_configuration_on_its_files(finished):
         "series": report["series"]["series_instance_uid"],
         "warnings": report["warnings"],
         "outcome": report["outcome"],
+        "quality": [],
         "no_seg_because": None,
     }
 

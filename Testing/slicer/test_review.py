@@ -77,6 +77,14 @@ def test_segments_are_accepted_and_rejected_one_by_one(two):
     assert not two.widget.review.folder.approved_seg.exists()
 
 
+def test_what_is_to_be_checked_stands_among_the_warnings_and_beside_its_segment(two):
+    assert "Spleen: cut by the inferior" in two.ui.reviewWarning.text
+    assert [volume.endswith("⚠") for _, volume, _ in two.rows()] == [False, True]
+    tips = [two.ui.segmentTable.item(row, 0).toolTip() for row in range(2)]
+    assert tips[0] == ""
+    assert tips[1].startswith("Spleen: cut by the inferior")
+
+
 def test_the_eye_the_surfaces_and_the_editor_are_those_of_the_segment(slicer_app, two):
     import qt
 

@@ -1,0 +1,74 @@
+"""What a gate found, in a sentence for the user and in two words for the list of a PACS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+FindingCode = Literal[
+    "nothing-found",
+    "not-hounsfield",
+    "orientation-suspicious",
+    "implausible-volume",
+    "cut-by-border",
+    "cut-by-field-of-view",
+]
+# The most serious first.
+_SHORT: dict[FindingCode, str] = {
+    "nothing-found": "nothing found",
+    "not-hounsfield": "not HU",
+    "orientation-suspicious": "orientation",
+    "implausible-volume": "volume",
+    "cut-by-border": "cut by border",
+    "cut-by-field-of-view": "cut by border",
+}
+# More would leave no room for the title.
+_NAMED = 2
+# Characters of a Long String and of a Short Text (PS3.5 6.2).
+_LONGEST, _LONGEST_TEXT = 64, 1024
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to be looked at.
+
+    Attributes
+    ----------
+    code
+        Stable, for programs.
+    message
+        One line in ASCII but for the segment's name, with figures and units.
+    segment
+        Name of the segment it concerns; None where it is the whole image.
+    """
+
+    code: FindingCode
+    message: str
+    segment: str | None = None
+
+
+def finding_of(row: Mapping[str, Any]) -> Finding:
+    """Return the finding that a report tells; raise a `KeyError` or `ValueError` where it is none."""
+    code = next((code for code in _SHORT if code == row["code"]), None)
+    if code is None:
+        raise ValueError(f"{row['code']!r} is no code of a finding")
+    return Finding(code, str(row["message"]), None if row["segment"] is None else str(row["segment"]))
+
+
+def titled(title: str, findings: Sequence[Finding], status: str = "") -> str:
+    """Return a title that ends with what is to be checked and with a status, within a Long String.
+
+    ``Liver on CT; check: volume, cut by border (reviewed)`` is what a list of series then shows.
+    """
+    codes = {finding.code for finding in findings}
+    found = list(dict.fromkeys(short for code, short in _SHORT.items() if code in codes))
+    more = f" +{len(found) - _NAMED}" if len(found) > _NAMED else ""
+    ending = f"; check: {', '.join(found[:_NAMED])}{more}" if found else ""
+    ending += f" ({status})" if status else ""
+    return title[: _LONGEST - len(ending)] + ending
+
+
+def sentences(findings: Sequence[Finding], segment: str | None) -> str:
+    """Return the messages that concern a segment, or with None the whole image, as a Short Text."""
+    return "; ".join(finding.message for finding in findings if finding.segment == segment)[:_LONGEST_TEXT]

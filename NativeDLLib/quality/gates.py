@@ -1,0 +1,91 @@
+"""All gates in their order: after a run, and again after a physician has corrected the masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from NativeDLLib.dicom.geometry import Grid
+from NativeDLLib.quality.body import wrong_sides
+from NativeDLLib.quality.field import cut_by_field
+from NativeDLLib.quality.finding import Finding
+from NativeDLLib.quality.hounsfield import not_hounsfield
+from NativeDLLib.quality.masks import cut_by_border, implausible_volumes
+from NativeDLLib.registry.entry import Segment
+from NativeDLLib.source import Source
+
+# They follow from the masks alone, so that they are found anew after a correction.
+_OF_MASKS = ("implausible-volume", "cut-by-border")
+# Names in a message.
+_NAMED = 8
+
+
+def examine(
+    source: Source, image: sitk.Image, labels: sitk.Image, segments: Sequence[Segment], volumes_ml: Sequence[float]
+) -> list[Finding]:
+    """Return what is to be checked about a result, the whole image first.
+
+    Parameters
+    ----------
+    source
+        What was segmented.
+    image
+        Its values.
+    labels
+        Segment Numbers on the same grid.
+    segments
+        All that were looked for, by their numbers.
+    volumes_ml
+        Of each of them.
+    """
+    values, pixels = sitk.GetArrayViewFromImage(image), sitk.GetArrayViewFromImage(labels)
+    findings: list[Finding] = []
+    if not any(volumes_ml):
+        names = ", ".join(segment.name for segment in segments[:_NAMED]) + (" ..." if len(segments) > _NAMED else "")
+        findings.append(Finding("nothing-found", f"nothing was found of {names}"))
+    is_ct = source.text("Modality") == "CT"
+    if is_ct and (why := not_hounsfield(values, source.text("RescaleType"))):
+        findings.append(Finding("not-hounsfield", f"the values of the images do not look like Hounsfield units: {why}"))
+    elif is_ct:
+        findings += wrong_sides(values, pixels, source.grid, segments)
+    findings += cut_by_field(values, pixels, source.grid, segments)
+    return findings + _of_masks(pixels, source.grid, segments, volumes_ml, findings)
+
+
+def examine_again(
+    pixels: npt.NDArray[Any],
+    grid: Grid,
+    segments: Sequence[Segment],
+    volumes_ml: Sequence[float],
+    before: Sequence[Finding],
+) -> list[Finding]:
+    """Return what is to be checked about masks that a physician has approved.
+
+    Volumes and borders are looked at anew. What needs the image stays as it was found of the automatic masks.
+
+    Parameters
+    ----------
+    pixels
+        Label map (z, y, x) of numbers from 1 in the order of the segments, or masks (z, y, x, segment).
+    volumes_ml
+        Of each segment.
+    before
+        What was found of the automatic result, with the segments under the names that they have now.
+    """
+    names = {None, *(segment.name for segment in segments)}
+    kept = [f for f in before if f.code not in (*_OF_MASKS, "nothing-found") and f.segment in names]
+    return kept + _of_masks(pixels, grid, segments, volumes_ml, kept)
+
+
+def _of_masks(
+    pixels: npt.NDArray[Any],
+    grid: Grid,
+    segments: Sequence[Segment],
+    volumes_ml: Sequence[float],
+    elsewhere: Sequence[Finding],
+) -> list[Finding]:
+    found = implausible_volumes(pixels, segments, volumes_ml, elsewhere)
+    return [*found, *cut_by_border(pixels, grid, segments)]

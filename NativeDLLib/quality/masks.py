@@ -1,0 +1,94 @@
+"""Gates that need the masks alone: volumes that no such structure has, and masks that end where the images end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from NativeDLLib.dicom.geometry import Grid
+from NativeDLLib.quality.finding import Finding
+from NativeDLLib.registry.entry import Segment
+
+# Directions of the patient's axes x, y, z in the letters of Patient Orientation (PS3.3 C.7.6.1.1.1).
+_LETTERS = (("R", "L"), ("A", "P"), ("F", "H"))
+SIDES = {"R": "right", "L": "left", "A": "anterior", "P": "posterior", "F": "inferior", "H": "superior"}
+# A few voxels on the border are the rounded end of an organ or noise; a cut shows an area.
+LEAST_CM2 = 1.0
+
+
+def letter(grid: Grid, axis: int, *, end: bool) -> str:
+    """Return where in the patient the first, or the last, index of an image axis (0 for x) lies."""
+    direction = np.array(grid.direction).reshape(3, 3)[:, axis]
+    along = int(np.abs(direction).argmax())
+    return _LETTERS[along][int((direction[along] > 0) == end)]
+
+
+def counts(part: npt.NDArray[Any], segments: int) -> npt.NDArray[np.int_]:
+    """Return how many voxels each segment has in a part of a label map, or of masks with the segment as last axis."""
+    if part.dtype == bool:
+        by_mask: npt.NDArray[np.int_] = part.reshape(-1, segments).sum(axis=0)
+        return by_mask
+    return np.bincount(part.ravel(), minlength=segments + 1)[1:]
+
+
+def cut_by_border(pixels: npt.NDArray[Any], grid: Grid, segments: Sequence[Segment]) -> Iterator[Finding]:
+    """Find segments that end at the outermost voxels of the images.
+
+    Parameters
+    ----------
+    pixels
+        Label map (z, y, x) of numbers from 1 in the order of the segments, or masks (z, y, x, segment).
+    grid
+        Theirs.
+    segments
+        Those of the array; at the borders in their `plausible.cut_at` nothing is said.
+    """
+    areas: list[dict[str, float]] = [{} for _ in segments]
+    for axis in range(3):
+        others = [spacing for other, spacing in enumerate(grid.spacing) if other != axis]
+        for index, end in ((0, False), (-1, True)):
+            cm2 = counts(np.take(pixels, index, axis=2 - axis), len(segments)) * np.prod(others) / 100
+            for found, area in zip(areas, cm2, strict=True):
+                found[letter(grid, axis, end=end)] = float(area)
+    for segment, found in zip(segments, areas, strict=True):
+        cut = {side: area for side, area in found.items() if area >= LEAST_CM2}
+        if unexpected := [side for side in cut if side not in segment.plausible.cut_at]:
+            told = " and ".join(f"{SIDES[side]} ({cut[side]:.0f} cm2)" for side in unexpected)
+            message = f"{segment.name}: cut by the {told} border of the images; its volume is that of a part"
+            yield Finding("cut-by-border", message, segment.name)
+
+
+def implausible_volumes(
+    pixels: npt.NDArray[Any], segments: Sequence[Segment], volumes_ml: Sequence[float], elsewhere: Sequence[Finding]
+) -> Iterator[Finding]:
+    """Find segments that are larger than such a structure is, or smaller where nothing of it is cut off.
+
+    Parameters
+    ----------
+    pixels, segments
+        As in `cut_by_border`.
+    volumes_ml
+        Of each segment; 0 where it was not found.
+    elsewhere
+        What was found of cuts inside the images.
+    """
+    cut_inside = {finding.segment for finding in elsewhere if finding.code == "cut-by-field-of-view"}
+    for segment, volume, cut in zip(segments, volumes_ml, _reaches_border(pixels, len(segments)), strict=True):
+        bounds = segment.plausible.volume_ml
+        if not volume or bounds is None:
+            continue
+        low, high = bounds
+        partial = bool(cut) or segment.name in cut_inside
+        if volume > high or (volume < low and not partial):
+            message = f"{segment.name}: has {volume:.0f} mL, where {low:g} to {high:g} mL are plausible"
+            yield Finding("implausible-volume", message, segment.name)
+
+
+def _reaches_border(pixels: npt.NDArray[Any], segments: int) -> npt.NDArray[np.bool_]:
+    """Tell which segments have a voxel at any border of the images, so that a part of them may be missing."""
+    faces = [np.take(pixels, index, axis=axis) for axis in range(3) for index in (0, -1)]
+    reached: npt.NDArray[np.bool_] = np.any([counts(face, segments) > 0 for face in faces], axis=0)
+    return reached
