@@ -1,0 +1,137 @@
+"""Labels as files hold them, and the classes that a network is to learn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+import SimpleITK as sitk
+
+from NativeDLLib.dicom import Series
+from NativeDLLib.errors import InputError, UsageError
+from NativeDLLib.review.result import source_masks
+from NativeDLLib.training.config import Config
+from NativeDLLib.volumes.reader import checked_grid, open_volume, read_volume
+
+_LARGEST_LABEL = 65535
+
+
+def read_labels(path: Path) -> sitk.Image:
+    """Read a label map: NRRD, NIfTI or MetaImage of whole numbers.
+
+    Raises
+    ------
+    InputError
+        Where it is something else.
+    """
+    reader = open_volume(path)
+    if reader.GetNumberOfComponents() != 1:
+        raise InputError(f"{path}: has more than one value in a voxel (layers or colours); labels are one")
+    checked_grid(path, reader)
+    image = read_volume(path, reader)
+    values = sitk.GetArrayViewFromImage(image)
+    whole = values.dtype.kind in "iu" or bool(np.all(values == np.round(values)))
+    if not whole or values.min() < 0 or values.max() > _LARGEST_LABEL:
+        raise InputError(f"{path}: holds values that are no labels (whole numbers from 0 to {_LARGEST_LABEL})")
+    return sitk.Cast(image, sitk.sitkUInt16)
+
+
+def read_segmentation(path: Path, series: Series) -> tuple[sitk.Image, dict[str, int]]:
+    """Read a DICOM SEG on the slices of its series.
+
+    Returns
+    -------
+    labels, names
+        Segment Numbers, the later where segments overlap; and the numbers by Segment Label and by themselves.
+
+    Raises
+    ------
+    InputError
+        Where it is not such an object, or not of this series.
+    """
+    try:
+        seg = hd.seg.segread(path)
+        if seg.segmentation_type.value == "FRACTIONAL":
+            raise ValueError("it is FRACTIONAL; a BINARY or LABELMAP one is needed")
+        masks = source_masks(seg, series)
+        numbers = [int(number) for number in seg.segment_numbers]
+        names = {seg.get_segment_description(number).segment_label: number for number in numbers}
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    # highdicom and pydicom let pass whatever they stumble over in an object that is not what they expect.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: is not a SEG on the slices of series {series.uid} ({reason})") from error
+    labels = np.zeros(masks.shape[:3], np.uint16)
+    for index, number in enumerate(numbers):
+        labels[masks[..., index]] = number
+    return series.image_of(labels), names | {str(number): number for number in numbers}
+
+
+def named_labels(config: Config, row: Mapping[str, Any], names: Mapping[str, int]) -> dict[int, int]:
+    """Return the class of each label value.
+
+    Parameters
+    ----------
+    config
+        For its classes.
+    row
+        Its map is by value, or by one of `names`; without a map names and classes are the same.
+    names
+        Label values by name.
+
+    Raises
+    ------
+    UsageError
+        Where the map has a name that is not there, or there is no map and no name is that of a class.
+    """
+    classes = {name: number for number, name in config.classes.items()}
+    mapping = row.get("map") or {name: classes[name] for name in names if name in classes}
+    result = {}
+    for name, number in mapping.items():
+        if name not in names and (names or not name.isdecimal()):
+            there = ", ".join(f"'{known}'" for known in names if not known.isdecimal())
+            raise UsageError(
+                f"{config.path}: {row['name']}: there is no segment '{name[:64]}'"
+                + f"; there are {there}" * bool(there)
+            )
+        result[names.get(name, int(name) if name.isdecimal() else 0)] = int(number)
+    if not result:
+        there = ", ".join(f"'{known}'" for known in names if not known.isdecimal())
+        raise UsageError(
+            f"{config.path}: {row['name']}: none of its segments ({there}) is named as a class: give a map"
+        )
+    return result
+
+
+def to_classes(labels: sitk.Image, mapping: Mapping[int, int], target: str | None = None) -> sitk.Image:
+    """Make the classes of a network, uint8, out of labels.
+
+    Parameters
+    ----------
+    labels
+        Label values.
+    mapping
+        Class by label value; the others are background.
+    target
+        One of the ways of the schema; None is by the mapping alone.
+    """
+    return (_by_mapping if target is None else _targets()[target])(labels, mapping)
+
+
+def _by_mapping(labels: sitk.Image, mapping: Mapping[int, int]) -> sitk.Image:
+    table = np.zeros(_LARGEST_LABEL + 1, np.uint8)
+    for label, number in mapping.items():
+        table[label] = number
+    classes = sitk.GetImageFromArray(table[sitk.GetArrayViewFromImage(labels)])
+    classes.CopyInformation(labels)
+    return classes
+
+
+def _targets() -> dict[str, Callable[[sitk.Image, Mapping[int, int]], sitk.Image]]:
+    from NativeDLLib.training.vertebra_classes import vertebra_classes
+
+    return {"vertebrae": vertebra_classes}
