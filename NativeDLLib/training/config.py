@@ -231,7 +231,7 @@ def _check(config: Config) -> None:
             if unknown:
                 raise UsageError(f"{where}.map: there is no class {unknown[0]}")
             segmentation = str(row.get("segmentation", ""))
-            if "map" not in row and not segmentation.endswith(".dcm"):
+            if "map" not in row and "negatives" not in row and not segmentation.endswith(".dcm"):
                 raise UsageError(f"{where}: has no map from labels to classes, which all but a .dcm need")
     if sum(row.get("share", 0) for row in config.rows("train")) > 1 + 1e-9:
         raise UsageError(f"{path}: data.train: the shares are more than 1 together")

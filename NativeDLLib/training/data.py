@@ -1,4 +1,4 @@
-"""The rows of a configuration's data, read: image files with labels, DICOM series with segmentations, phantoms."""
+"""The rows of a configuration's data, read: files with labels, DICOM series with segmentations, phantoms, negatives."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from NativeDLLib.source import Source
 from NativeDLLib.training.cases import Case, make_case
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.labels import named_labels, read_labels, to_classes
+from NativeDLLib.training.negatives import make_negative
 from NativeDLLib.volumes.image_file import ImageFile
 
 _PHANTOM_SIZE = (128, 108, 122)
@@ -107,9 +108,9 @@ def read_cases(config: Config, reporter: Reporter, cancel: Cancel) -> tuple[list
             for note in [*example.source.warnings, *notes]:
                 reporter.warning(note)
             found.append(make_case(image, example.labels, example.target, example.uptake, config.contract))
-            if not found[-1].target.any():
+            if "negatives" not in row and not found[-1].target.any():
                 reporter.warning(f"{config.path}: {row['name']}: case {number + 1} has none of the classes")
-            reporter.progress("data", (index + (number + 1) / row.get("phantoms", 1)) / len(rows))
+            reporter.progress("data", (index + (number + 1) / row.get("phantoms", row.get("negatives", 1))) / len(rows))
         cases.append(found)
     flat = [case for found in cases for case in found]
     present = {int(value) for case in flat for value in case.target.unique()}
@@ -140,6 +141,13 @@ def _read(
         with ThreadPoolExecutor(min(config.threads, 8)) as pool:
             for image, labels in pool.map(lambda seed: _phantom(config, row, seed, cancel), seeds):
                 yield Volume.of(image), labels, mapping
+        return
+    if "negatives" in row:
+        assert config.contract.spacing is not None
+        for seed in range(row["seed"], row["seed"] + row["negatives"]):
+            cancel.check()
+            image = make_negative(seed, tuple(row.get("size", _PHANTOM_SIZE)), config.contract.spacing)
+            yield Volume.of(image), sitk.Image(image.GetSize(), sitk.sitkUInt8), {}
         return
     if "image" in row:
         path = config.file(row["image"])

@@ -1,43 +1,46 @@
-"""Images that hold neither liver nor vertebra: heads, limbs and test objects, so that a model learns to find nothing."""
+"""Images that hold neither liver nor vertebra, so that a model learns to find nothing: heads, limbs, test objects."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+import SimpleITK as sitk
 from scipy import ndimage
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 AIR, FAT, MUSCLE, BRAIN, SPINAL_FLUID = -1000.0, -100.0, 55.0, 36.0, 6.0
-_KINDS = ("head", "limbs", "cylinder")
 
 
-def make_negative(seed: int, size: tuple[int, int, int], spacing: float) -> Array:
+def make_negative(seed: int, size: Sequence[int], spacing: Sequence[float]) -> sitk.Image:
     """Make an image without any of the structures that the bundled models segment.
 
     Parameters
     ----------
     seed
         The same seed gives the same image.
-    size
-        Number of voxels along (z, y, x).
-    spacing
-        Voxel size in mm.
+    size, spacing
+        Number of voxels along (z, y, x), and their size in mm.
 
     Returns
     -------
-    ndarray
-        Hounsfield units, float32 (z, y, x), axes in LPS.
+    SimpleITK.Image
+        Hounsfield units, float32, with identity direction.
     """
     rng = np.random.default_rng([seed, 7])
-    axes = ((np.arange(n, dtype=np.float32) - (n - 1) / 2) * spacing for n in size)
-    z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
-    paint = {"head": _head, "limbs": _limbs, "cylinder": _cylinder}[_KINDS[seed % len(_KINDS)]]
-    image = paint(rng, z, y, x, size)
+    axes = [((np.arange(n) - (n - 1) / 2) * s).astype(np.float32) for n, s in zip(size, spacing, strict=True)]
+    paint = (_head, _limbs, _cylinder)[seed % 3]
+    values = paint(rng, *np.meshgrid(*axes, indexing="ij", sparse=True), tuple(size))
     noise = ndimage.gaussian_filter(rng.standard_normal(size), 0.7) * rng.uniform(3, 40)
-    return (ndimage.gaussian_filter(image, 0.4) + noise).astype(np.float32)
+    image = sitk.GetImageFromArray((ndimage.gaussian_filter(values, 0.4) + noise).astype(np.float32))
+    image.SetSpacing([float(s) for s in spacing[::-1]])
+    image.SetOrigin([float(axis[0]) for axis in axes[::-1]])
+    return image
 
 
-def _head(rng: np.random.Generator, z: Array, y: Array, x: Array, size: tuple[int, int, int]) -> Array:
+def _head(rng: np.random.Generator, z: Array, y: Array, x: Array, size: tuple[int, ...]) -> Array:
     rz, ry, rx = rng.uniform(85, 110), rng.uniform(85, 105), rng.uniform(68, 82)
     z0 = rng.uniform(-70, 70)
     irregular = 0.06 * _blobs(rng, size, 12)
@@ -57,7 +60,7 @@ def _head(rng: np.random.Generator, z: Array, y: Array, x: Array, size: tuple[in
     return image
 
 
-def _limbs(rng: np.random.Generator, z: Array, y: Array, x: Array, size: tuple[int, int, int]) -> Array:
+def _limbs(rng: np.random.Generator, z: Array, y: Array, x: Array, size: tuple[int, ...]) -> Array:
     image = np.full(size, AIR, np.float32)
     count = int(rng.integers(1, 3))
     for side in (-1, 1)[:count]:
@@ -74,7 +77,7 @@ def _limbs(rng: np.random.Generator, z: Array, y: Array, x: Array, size: tuple[i
     return image
 
 
-def _cylinder(rng: np.random.Generator, z: Array, y: Array, x: Array, size: tuple[int, int, int]) -> Array:
+def _cylinder(rng: np.random.Generator, z: Array, y: Array, x: Array, size: tuple[int, ...]) -> Array:
     image = np.full(size, AIR, np.float32)
     radius = rng.uniform(80, 190)
     image[np.broadcast_to(np.hypot(y, x) < radius, size)] = rng.uniform(-20, 60)
@@ -85,7 +88,7 @@ def _cylinder(rng: np.random.Generator, z: Array, y: Array, x: Array, size: tupl
     return image
 
 
-def _blobs(rng: np.random.Generator, size: tuple[int, int, int], sigma: float) -> Array:
+def _blobs(rng: np.random.Generator, size: tuple[int, ...], sigma: float) -> Array:
     """Return smooth noise of unit variance, `sigma` voxels coarse."""
     coarse = [max(2, int(n / sigma)) for n in size]
     noise = ndimage.zoom(rng.standard_normal(coarse), [n / c for n, c in zip(size, coarse, strict=True)], order=1)
