@@ -230,8 +230,7 @@ def _check(config: Config) -> None:
             unknown = sorted(set(row.get("map", {}).values()) - {0, *classes})
             if unknown:
                 raise UsageError(f"{where}.map: there is no class {unknown[0]}")
-            segmentation = str(row.get("segmentation", ""))
-            if "map" not in row and not segmentation.endswith(".dcm"):
+            if not {"map", "target"} & row.keys() and not str(row.get("segmentation", "")).endswith(".dcm"):
                 raise UsageError(f"{where}: has no map from labels to classes, which all but a .dcm need")
     if sum(row.get("share", 0) for row in config.rows("train")) > 1 + 1e-9:
         raise UsageError(f"{path}: data.train: the shares are more than 1 together")

@@ -17,7 +17,7 @@ from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.source import Source
 from NativeDLLib.training.cases import Case, make_case
 from NativeDLLib.training.config import Config
-from NativeDLLib.training.labels import named_labels, read_labels, to_classes
+from NativeDLLib.training.labels import named_labels, read_labels, read_segmentation, to_classes
 from NativeDLLib.volumes.image_file import ImageFile
 
 _PHANTOM_SIZE = (128, 108, 122)
@@ -62,7 +62,7 @@ class Example:
     labels
         The structure at each voxel, on a grid of its own.
     target
-        The network's class at each voxel, on the same grid.
+        The network's class at each voxel, on a grid of its own.
     uptake
         By label: how strongly it takes up contrast medium.
     """
@@ -135,7 +135,7 @@ def _read(
     config: Config, row: Mapping[str, Any], cancel: Cancel
 ) -> Iterator[tuple[Source, sitk.Image, Mapping[int, int]]]:
     if "phantoms" in row:
-        mapping = {int(label): int(number) for label, number in row["map"].items()}
+        mapping = named_labels(config, row, {})
         seeds = range(row["seed"], row["seed"] + row["phantoms"])
         with ThreadPoolExecutor(min(config.threads, 8)) as pool:
             for image, labels in pool.map(lambda seed: _phantom(config, row, seed, cancel), seeds):
@@ -147,14 +147,12 @@ def _read(
         yield ImageFile.read(path, config.contract.modality), labels, named_labels(config, row, {})
         return
     series = Series.read([config.file(row["series"])], row.get("uid"))
-    labels, names = read_labels_of(config, row, series)
+    labels, names = _series_labels(config, row, series)
     yield series, labels, named_labels(config, row, names)
 
 
-def read_labels_of(config: Config, row: Mapping[str, Any], series: Series) -> tuple[sitk.Image, dict[str, int]]:
+def _series_labels(config: Config, row: Mapping[str, Any], series: Series) -> tuple[sitk.Image, dict[str, int]]:
     """Read the segmentation of a series, and the labels of its segments by their names."""
-    from NativeDLLib.training.labels import read_segmentation
-
     path = config.file(row["segmentation"])
     return read_segmentation(path, series) if path.suffix == ".dcm" else (read_labels(path), {})
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import highdicom as hd
 import numpy as np
@@ -89,6 +89,8 @@ def named_labels(config: Config, row: Mapping[str, Any], names: Mapping[str, int
         Where the map has a name that is not there, or there is no map and no name is that of a class.
     """
     classes = {name: number for number, name in config.classes.items()}
+    if "target" in row:
+        return {}
     mapping = row.get("map") or {name: classes[name] for name in names if name in classes}
     result = {}
     for name, number in mapping.items():
@@ -118,8 +120,13 @@ def to_classes(labels: sitk.Image, mapping: Mapping[int, int], target: str | Non
         Class by label value; the others are background.
     target
         One of the ways of the schema; None is by the mapping alone.
+
+    Returns
+    -------
+    SimpleITK.Image
+        In place in the patient, on the grid of `labels` or on one of its own.
     """
-    return (_by_mapping if target is None else _targets()[target])(labels, mapping)
+    return (_by_mapping if target is None else _TARGETS[target])(labels, mapping)
 
 
 def _by_mapping(labels: sitk.Image, mapping: Mapping[int, int]) -> sitk.Image:
@@ -131,7 +138,9 @@ def _by_mapping(labels: sitk.Image, mapping: Mapping[int, int]) -> sitk.Image:
     return classes
 
 
-def _targets() -> dict[str, Callable[[sitk.Image, Mapping[int, int]], sitk.Image]]:
-    from NativeDLLib.training.vertebra_classes import vertebra_classes
+def _vertebrae(labels: sitk.Image, _: Mapping[int, int]) -> sitk.Image:
+    module = import_module("NativeDLLib.training.vertebra_classes")
+    return module.vertebra_classes(labels, module.TOTAL_SEGMENTATOR)
 
-    return {"vertebrae": vertebra_classes}
+
+_TARGETS: dict[str, Callable[[sitk.Image, Mapping[int, int]], sitk.Image]] = {"vertebrae": _vertebrae}
