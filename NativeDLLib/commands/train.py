@@ -39,7 +39,7 @@ def add_commands(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
     """Run the training and print what the model is worth."""
-    # Threads that wait for each other at full speed halve the pace where anything else runs; it is read by `import torch`.
+    # Threads that spin while they wait for each other halve the pace where anything else runs; torch reads it once.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # torch takes seconds, and other commands have no use for it.
     from NativeDLLib.inference.network import require
