@@ -29,34 +29,35 @@ def changed(folder: Path, place: str, value: Any) -> Path:
 FAULTS = {
     "an unknown key": ("stepz", 3, "'stepz' was unexpected"),
     "no data": ("data.train", [], "data.train: [] should be non-empty"),
-    "no map": ("data.train.0", {"image": "ct1.nii.gz", "labels": "labels1.nii.gz"}, r"data.train\[0\]: has no map"),
+    "no map": ("data.train.0", {"image": "ct1.nii.gz", "labels": "labels1.nii.gz"}, "data.train[0]: has no map"),
     "no labels": ("data.train.0", {"image": "ct1.nii.gz", "map": {"1": 1}}, "'labels' is a required property"),
-    "a class that is not there": ("data.train.0.map", {"1": 2}, r"data.train\[0\].map: there is no class 2"),
-    "image and phantoms": ("data.train.1.phantoms", 3, r"data.train\[1\].phantoms: is not allowed here"),
+    "a class that is not there": ("data.train.0.map", {"1": 2}, "data.train[0].map: there is no class 2"),
+    "image and phantoms": ("data.train.1.phantoms", 3, "data.train[1].phantoms: is not allowed here"),
     "phantoms without a seed": ("data.train.1", {"phantoms": 3, "map": {"1": 1}}, "'seed' is a required property"),
-    "shares above one": ("data.train.0.share", 1.5, r"data.train\[0\].share: 1.5 is greater than the maximum of 1"),
+    "shares above one": ("data.train.0.share", 1.5, "data.train[0].share: 1.5 is greater than the maximum of 1"),
     "classes with a gap": ("classes", {"2": "Liver"}, "classes: must be numbered from 1"),
     "a segment without class": ("entry.output.segments.0.label", 2, "label 2 is beyond the 2 channels"),
     "too many channels": ("entry.output.channels", 5, "entry.output.channels: is 5"),
-    "a wrong entry": ("entry.input.spacing", [3, 3], r"entry.input.spacing: \[3, 3\] is too short"),
+    "a wrong entry": ("entry.input.spacing", [3, 3], "entry.input.spacing: [3, 3] is too short"),
     "an entry with weights": ("entry.weights", {"file": "x"}, "entry.weights: is not allowed here"),
     "another modality": ("entry.input.modality", "MR", "entry.input: training takes one channel of CT"),
     "no statistics": ("entry.input.intensity", {"normalization": "image"}, "CT with clip and mean and std"),
-    "an odd patch": ("entry.input.patch_size", [16, 18, 16], r"\[16, 18, 16\] must be a multiple of \[4, 4, 4\]"),
+    "an odd patch": ("entry.input.patch_size", [16, 18, 16], "[16, 18, 16] must be a multiple of [4, 4, 4]"),
     "too few strides": ("network.strides", [[1, 1, 1]], "network.strides: has 1 values, 3 features ask for 3"),
-    "a stride at the input": ("network.strides", [[2, 2, 2]] * 3, r"network.strides: the first must be \[1, 1, 1\]"),
+    "a stride at the input": ("network.strides", [[2, 2, 2]] * 3, "network.strides: the first must be [1, 1, 1]"),
     "an even kernel": ("network.kernels", [[2, 3, 3]] * 3, "network.kernels: sizes must be odd"),
     "no steps": ("schedule.steps", 0, "schedule.steps: 0 is less than the minimum of 1"),
-    "an unknown format": ("outputs", ["keras"], r"outputs\[0\]: 'keras' is not one of"),
-    "an unknown target": ("data.train.0.target", "toes", r"data.train\[0\].target: 'toes' is not one of"),
+    "an unknown format": ("outputs", ["keras"], "outputs[0]: 'keras' is not one of"),
+    "an unknown target": ("data.train.0.target", "toes", "data.train[0].target: 'toes' is not one of"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_wrong_configuration_is_refused_in_words_that_name_the_place(tmp_path: Path, fault: str) -> None:
     place, value, message = FAULTS[fault]
-    with pytest.raises(UsageError, match=message) as caught:
+    with pytest.raises(UsageError) as caught:
         read_config(changed(tmp_path, place, value))
+    assert message in str(caught.value)
     assert str(caught.value).startswith(f"{tmp_path / 'training.json'}: ")
 
 
