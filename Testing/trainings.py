@@ -57,7 +57,9 @@ def write_ball(folder: Path, seed: int, value: int = 1, **look: Any) -> dict[str
 
 def ball_entry(**changes: Any) -> dict[str, Any]:
     """Return the entry of a training that finds balls."""
-    result = entry(id="ball", title="Ball", description="Finds balls.", postprocessing=[], parameters=[])
+    result = entry(
+        id="ball", title="Ball", description="Finds balls.", postprocessing=[{"step": "keep_largest"}], parameters=[]
+    )
     result |= {"sliding_window": {}, "intended_use": "Tests."}
     result["input"] = result["input"] | {
         "spacing": [SPACING] * 3,
@@ -80,6 +82,11 @@ def content(folder: Path, **changes: Any) -> dict[str, Any]:
         "threads": 1,
     }
     return result | changes
+
+
+def without_export(folder: Path, **changes: Any) -> Path:
+    """Write a configuration that makes the nnU-Net folder only: exporting takes longer than learning."""
+    return write_config(folder, entry=ball_entry(runtime="nnunetv2"), outputs=[], **changes)
 
 
 def write_config(folder: Path, **changes: Any) -> Path:

@@ -223,7 +223,8 @@ def _check(config: Config) -> None:
         raise UsageError(f"{path}: entry.input: training takes one channel of CT with clip and mean and std")
     if contract.orientation is None or contract.spacing is None or contract.patch_size is None:
         raise UsageError(f"{path}: entry.input: training needs orientation, spacing and patch_size")
-    check_patch(config, config.architecture or Architecture())
+    if config.architecture is not None:
+        check_patch(config, config.architecture)
     for section in ("train", "validate"):
         for index, row in enumerate(config.data["data"].get(section, ())):
             where = f"{path}: data.{section}[{index}]"

@@ -13,7 +13,6 @@ import SimpleITK as sitk
 
 from NativeDLLib.dicom import Series
 from NativeDLLib.errors import InputError, UsageError
-from NativeDLLib.review.result import source_masks
 from NativeDLLib.training.config import Config
 from NativeDLLib.volumes.reader import checked_grid, open_volume, read_volume
 
@@ -41,7 +40,7 @@ def read_labels(path: Path) -> sitk.Image:
 
 
 def read_segmentation(path: Path, series: Series) -> tuple[sitk.Image, dict[str, int]]:
-    """Read a DICOM SEG on the slices of its series.
+    """Read a DICOM SEG of a series, of any program and on any grid.
 
     Returns
     -------
@@ -51,13 +50,16 @@ def read_segmentation(path: Path, series: Series) -> tuple[sitk.Image, dict[str,
     Raises
     ------
     InputError
-        Where it is not such an object, or not of this series.
+        Where it is not such an object, or not in the series' frame of reference.
     """
     try:
         seg = hd.seg.segread(path)
         if seg.segmentation_type.value == "FRACTIONAL":
             raise ValueError("it is FRACTIONAL; a BINARY or LABELMAP one is needed")
-        masks = source_masks(seg, series)
+        if seg.FrameOfReferenceUID != series.text("FrameOfReferenceUID"):
+            raise ValueError("it has another frame of reference")
+        # Empty frames may be left out.
+        volume = seg.get_volume(combine_segments=False, allow_missing_positions=True)
         numbers = [int(number) for number in seg.segment_numbers]
         names = {seg.get_segment_description(number).segment_label: number for number in numbers}
     except OSError as error:
@@ -65,11 +67,18 @@ def read_segmentation(path: Path, series: Series) -> tuple[sitk.Image, dict[str,
     # highdicom and pydicom let pass whatever they stumble over in an object that is not what they expect.
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: is not a SEG on the slices of series {series.uid} ({reason})") from error
-    labels = np.zeros(masks.shape[:3], np.uint16)
+        raise InputError(f"{path}: is not a SEG of series {series.uid} ({reason})") from error
+    values = np.zeros(volume.array.shape[:3], np.uint16)
     for index, number in enumerate(numbers):
-        labels[masks[..., index]] = number
-    return series.image_of(labels), names | {str(number): number for number in numbers}
+        values[volume.array[..., index] > 0] = number
+    labels = sitk.GetImageFromArray(values)
+    # Its axes are those of the array, (z, y, x); an image's are (x, y, z).
+    axes = np.array(volume.affine)[:3, 2::-1]
+    spacing = np.linalg.norm(axes, axis=0)
+    labels.SetSpacing(spacing.tolist())
+    labels.SetDirection((axes / spacing).ravel().tolist())
+    labels.SetOrigin(np.array(volume.affine)[:3, 3].tolist())
+    return labels, names | {str(number): number for number in numbers}
 
 
 def named_labels(config: Config, row: Mapping[str, Any], names: Mapping[str, int]) -> dict[int, int]:

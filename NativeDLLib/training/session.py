@@ -135,6 +135,7 @@ def _network(session: Session, reporter: Reporter) -> tuple[Architecture, torch.
     torch.manual_seed(config.schedule.seed)
     if session.start is None:
         architecture = config.architecture or Architecture()
+        check_patch(config, architecture)
         return architecture, architecture.build(len(config.classes) + 1), ""
     weights, digest = start_weights(session.start)
     try:
