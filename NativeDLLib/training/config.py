@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,45 +12,11 @@ from NativeDLLib.errors import UsageError
 from NativeDLLib.jsonfile import check_schema, read_json
 from NativeDLLib.registry.entry import InputContract, Model
 from NativeDLLib.registry.load import models_of
+from NativeDLLib.training.schedule import Schedule
 from NativeDLLib.training.unet import Architecture, Triple
 
 FORMATS = ("onnx", "torch", "nnunetv2")
 """What a training writes, by the ``runtime`` that loads it."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to learn.
-
-    Attributes
-    ----------
-    steps
-        Number of optimiser steps.
-    minutes
-        Wall time that the learning rate is fitted to and after which training ends even if steps are left; the result
-        then depends on the machine's speed.
-    batch
-        Patches a step.
-    learning_rate
-        Highest learning rate.
-    seed
-        Fixes weights, patches and their augmentation.
-    ema
-        How much of the average of the weights each step keeps.
-    deep_supervision
-        Whether the coarser resolutions learn from the labels too.
-    checkpoint_minutes
-        Wall time between checkpoints.
-    """
-
-    steps: int = 1300
-    minutes: float = math.inf
-    batch: int = 2
-    learning_rate: float = 3e-3
-    seed: int = 1
-    ema: float = 0.995
-    deep_supervision: bool = True
-    checkpoint_minutes: float = 5.0
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,8 @@ def run_session(session: Session, reporter: Reporter, cancel: Cancel) -> dict[st
         load_checkpoint(output, training)
     with reporter.stage("data"):
         cases, odds = read_cases(config, reporter, cancel)
+    if not session.resume:
+        _clear(config, output)
     with reporter.stage("train"):
         network = train(
             network, cases, odds, config, training=training, folder=output, resume=session.resume, device=device,
@@ -128,6 +130,13 @@ def run_session(session: Session, reporter: Reporter, cancel: Cancel) -> dict[st
     }
     write_json(output / REPORT, report)
     return report
+
+
+def _clear(config: Config, output: Path) -> None:
+    """Remove what an earlier training left, so that no file lies beside those of another one."""
+    names = [f"{config.model.id}{suffix}" for suffix in (*SUFFIXES.values(), ".md")]
+    for name in (CHECKPOINT, REGISTRY, REPORT, *names, *(f"{FOLDER}/{file}" for file in FILES)):
+        (output / name).unlink(missing_ok=True)
 
 
 def _network(session: Session, reporter: Reporter) -> tuple[Architecture, torch.nn.Module, str]:

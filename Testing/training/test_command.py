@@ -74,6 +74,14 @@ def test_a_training_is_not_replaced_unasked(trained: Path, capsys: pytest.Captur
     assert command(config, trained, "--resume", "--overwrite") == 2
 
 
+def test_of_a_training_that_is_replaced_nothing_stays(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    assert command(without_export(tmp_path), output, "--steps", "1") == 0
+    (output / "ball.onnx").write_bytes(b"of an earlier training")
+    assert command(without_export(tmp_path), output, "--steps", "1", "--overwrite") == 0
+    assert not (output / "ball.onnx").exists()
+
+
 def test_a_finished_training_is_only_evaluated_again_when_resumed(tmp_path: Path) -> None:
     config, weights = without_export(tmp_path), tmp_path / "out" / FOLDER / "fold_0" / "checkpoint_final.pth"
     assert command(config, tmp_path / "out") == 0

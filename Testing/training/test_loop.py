@@ -13,7 +13,7 @@ from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.training.checkpoint import fingerprint
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.data import read_cases
-from NativeDLLib.training.loop import learning_rate, train
+from NativeDLLib.training.loop import train
 from NativeDLLib.training.losses import deep_supervision, dice_and_cross_entropy
 from NativeDLLib.training.patches import batches
 
@@ -97,7 +97,7 @@ def test_a_loss_that_is_no_number_is_an_error_and_not_a_model(config: Config, tm
 
 def test_the_learning_rate_rises_and_falls(config: Config) -> None:
     schedule = replace(config.schedule, steps=200, learning_rate=1.0)
-    rates = [learning_rate(schedule, step, step / 200) for step in range(200)]
+    rates = [schedule.rate(step, step / 200) for step in range(200)]
     assert rates.index(max(rates)) == 49
     assert rates[0] < 0.03
     assert rates[-1] < 0.02
