@@ -43,7 +43,7 @@ def test_a_bundled_model_is_small_enough_for_an_extension(name: str) -> None:
 def test_the_network_of_the_configuration_is_small_enough_for_an_extension(name: str) -> None:
     architecture = config(name).architecture
     assert architecture is not None
-    assert 4 * sum(value.numel() for value in architecture.build(2).parameters()) < LARGEST_BYTES - 100_000
+    assert 4 * sum(value.numel() for value in architecture.build(2).parameters()) < LARGEST_BYTES - 400_000
 
 
 @names
