@@ -83,7 +83,7 @@ class Result:
         path = self.folder / APPROVED
         try:
             seg = hd.seg.segread(path)
-            masks = source_masks(seg, series)
+            masks = _masks(seg, series)
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
         # highdicom and pydicom let pass whatever they stumble over in an object that is not what they expect.
@@ -95,11 +95,7 @@ class Result:
         return masks
 
 
-def source_masks(seg: hd.seg.Segmentation, series: Series) -> npt.NDArray[np.bool_]:
-    """Return the masks (z, y, x, segment) of a SEG on the slices of the series that it refers to.
-
-    What it raises where it refers to another one, or is not as it should be, are highdicom's and pydicom's errors.
-    """
+def _masks(seg: hd.seg.Segmentation, series: Series) -> npt.NDArray[np.bool_]:
     if len(series.instances) == 1 and len(series.slices) > 1:
         frames = [plane.frame + 1 for plane in series.slices]
         uid = series.text("SOPInstanceUID")

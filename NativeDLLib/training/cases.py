@@ -59,7 +59,7 @@ def make_case(
     labels
         The structure at each voxel, 0 where nothing is known, on a grid of its own.
     target
-        The network's class at each voxel, on the grid of `labels`.
+        The network's class at each voxel, on a grid of its own.
     uptake
         By label: how strongly it takes up contrast medium.
     contract

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,45 +12,11 @@ from NativeDLLib.errors import UsageError
 from NativeDLLib.jsonfile import check_schema, read_json
 from NativeDLLib.registry.entry import InputContract, Model
 from NativeDLLib.registry.load import models_of
+from NativeDLLib.training.schedule import Schedule
 from NativeDLLib.training.unet import Architecture, Triple
 
 FORMATS = ("onnx", "torch", "nnunetv2")
 """What a training writes, by the ``runtime`` that loads it."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to learn.
-
-    Attributes
-    ----------
-    steps
-        Number of optimiser steps.
-    minutes
-        Wall time that the learning rate is fitted to and after which training ends even if steps are left; the result
-        then depends on the machine's speed.
-    batch
-        Patches a step.
-    learning_rate
-        Highest learning rate.
-    seed
-        Fixes weights, patches and their augmentation.
-    ema
-        How much of the average of the weights each step keeps.
-    deep_supervision
-        Whether the coarser resolutions learn from the labels too.
-    checkpoint_minutes
-        Wall time between checkpoints.
-    """
-
-    steps: int = 1300
-    minutes: float = math.inf
-    batch: int = 2
-    learning_rate: float = 3e-3
-    seed: int = 1
-    ema: float = 0.995
-    deep_supervision: bool = True
-    checkpoint_minutes: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -223,15 +188,15 @@ def _check(config: Config) -> None:
         raise UsageError(f"{path}: entry.input: training takes one channel of CT with clip and mean and std")
     if contract.orientation is None or contract.spacing is None or contract.patch_size is None:
         raise UsageError(f"{path}: entry.input: training needs orientation, spacing and patch_size")
-    check_patch(config, config.architecture or Architecture())
+    if config.architecture is not None:
+        check_patch(config, config.architecture)
     for section in ("train", "validate"):
         for index, row in enumerate(config.data["data"].get(section, ())):
             where = f"{path}: data.{section}[{index}]"
             unknown = sorted(set(row.get("map", {}).values()) - {0, *classes})
             if unknown:
                 raise UsageError(f"{where}.map: there is no class {unknown[0]}")
-            segmentation = str(row.get("segmentation", ""))
-            if "map" not in row and "negatives" not in row and not segmentation.endswith(".dcm"):
+            if not {"map", "negatives"} & row.keys() and not str(row.get("segmentation", "")).endswith(".dcm"):
                 raise UsageError(f"{where}: has no map from labels to classes, which all but a .dcm need")
     if sum(row.get("share", 0) for row in config.rows("train")) > 1 + 1e-9:
         raise UsageError(f"{path}: data.train: the shares are more than 1 together")

@@ -17,7 +17,7 @@ from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.source import Source
 from NativeDLLib.training.cases import Case, make_case
 from NativeDLLib.training.config import Config
-from NativeDLLib.training.labels import named_labels, read_labels, to_classes
+from NativeDLLib.training.labels import named_labels, read_labels, read_segmentation, to_classes
 from NativeDLLib.training.negatives import make_negative
 from NativeDLLib.volumes.image_file import ImageFile
 
@@ -63,7 +63,7 @@ class Example:
     labels
         The structure at each voxel, on a grid of its own.
     target
-        The network's class at each voxel, on the same grid.
+        The network's class at each voxel, on a grid of its own.
     uptake
         By label: how strongly it takes up contrast medium.
     """
@@ -87,7 +87,7 @@ def examples(config: Config, row: Mapping[str, Any], cancel: Cancel) -> Iterator
     """
     uptake = {int(label): float(factor) for label, factor in row.get("uptake", {}).items()}
     for source, labels, mapping in _read(config, row, cancel):
-        target = to_classes(labels, mapping, row.get("target"))
+        target = to_classes(labels, mapping, row)
         yield Example(row["name"], source, labels, target, uptake)
 
 
@@ -136,7 +136,7 @@ def _read(
     config: Config, row: Mapping[str, Any], cancel: Cancel
 ) -> Iterator[tuple[Source, sitk.Image, Mapping[int, int]]]:
     if "phantoms" in row:
-        mapping = {int(label): int(number) for label, number in row["map"].items()}
+        mapping = named_labels(config, row, {})
         seeds = range(row["seed"], row["seed"] + row["phantoms"])
         with ThreadPoolExecutor(min(config.threads, 8)) as pool:
             for image, labels in pool.map(lambda seed: _phantom(config, row, seed, cancel), seeds):
@@ -155,14 +155,12 @@ def _read(
         yield ImageFile.read(path, config.contract.modality), labels, named_labels(config, row, {})
         return
     series = Series.read([config.file(row["series"])], row.get("uid"))
-    labels, names = read_labels_of(config, row, series)
+    labels, names = _series_labels(config, row, series)
     yield series, labels, named_labels(config, row, names)
 
 
-def read_labels_of(config: Config, row: Mapping[str, Any], series: Series) -> tuple[sitk.Image, dict[str, int]]:
+def _series_labels(config: Config, row: Mapping[str, Any], series: Series) -> tuple[sitk.Image, dict[str, int]]:
     """Read the segmentation of a series, and the labels of its segments by their names."""
-    from NativeDLLib.training.labels import read_segmentation
-
     path = config.file(row["segmentation"])
     return read_segmentation(path, series) if path.suffix == ".dcm" else (read_labels(path), {})
 
@@ -172,4 +170,10 @@ def _phantom(config: Config, row: Mapping[str, Any], seed: int, cancel: Cancel) 
     height = float(row.get("height", np.random.default_rng([seed, 2]).uniform(90, 230)))
     size = tuple(row.get("size", _PHANTOM_SIZE[::-1]))[::-1]
     spacing = tuple(float(s) for s in row.get("spacing", config.contract.spacing))[::-1]
-    return make_phantom(seed, (size[0], size[1], size[2]), (spacing[0], spacing[1], spacing[2]), centre=(0, 10, height))
+    return make_phantom(
+        seed,
+        (size[0], size[1], size[2]),
+        (spacing[0], spacing[1], spacing[2]),
+        centre=(0, 10, height),
+        levels=row.get("target") == "vertebrae",
+    )

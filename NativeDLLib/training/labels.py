@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ import SimpleITK as sitk
 
 from NativeDLLib.dicom import Series
 from NativeDLLib.errors import InputError, UsageError
-from NativeDLLib.review.result import source_masks
 from NativeDLLib.training.config import Config
+from NativeDLLib.training.vertebra_classes import vertebra_classes
 from NativeDLLib.volumes.reader import checked_grid, open_volume, read_volume
 
 _LARGEST_LABEL = 65535
@@ -40,7 +40,7 @@ def read_labels(path: Path) -> sitk.Image:
 
 
 def read_segmentation(path: Path, series: Series) -> tuple[sitk.Image, dict[str, int]]:
-    """Read a DICOM SEG on the slices of its series.
+    """Read a DICOM SEG of a series, of any program and on any grid.
 
     Returns
     -------
@@ -50,13 +50,16 @@ def read_segmentation(path: Path, series: Series) -> tuple[sitk.Image, dict[str,
     Raises
     ------
     InputError
-        Where it is not such an object, or not of this series.
+        Where it is not such an object, or not in the series' frame of reference.
     """
     try:
         seg = hd.seg.segread(path)
         if seg.segmentation_type.value == "FRACTIONAL":
             raise ValueError("it is FRACTIONAL; a BINARY or LABELMAP one is needed")
-        masks = source_masks(seg, series)
+        if seg.FrameOfReferenceUID != series.text("FrameOfReferenceUID"):
+            raise ValueError("it has another frame of reference")
+        # Empty frames may be left out.
+        volume = seg.get_volume(combine_segments=False, allow_missing_positions=True)
         numbers = [int(number) for number in seg.segment_numbers]
         names = {seg.get_segment_description(number).segment_label: number for number in numbers}
     except OSError as error:
@@ -64,11 +67,18 @@ def read_segmentation(path: Path, series: Series) -> tuple[sitk.Image, dict[str,
     # highdicom and pydicom let pass whatever they stumble over in an object that is not what they expect.
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: is not a SEG on the slices of series {series.uid} ({reason})") from error
-    labels = np.zeros(masks.shape[:3], np.uint16)
+        raise InputError(f"{path}: is not a SEG of series {series.uid} ({reason})") from error
+    values = np.zeros(volume.array.shape[:3], np.uint16)
     for index, number in enumerate(numbers):
-        labels[masks[..., index]] = number
-    return series.image_of(labels), names | {str(number): number for number in numbers}
+        values[volume.array[..., index] > 0] = number
+    labels = sitk.GetImageFromArray(values)
+    # Its axes are those of the array, (z, y, x); an image's are (x, y, z).
+    axes = np.array(volume.affine)[:3, 2::-1]
+    spacing = np.linalg.norm(axes, axis=0)
+    labels.SetSpacing(spacing.tolist())
+    labels.SetDirection((axes / spacing).ravel().tolist())
+    labels.SetOrigin(np.array(volume.affine)[:3, 3].tolist())
+    return labels, names | {str(number): number for number in numbers}
 
 
 def named_labels(config: Config, row: Mapping[str, Any], names: Mapping[str, int]) -> dict[int, int]:
@@ -89,6 +99,8 @@ def named_labels(config: Config, row: Mapping[str, Any], names: Mapping[str, int
         Where the map has a name that is not there, or there is no map and no name is that of a class.
     """
     classes = {name: number for number, name in config.classes.items()}
+    if "target" in row:
+        return {}
     mapping = row.get("map") or {name: classes[name] for name in names if name in classes}
     result = {}
     for name, number in mapping.items():
@@ -107,7 +119,7 @@ def named_labels(config: Config, row: Mapping[str, Any], names: Mapping[str, int
     return result
 
 
-def to_classes(labels: sitk.Image, mapping: Mapping[int, int], target: str | None = None) -> sitk.Image:
+def to_classes(labels: sitk.Image, mapping: Mapping[int, int], row: Mapping[str, Any]) -> sitk.Image:
     """Make the classes of a network, uint8, out of labels.
 
     Parameters
@@ -116,22 +128,19 @@ def to_classes(labels: sitk.Image, mapping: Mapping[int, int], target: str | Non
         Label values.
     mapping
         Class by label value; the others are background.
-    target
-        One of the ways of the schema; None is by the mapping alone.
+    row
+        Of a configuration's data: its target says how, where not by the mapping alone.
+
+    Returns
+    -------
+    SimpleITK.Image
+        In place in the patient, on the grid of `labels` or on one of its own.
     """
-    return (_by_mapping if target is None else _targets()[target])(labels, mapping)
-
-
-def _by_mapping(labels: sitk.Image, mapping: Mapping[int, int]) -> sitk.Image:
+    if row.get("target") == "vertebrae":
+        return vertebra_classes(labels, mapping, row["canal"])
     table = np.zeros(_LARGEST_LABEL + 1, np.uint8)
     for label, number in mapping.items():
         table[label] = number
     classes = sitk.GetImageFromArray(table[sitk.GetArrayViewFromImage(labels)])
     classes.CopyInformation(labels)
     return classes
-
-
-def _targets() -> dict[str, Callable[[sitk.Image, Mapping[int, int]], sitk.Image]]:
-    from NativeDLLib.training.vertebra_classes import vertebra_classes
-
-    return {"vertebrae": vertebra_classes}

@@ -17,14 +17,13 @@ from NativeDLLib.errors import CancelledError, ModelError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.training.cases import Case
 from NativeDLLib.training.checkpoint import load_checkpoint, save_checkpoint
-from NativeDLLib.training.config import Config, Schedule
+from NativeDLLib.training.config import Config
 from NativeDLLib.training.log import Log
 from NativeDLLib.training.losses import deep_supervision
 from NativeDLLib.training.patches import batches
 
 # On smaller patches oneDNN's bfloat16 gradients of the deepest layer read memory that nobody wrote.
 _SMALLEST_FOR_BFLOAT16 = 48
-_WARM_UP_STEPS = 50
 
 
 def train(
@@ -104,7 +103,7 @@ def train(
                 source.close()  # type: ignore[attr-defined]
                 keep()
                 raise CancelledError(f"cancelled after step {step}; the same command with --resume goes on from there")
-            rate = learning_rate(schedule, step, progress)
+            rate = schedule.rate(step, progress)
             for group in optimiser.param_groups:
                 group["lr"] = rate
             loss = _loss(network, images.to(device), targets.to(device), config)
@@ -126,12 +125,6 @@ def train(
                 saved = time.monotonic()
     keep()
     return average.to("cpu", memory_format=torch.contiguous_format).eval()
-
-
-def learning_rate(schedule: Schedule, step: int, progress: float) -> float:
-    """Return the learning rate of a step, counted from 0, when `progress` of the training is done."""
-    warm_up = min(1.0, (step + 1) / min(_WARM_UP_STEPS, schedule.steps / 2))
-    return schedule.learning_rate * warm_up * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
 def follow(average: nn.Module, network: nn.Module, decay: float) -> None:

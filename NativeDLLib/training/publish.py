@@ -47,11 +47,12 @@ def publish(model: Model, registry: Path) -> None:
     ModelError
         Where the registry cannot be read.
     """
-    data = read_json(registry, ModelError) if registry.exists() else {"schema_version": "1.0", "models": []}
+    data: dict[str, Any] = {"schema_version": "1.0", "models": []}
     if registry.exists():
         load_registry(registry)
+        data = read_json(registry, ModelError)
     source, target = model.registry.parent, registry.parent / "models"
-    entry = json.loads(json.dumps(dict(model.data)))
+    entry: dict[str, Any] = json.loads(json.dumps(dict(model.data)))
     kind = "file" if "file" in model.weights else "folder"
     name, card_name = str(model.weights[kind]), str(model.data["card"])
     # Two models have folders of the same name.

@@ -95,6 +95,8 @@ def run_session(session: Session, reporter: Reporter, cancel: Cancel) -> dict[st
         load_checkpoint(output, training)
     with reporter.stage("data"):
         cases, odds = read_cases(config, reporter, cancel)
+    if not session.resume:
+        _clear(config, output)
     with reporter.stage("train"):
         network = train(
             network, cases, odds, config, training=training, folder=output, resume=session.resume, device=device,
@@ -130,11 +132,19 @@ def run_session(session: Session, reporter: Reporter, cancel: Cancel) -> dict[st
     return report
 
 
+def _clear(config: Config, output: Path) -> None:
+    """Remove what an earlier training left, so that no file lies beside those of another one."""
+    names = [f"{config.model.id}{suffix}" for suffix in (*SUFFIXES.values(), ".md")]
+    for name in (CHECKPOINT, REGISTRY, REPORT, *names, *(f"{FOLDER}/{file}" for file in FILES)):
+        (output / name).unlink(missing_ok=True)
+
+
 def _network(session: Session, reporter: Reporter) -> tuple[Architecture, torch.nn.Module, str]:
     config = session.config
     torch.manual_seed(config.schedule.seed)
     if session.start is None:
         architecture = config.architecture or Architecture()
+        check_patch(config, architecture)
         return architecture, architecture.build(len(config.classes) + 1), ""
     weights, digest = start_weights(session.start)
     try:
