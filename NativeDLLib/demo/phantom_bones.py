@@ -11,13 +11,13 @@ from NativeDLLib.demo.phantom_body import EVERYWHERE, Body
 from NativeDLLib.demo.phantom_canvas import Array, Box, Canvas, Distance, Point, capsule, ellipsoid, outside, union
 
 VERTEBRAE, SACRUM, HIPS, RIBS, CANAL = 2, 3, 4, 5, 19
-LEVELS = {20 + index: level for index, level in enumerate("L5 L4 L3 L2 L1 T12 T11 T10 T9 T8 T7 T6".split())}
+LEVELS = {20 + i: f"L{5 - i}" for i in range(5)} | {25 + i: f"T{12 - i}" for i in range(7)}
 """Labels on the canvas that tell the vertebrae apart."""
 Bone = Callable[[Array], Array]
 
 
 def paint_bones(rng: np.random.Generator, canvas: Canvas, body: Body) -> None:
-    """Paint the skeleton of the trunk. Labels: vertebrae as `LEVELS`, 3 sacrum, 4 hip bones, 5 ribs, 19 spinal canal."""
+    """Paint the skeleton of the trunk. Labels as `LEVELS`, and 3 sacrum, 4 hip bones, 5 ribs, 19 spinal canal."""
     cancellous, cortical = float(rng.uniform(110, 300)), float(rng.uniform(420, 800))
     bone = _bone(cancellous, cortical, canvas.edge)
     pitch = [36 * body.scale] * 5 + [30 * body.scale] + [27 * body.scale] * 6

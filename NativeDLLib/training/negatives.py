@@ -32,7 +32,8 @@ def make_negative(seed: int, size: Sequence[int], spacing: Sequence[float]) -> s
     rng = np.random.default_rng([seed, 7])
     axes = [((np.arange(n) - (n - 1) / 2) * s).astype(np.float32) for n, s in zip(size, spacing, strict=True)]
     paint = (_head, _limbs, _cylinder)[seed % 3]
-    values = paint(rng, *np.meshgrid(*axes, indexing="ij", sparse=True), tuple(size))
+    z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
+    values = paint(rng, z, y, x, tuple(size))
     noise = ndimage.gaussian_filter(rng.standard_normal(size), 0.7) * rng.uniform(3, 40)
     image = sitk.GetImageFromArray((ndimage.gaussian_filter(values, 0.4) + noise).astype(np.float32))
     image.SetSpacing([float(s) for s in spacing[::-1]])
