@@ -99,8 +99,6 @@ def named_labels(config: Config, row: Mapping[str, Any], names: Mapping[str, int
         Where the map has a name that is not there, or there is no map and no name is that of a class.
     """
     classes = {name: number for number, name in config.classes.items()}
-    if "target" in row:
-        return {}
     mapping = row.get("map") or {name: classes[name] for name in names if name in classes}
     result = {}
     for name, number in mapping.items():

@@ -77,11 +77,14 @@ def canal_front(canal: Bools, vertebrae: Bools) -> npt.NDArray[np.float64]:
         return np.full(len(canal), float(canal.shape[1]))
     reach = _SMOOTH_SLICES // 2
     smooth = [np.nanmedian(front[max(0, z - reach) : z + reach + 1]) for z in known]
-    z = np.arange(len(front))
-    result: npt.NDArray[np.float64] = np.interp(z, known, smooth)
-    for ends, beyond in ((slice(None, _TREND_SLICES), z < known[0]), (slice(-_TREND_SLICES, None), z > known[-1])):
+    slices = np.arange(len(front))
+    result: npt.NDArray[np.float64] = np.interp(slices, known, smooth)
+    for ends, beyond in (
+        (slice(None, _TREND_SLICES), slices < known[0]),
+        (slice(-_TREND_SLICES, None), slices > known[-1]),
+    ):
         if beyond.any() and len(known[ends]) > 2:
-            result[beyond] = np.polyval(np.polyfit(known[ends], smooth[ends], 1), z[beyond])
+            result[beyond] = np.polyval(np.polyfit(known[ends], smooth[ends], 1), slices[beyond])
     return result
 
 
