@@ -20,7 +20,9 @@ lint: $(VENV)/test.stamp
 	$(BIN)/mypy
 
 train: $(VENV)/test.stamp
-	$(BIN)/python -m NativeDLLib.training --data $${NATIVEDL_TEST_DATA:-../shared/data} --output Resources/models $(ARGS)
+	export NATIVEDL_TEST_DATA=$${NATIVEDL_TEST_DATA:-$(CURDIR)/../shared/data}; for model in liver-ct-demo vertebra-ct-demo; do \
+	  $(BIN)/nativedl train --config Resources/training/$$model.json --output out/training/$$model --overwrite \
+	    --publish Resources/registry.json $(ARGS) || exit 1; done
 
 screenshots: $(VENV)/test.stamp
 	NATIVEDL_SCREENSHOTS=Resources/Screenshots $(BIN)/python -m pytest Testing/slicer -k "test_journey or test_faults"

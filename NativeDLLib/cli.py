@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     # Imported here so that a defect in one of them is reported like any other.
-    from NativeDLLib.commands import approve, batch, demo, inspect, models, pacs, regions, run, serve
+    from NativeDLLib.commands import approve, batch, demo, inspect, models, pacs, regions, run, serve, train
 
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--events", action="store_true", default=argparse.SUPPRESS, help="JSON lines on stdout")
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="nativedl", description=description, epilog=codes, parents=[common])
     parser.add_argument("--version", action="version", version=f"nativedl {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
-    for module in (run, batch, approve, regions, inspect, models, pacs, serve, demo):
+    for module in (run, batch, approve, regions, inspect, models, pacs, serve, train, demo):
         module.add_commands(subparsers)
     _add_to_all(parser, common)
     return parser

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.demo.phantom_body import Body, paint_surroundings, paint_trunk
-from NativeDLLib.demo.phantom_bones import paint_bones
+from NativeDLLib.demo.phantom_bones import CANAL, LEVELS, VERTEBRAE, paint_bones
 from NativeDLLib.demo.phantom_canvas import Array, Canvas
 from NativeDLLib.demo.phantom_organs import paint_organs
 
@@ -27,6 +27,7 @@ def make_phantom(
     spacing: tuple[float, float, float] = (0.78, 0.78, 5.0),
     *,
     centre: tuple[float, float, float] = (0.0, 10.0, 160.0),
+    levels: bool = False,
 ) -> tuple[sitk.Image, sitk.Image]:
     """Make a CT of a random abdomen and its labels.
 
@@ -41,6 +42,8 @@ def make_phantom(
     centre
         Middle of the field of view in mm, LPS. The origin is in the middle of the trunk at the height of the disc
         between L5 and S1; the liver lies between about 90 and 280 mm above it.
+    levels
+        Whether each vertebra has a label of its own, and the spinal canal one: those of `phantom_bones`.
 
     Returns
     -------
@@ -64,10 +67,14 @@ def make_phantom(
     hu = canvas.hu.reshape(size[2], thin, size[1], size[0]).mean(axis=1) if thin > 1 else canvas.hu
     _add_noise(noise_rng, hu, x, y, level=float(rng.uniform(10, 34)) / (spacing[0] * spacing[2] ** 0.5) ** 0.35)
     np.clip(hu, -1024, 3071, out=hu)
+    labels = np.ascontiguousarray(canvas.labels[thin // 2 :: thin])
+    if not levels:
+        labels[np.isin(labels, list(LEVELS))] = VERTEBRAE
+        labels[labels == CANAL] = 0
     origin = tuple(c - (n - 1) / 2 * s for n, s, c in zip(size, spacing, centre, strict=True))
     return (
         _image(np.rint(hu, out=hu).astype(np.int16), origin, spacing),
-        _image(np.ascontiguousarray(canvas.labels[thin // 2 :: thin]), origin, spacing),
+        _image(labels, origin, spacing),
     )
 
 

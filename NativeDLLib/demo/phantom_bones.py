@@ -10,20 +10,22 @@ import numpy as np
 from NativeDLLib.demo.phantom_body import EVERYWHERE, Body
 from NativeDLLib.demo.phantom_canvas import Array, Box, Canvas, Distance, Point, capsule, ellipsoid, outside, union
 
-VERTEBRAE, SACRUM, HIPS, RIBS = 2, 3, 4, 5
+VERTEBRAE, SACRUM, HIPS, RIBS, CANAL = 2, 3, 4, 5, 19
+LEVELS = {20 + i: f"L{5 - i}" for i in range(5)} | {25 + i: f"T{12 - i}" for i in range(7)}
+"""Labels on the canvas that tell the vertebrae apart."""
 Bone = Callable[[Array], Array]
 
 
 def paint_bones(rng: np.random.Generator, canvas: Canvas, body: Body) -> None:
-    """Paint the skeleton of the trunk. Labels: 2 vertebrae, 3 sacrum, 4 hip bones, 5 ribs."""
+    """Paint the skeleton of the trunk. Labels as `LEVELS`, and 3 sacrum, 4 hip bones, 5 ribs, 19 spinal canal."""
     cancellous, cortical = float(rng.uniform(110, 300)), float(rng.uniform(420, 800))
     bone = _bone(cancellous, cortical, canvas.edge)
     pitch = [36 * body.scale] * 5 + [30 * body.scale] + [27 * body.scale] * 6
     heights = np.cumsum(pitch) - np.array(pitch) / 2
     _paint_ribs(canvas, body, bone, float(heights[5]))
     _paint_pelvis(rng, canvas, body, bone)
-    for number, (z, height) in enumerate(zip(heights, pitch, strict=True)):
-        _paint_vertebra(rng, canvas, body, bone, float(z), height, thoracic=number >= 5)
+    for label, z, height in zip(LEVELS, heights, pitch, strict=True):
+        _paint_vertebra(rng, canvas, body, bone, float(z), height, label)
 
 
 def _bone(cancellous: float, cortical: float, edge: float) -> Bone:
@@ -34,8 +36,9 @@ def _bone(cancellous: float, cortical: float, edge: float) -> Bone:
 
 
 def _paint_vertebra(
-    rng: np.random.Generator, canvas: Canvas, body: Body, bone: Bone, z: float, height: float, *, thoracic: bool
+    rng: np.random.Generator, canvas: Canvas, body: Body, bone: Bone, z: float, height: float, label: int
 ) -> None:
+    thoracic = LEVELS[label].startswith("T")
     s = body.scale * rng.uniform(0.96, 1.04)
     half_width, half_depth = (17 * s, 14.5 * s) if thoracic else (24 * s, 16.5 * s)
     disc = height * rng.uniform(0.14, 0.26)
@@ -47,13 +50,15 @@ def _paint_vertebra(
     box = Box((x - 70, y - 30, z - 50), (x + 70, y + 95, z + 50))
     canvas.paint(frame.place(spacer), box, 85, texture=10)
     canal, _ = ellipsoid((0, half_depth + 8 * s, 0), (11.5 * s, 8.5 * s, 1e4))
-    canvas.paint(frame.place(lambda x, y, z: np.maximum(canal(x, y, z), np.abs(z) - height)), box, 25, texture=8)
-    canvas.paint(frame.place(core), box, bone, texture=35, label=VERTEBRAE)
+    hole = frame.place(lambda x, y, z: np.maximum(canal(x, y, z), np.abs(z) - height))
+    canvas.paint(hole, box, 25, texture=8)
+    canvas.paint(frame.place(core), box, bone, texture=35, label=label)
     arch = reduce(union, _arch(rng, s, half_width, half_depth, thoracic=thoracic))
     hollow = outside(canal)
     canvas.paint(
-        frame.place(lambda x, y, z: np.maximum(arch(x, y, z), hollow(x, y, z))), box, bone, texture=35, label=VERTEBRAE
+        frame.place(lambda x, y, z: np.maximum(arch(x, y, z), hollow(x, y, z))), box, bone, texture=35, label=label
     )
+    canvas.mark(hole, box, CANAL)
 
 
 def _vertebral_body(half_width: float, half_depth: float, half_height: float) -> Distance:

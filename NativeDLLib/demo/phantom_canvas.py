@@ -88,6 +88,14 @@ class Canvas:
             block = slice(start, min(start + step, where[0].stop))
             self._paint_block((block, where[1], where[2]), distance, hu, texture, label, only)
 
+    def mark(self, distance: Distance, box: Box, label: int) -> None:
+        """Give the unlabelled voxels of a shape a label, and leave the image as it is."""
+        where = self._region(box)
+        if where is not None:
+            labels = self.labels[where]
+            x, y, z = self.x[None, None, where[2]], self.y[None, where[1], None], self.z[where[0], None, None]
+            labels[(distance(x, y, z) < 0) & (labels == 0)] = label
+
     def _paint_block(
         self,
         where: tuple[slice, slice, slice],

@@ -65,7 +65,7 @@ def load_torch(path: Path, device: str, classes: int) -> Loaded:
     else:
         check_torchscript(path)
     try:
-        with _weights_only(), warnings.catch_warnings():
+        with weights_only(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if exported:
                 from torch.export.passes import move_to_device_pass
@@ -80,7 +80,7 @@ def load_torch(path: Path, device: str, classes: int) -> Loaded:
 
 
 @contextlib.contextmanager
-def _weights_only() -> Iterator[None]:
+def weights_only() -> Iterator[None]:
     """Keep every ``torch.load`` inside the block, also torch's own, from unpickling anything but tensors."""
     name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(name)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.errors import ModelError
+from NativeDLLib.errors import ModelError, NativeDLError
 from NativeDLLib.jsonfile import check_schema, read_json
 from NativeDLLib.registry.entry import Model, make_model
 from NativeDLLib.registry.parameters import check_defaults
@@ -70,19 +70,32 @@ def load_registry(path: Path) -> list[Model]:
     ModelError
         Naming file, entry and field of the first thing that is wrong.
     """
-    return check_registry(read_json(path, ModelError), path)
+    return models_of(read_json(path, ModelError), path)
 
 
-def check_registry(data: Any, path: Path) -> list[Model]:
-    """Return the models of what a registry file holds, or is to hold; see `load_registry`."""
-    check_schema(data, "registry.schema.json", path, ModelError, "models")
+def models_of(data: Any, path: Path, error: type[NativeDLError] = ModelError) -> list[Model]:
+    """Check the content of a registry.
+
+    Parameters
+    ----------
+    data
+        What `read_json` returned.
+    path
+        Where it came from; what it names is relative to that.
+    error
+        What to raise; its message names file, entry and field of the first thing that is wrong.
+    """
+    check_schema(data, "registry.schema.json", path, error, "models")
     models: list[Model] = []
     for index, entry in enumerate(data["models"]):
         where = f"{path}: models[{index}] ({entry['id']})"
         model = make_model(entry, path)
         if model.id in {other.id for other in models}:
-            raise ModelError(f"{where}.id: is there twice")
-        _check(model, where)
+            raise error(f"{where}.id: is there twice")
+        try:
+            _check(model, where)
+        except ModelError as problem:
+            raise error(str(problem)) from problem
         models.append(model)
     return models
 

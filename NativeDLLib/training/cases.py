@@ -1,30 +1,30 @@
-"""The cases that the demonstration models learn from: one labelled torso CT, and phantoms."""
+"""What a network learns from, as patches are cut out of it: an image and its labels on the network's own grid."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import SimpleITK as sitk
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from NativeDLLib.demo.phantom import make_phantom
-from NativeDLLib.errors import InputError
-from NativeDLLib.training.task import SPACING_MM, Task
+from NativeDLLib.inference.preprocess import prepare
+from NativeDLLib.registry.entry import InputContract
 
-# TotalSegmentator labels whose Hounsfield units a contrast medium raises, and how much of the rise of blood they take.
-TORSO_UPTAKE = {1: 0.6, 2: 1.0, 3: 1.0, 5: 0.5, 6: 0.2, 7: 0.5, 8: 0.5, 9: 0.5, 18: 0.3, 19: 0.3, 52: 1.5, 63: 0.9}
-TORSO_UPTAKE |= {64: 1.0, 65: 1.4, 66: 1.4, 67: 0.7, 68: 0.7} | dict.fromkeys(range(80, 90), 0.1)
 _UNLABELLED_EDGES = (-500.0, -150.0, -20.0, 100.0)  # air, lung and edges, fat, soft tissue, bone
 _FIRST_UNLABELLED = 200
+# How far, in voxels, two grids may be apart and still be one.
+_SAME_GRID = 0.01
 
 
 @dataclass(frozen=True)
 class Case:
-    """A CT at the models' spacing with a label for every voxel.
+    """A CT at the network's spacing with a label for every voxel.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Case:
     classes
         The structure at each voxel, uint8; unlabelled voxels carry 200 and above, by kind of tissue.
     target
-        1 in the structure to segment, else 0, uint8.
+        The network's class at each voxel, uint8; 0 is the background.
     means
         Mean Hounsfield units of each of the 256 classes.
     uptake
@@ -47,46 +47,94 @@ class Case:
     uptake: Tensor
 
 
-def read_torso(folder: Path) -> tuple[sitk.Image, sitk.Image]:
-    """Read the torso CT and its labels from ``torso_ct_3mm`` in `folder`, in LPS orientation.
+def make_case(
+    image: sitk.Image, labels: sitk.Image, target: sitk.Image, uptake: Mapping[int, float], contract: InputContract
+) -> Case:
+    """Put an image and its labels on the grid that inference would put the image on.
 
-    Raises
-    ------
-    InputError
-        When one of the two files is not there.
+    Parameters
+    ----------
+    image
+        Hounsfield units.
+    labels
+        The structure at each voxel, 0 where nothing is known, on a grid of its own.
+    target
+        The network's class at each voxel, on a grid of its own.
+    uptake
+        By label: how strongly it takes up contrast medium.
+    contract
+        The input contract of the model.
     """
-    paths = [folder / "torso_ct_3mm" / f"{name}.nii.gz" for name in ("ct", "labels")]
-    for path in paths:
-        if not path.is_file():
-            raise InputError(f"{path} is missing: give the folder of the test data with --data")
-    ct, labels = (sitk.DICOMOrient(sitk.ReadImage(str(path)), "LPS") for path in paths)
-    return ct, labels
-
-
-def torso_case(folder: Path, task: Task) -> Case:
-    """Make a case of the torso CT; raises as `read_torso` does."""
-    ct, labels = read_torso(folder)
-    return _case(sitk.GetArrayFromImage(ct), sitk.GetArrayFromImage(labels), task.torso_labels, TORSO_UPTAKE)
-
-
-def phantom_case(seed: int, task: Task, size: tuple[int, int, int] = (122, 108, 128)) -> Case:
-    """Make a phantom of `size` voxels (x, y, z) at the models' spacing, somewhere between pelvis and heart."""
-    height = float(np.random.default_rng([seed, 2]).uniform(90, 230))
-    ct, labels = make_phantom(seed, size, (SPACING_MM,) * 3, centre=(0, 10, height))
-    return _case(sitk.GetArrayFromImage(ct), sitk.GetArrayFromImage(labels), task.phantom_labels, {})
-
-
-def _case(hu: np.ndarray, labels: np.ndarray, wanted: tuple[int, ...], uptake: dict[int, float]) -> Case:
-    image = torch.from_numpy(hu.astype(np.float32)).clip(-1024, 3071)
-    classes = torch.from_numpy(labels.astype(np.uint8))
-    smooth = functional.avg_pool3d(image[None, None], 3, stride=1, padding=1, count_include_pad=False)[0, 0]
+    prepared = prepare(image, replace(contract, clip=None, normalization="none"))
+    hu = torch.from_numpy(prepared.volume[0]).clip(-1024, 3071)
+    structures, table = _few(_nearest(labels, prepared.grid))
+    classes = torch.from_numpy(structures)
+    smooth = functional.avg_pool3d(hu[None, None], 3, stride=1, padding=1, count_include_pad=False)[0, 0]
     kind = torch.bucketize(smooth, torch.tensor(_UNLABELLED_EDGES)).to(torch.uint8) + _FIRST_UNLABELLED
-    target = torch.from_numpy(np.isin(labels, wanted).astype(np.uint8))
     classes = torch.where(classes == 0, kind, classes)
     index = classes.flatten().long()
     counts = torch.bincount(index, minlength=256).clamp(min=1)
-    means = torch.bincount(index, weights=image.flatten(), minlength=256).float() / counts
+    means = torch.bincount(index, weights=hu.flatten(), minlength=256).float() / counts
     factors = torch.zeros(256)
     for label, factor in uptake.items():
-        factors[label] = factor
-    return Case(image, classes, target, means, factors)
+        if label in table:
+            factors[table[label]] = factor
+    return Case(hu, classes, torch.from_numpy(on_grid(target, prepared.grid)), means, factors)
+
+
+def on_grid(classes: sitk.Image, grid: sitk.Image) -> npt.NDArray[np.uint8]:
+    """Put classes on a grid, uint8 (z, y, x): each voxel is what most of it is.
+
+    Each class is averaged over the source voxels in a voxel of the grid and interpolated linearly, as `resample` does
+    with images; beyond the classes' own grid is background.
+    """
+    if _is_same(classes, grid):
+        same: npt.NDArray[np.uint8] = sitk.GetArrayFromImage(classes).astype(np.uint8)
+        return same
+    oriented = sitk.DICOMOrient(
+        classes, sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(grid.GetDirection())
+    )
+    sizes = zip(grid.GetSpacing(), oriented.GetSpacing(), oriented.GetSize(), strict=True)
+    shrink = [min(size, max(1, int(new / old + 0.01))) for new, old, size in sizes]
+    best: Any = np.zeros(grid.GetSize()[::-1], np.float32)
+    found = np.zeros(best.shape, np.uint8)
+    rest = np.ones_like(best)
+    for value in np.unique(sitk.GetArrayViewFromImage(oriented)):
+        if value == 0:
+            continue
+        part = sitk.BinShrink(sitk.Cast(oriented == int(value), sitk.sitkFloat32), shrink)
+        here = sitk.GetArrayFromImage(sitk.Resample(part, grid, sitk.Transform(), sitk.sitkLinear, 0.0))
+        rest -= here
+        found[here > best] = value
+        np.maximum(best, here, out=best)
+    found[rest > best] = 0
+    return found
+
+
+def _nearest(labels: sitk.Image, grid: sitk.Image) -> npt.NDArray[Any]:
+    if not _is_same(labels, grid):
+        labels = sitk.Resample(labels, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    values: npt.NDArray[Any] = sitk.GetArrayFromImage(labels)
+    return values
+
+
+def _few(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], dict[int, int]]:
+    """Return labels below those of unlabelled voxels, and the new ones by the old; those too many become unlabelled."""
+    values = np.unique(labels[labels > 0])
+    if not len(values) or values[-1] < _FIRST_UNLABELLED:
+        return labels.astype(np.uint8), {int(value): int(value) for value in values}
+    values = values[: _FIRST_UNLABELLED - 1]
+    place = np.searchsorted(values, labels)
+    known = values[np.minimum(place, len(values) - 1)] == labels
+    return np.where(known, place + 1, 0).astype(np.uint8), {int(value): i for i, value in enumerate(values, 1)}
+
+
+def _is_same(image: sitk.Image, grid: sitk.Image) -> bool:
+    corners = [(0, 0, 0), tuple(n - 1 for n in grid.GetSize())]
+    return image.GetSize() == grid.GetSize() and all(
+        np.abs(
+            np.subtract(image.TransformPhysicalPointToContinuousIndex(grid.TransformIndexToPhysicalPoint(c)), c)
+        ).max()
+        < _SAME_GRID
+        for c in corners
+    )

@@ -1,73 +1,103 @@
-"""How good an exported model is: its Dice on cases, segmented by the same stages that a user's series goes through."""
+"""How good a model is on cases that it is given, segmented by the same stages that a user's series goes through."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.demo.phantom import make_phantom
-from NativeDLLib.inference.network import Network
-from NativeDLLib.inference.onnx_runtime import load_onnx
-from NativeDLLib.inference.preprocess import prepare, restore
-from NativeDLLib.inference.sliding_window import sliding_window
-from NativeDLLib.inference.torch_runtime import load_torch
-from NativeDLLib.training.cases import read_torso
-from NativeDLLib.training.task import Task
-
-Mask = npt.NDArray[Any]
-_HELD_OUT_SEEDS = range(900_000, 900_004)  # far from the seeds of training
+from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.pipeline import SegmentationTool
+from NativeDLLib.registry import effective
+from NativeDLLib.registry.entry import Model
+from NativeDLLib.training.config import Config
+from NativeDLLib.training.data import Example, examples
+from NativeDLLib.training.surface import score
 
 
-@dataclass(frozen=True)
-class Example:
-    """A CT with the true mask of the structure on its grid (z, y, x), and what it is in words."""
+def evaluate(model: Model, config: Config, device: str, reporter: Reporter, cancel: Cancel) -> list[dict[str, Any]]:
+    """Measure a model on the validation data of a training.
 
-    name: str
-    image: sitk.Image
-    truth: Mask
+    Parameters
+    ----------
+    model
+        Its registry entry, with weights.
+    config
+        The training.
+    device
+        As in `check_device`.
+    reporter, cancel
+        Told after, and looked at before, each case.
 
-
-def load(path: Path) -> Network:
-    """Load an exported model on the CPU with the runtime that its suffix asks for."""
-    return (load_onnx if path.suffix == ".onnx" else load_torch)(path, "cpu", 2).network
-
-
-def segment(network: Network, image: sitk.Image, task: Task) -> Mask:
-    """Segment a CT and give the mask of the structure on its own grid, (z, y, x)."""
-    prepared = prepare(image, task.contract)
-    logits = sliding_window(prepared.volume, [network], task.patch, fill=prepared.fill)
-    found: Mask = restore(logits, prepared) == 1
-    return found
-
-
-def dice(prediction: Mask, truth: Mask) -> float:
-    """Dice coefficient of two masks of the same shape; 1 when both are empty."""
-    a, b = prediction.astype(bool), truth.astype(bool)
-    return 1.0 if not (a.any() or b.any()) else float(2 * (a & b).sum() / (a.sum() + b.sum()))
-
-
-def examples(task: Task, data: Path) -> Iterator[Example]:
-    """Give the torso CT of training, phantoms that were held out, and the slices of another patient where they are."""
-    ct, labels = read_torso(data)
-    yield Example("torso CT (trained on)", ct, np.isin(sitk.GetArrayFromImage(labels), task.torso_labels))
-    for seed in _HELD_OUT_SEEDS:
-        ct, labels = make_phantom(seed, (256, 224, 80), (1.6, 1.6, 4.0))
-        truth = np.isin(sitk.GetArrayFromImage(labels), task.phantom_labels)
-        yield Example(f"phantom {seed} (held out)", ct, truth)
-    folder = data / "liver_spine_ct_dicom"
-    if folder.is_dir():
-        mask = sitk.ReadImage(str(folder / task.slices_mask))
-        yield Example("three slices of another patient", _slices(folder), sitk.GetArrayFromImage(mask) > 0)
+    Returns
+    -------
+    list
+        A row a case: ``data`` (the name of its row), ``seconds``, ``peak_mib``, ``device``, and for each segment
+        ``dice``, ``surface_mm`` and ``hausdorff95_mm``.
+    """
+    rows, cases = config.rows("validate"), list[dict[str, Any]]()
+    for index, row in enumerate(rows):
+        for number, example in enumerate(examples(config, row, cancel)):
+            cases.append(_measure(model, example, device, cancel))
+            reporter.progress("evaluate", (index + (number + 1) / row.get("phantoms", 1)) / len(rows))
+    return cases
 
 
-def _slices(folder: Path) -> sitk.Image:
-    reader = sitk.ImageSeriesReader()
-    series = (reader.GetGDCMSeriesFileNames(str(folder), uid) for uid in reader.GetGDCMSeriesIDs(str(folder)))
-    reader.SetFileNames(max(series, key=len))  # its segmentations are series of one file
-    return reader.Execute()
+def _measure(model: Model, example: Example, device: str, cancel: Cancel) -> dict[str, Any]:
+    started, quiet = time.perf_counter(), Reporter()
+    result = SegmentationTool(model, device).process(example.source, effective(model), quiet, cancel)
+    seconds = time.perf_counter() - started
+    target = sitk.Resample(example.target, result.labels, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    truth, found = sitk.GetArrayViewFromImage(target), sitk.GetArrayViewFromImage(result.labels)
+    segments = []
+    for segment in model.segments:
+        given = score(found == segment.number, truth == segment.label, result.labels.GetSpacing())
+        values = {"dice": given.dice, "surface_mm": given.mean_mm, "hausdorff95_mm": given.hausdorff95_mm}
+        segments.append({"name": segment.name, **{key: _rounded(value) for key, value in values.items()}})
+    peak = max(stage.peak_mib for stage in quiet.stages)
+    return {
+        "data": example.name,
+        "segments": segments,
+        "device": result.device,
+        "seconds": round(seconds, 2),
+        "peak_mib": round(peak),
+    }
+
+
+def summary(cases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the evaluation rows of a registry entry: means by segment over the cases of each row of the data."""
+    rows = []
+    for name in dict.fromkeys(case["data"] for case in cases):
+        members = [case for case in cases if case["data"] == name]
+        row: dict[str, Any] = {"data": name, "cases": len(members)}
+        for key in ("dice", "surface_mm", "hausdorff95_mm"):
+            means = {}
+            for segment in dict.fromkeys(s["name"] for case in members for s in case["segments"]):
+                values = [s[key] for case in members for s in case["segments"] if s["name"] == segment]
+                known = [value for value in values if value is not None]
+                if known:
+                    means[segment] = _rounded(float(np.mean(known)))
+            row[key] = means
+        row["hardware"] = members[0]["device"]
+        row["seconds"] = _rounded(float(np.mean([case["seconds"] for case in members])))
+        row["memory_mib"] = max(case["peak_mib"] for case in members)
+        rows.append(row)
+    return rows
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the summary for a person, a line a segment."""
+    lines = [f"{'data':<48}{'segment':<24}{'Dice':>7}{'surface':>10}{'95 %':>10}"]
+    for row in rows:
+        for segment, dice in row["dice"].items():
+            mean, far = (row[key].get(segment) for key in ("surface_mm", "hausdorff95_mm"))
+            apart = "".join("         -" if value is None else f"{value:7.1f} mm" for value in (mean, far))
+            lines.append(f"{row['data'][:46]:<48}{segment[:22]:<24}{dice:7.3f}{apart}")
+    return lines
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

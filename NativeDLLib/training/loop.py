@@ -1,125 +1,158 @@
-"""The training loop: Dice and cross-entropy, AdamW, a cosine schedule, and the average of the weights as the result."""
+"""The training loop: AdamW on a cosine schedule, and the average of the weights as the result."""
 
 from __future__ import annotations
 
 import copy
-import logging
 import math
+import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Generator, Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 
-from NativeDLLib.training.augment import random_patch
+from NativeDLLib.errors import CancelledError, ModelError
+from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.training.cases import Case
-from NativeDLLib.training.network import SmallUNet
-from NativeDLLib.training.task import Task
+from NativeDLLib.training.checkpoint import load_checkpoint, save_checkpoint
+from NativeDLLib.training.config import Config
+from NativeDLLib.training.log import Log
+from NativeDLLib.training.losses import deep_supervision
+from NativeDLLib.training.patches import batches
 
-_LOG = logging.getLogger(__name__)
 # On smaller patches oneDNN's bfloat16 gradients of the deepest layer read memory that nobody wrote.
 _SMALLEST_FOR_BFLOAT16 = 48
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to learn.
-
-    Attributes
-    ----------
-    steps
-        Number of optimiser steps.
-    minutes
-        Wall time after which training ends even if steps are left; the result then depends on the machine's speed.
-    batch
-        Patches a step.
-    learning_rate
-        Highest learning rate.
-    """
-
-    steps: int = 1300
-    minutes: float = math.inf
-    batch: int = 2
-    learning_rate: float = 3e-3
-
-
-def train(task: Task, cases: Sequence[Case], schedule: Schedule, *, seed: int) -> tuple[SmallUNet, list[float]]:
+def train(
+    network: nn.Module,
+    cases: Sequence[Case],
+    odds: Sequence[float],
+    config: Config,
+    *,
+    training: str,
+    folder: Path,
+    resume: bool = False,
+    device: torch.device | None = None,
+    reporter: Reporter | None = None,
+    cancel: Cancel | None = None,
+) -> nn.Module:
     """Train a network on random patches.
 
     Parameters
     ----------
-    task
-        What to segment.
-    cases
-        The first is drawn for every other patch, the others share the rest.
-    schedule
-        How long and how fast.
-    seed
-        Fixes weights, patches and their augmentation.
+    network
+        With the weights to start from.
+    cases, odds
+        What it learns from, and how likely a patch comes from each case.
+    config
+        How.
+    training
+        Its fingerprint, for the checkpoint.
+    folder
+        For the checkpoint and the log, ``log.csv``.
+    resume
+        Whether to go on from the checkpoint in `folder`.
+    device
+        The CPU by default.
+    reporter, cancel
+        Told after, and looked at before, each step.
 
     Returns
     -------
-    tuple
-        The network with averaged weights, in evaluation mode, and the loss at every step.
+    Module
+        The network with averaged weights, on the CPU, in evaluation mode.
+
+    Raises
+    ------
+    CancelledError
+        Where `cancel` was set; the checkpoint then holds what was learnt.
+    ModelError
+        Where the loss is no longer a number.
     """
-    torch.manual_seed(seed)
-    rng = Generator().manual_seed(seed)
-    network = SmallUNet().to(memory_format=torch.channels_last_3d)
-    average = copy.deepcopy(network).eval()
+    device, reporter, cancel = device or torch.device("cpu"), reporter or Reporter(), cancel or Cancel()
+    schedule = config.schedule
+    _repeatable(device)
+    network = network.to(device, memory_format=torch.channels_last_3d).train()
+    average = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=1e-2)
-    losses: list[float] = []
-    started = time.monotonic()
-    for step in range(schedule.steps):
-        progress = max(step / schedule.steps, (time.monotonic() - started) / 60 / schedule.minutes)
-        if progress >= 1:
-            break
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.learning_rate * min(1, (step + 1) / 50) * (0.01 + 0.99 * _cosine(progress))
-        batch = [random_patch(_draw(cases, rng), task, rng) for _ in range(schedule.batch)]
-        images, targets = (torch.stack(part) for part in zip(*batch, strict=True))
-        with torch.autocast("cpu", torch.bfloat16, enabled=min(task.patch) >= _SMALLEST_FOR_BFLOAT16):
-            logits = network(images.to(memory_format=torch.channels_last_3d))
-        loss = dice_and_cross_entropy(logits.float(), targets)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        _follow(average, network, decay=min(0.995, step / (step + 10)))
-        losses.append(float(loss.detach()))
-        if (step + 1) % 50 == 0:
-            recent = sum(losses[-50:]) / 50
-            _LOG.info("%s: step %d, loss %.3f, %.0f s", task.name, step + 1, recent, time.monotonic() - started)
-    return average.to(memory_format=torch.contiguous_format), losses
+    parts: dict[str, Any] = {"network": network, "average": average, "optimiser": optimiser}
+    step, before = 0, 0.0
+    if resume:
+        state = load_checkpoint(folder, training)
+        step, before = int(state["step"]), float(state["seconds"])
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+    started = saved = time.monotonic()
+
+    def keep() -> None:
+        seconds = before + time.monotonic() - started
+        states = {name: part.state_dict() for name, part in parts.items()}
+        save_checkpoint(folder, {"training": training, "step": step, "seconds": seconds, **states})
+
+    source = batches(cases, odds, config, first=step, workers=_workers(config, device))
+    with Log(folder, step) as log:
+        for images, targets in source:
+            seconds = before + time.monotonic() - started
+            progress = max(step / schedule.steps, seconds / 60 / schedule.minutes)
+            if progress >= 1:
+                break
+            if cancel.is_set:
+                source.close()  # type: ignore[attr-defined]
+                keep()
+                raise CancelledError(f"cancelled after step {step}; the same command with --resume goes on from there")
+            rate = schedule.rate(step, progress)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            loss = _loss(network, images.to(device), targets.to(device), config)
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise ModelError(
+                    f"the loss of step {step + 1} is not a number; lower schedule.learning_rate, or look at the images"
+                )
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            optimiser.step()
+            follow(average, network, min(schedule.ema, step / (step + 10)))
+            step += 1
+            log.add(step, value, rate, before + time.monotonic() - started)
+            reporter.progress("train", max(step / schedule.steps, seconds / 60 / schedule.minutes))
+            if time.monotonic() - saved >= 60 * schedule.checkpoint_minutes:
+                keep()
+                saved = time.monotonic()
+    keep()
+    return average.to("cpu", memory_format=torch.contiguous_format).eval()
 
 
-def dice_and_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean of voxel-wise cross-entropy and soft Dice loss over a batch (Isensee et al. 2021).
-
-    Parameters
-    ----------
-    logits
-        Float of shape (N, 2, z, y, x).
-    target
-        0 or 1, int64 of shape (N, z, y, x).
-    """
-    probability, truth = logits.softmax(dim=1)[:, 1], target.float()
-    overlap = (probability * truth).sum()  # over the batch, so that a patch without the structure does not dominate
-    dice = (2 * overlap + 1) / (probability.sum() + truth.sum() + 1)
-    return functional.cross_entropy(logits, target) + 1 - dice
+def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move averaged weights towards those of a network."""
+    with torch.no_grad():
+        for mean, current in zip(average.parameters(), network.parameters(), strict=True):
+            mean.lerp_(current, 1 - decay)
 
 
-def _draw(cases: Sequence[Case], rng: Generator) -> Case:
-    if len(cases) == 1 or float(torch.rand((), generator=rng)) < 0.5:
-        return cases[0]
-    return cases[1 + int(torch.randint(len(cases) - 1, (1,), generator=rng))]
+def _loss(network: nn.Module, images: Tensor, targets: Tensor, config: Config) -> Tensor:
+    device = images.device.type
+    if device == "cpu":
+        lower = min(config.patch) >= _SMALLEST_FOR_BFLOAT16
+    else:
+        lower = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    with torch.autocast(device, torch.bfloat16, enabled=lower):
+        outputs = network(images.to(memory_format=torch.channels_last_3d))
+    return deep_supervision(outputs if config.schedule.deep_supervision else outputs[:1], targets)
 
 
-def _cosine(progress: float) -> float:
-    return 0.5 * (1 + math.cos(math.pi * progress))
+def _workers(config: Config, device: torch.device) -> int:
+    # The CPU has the network to train, too.
+    return config.threads if device.type == "cuda" else max(1, config.threads // 4)
 
 
-def _follow(average: SmallUNet, network: SmallUNet, decay: float) -> None:
-    for mean, current in zip(average.parameters(), network.parameters(), strict=True):
-        mean.data.lerp_(current.data, 1 - decay)
+def _repeatable(device: torch.device) -> None:
+    if device.type == "cuda":
+        # cuBLAS looks at it when it is first used.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False

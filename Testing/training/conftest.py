@@ -1,17 +1,20 @@
-"""Tasks and cases small enough to learn from in seconds."""
+"""Trainings and cases small enough to learn from in seconds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from trainings import write_config
 
-from NativeDLLib.training.cases import Case, phantom_case
-from NativeDLLib.training.task import LIVER, Task
-
-SMALL = (16, 32, 32)
+from NativeDLLib.demo.phantom import make_phantom
+from NativeDLLib.registry.load import load_registry
+from NativeDLLib.resources import resources_folder
+from NativeDLLib.training.cases import Case, make_case
+from NativeDLLib.training.config import Config, read_config
+from NativeDLLib.training.labels import to_classes
 
 
 @pytest.fixture(autouse=True)
@@ -23,12 +26,18 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def liver() -> Task:
-    """The liver task with a small patch."""
-    return replace(LIVER, patch=SMALL)
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """A training of six steps."""
+    return read_config(write_config(tmp_path_factory.mktemp("training")))
 
 
 @pytest.fixture(scope="session")
-def small_phantom(liver: Task) -> Case:
-    """A phantom at the models' spacing, cut to the upper abdomen."""
-    return phantom_case(3, liver, size=(100, 80, 60))
+def small_phantom() -> Case:
+    """A phantom at the models' spacing, cut to the upper abdomen, with the liver as the target."""
+    image, labels = make_phantom(3, (100, 80, 60), (3.0, 3.0, 3.0), centre=(0, 10, 190))
+    (contract,) = (m.input for m in load_registry(_registry()) if m.id == "liver-ct-demo")
+    return make_case(image, labels, to_classes(labels, {1: 1}), {}, contract)
+
+
+def _registry() -> Path:
+    return resources_folder() / "registry.json"

@@ -2,42 +2,116 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
+import torch
+from trainings import ball, image_of
 
-from NativeDLLib.errors import InputError
-from NativeDLLib.training.cases import Case, phantom_case, torso_case
-from NativeDLLib.training.task import LIVER, TASKS, VERTEBRAE
-
-
-def test_a_missing_torso_is_reported_with_its_path(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"torso_ct_3mm/ct\.nii\.gz is missing"):
-        torso_case(tmp_path, LIVER)
-
-
-def test_the_torso_is_turned_so_that_the_liver_is_at_small_x(real_data: Path) -> None:
-    case = torso_case(real_data, LIVER)
-    z, y, x = (axis.float().mean() for axis in case.target.nonzero(as_tuple=True))
-    assert x < 0.45 * case.image.shape[2]
-    assert z > 0.6 * case.image.shape[0]
-    assert 0.3 < y / case.image.shape[1] < 0.6
+from NativeDLLib.events import Cancel
+from NativeDLLib.inference.preprocess import prepare
+from NativeDLLib.resources import resources_folder
+from NativeDLLib.training.cases import Case, make_case, on_grid
+from NativeDLLib.training.config import Config, read_config
+from NativeDLLib.training.data import examples, read_cases
+from NativeDLLib.training.labels import to_classes
 
 
-def test_the_sacrum_is_no_vertebra(real_data: Path) -> None:
-    case = torso_case(real_data, VERTEBRAE)
-    sacrum = (case.classes == 25) | (case.classes == 26)
-    assert sacrum.any()
-    assert not case.target[sacrum].any()
+def test_a_case_holds_what_inference_sees(config: Config) -> None:
+    hu, labels = ball(1, (50, 60, 64))
+    image, classes = image_of(hu, 1.4), image_of(labels, 1.4)
+    case = make_case(image, classes, classes, {1: 0.5}, config.contract)
+    seen = prepare(image, config.contract).volume[0]
+    assert np.allclose((case.image.clip(*config.clip) - config.mean) / config.std, seen, atol=1e-5)
+    assert case.target.sum().item() * 27 == pytest.approx(labels.sum() * 1.4**3, rel=0.05)
+    assert case.image[case.target > 0].mean() > 150
+    assert case.uptake[1] == 0.5
 
 
-@pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
-def test_a_phantom_has_the_structure_and_its_mean(task) -> None:
-    case = phantom_case(7, task, size=(100, 80, 60))
-    assert case.target.any()
-    label = task.phantom_labels[0]
-    assert case.means[label] == pytest.approx(case.image[case.target > 0].mean().item(), abs=0.5)
+def test_labels_in_another_orientation_end_where_they_belong(config: Config) -> None:
+    hu, labels = ball(2)
+    image, classes = image_of(hu), image_of(labels)
+    turned = [sitk.DICOMOrient(part, "PIR") for part in (image, classes)]
+    straight = make_case(image, classes, classes, {}, config.contract)
+    again = make_case(turned[0], turned[1], classes, {}, config.contract)
+    assert torch.allclose(straight.image, again.image)
+    assert torch.equal(straight.target, again.target)
+    assert torch.equal(straight.classes, again.classes)
+
+
+def test_labels_that_cover_a_part_are_background_elsewhere() -> None:
+    _, labels = ball(3)
+    whole = image_of(labels)
+    part = whole[4:30, 6:30, 5:28]
+    found = on_grid(part, whole)
+    assert np.array_equal(found[5:28, 6:30, 4:30], labels[5:28, 6:30, 4:30])
+    assert not found[:5].any()
+
+
+def test_a_voxel_is_what_most_of_it_is() -> None:
+    fine = np.zeros((4, 4, 8), np.uint8)
+    fine[..., 1:4], fine[..., 4:7] = 1, 2  # a quarter of the outer voxels is background
+    coarse = sitk.GetImageFromArray(np.zeros((1, 1, 2), np.uint8))
+    coarse.SetSpacing((4.0,) * 3)
+    coarse.SetOrigin((1.5,) * 3)
+    assert on_grid(sitk.GetImageFromArray(fine), coarse).tolist() == [[[1, 2]]]
+    fine[..., :3] = 0
+    assert on_grid(sitk.GetImageFromArray(fine), coarse).tolist() == [[[0, 2]]]
+
+
+def test_labels_beyond_what_a_byte_holds_keep_their_uptake(config: Config) -> None:
+    hu, labels = ball(1)
+    many = image_of(labels.astype(np.uint16) * 3000)
+    case = make_case(image_of(hu), many, to_classes(many, {3000: 1}), {3000: 0.7}, config.contract)
+    (label,) = case.classes[case.target > 0].unique().tolist()
+    assert label < 200
+    assert case.uptake[label] == pytest.approx(0.7)
+
+
+def test_rows_share_the_patches(config: Config, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from NativeDLLib.events import Reporter
+
+    rows = [{**row} for row in config.data["data"]["train"]]
+    rows[0]["share"] = 0.8
+    rows.append({"phantoms": 2, "seed": 3, "size": [16, 16, 16], "height": 180, "map": {"1": 1}})
+    changed = replace(config, data={**config.data, "data": {"train": rows}})
+    cases, odds = read_cases(changed, Reporter(), Cancel())
+    assert len(cases) == 4
+    assert odds == pytest.approx([0.8, 0.2 / 3, 0.2 / 3, 0.2 / 3])
+
+
+def test_a_phantom_has_the_structure_and_its_mean(small_phantom: Case) -> None:
+    assert small_phantom.target.any()
+    mean = small_phantom.image[small_phantom.target > 0].mean().item()
+    assert small_phantom.means[1] == pytest.approx(mean, abs=0.5)
 
 
 def test_unlabelled_voxels_are_told_apart_by_their_tissue(small_phantom: Case) -> None:
     unlabelled = small_phantom.classes.unique()
     assert {200, 202, 203} <= set(unlabelled.tolist())
     assert small_phantom.means[200] < -700 < small_phantom.means[202] < small_phantom.means[203]
+
+
+def torso(name: str, real_data: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
+    monkeypatch.setenv("NATIVEDL_TEST_DATA", str(real_data))
+    config = read_config(resources_folder() / "training" / f"{name}.json")
+    (example,) = examples(config, config.rows("train")[0], Cancel())
+    image, _ = example.source.image()
+    return make_case(image, example.labels, example.target, example.uptake, config.contract)
+
+
+def test_the_torso_is_turned_so_that_the_liver_is_at_small_x(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = torso("liver-ct-demo", real_data, monkeypatch)
+    z, y, x = (axis.float().mean() for axis in case.target.nonzero(as_tuple=True))
+    assert x < 0.45 * case.image.shape[2]
+    assert z > 0.6 * case.image.shape[0]
+    assert 0.3 < y / case.image.shape[1] < 0.6
+
+
+def test_the_sacrum_is_no_vertebra(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = torso("vertebra-ct-demo", real_data, monkeypatch)
+    sacrum = (case.classes == 25) | (case.classes == 26)
+    assert sacrum.any()
+    assert not (case.target[sacrum] == 1).any()

@@ -21,7 +21,7 @@ from NativeDLLib.files import sha256, write_text
 from NativeDLLib.jsonfile import problem_of, read_json
 from NativeDLLib.registry.adding.draft import Draft
 from NativeDLLib.registry.entry import Model, make_model
-from NativeDLLib.registry.load import check_registry, load_models, load_registry
+from NativeDLLib.registry.load import load_models, load_registry, models_of
 from NativeDLLib.registry.weights import verified_weights
 
 _FOLDER = "weights"
@@ -96,7 +96,7 @@ def install(
     before = load_registry(registry) if registry.is_file() else []
     target = place or f"{_FOLDER}/{draft.entry['id']}/{mark}{name}"
     entry = draft.entry | {"weights": _weights(draft, target, digests)}
-    check_registry(_with(registry, entry), registry)
+    models_of(_with(registry, entry), registry)
     if place:
         _prove(make_model(entry, registry), reporter, cancel)
         write_text(Path(os.path.realpath(registry)), _text(_with(registry, entry)))

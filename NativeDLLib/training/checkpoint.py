@@ -1,0 +1,69 @@
+"""Where a training stands, on disk, so that it can go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from NativeDLLib.errors import InputError, UsageError
+from NativeDLLib.files import atomic_path
+from NativeDLLib.training.config import Config
+from NativeDLLib.training.unet import Architecture
+
+CHECKPOINT = "checkpoint.pt"
+
+
+def fingerprint(config: Config, architecture: Architecture, start: str) -> str:
+    """Return what says which training it is: all that decides what is learnt.
+
+    Parameters
+    ----------
+    config
+        The training; how long it may take is not part of it.
+    architecture
+        The network.
+    start
+        Digest of the weights that it starts from; empty where they are new.
+    """
+    data = config.data
+    schedule = [value for key, value in sorted(vars(config.schedule).items()) if "minutes" not in key]
+    parts = [data["entry"]["input"], data["classes"], data["data"]["train"], schedule, config.mirror]
+    text = json.dumps([*parts, repr(architecture), start], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint, atomically: tensors and plain values by name."""
+    with atomic_path(folder / CHECKPOINT) as temporary:
+        torch.save(state, temporary)
+
+
+def load_checkpoint(folder: Path, training: str) -> dict[str, Any]:
+    """Read the checkpoint of a training.
+
+    Raises
+    ------
+    InputError
+        Where there is none, or it is damaged.
+    UsageError
+        Where it is of another training than that with the fingerprint `training`.
+    """
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        raise InputError(f"{path}: is not there, so there is nothing to resume; leave out --resume")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        other = state["training"]
+    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError) as error:
+        raise InputError(f"{path}: is not a checkpoint of a training ({str(error)[:200]})") from error
+    if other != training:
+        raise UsageError(
+            f"{path}: is of a training with other data, network or schedule; undo the change, or start again "
+            "without --resume in another folder"
+        )
+    return state

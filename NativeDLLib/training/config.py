@@ -1,0 +1,217 @@
+"""A training as its configuration file describes it: data, network, schedule, and the registry entry to be written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.errors import UsageError
+from NativeDLLib.jsonfile import check_schema, read_json
+from NativeDLLib.registry.entry import InputContract, Model
+from NativeDLLib.registry.load import models_of
+from NativeDLLib.training.schedule import Schedule
+from NativeDLLib.training.unet import Architecture, Triple
+
+FORMATS = ("onnx", "torch", "nnunetv2")
+"""What a training writes, by the ``runtime`` that loads it."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A configuration file that has passed its checks.
+
+    Attributes
+    ----------
+    path
+        The file.
+    data
+        Its content.
+    model
+        The registry entry that it describes; its weights are none yet.
+    classes
+        The network's classes by number, without the background.
+    architecture
+        The network; None where the file leaves it open.
+    schedule
+        How long and how fast.
+    mirror
+        Whether left and right may be swapped.
+    threads
+        Processor cores to use.
+    outputs
+        The formats to write, that of the entry first.
+    """
+
+    path: Path
+    data: Mapping[str, Any]
+    model: Model
+    classes: Mapping[int, str]
+    architecture: Architecture | None
+    schedule: Schedule
+    mirror: bool = False
+    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+    outputs: tuple[str, ...] = FORMATS
+
+    @property
+    def contract(self) -> InputContract:
+        """The input contract of the registry entry."""
+        return self.model.input
+
+    @property
+    def patch(self) -> Triple:
+        """Patch size (z, y, x) in voxels."""
+        assert self.contract.patch_size is not None
+        return self.contract.patch_size
+
+    @property
+    def clip(self) -> tuple[float, float]:
+        """Bounds of the Hounsfield units that the network sees."""
+        assert self.contract.clip is not None
+        return self.contract.clip
+
+    @property
+    def mean(self) -> float:
+        """Input contract: ``(clip(HU) - mean) / std``."""
+        assert not isinstance(self.contract.normalization, str)
+        return float(self.contract.normalization["mean"])
+
+    @property
+    def std(self) -> float:
+        """See `mean`."""
+        assert not isinstance(self.contract.normalization, str)
+        return float(self.contract.normalization["std"])
+
+    def rows(self, section: str) -> Sequence[Mapping[str, Any]]:
+        """Return the data of ``train`` or ``validate``, each row with a name."""
+        rows = self.data["data"].get(section, ())
+        return [{"name": f"{section} row {index}", **row} for index, row in enumerate(rows, 1)]
+
+    def file(self, text: str) -> Path:
+        """Return a path of the file: relative to it, with environment variables in it.
+
+        Raises
+        ------
+        UsageError
+            Where a variable is not set, or nothing is there.
+        """
+        expanded = os.path.expandvars(text)
+        if "$" in expanded:
+            raise UsageError(f"{self.path}: {text}: that environment variable is not set")
+        path = self.path.parent / Path(expanded).expanduser()
+        if not path.exists():
+            raise UsageError(f"{self.path}: {text}: {path} does not exist")
+        return path
+
+
+def read_config(path: Path) -> Config:
+    """Read a configuration file.
+
+    Raises
+    ------
+    UsageError
+        Naming the first thing in it that is wrong.
+    """
+    data = read_json(path, UsageError)
+    check_schema(data, "training.schema.json", path, UsageError, "train")
+    model = _model(path, data["entry"])
+    classes = {int(number): name for number, name in data["classes"].items()}
+    config = Config(
+        path=path,
+        data=data,
+        model=model,
+        classes=dict(sorted(classes.items())),
+        architecture=_architecture(path, data["network"]) if "network" in data else None,
+        schedule=Schedule(**data.get("schedule", {})),
+        outputs=tuple(dict.fromkeys((model.runtime, *data.get("outputs", FORMATS)))),
+        **{key: data[key] for key in ("mirror", "threads") if key in data},
+    )
+    _check(config)
+    return config
+
+
+def _model(path: Path, entry: dict[str, Any]) -> Model:
+    weights = {"folder": "none"} if entry.get("runtime") == "nnunetv2" else {"file": "none", "sha256": "0" * 64}
+    try:
+        (model,) = models_of({"schema_version": "1.0", "models": [entry | {"weights": weights}]}, path, UsageError)
+    except UsageError as error:
+        where = f"models[0] ({str(entry['id'])[:64]})" if "id" in entry else "models[0]"
+        raise UsageError(str(error).replace(where, "entry", 1)) from error
+    return model
+
+
+def _architecture(path: Path, given: Mapping[str, Any]) -> Architecture:
+    features = tuple(given.get("features", Architecture.features))
+    stages = len(features)
+    lists: dict[str, Any] = {
+        "kernels": given.get("kernels", [[3, 3, 3]] * stages),
+        "strides": given.get("strides", [[1, 1, 1]] + [[2, 2, 2]] * (stages - 1)),
+    }
+    for name, count in (("convolutions", stages), ("decoder_convolutions", stages - 1)):
+        value = given.get(name, 2)
+        lists[name] = value if isinstance(value, list) else [value] * count
+    for name, values in lists.items():
+        wanted = stages - (name == "decoder_convolutions")
+        if len(values) != wanted:
+            raise UsageError(f"{path}: network.{name}: has {len(values)} values, {stages} features ask for {wanted}")
+    if lists["strides"][0] != [1, 1, 1]:
+        raise UsageError(f"{path}: network.strides: the first must be [1, 1, 1], which keeps the input's resolution")
+    if any(size % 2 == 0 for kernel in lists["kernels"] for size in kernel):
+        raise UsageError(f"{path}: network.kernels: sizes must be odd")
+    return Architecture(features, **{name: _tuples(values) for name, values in lists.items()})
+
+
+def _tuples(values: Any) -> Any:
+    return tuple(_tuples(value) for value in values) if isinstance(values, list) else values
+
+
+def _check(config: Config) -> None:
+    """Check what the schema cannot say."""
+    path, contract, classes = config.path, config.contract, config.classes
+    if list(classes) != list(range(1, len(classes) + 1)):
+        raise UsageError(f"{path}: classes: must be numbered from 1 without a gap")
+    if len(set(classes.values())) < len(classes):
+        raise UsageError(f"{path}: classes: two have the same name")
+    channels = config.model.output_channels
+    if channels is not None and channels != len(classes) + 1:
+        raise UsageError(
+            f"{path}: entry.output.channels: is {channels}; {len(classes)} classes and the background are "
+            f"{len(classes) + 1}"
+        )
+    for segment in config.model.segments:
+        if segment.label not in classes:
+            raise UsageError(f"{path}: entry.output.segments: there is no class {segment.label} for '{segment.name}'")
+    normalised = contract.clip is not None and not isinstance(contract.normalization, str)
+    if contract.modality != "CT" or len(contract.channels) != 1 or not normalised:
+        raise UsageError(f"{path}: entry.input: training takes one channel of CT with clip and mean and std")
+    if contract.orientation is None or contract.spacing is None or contract.patch_size is None:
+        raise UsageError(f"{path}: entry.input: training needs orientation, spacing and patch_size")
+    if config.architecture is not None:
+        check_patch(config, config.architecture)
+    for section in ("train", "validate"):
+        for index, row in enumerate(config.data["data"].get(section, ())):
+            where = f"{path}: data.{section}[{index}]"
+            unknown = sorted(set(row.get("map", {}).values()) - {0, *classes})
+            if unknown:
+                raise UsageError(f"{where}.map: there is no class {unknown[0]}")
+            if not {"map", "negatives"} & row.keys() and not str(row.get("segmentation", "")).endswith(".dcm"):
+                raise UsageError(f"{where}: has no map from labels to classes, which all but a .dcm need")
+    if sum(row.get("share", 0) for row in config.rows("train")) > 1 + 1e-9:
+        raise UsageError(f"{path}: data.train: the shares are more than 1 together")
+
+
+def check_patch(config: Config, architecture: Architecture) -> None:
+    """Check that a network's resolutions fit the patch.
+
+    Raises
+    ------
+    UsageError
+        Where they do not.
+    """
+    if any(n % d or n == d for n, d in zip(config.patch, architecture.divisor, strict=True)):
+        raise UsageError(
+            f"{config.path}: entry.input.patch_size: {list(config.patch)} must be a multiple of "
+            f"{list(architecture.divisor)}, by which the network shrinks it, and larger"
+        )

@@ -1,0 +1,179 @@
+"""The rows of a configuration's data, read: files with labels, DICOM series with segmentations, phantoms, negatives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from NativeDLLib.demo.phantom import make_phantom
+from NativeDLLib.dicom import Grid, Series
+from NativeDLLib.errors import InputError
+from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.source import Source
+from NativeDLLib.training.cases import Case, make_case
+from NativeDLLib.training.config import Config
+from NativeDLLib.training.labels import named_labels, read_labels, read_segmentation, to_classes
+from NativeDLLib.training.negatives import make_negative
+from NativeDLLib.volumes.image_file import ImageFile
+
+_PHANTOM_SIZE = (128, 108, 122)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A CT in memory; see `Source`."""
+
+    content: sitk.Image
+    grid: Grid
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, image: sitk.Image) -> Volume:
+        """Take an image as a source."""
+        return cls(image, Grid(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection()))
+
+    def text(self, keyword: str) -> str:
+        """Return the modality; nothing else is known."""
+        return "CT" if keyword == "Modality" else ""
+
+    def image(self, cancel: Cancel | None = None) -> tuple[sitk.Image, list[str]]:
+        """Return the image."""
+        return self.content, []
+
+    def image_of(self, voxels: Any) -> sitk.Image:
+        """Return an array (z, y, x) on the image's grid."""
+        return self.grid.apply(sitk.GetImageFromArray(voxels))
+
+
+@dataclass(frozen=True)
+class Example:
+    """A source with what is known of it.
+
+    Attributes
+    ----------
+    name
+        That of its row.
+    source
+        The image.
+    labels
+        The structure at each voxel, on a grid of its own.
+    target
+        The network's class at each voxel, on a grid of its own.
+    uptake
+        By label: how strongly it takes up contrast medium.
+    """
+
+    name: str
+    source: Source
+    labels: sitk.Image
+    target: sitk.Image
+    uptake: Mapping[int, float]
+
+
+def examples(config: Config, row: Mapping[str, Any], cancel: Cancel) -> Iterator[Example]:
+    """Read what a row names, one example after the other.
+
+    Raises
+    ------
+    UsageError
+        Where a file is not there.
+    InputError
+        Where it cannot be read, or image and labels are not of each other.
+    """
+    uptake = {int(label): float(factor) for label, factor in row.get("uptake", {}).items()}
+    for source, labels, mapping in _read(config, row, cancel):
+        target = to_classes(labels, mapping, row)
+        yield Example(row["name"], source, labels, target, uptake)
+
+
+def read_cases(config: Config, reporter: Reporter, cancel: Cancel) -> tuple[list[Case], list[float]]:
+    """Read all that is learnt from, and how likely a patch comes from each case.
+
+    Raises
+    ------
+    UsageError, InputError
+        As `examples`; and where no case has one of the classes.
+    """
+    rows = config.rows("train")
+    cases: list[list[Case]] = []
+    for index, row in enumerate(rows):
+        found = list[Case]()
+        for number, example in enumerate(examples(config, row, cancel)):
+            image, notes = example.source.image(cancel)
+            for note in [*example.source.warnings, *notes]:
+                reporter.warning(note)
+            found.append(make_case(image, example.labels, example.target, example.uptake, config.contract))
+            if "negatives" not in row and not found[-1].target.any():
+                reporter.warning(f"{config.path}: {row['name']}: case {number + 1} has none of the classes")
+            reporter.progress("data", (index + (number + 1) / row.get("phantoms", row.get("negatives", 1))) / len(rows))
+        cases.append(found)
+    flat = [case for found in cases for case in found]
+    present = {int(value) for case in flat for value in case.target.unique()}
+    for number, name in config.classes.items():
+        if number not in present:
+            raise InputError(f"{config.path}: data.train: no case has class {number} ({name})")
+    return flat, _odds(rows, [len(found) for found in cases])
+
+
+def _odds(rows: Any, counts: list[int]) -> list[float]:
+    """Share the patches among the cases: by row where it says so, the rest evenly."""
+    given = sum(row.get("share", 0) for row in rows)
+    others = sum(count for row, count in zip(rows, counts, strict=True) if "share" not in row)
+    odds = []
+    for row, count in zip(rows, counts, strict=True):
+        each = row["share"] / count if "share" in row else (1 - given) / others
+        odds += [each] * count
+    total = sum(odds)
+    return [value / total for value in odds]
+
+
+def _read(
+    config: Config, row: Mapping[str, Any], cancel: Cancel
+) -> Iterator[tuple[Source, sitk.Image, Mapping[int, int]]]:
+    if "phantoms" in row:
+        mapping = named_labels(config, row, {})
+        seeds = range(row["seed"], row["seed"] + row["phantoms"])
+        with ThreadPoolExecutor(min(config.threads, 8)) as pool:
+            for image, labels in pool.map(lambda seed: _phantom(config, row, seed, cancel), seeds):
+                yield Volume.of(image), labels, mapping
+        return
+    if "negatives" in row:
+        assert config.contract.spacing is not None
+        for seed in range(row["seed"], row["seed"] + row["negatives"]):
+            cancel.check()
+            image = make_negative(seed, tuple(row.get("size", _PHANTOM_SIZE)), config.contract.spacing)
+            yield Volume.of(image), sitk.Image(image.GetSize(), sitk.sitkUInt8), {}
+        return
+    if "image" in row:
+        path = config.file(row["image"])
+        labels = read_labels(config.file(row["labels"]))
+        yield ImageFile.read(path, config.contract.modality), labels, named_labels(config, row, {})
+        return
+    series = Series.read([config.file(row["series"])], row.get("uid"))
+    labels, names = _series_labels(config, row, series)
+    yield series, labels, named_labels(config, row, names)
+
+
+def _series_labels(config: Config, row: Mapping[str, Any], series: Series) -> tuple[sitk.Image, dict[str, int]]:
+    """Read the segmentation of a series, and the labels of its segments by their names."""
+    path = config.file(row["segmentation"])
+    return read_segmentation(path, series) if path.suffix == ".dcm" else (read_labels(path), {})
+
+
+def _phantom(config: Config, row: Mapping[str, Any], seed: int, cancel: Cancel) -> tuple[sitk.Image, sitk.Image]:
+    cancel.check()
+    height = float(row.get("height", np.random.default_rng([seed, 2]).uniform(90, 230)))
+    size = tuple(row.get("size", _PHANTOM_SIZE[::-1]))[::-1]
+    spacing = tuple(float(s) for s in row.get("spacing", config.contract.spacing))[::-1]
+    return make_phantom(
+        seed,
+        (size[0], size[1], size[2]),
+        (spacing[0], spacing[1], spacing[2]),
+        centre=(0, 10, height),
+        levels=row.get("target") == "vertebrae",
+    )

@@ -1,0 +1,144 @@
+"""Labels as files hold them, and the classes that a network is to learn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+import SimpleITK as sitk
+
+from NativeDLLib.dicom import Series
+from NativeDLLib.errors import InputError, UsageError
+from NativeDLLib.training.config import Config
+from NativeDLLib.training.vertebra_classes import vertebra_classes
+from NativeDLLib.volumes.reader import checked_grid, open_volume, read_volume
+
+_LARGEST_LABEL = 65535
+
+
+def read_labels(path: Path) -> sitk.Image:
+    """Read a label map: NRRD, NIfTI or MetaImage of whole numbers.
+
+    Raises
+    ------
+    InputError
+        Where it is something else.
+    """
+    reader = open_volume(path)
+    if reader.GetNumberOfComponents() != 1:
+        raise InputError(f"{path}: has more than one value in a voxel (layers or colours); labels are one")
+    checked_grid(path, reader)
+    image = read_volume(path, reader)
+    values = sitk.GetArrayViewFromImage(image)
+    whole = values.dtype.kind in "iu" or bool(np.all(values == np.round(values)))
+    if not whole or values.min() < 0 or values.max() > _LARGEST_LABEL:
+        raise InputError(f"{path}: holds values that are no labels (whole numbers from 0 to {_LARGEST_LABEL})")
+    return sitk.Cast(image, sitk.sitkUInt16)
+
+
+def read_segmentation(path: Path, series: Series) -> tuple[sitk.Image, dict[str, int]]:
+    """Read a DICOM SEG of a series, of any program and on any grid.
+
+    Returns
+    -------
+    labels, names
+        Segment Numbers, the later where segments overlap; and the numbers by Segment Label and by themselves.
+
+    Raises
+    ------
+    InputError
+        Where it is not such an object, or not in the series' frame of reference.
+    """
+    try:
+        seg = hd.seg.segread(path)
+        if seg.segmentation_type.value == "FRACTIONAL":
+            raise ValueError("it is FRACTIONAL; a BINARY or LABELMAP one is needed")
+        if seg.FrameOfReferenceUID != series.text("FrameOfReferenceUID"):
+            raise ValueError("it has another frame of reference")
+        # Empty frames may be left out.
+        volume = seg.get_volume(combine_segments=False, allow_missing_positions=True)
+        numbers = [int(number) for number in seg.segment_numbers]
+        names = {seg.get_segment_description(number).segment_label: number for number in numbers}
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    # highdicom and pydicom let pass whatever they stumble over in an object that is not what they expect.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: is not a SEG of series {series.uid} ({reason})") from error
+    values = np.zeros(volume.array.shape[:3], np.uint16)
+    for index, number in enumerate(numbers):
+        values[volume.array[..., index] > 0] = number
+    labels = sitk.GetImageFromArray(values)
+    # Its axes are those of the array, (z, y, x); an image's are (x, y, z).
+    axes = np.array(volume.affine)[:3, 2::-1]
+    spacing = np.linalg.norm(axes, axis=0)
+    labels.SetSpacing(spacing.tolist())
+    labels.SetDirection((axes / spacing).ravel().tolist())
+    labels.SetOrigin(np.array(volume.affine)[:3, 3].tolist())
+    return labels, names | {str(number): number for number in numbers}
+
+
+def named_labels(config: Config, row: Mapping[str, Any], names: Mapping[str, int]) -> dict[int, int]:
+    """Return the class of each label value.
+
+    Parameters
+    ----------
+    config
+        For its classes.
+    row
+        Its map is by value, or by one of `names`; without a map names and classes are the same.
+    names
+        Label values by name.
+
+    Raises
+    ------
+    UsageError
+        Where the map has a name that is not there, or there is no map and no name is that of a class.
+    """
+    classes = {name: number for number, name in config.classes.items()}
+    mapping = row.get("map") or {name: classes[name] for name in names if name in classes}
+    result = {}
+    for name, number in mapping.items():
+        if name not in names and (names or not name.isdecimal()):
+            there = ", ".join(f"'{known}'" for known in names if not known.isdecimal())
+            raise UsageError(
+                f"{config.path}: {row['name']}: there is no segment '{name[:64]}'"
+                + f"; there are {there}" * bool(there)
+            )
+        result[names.get(name, int(name) if name.isdecimal() else 0)] = int(number)
+    if not result:
+        there = ", ".join(f"'{known}'" for known in names if not known.isdecimal())
+        raise UsageError(
+            f"{config.path}: {row['name']}: none of its segments ({there}) is named as a class: give a map"
+        )
+    return result
+
+
+def to_classes(labels: sitk.Image, mapping: Mapping[int, int], row: Mapping[str, Any]) -> sitk.Image:
+    """Make the classes of a network, uint8, out of labels.
+
+    Parameters
+    ----------
+    labels
+        Label values.
+    mapping
+        Class by label value; the others are background.
+    row
+        Of a configuration's data: its target says how, where not by the mapping alone.
+
+    Returns
+    -------
+    SimpleITK.Image
+        In place in the patient, on the grid of `labels` or on one of its own.
+    """
+    if row.get("target") == "vertebrae":
+        return vertebra_classes(labels, mapping, row["canal"])
+    table = np.zeros(_LARGEST_LABEL + 1, np.uint8)
+    for label, number in mapping.items():
+        table[label] = number
+    classes = sitk.GetImageFromArray(table[sitk.GetArrayViewFromImage(labels)])
+    classes.CopyInformation(labels)
+    return classes

@@ -1,0 +1,180 @@
+"""A training from its configuration to its registry entry: the one place where that sequence is written down."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from NativeDLLib import __version__
+from NativeDLLib.errors import ModelError, UsageError
+from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.files import sha256, write_json
+from NativeDLLib.inference.device import is_server, torch_device
+from NativeDLLib.registry.entry import Model
+from NativeDLLib.results import check_output, costs, versions
+from NativeDLLib.training.checkpoint import CHECKPOINT, fingerprint, load_checkpoint
+from NativeDLLib.training.config import Config, check_patch
+from NativeDLLib.training.data import read_cases
+from NativeDLLib.training.evaluate import evaluate, summary
+from NativeDLLib.training.export import SUFFIXES, export
+from NativeDLLib.training.log import LOG
+from NativeDLLib.training.loop import train
+from NativeDLLib.training.nnunet_folder import FILES, FOLDER, write_results_folder
+from NativeDLLib.training.publish import REGISTRY, publish, write_entry
+from NativeDLLib.training.start import start_weights
+from NativeDLLib.training.unet import Architecture, load_weights
+
+REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What to do.
+
+    Attributes
+    ----------
+    config
+        The training.
+    output
+        Folder for all that it writes; it is made.
+    start
+        A registry model to start from; None for new weights.
+    resume
+        Whether to go on from the checkpoint in `output`.
+    overwrite
+        Whether a training in `output` may be replaced.
+    device
+        As in `check_device`.
+    registry
+        A registry that the model is put into; None for none but that in `output`.
+    """
+
+    config: Config
+    output: Path
+    start: Model | None = None
+    resume: bool = False
+    overwrite: bool = False
+    device: str = "auto"
+    registry: Path | None = None
+
+
+def run_session(session: Session, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
+    """Train, export, evaluate, and write the registry entry.
+
+    Returns
+    -------
+    dict
+        The report, as it is written to ``report.json``.
+
+    Raises
+    ------
+    NativeDLError
+        Where something is missing or wrong.
+    CancelledError
+        Where `cancel` was set; in the training itself a checkpoint is written then.
+    """
+    started, config, output = time.perf_counter(), session.config, session.output
+    if is_server(session.device):
+        raise UsageError(f"--device {session.device}: a server does not train; use auto, cpu or cuda")
+    check_output(output, (CHECKPOINT, REGISTRY, REPORT), session.overwrite or session.resume)
+    output.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(config.threads)
+    device, description, notes = torch_device(session.device)
+    for note in notes:
+        reporter.warning(note)
+    if config.schedule.minutes != float("inf"):
+        reporter.warning("schedule.minutes makes the result depend on this computer's speed; it cannot be repeated")
+    architecture, network, digest = _network(session, reporter)
+    training = fingerprint(config, architecture, digest)
+    if session.resume:
+        load_checkpoint(output, training)
+    with reporter.stage("data"):
+        cases, odds = read_cases(config, reporter, cancel)
+    if not session.resume:
+        _clear(config, output)
+    with reporter.stage("train"):
+        network = train(
+            network, cases, odds, config, training=training, folder=output, resume=session.resume, device=device,
+            reporter=reporter, cancel=cancel,
+        )  # fmt: skip
+    with reporter.stage("export"):
+        differences = _export(network, architecture, config, len(cases), output)
+        model = write_entry(config, output)
+    with reporter.stage("evaluate"):
+        measured = evaluate(model, config, session.device, reporter, cancel)
+        rows = summary(measured)
+        model = write_entry(config, output, rows)
+    if session.registry is not None:
+        publish(model, session.registry)
+    report = {
+        "nativedl": __version__,
+        "model": {"id": model.id, "version": model.version, "runtime": model.runtime},
+        "started_from": None if session.start is None else session.start.tool_name,
+        "device": description,
+        "cases": len(cases),
+        "parameters": sum(value.numel() for value in network.parameters()),
+        "differences": differences,
+        "evaluation": rows,
+        "validation": measured,
+        "files": {name: sha256(output / name) for name in _files(config)},
+        "output": os.fspath(output),
+        "registry": None if session.registry is None else os.fspath(session.registry),
+        "warnings": list(reporter.warnings),
+        "versions": versions(),
+        **costs(started, reporter),
+    }
+    write_json(output / REPORT, report)
+    return report
+
+
+def _clear(config: Config, output: Path) -> None:
+    """Remove what an earlier training left, so that no file lies beside those of another one."""
+    names = [f"{config.model.id}{suffix}" for suffix in (*SUFFIXES.values(), ".md")]
+    for name in (CHECKPOINT, REGISTRY, REPORT, *names, *(f"{FOLDER}/{file}" for file in FILES)):
+        (output / name).unlink(missing_ok=True)
+
+
+def _network(session: Session, reporter: Reporter) -> tuple[Architecture, torch.nn.Module, str]:
+    config = session.config
+    torch.manual_seed(config.schedule.seed)
+    if session.start is None:
+        architecture = config.architecture or Architecture()
+        check_patch(config, architecture)
+        return architecture, architecture.build(len(config.classes) + 1), ""
+    weights, digest = start_weights(session.start)
+    try:
+        architecture = Architecture.of(weights)
+        network = architecture.build(len(config.classes) + 1)
+        kept = load_weights(network, weights)
+    except ModelError as error:
+        raise ModelError(f"model {session.start.id}: training cannot start from it: {error}") from error
+    if config.architecture is not None and config.architecture != architecture:
+        raise UsageError(f"{config.path}: network: is not that of model {session.start.id}; leave it out with --from")
+    check_patch(config, architecture)
+    if any(name.startswith(f"decoder.seg_layers.{len(architecture.features) - 2}.") for name in kept):
+        reporter.warning(f"the last layer of {session.start.id} is for other classes; a new one is trained")
+    return architecture, network, digest
+
+
+def _export(
+    network: torch.nn.Module, architecture: Architecture, config: Config, cases: int, output: Path
+) -> dict[str, float]:
+    """Write the formats, and return how far each file's logits are from the network's."""
+    differences = {}
+    for kind in config.outputs:
+        if kind == "nnunetv2":
+            write_results_folder(network, architecture, config, cases, output / FOLDER)
+        else:
+            differences[kind] = export(network, config.patch, output / f"{config.model.id}{SUFFIXES[kind]}")
+    return differences
+
+
+def _files(config: Config) -> list[str]:
+    files = [f"{config.model.id}{SUFFIXES[kind]}" for kind in config.outputs if kind in SUFFIXES]
+    files += [f"{FOLDER}/{name}" for name in FILES] if "nnunetv2" in config.outputs else []
+    return [*files, REGISTRY, f"{config.model.id}.md", LOG]

@@ -1,0 +1,165 @@
+"""nnU-Net's plain U-Net (Isensee et al. 2021), described by what its weights alone tell, and built from that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from NativeDLLib.errors import ModelError
+from NativeDLLib.inference.network import require
+
+CLASS_NAME = "dynamic_network_architectures.architectures.unet.PlainConvUNet"
+TYPES = {
+    "conv_op": "torch.nn.modules.conv.Conv3d",
+    "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
+    "dropout_op": None,
+    "nonlin": "torch.nn.LeakyReLU",
+}
+"""Arguments of the network that nnU-Net's plans name by their import path."""
+
+Triple = tuple[int, int, int]
+_CONVOLUTION = re.compile(r"encoder\.stages\.(\d+)\.0\.convs\.(\d+)\.conv\.weight")
+_MERGE = re.compile(r"decoder\.stages\.(\d+)\.convs\.(\d+)\.conv\.weight")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a plain U-Net is like; one value a resolution, the input's first, lists of three are (z, y, x).
+
+    Attributes
+    ----------
+    features
+        Channels.
+    kernels, strides
+        Of the convolutions; a stage begins with its stride.
+    convolutions, decoder_convolutions
+        How many there are; the decoder's are in the order of computation, the coarsest first, and one fewer.
+    bias
+        Whether convolutions before a normalisation have one, which it takes away again.
+    """
+
+    features: tuple[int, ...] = (16, 32, 64, 96, 128)
+    kernels: tuple[Triple, ...] = ((3, 3, 3),) * 5
+    strides: tuple[Triple, ...] = ((1, 1, 1), *((2, 2, 2),) * 4)
+    convolutions: tuple[int, ...] = (2,) * 5
+    decoder_convolutions: tuple[int, ...] = (2,) * 4
+    bias: bool = False
+
+    @property
+    def divisor(self) -> Triple:
+        """Return what the sides (z, y, x) of a patch must be multiples of."""
+        z, y, x = (int(torch.tensor([stride[axis] for stride in self.strides]).prod()) for axis in range(3))
+        return z, y, x
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Return the network's arguments as nnU-Net's plans have them, but for those in `TYPES`."""
+        rows = asdict(self)
+        return {
+            "n_stages": len(self.features),
+            "features_per_stage": list(self.features),
+            "kernel_sizes": [list(kernel) for kernel in rows["kernels"]],
+            "strides": [list(stride) for stride in rows["strides"]],
+            "n_conv_per_stage": list(self.convolutions),
+            "n_conv_per_stage_decoder": list(self.decoder_convolutions),
+            "conv_bias": self.bias,
+            "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+            "dropout_op_kwargs": None,
+            "nonlin_kwargs": {"inplace": True},
+        }
+
+    def build(self, classes: int) -> nn.Module:
+        """Build the network with new weights; `classes` counts the background.
+
+        Raises
+        ------
+        ModelError
+            Where dynamic-network-architectures is not installed.
+        """
+        unets = require("dynamic_network_architectures.architectures.unet", "train")
+        network: nn.Module = unets.PlainConvUNet(
+            input_channels=1,
+            num_classes=classes,
+            conv_op=nn.Conv3d,
+            norm_op=nn.InstanceNorm3d,
+            nonlin=nn.LeakyReLU,
+            deep_supervision=True,
+            **self.arguments,
+        )
+        network.apply(unets.InitWeights_He(1e-2))
+        return network
+
+    @classmethod
+    def of(cls, weights: Mapping[str, Tensor]) -> Architecture:
+        """Read the architecture off weights with canonical names.
+
+        Raises
+        ------
+        ModelError
+            Where they are not those of such a network.
+        """
+        found = _grid(_CONVOLUTION, weights), _grid(_MERGE, weights)
+        try:
+            encoder, decoder = found
+            rises = [weights[f"decoder.transpconvs.{i}.weight"].shape[2:] for i in range(len(decoder))]
+            firsts = [weights[f"encoder.stages.{i}.0.convs.0.conv.weight"].shape for i in range(len(encoder))]
+            if len(encoder) != len(decoder) + 1 or firsts[0][1] != 1 or any(len(shape) != 5 for shape in firsts):
+                raise KeyError("its stages do not fit")
+            return cls(
+                features=tuple(int(shape[0]) for shape in firsts),
+                kernels=tuple(_triple(shape[2:]) for shape in firsts),
+                # The way up undoes the way down; nothing but its size tells a stride.
+                strides=((1, 1, 1), *(_triple(rise) for rise in reversed(rises))),
+                convolutions=encoder,
+                decoder_convolutions=decoder,
+                bias="encoder.stages.0.0.convs.0.conv.bias" in weights,
+            )
+        except KeyError as error:
+            raise ModelError(f"its weights are not those of a PlainConvUNet for one channel ({error})") from error
+
+
+def canonical(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights once each: the network holds its layers under several names, and exports keep any of them."""
+    names = {}
+    for name, value in weights.items():
+        name = name.removeprefix("module.").replace("decoder.encoder.", "encoder.")
+        names[name.replace(".all_modules.0.", ".conv.").replace(".all_modules.1.", ".norm.")] = value
+    return names
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
+    """Put canonical weights into a network and return the names of those that it keeps as they are.
+
+    These may be its outputs only: an exported network has but the finest, and other classes need another one.
+
+    Raises
+    ------
+    ModelError
+        Where others are missing.
+    """
+    own = canonical(network.state_dict())
+    kept = [name for name, value in own.items() if name not in weights or weights[name].shape != value.shape]
+    foreign = [name for name in kept if not name.startswith("decoder.seg_layers.")]
+    if foreign:
+        raise ModelError(f"its weights lack {foreign[0]}" + (f" and {len(foreign) - 1} more" if foreign[1:] else ""))
+    with torch.no_grad():
+        for name, value in own.items():
+            if name not in kept:
+                value.copy_(weights[name])
+    return kept
+
+
+def _grid(pattern: re.Pattern[str], weights: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Return how many convolutions each stage has."""
+    places = {(int(m[1]), int(m[2])) for name in weights if (m := pattern.fullmatch(name))}
+    stages = max((stage for stage, _ in places), default=-1) + 1
+    return tuple(sum(s == stage for s, _ in places) for stage in range(stages))
+
+
+def _triple(values: Sequence[int]) -> Triple:
+    return int(values[0]), int(values[1]), int(values[2])

@@ -1,0 +1,116 @@
+"""What the vertebra network learns: vertebrae with the core of each body, the sacrum and the ribs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+SPACING_MM = 3.0
+VERTEBRA, CORE = 1, 2
+_CANAL_VOXELS = 4  # fewer in a slice are the edge of something else
+_SMOOTH_SLICES = 5
+_TREND_SLICES = 12
+Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
+
+
+def vertebra_classes(labels: sitk.Image, mapping: Mapping[int, int], canal: Collection[int]) -> sitk.Image:
+    """Make the classes that the vertebra network learns.
+
+    A core is the part of a vertebra in front of the spinal canal, eroded by one voxel on all sides: between those of
+    two neighbours lie at least two voxels, and so each connected component of cores is one vertebra. The image's border
+    erodes nothing, so that a body that is cut there keeps its core.
+
+    Parameters
+    ----------
+    labels
+        One value for each vertebra, in place in the patient, of any grid.
+    mapping
+        Class by label value: each that is 1 is one vertebra.
+    canal
+        Label values of the spinal canal, or of the cord in it.
+
+    Returns
+    -------
+    SimpleITK.Image
+        0 background, 1 vertebra outside its core, 2 core, and the other classes of `mapping`; uint8, 3 mm, in LPS
+        orientation.
+    """
+    grid = _at_spacing(sitk.DICOMOrient(labels, "LPS"))
+    values: Array = sitk.GetArrayFromImage(grid)
+    classes = np.zeros(values.shape, np.uint8)
+    for label, number in mapping.items():
+        classes[values == label] = number
+    vertebrae = classes == VERTEBRA
+    front = canal_front(np.isin(values, list(canal)), vertebrae)
+    before = np.arange(values.shape[1])[None, :, None] < front[:, None, None]
+    for label in np.unique(values[vertebrae]):
+        classes[_core((values == label) & before)] = CORE
+    result = sitk.GetImageFromArray(classes)
+    result.CopyInformation(grid)
+    return result
+
+
+def canal_front(canal: Bools, vertebrae: Bools) -> npt.NDArray[np.float64]:
+    """Return the y index of the front edge of the spinal canal in each slice.
+
+    Where the canal is not labelled, it is the hole in the ring of a vertebra; where no ring is closed, it is
+    interpolated, and beyond the last slice where it is known the line of the nearest ones goes on.
+
+    Parameters
+    ----------
+    canal, vertebrae
+        Masks (z, y, x) in LPS orientation.
+    """
+    front = np.full(len(canal), np.nan)
+    for z in np.flatnonzero(vertebrae.any(axis=(1, 2)) | canal.any(axis=(1, 2))):
+        inside = canal[z] if np.count_nonzero(canal[z]) >= _CANAL_VOXELS else _largest_hole(vertebrae[z])
+        rows = np.flatnonzero(inside.any(axis=1))
+        if np.count_nonzero(inside) >= _CANAL_VOXELS:
+            front[z] = rows[0]
+    known = np.flatnonzero(~np.isnan(front))
+    if not len(known):
+        return np.full(len(canal), float(canal.shape[1]))
+    reach = _SMOOTH_SLICES // 2
+    smooth = [np.nanmedian(front[max(0, z - reach) : z + reach + 1]) for z in known]
+    slices = np.arange(len(front))
+    result: npt.NDArray[np.float64] = np.interp(slices, known, smooth)
+    for ends, beyond in (
+        (slice(None, _TREND_SLICES), slices < known[0]),
+        (slice(-_TREND_SLICES, None), slices > known[-1]),
+    ):
+        if beyond.any() and len(known[ends]) > 2:
+            result[beyond] = np.polyval(np.polyfit(known[ends], smooth[ends], 1), slices[beyond])
+    return result
+
+
+def _largest_hole(ring: Bools) -> Bools:
+    image = sitk.GetImageFromArray(ring.astype(np.uint8))
+    holes = sitk.ConnectedComponent(sitk.And(sitk.BinaryFillhole(image), sitk.Not(image)))
+    numbers = sitk.GetArrayFromImage(holes)
+    counts = np.bincount(numbers.ravel())
+    counts[0] = 0
+    largest: Bools = (numbers == counts.argmax()) & (numbers > 0)
+    return largest
+
+
+def _core(body: Bools) -> Bools:
+    filled = sitk.BinaryFillhole(sitk.GetImageFromArray(body.astype(np.uint8)))
+    eroded = sitk.BinaryErode(filled, [1, 1, 1], sitk.sitkBox, 0, 1, True)
+    parts = sitk.RelabelComponent(sitk.ConnectedComponent(eroded), sortByObjectSize=True)
+    core: Bools = sitk.GetArrayFromImage(parts) == 1
+    return core & body
+
+
+def _at_spacing(labels: sitk.Image) -> sitk.Image:
+    size = [max(1, round(n * s / SPACING_MM)) for n, s in zip(labels.GetSize(), labels.GetSpacing(), strict=True)]
+    first = [(SPACING_MM / s - 1) / 2 for s in labels.GetSpacing()]
+    origin = labels.TransformContinuousIndexToPhysicalPoint(first)
+    spacing = (SPACING_MM,) * 3
+    return sitk.Resample(
+        labels, size, sitk.Transform(), sitk.sitkNearestNeighbor, origin, spacing, labels.GetDirection(), 0
+    )
