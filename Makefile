@@ -25,7 +25,7 @@ train: $(VENV)/test.stamp
 	    --publish Resources/registry.json $(ARGS) || exit 1; done
 
 screenshots: $(VENV)/test.stamp
-	NATIVEDL_SCREENSHOTS=Resources/Screenshots $(BIN)/python -m pytest Testing/slicer -k "test_journey or test_faults"
+	NATIVEDL_SCREENSHOTS=Resources/Screenshots $(BIN)/python -m pytest Testing/slicer -k "test_journey or test_faults or test_regions"
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \

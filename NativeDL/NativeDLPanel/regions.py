@@ -72,6 +72,8 @@ class Regions:
         for index, row in enumerate(rows):
             for column, text in enumerate((row["name"], f"{row['area_cm2']:.1f} cm²", _WORDS[row["status"]])):
                 self.ui.regionTable.setItem(index, column, qt.QTableWidgetItem(text))
+            color = qt.QColor.fromRgbF(*_COLORS[row["status"]])
+            self.ui.regionTable.item(index, 0).setData(qt.Qt.DecorationRole, color)
             if row["id"] not in self.curves:
                 self.curves[row["id"]] = scene.addCurve(row["name"], numpy.array(row["points"]), self._review.node)
             self.curves[row["id"]].GetDisplayNode().SetSelectedColor(*_COLORS[row["status"]])

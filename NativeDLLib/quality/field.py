@@ -16,6 +16,7 @@ from NativeDLLib.registry.entry import Segment
 # The circle is drawn a voxel or two larger or smaller by different scanners.
 _VAGUE = 2.5
 _SAMPLED_SLICES = 9
+_AIR = -900.0  # HU; what stands for nothing is no brighter
 
 
 def cut_by_field(
@@ -23,12 +24,12 @@ def cut_by_field(
 ) -> Iterator[Finding]:
     """Find segments that end at the circle beyond which a scanner has no data.
 
-    The circle is the largest that fits into the image, and is there if everything beyond it has one value.
+    The circle is the largest that fits into the image, and is there if everything beyond it has one value, of air or below.
 
     Parameters
     ----------
     values
-        Image (z, y, x).
+        Hounsfield units (z, y, x).
     labels
         Label map (z, y, x) of numbers from 1 in the order of the segments.
     """
@@ -36,7 +37,7 @@ def cut_by_field(
     y, x = np.arange(rows)[:, None] - (rows - 1) / 2, np.arange(columns)[None] - (columns - 1) / 2
     off_centre, radius = np.hypot(y, x), min(rows, columns) / 2
     sampled = values[:: max(1, depth // _SAMPLED_SLICES), off_centre > radius + _VAGUE]
-    if not sampled.size or sampled.min() != sampled.max():
+    if not sampled.size or sampled.min() != sampled.max() or sampled.max() > _AIR:
         return
     ring = off_centre > radius - _VAGUE
     ring[[0, -1]] = ring[:, [0, -1]] = False  # there it is the border that cuts

@@ -51,7 +51,7 @@ def examine(
         findings.append(Finding("not-hounsfield", f"the values of the images do not look like Hounsfield units: {why}"))
     elif is_ct:
         findings += wrong_sides(values, pixels, source.grid, segments)
-    findings += cut_by_field(values, pixels, source.grid, segments)
+        findings += cut_by_field(values, pixels, source.grid, segments)
     return findings + _of_masks(pixels, source.grid, segments, volumes_ml, findings)
 
 

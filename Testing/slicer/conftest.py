@@ -52,13 +52,28 @@ def slicer_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[obje
 @pytest.fixture
 def pictures(slicer_app: object, tmp_path: Path) -> Callable[[object, str], None]:
     """Take pictures of a panel; where ``NATIVEDL_SCREENSHOTS`` names a folder they are kept there."""
-    folder = Path(os.environ.get("NATIVEDL_SCREENSHOTS") or tmp_path)
+    folder = _pictures_folder(tmp_path)
 
     def take(panel: object, name: str) -> None:
         slicer_app.picture(panel.widget, folder / f"panel-{name}.png")  # type: ignore[attr-defined]
         assert panel.widget.parent.width == 400, "the panel does not fit into Slicer's"  # type: ignore[attr-defined]
 
     return take
+
+
+@pytest.fixture
+def slice_pictures(tmp_path: Path) -> Callable[[object, int, str], None]:
+    """Take pictures of a volume's slice with the scene's curves on it; where they go is as with `pictures`."""
+    folder = _pictures_folder(tmp_path)
+
+    def take(volume: object, index: int, name: str) -> None:
+        panels.slice_picture(volume, index, folder / f"slice-{name}.png")
+
+    return take
+
+
+def _pictures_folder(otherwise: Path) -> Path:
+    return Path(os.environ.get("NATIVEDL_SCREENSHOTS") or otherwise)
 
 
 @pytest.fixture

@@ -138,6 +138,26 @@ def phantom(app: Any, folder: Path) -> str:
     )
 
 
+def slice_picture(volume: Any, index: int, path: Path) -> None:
+    """Draw an axial slice of a volume and the scene's closed curves, each in its colour, as a slice view shows them."""
+    import numpy as np
+    import slicer
+    import vtk
+    from PIL import Image, ImageDraw
+
+    zoom, pixels = 8, slicer.util.arrayFromVolume(volume)[index].astype(float)
+    grey = np.clip((pixels + 160) / 400, 0, 1) * 255  # an abdominal window
+    image = Image.fromarray(grey.astype(np.uint8)).convert("RGB").resize([zoom * n for n in pixels.shape[::-1]])
+    to_voxels = vtk.vtkMatrix4x4()
+    volume.GetRASToIJKMatrix(to_voxels)
+    for curve in slicer.util.getNodesByClass("vtkMRMLMarkupsClosedCurveNode"):
+        points = slicer.util.arrayFromMarkupsControlPoints(curve, world=True)
+        corners = [to_voxels.MultiplyPoint((*point, 1))[:2] for point in [*points, points[0]]]
+        color = tuple(round(255 * value) for value in curve.GetDisplayNode().GetSelectedColor())
+        ImageDraw.Draw(image).line([(zoom * (x + 0.5), zoom * (y + 0.5)) for x, y in corners], fill=color, width=3)
+    image.save(path)
+
+
 def add(app: Any, files: list[Path]) -> str:
     """Import a series into the application's database, and return its Series Instance UID."""
     for file in files:

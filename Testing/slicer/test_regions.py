@@ -1,7 +1,10 @@
 """From the slice that a physician looks at to an RT Structure Set of what was validated on it, on the PACS."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import servers
 from factories import ct_series, registry
 from servers import Orthanc
 
@@ -61,6 +64,17 @@ def regions(panel):
     return [tuple(table.item(row, column).text() for column in (0, 2)) for row in range(table.rowCount)]
 
 
+def volume(panel):
+    return panel.app.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")[0]
+
+
+def propose(panel, z=106.0):
+    look_at(panel.app, z)
+    panel.ui.roiButton.click()
+    panel.finish()
+    panel.settle()
+
+
 def colors(panel):
     return [
         tuple(round(c, 3) for c in curve.GetDisplayNode().GetSelectedColor())
@@ -68,18 +82,18 @@ def colors(panel):
     ]
 
 
-def test_two_regions_are_validated_one_is_rejected_and_the_structure_set_is_on_the_pacs(panel, orthanc, pictures):
+def test_two_regions_are_validated_one_is_rejected_and_the_structure_set_is_on_the_pacs(
+    panel, orthanc, pictures, slice_pictures
+):
     panels.configure_server(orthanc.peer())
     panel.widget.send.refresh()
     panel.ui.regionsSection.collapsed = False
-    look_at(panel.app, 106.0)
-    panel.ui.roiButton.click()
-    panel.finish()
-    panel.settle()
+    propose(panel)
 
     assert regions(panel) == [("Liver", "Proposed")] * 3
     assert set(colors(panel)) == {RED}
     pictures(panel, "regions-proposed")
+    slice_pictures(volume(panel), 3, "regions-proposed")
 
     select(panel, 0, 2)
     panel.ui.validateButton.click()
@@ -90,6 +104,7 @@ def test_two_regions_are_validated_one_is_rejected_and_the_structure_set_is_on_t
     assert panel.app.slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsClosedCurveNode") == 2
     panel.ui.reviewerEdit.text = "Doe^Jane"
     pictures(panel, "regions-validated")
+    slice_pictures(volume(panel), 3, "regions-validated")
     assert panel.ui.sendRegionsButton.enabled
     panel.ui.sendRegionsButton.click()
     panel.settle()
@@ -106,10 +121,7 @@ def test_two_regions_are_validated_one_is_rejected_and_the_structure_set_is_on_t
 
 
 def test_no_region_is_proposed_where_nothing_was_found(panel):
-    look_at(panel.app, 100.0)
-    panel.ui.roiButton.click()
-    panel.finish()
-    panel.settle()
+    propose(panel, 100.0)
 
     assert regions(panel) == []
     assert panel.ui.regionsMessage.text == "Nothing was found on this slice."
@@ -126,11 +138,72 @@ def test_without_a_view_of_the_slices_it_is_said(panel):
 
 
 def test_regions_go_with_their_result(panel):
-    look_at(panel.app, 106.0)
-    panel.ui.roiButton.click()
-    panel.finish()
-    panel.settle()
+    propose(panel)
     panel.app.close_scene()
 
     assert regions(panel) == []
     assert panel.widget.regions.curves == {}
+
+
+def test_the_table_shows_the_color_of_each_region(panel):
+    propose(panel)
+    select(panel, 1)
+    panel.ui.validateButton.click()
+
+    import qt
+
+    shown = [panel.ui.regionTable.item(row, 0).data(qt.Qt.DecorationRole) for row in range(3)]
+    assert [(round(c.redF(), 1), round(c.greenF(), 1)) for c in shown] == [(0.9, 0.1), (0.1, 0.7), (0.9, 0.1)]
+
+
+def test_keys_and_a_double_click_decide(panel):
+    from PySide6.QtTest import QTest
+
+    propose(panel)
+    panel.ui.regionsSection.collapsed = False
+    panel.widget.parent.show()
+    panel.ui.regionTable.setFocus()
+    panel.app.wait_until(lambda: panel.ui.regionTable.hasFocus(), 10, "the focus")
+
+    import qt
+
+    select(panel, 0)
+    QTest.keyClick(panel.ui.regionTable, qt.Qt.Key_Delete)
+    assert regions(panel) == [("Liver", "Proposed")] * 2
+    select(panel, 0)
+    QTest.keyClick(panel.ui.regionTable, qt.Qt.Key_Return)
+    assert regions(panel) == [("Liver", "Validated"), ("Liver", "Proposed")]
+    select(panel, 1)
+    panel.ui.regionTable.itemDoubleClicked.emit(panel.ui.regionTable.item(1, 0))
+    assert regions(panel) == [("Liver", "Validated")] * 2
+
+
+def test_a_pacs_that_is_down_gets_the_structure_set_later(panel, orthanc):
+    peer = orthanc.peer()
+    panels.configure_server(replace(peer, port=servers.free_port()))
+    panel.widget.send.refresh()
+    propose(panel)
+    select(panel, 0)
+    panel.ui.validateButton.click()
+    panel.ui.reviewerEdit.text = "Doe^Jane"
+    panel.ui.sendRegionsButton.click()
+    panel.settle()
+    assert "outbox" in panel.ui.regionsMessage.text
+    assert panel.widget.regions.folder.structure_set.is_file()
+
+    panels.configure_server(peer)
+    panel.widget.send.refresh()
+    panel.settle()
+    panel.press(panel.ui.retryButton)
+    assert len(panels.stored(orthanc, "RTSTRUCT")) == 1
+
+
+def test_a_result_that_has_gone_is_said_in_one_line(panel):
+    panel.run()
+    labels = panel.widget.review.folder.automatic / "segmentation.nii.gz"
+    labels.unlink()
+    propose(panel)
+
+    assert regions(panel) == []
+    assert str(labels) in panel.ui.regionsMessage.text
+    assert "\n" not in panel.ui.regionsMessage.text
