@@ -18,6 +18,7 @@ from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.postprocess import postprocess
 from NativeDLLib.inference.sliding_window import sliding_window
+from NativeDLLib.inference.vertebra_segments import only_found, with_vertebrae
 from NativeDLLib.measure import measure
 from NativeDLLib.registry import Model, rank
 from NativeDLLib.registry.parameters import Value, resolve
@@ -29,7 +30,13 @@ from NativeDLLib.tool import Verdict
 
 @dataclass(frozen=True)
 class SegmentationResult:
-    """A segmentation on the grid of its source; see `ProcessingResult`."""
+    """A segmentation on the grid of its source; see `ProcessingResult`.
+
+    Attributes
+    ----------
+    levels
+        What the levels of vertebrae are known from, ``sacrum`` or ``ribs``, or ``numbered``; empty for other models.
+    """
 
     source: Source
     model: Model
@@ -41,6 +48,7 @@ class SegmentationResult:
     digest: str
     kind: Kind = "BINARY"
     allow_empty: bool = False
+    levels: str = ""
 
     @property
     def tool_name(self) -> str:
@@ -86,6 +94,7 @@ class SegmentationResult:
             "segments": [
                 segment_json(segment) | row for segment, row in zip(self.model.segments, self.segments, strict=True)
             ],
+            **({"levels": self.levels} if self.levels else {}),
         }
 
     def to_dicom(self) -> list[Dataset]:
@@ -175,9 +184,17 @@ class SegmentationTool:
             classes = engine.restore(logits, prepared)
         cancel.check()
         with reporter.stage("postprocess"):
+            step, levels = model.vertebra_levels, ""
+            if step is not None:
+                classes, levels, notes = with_vertebrae(series.image_of(classes), step)
+                for note in notes:
+                    reporter.warning(note)
             labels = series.image_of(_segment_numbers(classes, model))
-            labels = postprocess(labels, model.segments, model.postprocessing, parameters)
+            cleaning = [row for row in model.postprocessing if row is not step]
+            labels = postprocess(labels, model.segments, cleaning, parameters)
             segments = measure(image, labels, model.segments, "hu" if series.text("Modality") == "CT" else "value")
+            if step is not None:
+                model, labels, segments = only_found(model, labels, segments)
         return SegmentationResult(
             source=series,
             model=model,
@@ -189,6 +206,7 @@ class SegmentationTool:
             digest=digest,
             kind=self.kind,
             allow_empty=self.allow_empty,
+            levels=levels,
         )
 
 

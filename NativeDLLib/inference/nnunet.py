@@ -180,7 +180,7 @@ def _check_plans(folder: Path, configuration: Any, dataset: dict[str, Any]) -> N
 
 
 def _check_labels(model: Model, folder: Path, manager: Any) -> None:
-    missing = [s.name for s in model.segments if s.label not in manager.all_labels]
+    missing = [s.name for s in model.network_segments if s.label not in manager.all_labels]
     if missing:
         raise ModelError(f"{folder}: has no label for {', '.join(missing)} of model {model.id}")
 
