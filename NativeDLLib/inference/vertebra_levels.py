@@ -84,9 +84,12 @@ def levels_of(evidence: Evidence) -> Named:
 
 def _lowest_by_ribs(evidence: Evidence, places: list[int]) -> int | None:
     """Return the index of the lowest vertebra's level by the last ribs; negative below L5; None without evidence."""
-    if True not in evidence.ribs:
-        return None
-    last = evidence.ribs.index(True)
-    if not any(evidence.complete[:last]):
+    last = next((i for i in range(len(places)) if evidence.ribs[i] and _ribs_go_on(evidence, i + 1)), None)
+    if last is None or not any(evidence.complete[:last]):
         return None
     return _LAST_WITH_RIBS - places[last]
+
+
+def _ribs_go_on(evidence: Evidence, index: int) -> bool:
+    """Whether nothing speaks against ribs at a vertebra: that above a transverse process taken for a rib has none."""
+    return index == len(evidence.ribs) or evidence.ribs[index] or not evidence.complete[index]
