@@ -186,9 +186,9 @@ class SegmentationTool:
         with reporter.stage("postprocess"):
             step, levels = model.vertebra_levels, ""
             if step is not None:
-                classes, levels, notes = with_vertebrae(series.image_of(classes), step)
-                for note in notes:
-                    reporter.warning(note)
+                classes, levels, remarks = with_vertebrae(series.image_of(classes), step)
+                for remark in remarks:
+                    reporter.warning(remark)
             labels = series.image_of(_segment_numbers(classes, model))
             cleaning = [row for row in model.postprocessing if row is not step]
             labels = postprocess(labels, model.segments, cleaning, parameters)

@@ -38,10 +38,8 @@ def find_bodies(core: Bools, vertebrae: Bools) -> list[Index]:
     list of numpy.ndarray
         Flat indices.
     """
-    numbered = sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray(core.astype(np.uint8)))).ravel()
-    order = np.argsort(numbered, kind="stable")
-    parts = np.split(order, np.cumsum(np.bincount(numbered)))[1:-1]
-    bodies = _upwards([part for part in parts if len(part) * _VOXEL_ML >= SMALLEST_ML], core.shape)
+    # Without any body in the image, what there is of vertebrae is told apart by its gaps.
+    bodies = _upwards(_parts(core) or _parts(vertebrae), core.shape)
     for step in (_chain, _cut, _join):
         bodies = _upwards(step(bodies, core.shape), core.shape)
     return _upwards(bodies + _between(bodies, vertebrae), core.shape)
@@ -71,8 +69,17 @@ def missing_below(bodies: Sequence[Index], shape: tuple[int, ...]) -> list[int]:
     return counts[: len(bodies)]
 
 
+def _parts(mask: Bools) -> list[Index]:
+    components = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)))
+    numbered = sitk.GetArrayViewFromImage(components).ravel()
+    found = np.flatnonzero(numbered)
+    order = found[np.argsort(numbered[found], kind="stable")]
+    parts = np.split(order, np.cumsum(np.bincount(numbered)[1:])[:-1])
+    return [part for part in parts if len(part) * _VOXEL_ML >= SMALLEST_ML]
+
+
 def _points(body: Index, shape: tuple[int, ...]) -> Points:
-    return np.stack(np.unravel_index(body, shape), axis=1) * EDGE_MM
+    return np.stack(np.unravel_index(body, shape), axis=1).astype(np.float64) * EDGE_MM
 
 
 def _upwards(bodies: Sequence[Index], shape: tuple[int, ...]) -> list[Index]:
@@ -92,9 +99,10 @@ def _directions(points: Points) -> Points:
     """Return the direction of the spine at each body, a unit vector upwards."""
     if len(points) < 2:
         return np.array([[1.0, 0.0, 0.0]] * len(points))
-    along = np.gradient(points, axis=0)
+    along: Points = np.gradient(points, axis=0)
     along[:, 0] = np.maximum(along[:, 0], 1e-3)
-    return along / np.linalg.norm(along, axis=1, keepdims=True)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    return along
 
 
 def _chain(bodies: Sequence[Index], shape: tuple[int, ...]) -> list[Index]:

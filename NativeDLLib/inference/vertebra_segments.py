@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from NativeDLLib.registry.entry import Model
 Rows = list[dict[str, Any]]
 
 
-def with_vertebrae(classes: sitk.Image, step: Mapping[str, Any]) -> tuple[npt.NDArray[Any], str, Sequence[str]]:
+def with_vertebrae(classes: sitk.Image, step: Mapping[str, Any]) -> tuple[npt.NDArray[np.uint16], str, list[str]]:
     """Give each vertebra its own label in place of the network's classes.
 
     Parameters
@@ -39,10 +39,13 @@ def with_vertebrae(classes: sitk.Image, step: Mapping[str, Any]) -> tuple[npt.ND
     notes = list(vertebrae.notes)
     if count > len(names):
         notes.append(f"{count} vertebrae were found, the lowest {count - len(names)} of them are left out")
-    labels = sitk.GetArrayFromImage(classes)
-    given = np.array([0, *names, *[0] * (count - len(names))], np.uint16)[vertebrae.labels]
-    is_vertebra = (labels == roles["vertebra"]) | (labels == roles["core"])
-    return np.where(is_vertebra, given, labels), vertebrae.known_from or "numbered", notes
+    labels = sitk.GetArrayFromImage(classes).astype(np.uint16, copy=False)
+    flat = labels.reshape(-1)
+    # One list of voxels in place of whole volumes of temporary values: a series has a hundred million.
+    where = np.flatnonzero((flat == roles["vertebra"]) | (flat == roles["core"]))
+    table = np.array([0, *names, *[0] * (count - len(names))], np.uint16)
+    flat[where] = table[vertebrae.labels.reshape(-1)[where]]
+    return labels, vertebrae.known_from or "numbered", notes
 
 
 def only_found(model: Model, labels: sitk.Image, rows: Rows) -> tuple[Model, sitk.Image, Rows]:

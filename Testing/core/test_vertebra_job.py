@@ -13,7 +13,12 @@ from tools import dciodvfy_errors, nativedl
 
 from NativeDLLib.demo.phantom import make_phantom
 from NativeDLLib.demo.phantom_bones import LEVELS
+from NativeDLLib.dicom import Series
+from NativeDLLib.events import Cancel
+from NativeDLLib.registry import load_registry
 from NativeDLLib.resources import resources_folder
+from NativeDLLib.training.data import Example
+from NativeDLLib.training.evaluate import _measure
 from NativeDLLib.training.vertebra_classes import vertebra_classes
 
 CODES = {"T12": "23215003", "L1": "66794005", "L2": "14293000", "L3": "36470004", "L4": "11994002", "L5": "49668003"}
@@ -110,3 +115,16 @@ def test_where_there_is_no_vertebra_no_seg_is_written(tmp_path, registry):
 
     assert report["outcome"] == "empty"
     assert not (out / "segmentation.dcm").exists()
+
+
+def test_a_training_measures_all_vertebrae_together(tmp_path, registry, classes):
+    paths = factories.ct_series(tmp_path / "series", classes.astype(np.int16) * 250, spacing=(3.0, 3.0, 3.0))
+    series = Series.read(paths)
+    (model,) = load_registry(registry)
+    target = series.image_of(classes)
+
+    case = _measure(model, Example("phantom", series, target, target, {}), "cpu", Cancel())
+
+    (row,) = case["segments"]
+    assert row["name"] == "Vertebrae (all levels)"
+    assert row["dice"] > 0.99

@@ -277,6 +277,13 @@ def test_bone_beside_the_spine_is_no_vertebra(phantom):
     assert found.levels == tuple(reversed(UPWARDS))
 
 
+def test_spinous_processes_alone_are_vertebrae_too(phantom):
+    found = number_vertebrae(changed(phantom[0], lambda v: np.putmask(v, v != VERTEBRA, 0))[:, 58:], ROLES)
+
+    assert found.labels.max() >= 1
+    assert found.known_from is None
+
+
 def test_an_image_without_vertebrae_has_none(phantom):
     found = number_vertebrae(changed(phantom[0], lambda v: v.fill(0)), ROLES)
 
