@@ -57,7 +57,7 @@ def number_vertebrae(classes: sitk.Image, roles: Mapping[str, int]) -> Vertebrae
     """
     values = sitk.GetArrayViewFromImage(classes)
     where = np.flatnonzero((values == roles["vertebra"]) | (values == roles["core"]))
-    labels = np.zeros(values.shape, np.uint8)
+    labels = np.zeros(values.shape, np.uint16)
     if not len(where):
         return Vertebrae(labels, (), None, ())
     indices = np.stack(np.unravel_index(where, values.shape), axis=1)[:, ::-1]
@@ -71,7 +71,7 @@ def number_vertebrae(classes: sitk.Image, roles: Mapping[str, int]) -> Vertebrae
     numbers, bodies = _spread_over(bodies, vertebrae, masks["sacrum"])
     near = _spread(numbers, np.ones_like(vertebrae), _REACH_VOXELS)
     named = levels_of(_evidence(bodies, near, masks, given == _OUTSIDE))
-    from_top = np.concatenate([[0], np.arange(len(bodies), 0, -1)]).astype(np.uint8)
+    from_top = np.concatenate([[0], np.arange(len(bodies), 0, -1)]).astype(np.uint16)
     labels.reshape(-1)[where] = from_top[near[_in_grid(classes, grid, indices)]]
     return Vertebrae(labels, tuple(reversed(named.levels)), named.known_from, named.notes)
 
@@ -100,7 +100,7 @@ def _in_grid(image: sitk.Image, grid: sitk.Image, indices: npt.NDArray[np.intp])
 
 def _spread_over(bodies: list[Index], vertebrae: Bools, sacrum: Bools) -> tuple[Array, list[Index]]:
     """Return the number, from the bottom up, of the vertebra that each voxel belongs to, and the bodies."""
-    numbers = np.zeros(vertebrae.shape, np.uint8)
+    numbers = np.zeros(vertebrae.shape, np.uint16)
     for number, body in enumerate(bodies, 1):
         numbers.reshape(-1)[body] = number
     # What is behind a body belongs to it or to the one above: spinous and lower articular processes point downwards.
@@ -170,10 +170,11 @@ def _evidence(bodies: list[Index], near: Array, masks: Mapping[str, Bools], outs
     below = len(heights) * _VOXEL_ML > _SACRUM_ML and float(heights.mean()) < points[0, 0]
     gap = float(bodies[0].min() // near[0].size) * EDGE_MM - float(sacrum.max()) if below else np.inf
     ribs = np.bincount(near[masks["rib"]], minlength=len(bodies) + 1)[1:] * _VOXEL_ML >= _RIB_ML
-    cut = np.unique(_spread(near * (masks["core"] > 0), outside, 1)[outside])
+    cores = near * masks["core"]
+    whole = set(np.unique(cores)) - set(np.unique(_spread(cores, outside, 1)[outside]))
     return Evidence(
         sacrum=gap < 1.5 * apart,
         ribs=tuple(bool(has) for has in ribs),
-        complete=tuple(number not in cut for number in range(1, len(bodies) + 1)),
+        complete=tuple(number in whole for number in range(1, len(bodies) + 1)),
         missing_below=tuple(missing_below(bodies, shape)),
     )
