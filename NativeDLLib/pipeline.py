@@ -18,6 +18,7 @@ from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.postprocess import postprocess
 from NativeDLLib.inference.sliding_window import sliding_window
+from NativeDLLib.inference.vertebra_segments import only_found, with_vertebrae
 from NativeDLLib.measure import measure
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.gates import examine
@@ -31,7 +32,13 @@ from NativeDLLib.tool import Verdict
 
 @dataclass(frozen=True)
 class SegmentationResult:
-    """A segmentation on the grid of its source; see `ProcessingResult`."""
+    """A segmentation on the grid of its source; see `ProcessingResult`.
+
+    Attributes
+    ----------
+    levels
+        What the levels of vertebrae are known from, ``sacrum`` or ``ribs``, or ``numbered``; empty for other models.
+    """
 
     source: Source
     model: Model
@@ -44,6 +51,7 @@ class SegmentationResult:
     digest: str
     kind: Kind = "BINARY"
     allow_empty: bool = False
+    levels: str = ""
 
     @property
     def tool_name(self) -> str:
@@ -91,6 +99,7 @@ class SegmentationResult:
                 for segment, row in zip(self.model.segments, self.segments, strict=True)
             ],
             "quality": [asdict(finding) for finding in self.quality],
+            **({"levels": self.levels} if self.levels else {}),
         }
 
     def to_dicom(self) -> list[Dataset]:
@@ -186,9 +195,17 @@ class SegmentationTool:
             classes = engine.restore(logits, prepared)
         cancel.check()
         with reporter.stage("postprocess"):
+            step, levels = model.vertebra_levels, ""
+            if step is not None:
+                classes, levels, remarks = with_vertebrae(series.image_of(classes), step)
+                for remark in remarks:
+                    reporter.warning(remark)
             labels = series.image_of(_segment_numbers(classes, model))
-            labels = postprocess(labels, model.segments, model.postprocessing, parameters)
+            cleaning = [row for row in model.postprocessing if row is not step]
+            labels = postprocess(labels, model.segments, cleaning, parameters)
             segments = measure(image, labels, model.segments, "hu" if series.text("Modality") == "CT" else "value")
+            if step is not None:
+                model, labels, segments = only_found(model, labels, segments)
             volumes_ml = [segment["volume_ml"] for segment in segments]
             quality = examine(series, image, labels, model.segments, volumes_ml)
         for finding in quality:
@@ -205,6 +222,7 @@ class SegmentationTool:
             digest=digest,
             kind=self.kind,
             allow_empty=self.allow_empty,
+            levels=levels,
         )
 
 

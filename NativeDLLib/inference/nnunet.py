@@ -198,7 +198,7 @@ def _numbers(settings: Any) -> Iterator[float]:
 
 
 def _check_labels(model: Model, folder: Path, manager: Any, labels: dict[str, Any]) -> None:
-    missing = [s.name for s in model.segments if s.label not in manager.all_labels]
+    missing = [s.name for s in model.network_segments if s.label not in manager.all_labels]
     if missing:
         raise ModelError(f"{folder}: has no label for {', '.join(missing)} of model {model.id}")
     for row in model.data["output"]["segments"]:

@@ -37,13 +37,15 @@ def postprocess(
     """
     values = sitk.GetArrayFromImage(labels)
     voxel_ml = float(np.prod(labels.GetSpacing())) / 1000
+    box = _box(values > 0)
+    inside = values if box is None else values[box]
     for step in steps:
         if not resolve(step.get("enabled", True), parameters):
             continue
         wanted = step.get("labels")
         for segment in segments:
             if wanted is None or segment.label in wanted:
-                _apply(step, values, segment.number, voxel_ml, parameters)
+                _apply(step, inside, segment.number, voxel_ml, parameters)
     result = sitk.GetImageFromArray(values)
     result.CopyInformation(labels)
     return result

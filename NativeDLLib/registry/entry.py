@@ -126,6 +126,18 @@ class Model:
         """Name and version, as in ``liver-ct-demo 1.0.0``."""
         return f"{self.id} {self.version}"
 
+    @property
+    def vertebra_levels(self) -> Mapping[str, Any] | None:
+        """The step that makes a segment of each vertebra; None where there is none."""
+        return next((step for step in self.postprocessing if step["step"] == "vertebra_levels"), None)
+
+    @property
+    def network_segments(self) -> tuple[Segment, ...]:
+        """The segments that the network's own classes become; the others are made by `vertebra_levels`."""
+        step = self.vertebra_levels
+        made = set() if step is None else {*step["levels"].values(), *step["numbered"]}
+        return tuple(segment for segment in self.segments if segment.label not in made)
+
 
 def make_model(data: Mapping[str, Any], registry: Path) -> Model:
     """Make a model from an entry that has passed its checks."""

@@ -112,8 +112,10 @@ def _check(model: Model, where: str) -> None:
         if bounds_ml is not None and bounds_ml[0] >= bounds_ml[1]:
             place = f"{where}.output.segments[{index}].plausible.volume_ml"
             raise ModelError(f"{place}: the lower bound is not below the upper")
-    if model.output_channels is not None and max(labels) >= model.output_channels:
-        raise ModelError(f"{where}.output: label {max(labels)} is beyond the {model.output_channels} channels")
+    largest = max((segment.label for segment in model.network_segments), default=0)
+    if model.output_channels is not None and largest >= model.output_channels:
+        raise ModelError(f"{where}.output: label {largest} is beyond the {model.output_channels} channels")
+    _check_vertebra_levels(model, where)
     if model.input.clip is not None and model.input.clip[0] >= model.input.clip[1]:
         raise ModelError(f"{where}.input.intensity.clip: the lower bound is not below the upper")
     _check_architecture(model, where)
@@ -139,6 +141,25 @@ def _check(model: Model, where: str) -> None:
             raise ModelError(f"{where}.postprocessing[{index}].labels: no segment has label {min(unknown)}")
     if model.card is not None and not model.card.is_file():
         raise ModelError(f"{where}.card: {model.card} does not exist")
+
+
+def _check_vertebra_levels(model: Model, where: str) -> None:
+    step = model.vertebra_levels
+    if step is None:
+        return
+    place = f"{where}.postprocessing[{list(model.postprocessing).index(step)}]"
+    if step is not model.postprocessing[0]:
+        raise ModelError(f"{place}: vertebra_levels must be the first step")
+    if model.output_channels is None:
+        raise ModelError(f"{where}.output.channels: is missing, vertebra_levels needs it")
+    roles, made = list(step["classes"].values()), [*step["levels"].values(), *step["numbered"]]
+    if len(set(roles)) < len(roles) or max(roles) >= model.output_channels:
+        raise ModelError(f"{place}.classes: must be different classes of the {model.output_channels} channels")
+    if len(set(made)) < len(made) or min(made) < model.output_channels:
+        raise ModelError(f"{place}: its labels must be different, and beyond the {model.output_channels} channels")
+    unknown = set(made) - {segment.label for segment in model.segments}
+    if unknown:
+        raise ModelError(f"{place}: no segment has label {min(unknown)}")
 
 
 def _check_architecture(model: Model, where: str) -> None:

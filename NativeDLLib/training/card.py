@@ -19,7 +19,9 @@ def card(config: Config, entry: Mapping[str, Any]) -> str:
         The registry entry, with weights and evaluation.
     """
     weights, extra = entry["weights"], config.data.get("card", {})
-    names = ", ".join(segment.name for segment in config.model.segments)
+    found = [segment.name for segment in config.model.network_segments]
+    found += [] if config.model.vertebra_levels is None else ["each vertebra with its level, or numbered from the top"]
+    names = ", ".join(found)
     patch = " × ".join(str(n) for n in config.patch)
     spacing = " × ".join(f"{mm:g}" for mm in config.contract.spacing or ())
     low, high = config.clip

@@ -180,7 +180,7 @@ def _check(config: Config) -> None:
             f"{path}: entry.output.channels: is {channels}; {len(classes)} classes and the background are "
             f"{len(classes) + 1}"
         )
-    for segment in config.model.segments:
+    for segment in config.model.network_segments:
         if segment.label not in classes:
             raise UsageError(f"{path}: entry.output.segments: there is no class {segment.label} for '{segment.name}'")
     normalised = contract.clip is not None and not isinstance(contract.normalization, str)

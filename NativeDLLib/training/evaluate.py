@@ -53,10 +53,11 @@ def _measure(model: Model, example: Example, device: str, cancel: Cancel) -> dic
     target = sitk.Resample(example.target, result.labels, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
     truth, found = sitk.GetArrayViewFromImage(target), sitk.GetArrayViewFromImage(result.labels)
     segments = []
-    for segment in model.segments:
-        given = score(found == segment.number, truth == segment.label, result.labels.GetSpacing())
+    for name, labels, classes in _compared(model):
+        numbers = [segment.number for segment in result.model.segments if segment.label in labels]
+        given = score(np.isin(found, numbers), np.isin(truth, classes), result.labels.GetSpacing())
         values = {"dice": given.dice, "surface_mm": given.mean_mm, "hausdorff95_mm": given.hausdorff95_mm}
-        segments.append({"name": segment.name, **{key: _rounded(value) for key, value in values.items()}})
+        segments.append({"name": name, **{key: _rounded(value) for key, value in values.items()}})
     peak = max(stage.peak_mib for stage in quiet.stages)
     return {
         "data": example.name,
@@ -65,6 +66,17 @@ def _measure(model: Model, example: Example, device: str, cancel: Cancel) -> dic
         "seconds": round(seconds, 2),
         "peak_mib": round(peak),
     }
+
+
+def _compared(model: Model) -> list[tuple[str, list[int], list[int]]]:
+    """Return what is measured: its name, the labels of its segments, and its classes in the truth."""
+    rows = [(segment.name, [segment.label], [segment.label]) for segment in model.network_segments]
+    step = model.vertebra_levels
+    if step is not None:
+        # The truth of most cases does not tell vertebrae apart.
+        made = [*step["levels"].values(), *step["numbered"]]
+        rows.append(("Vertebrae (all levels)", made, [step["classes"]["vertebra"], step["classes"]["core"]]))
+    return rows
 
 
 def summary(cases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
