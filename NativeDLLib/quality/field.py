@@ -24,7 +24,7 @@ def cut_by_field(
 ) -> Iterator[Finding]:
     """Find segments that end at the circle beyond which a scanner has no data.
 
-    The circle is the largest that fits into the image, and is there if everything beyond it has one value, of air or below.
+    The circle is the largest that fits into the image, and is there if all beyond it has one value, of air or below.
 
     Parameters
     ----------

@@ -196,6 +196,8 @@ def _check(config: Config) -> None:
             unknown = sorted(set(row.get("map", {}).values()) - {0, *classes})
             if unknown:
                 raise UsageError(f"{where}.map: there is no class {unknown[0]}")
+            if "target" in row and not {"map", "canal"} <= row.keys():
+                raise UsageError(f"{where}.target: needs a map and the labels of the canal")
             if not {"map", "negatives"} & row.keys() and not str(row.get("segmentation", "")).endswith(".dcm"):
                 raise UsageError(f"{where}: has no map from labels to classes, which all but a .dcm need")
     if sum(row.get("share", 0) for row in config.rows("train")) > 1 + 1e-9:

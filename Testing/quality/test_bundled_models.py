@@ -11,6 +11,8 @@ from NativeDLLib.dicom import Series
 from NativeDLLib.registry import load_models
 
 MODELS = pytest.mark.parametrize("model", ["liver-ct-demo", "vertebra-ct-demo"])
+# The bundled models have seen phantoms of abdomens alone; trainings now show them heads and test objects, too.
+NOT_YET_TRAINED = pytest.mark.xfail(reason="the bundled models were trained without negatives", strict=True)
 # Larger than this a structure that is not there would be taken for one that is.
 MOST_ML = 5.0
 
@@ -24,6 +26,7 @@ def volumes(tmp_path, model, image):
     return [segment["volume_ml"] for segment in report["segments"]]
 
 
+@NOT_YET_TRAINED
 @MODELS
 def test_a_head_has_no_liver_and_no_thoracic_or_lumbar_vertebra(tmp_path, real_data, model):
     # SimpleITK takes the tilted slices as they come: the stack is sheared by 18.5 degrees, and a head all the same.
@@ -44,8 +47,15 @@ def phantom(level):
     return image
 
 
-@MODELS
-@pytest.mark.parametrize("material", ["air", "water"])
+@pytest.mark.parametrize(
+    ("model", "material"),
+    [
+        ("liver-ct-demo", "air"),
+        pytest.param("liver-ct-demo", "water", marks=NOT_YET_TRAINED),
+        ("vertebra-ct-demo", "air"),
+        ("vertebra-ct-demo", "water"),
+    ],
+)
 def test_a_phantom_of_one_material_has_no_organ(tmp_path, model, material):
     assert max(volumes(tmp_path, model, phantom({"air": -1000, "water": 0}[material]))) < MOST_ML
 

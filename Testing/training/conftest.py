@@ -36,7 +36,7 @@ def small_phantom() -> Case:
     """A phantom at the models' spacing, cut to the upper abdomen, with the liver as the target."""
     image, labels = make_phantom(3, (100, 80, 60), (3.0, 3.0, 3.0), centre=(0, 10, 190))
     (contract,) = (m.input for m in load_registry(_registry()) if m.id == "liver-ct-demo")
-    return make_case(image, labels, to_classes(labels, {1: 1}), {}, contract)
+    return make_case(image, labels, to_classes(labels, {1: 1}, {}), {}, contract)
 
 
 def _registry() -> Path:

@@ -62,7 +62,7 @@ def test_a_voxel_is_what_most_of_it_is() -> None:
 def test_labels_beyond_what_a_byte_holds_keep_their_uptake(config: Config) -> None:
     hu, labels = ball(1)
     many = image_of(labels.astype(np.uint16) * 3000)
-    case = make_case(image_of(hu), many, to_classes(many, {3000: 1}), {3000: 0.7}, config.contract)
+    case = make_case(image_of(hu), many, to_classes(many, {3000: 1}, {}), {3000: 0.7}, config.contract)
     (label,) = case.classes[case.target > 0].unique().tolist()
     assert label < 200
     assert case.uptake[label] == pytest.approx(0.7)

@@ -36,7 +36,7 @@ def test_sixty_steps_learn_to_find_a_ball(trained: Path) -> None:
     assert row["cases"] == 1
     assert row["dice"]["Liver"] > 0.8
     assert row["surface_mm"]["Liver"] < 3
-    assert row["hausdorff95_mm"]["Liver"] < 8
+    assert row["hausdorff95_mm"]["Liver"] < 12
 
 
 def test_the_output_is_a_registry_with_its_evaluation_and_a_card(trained: Path) -> None:
