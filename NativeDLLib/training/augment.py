@@ -112,7 +112,7 @@ def limit_field_of_view(image: Tensor, target: Tensor, rng: Generator) -> tuple[
     """Now and then leave only a slab, a cropped rectangle or the scanner's circle, and pad the rest with air."""
     keep = torch.ones(image.shape, dtype=torch.bool)
     depth, height, width = image.shape
-    if chance(rng, 0.35):
+    if chance(rng, 0.45):
         thickness = torch.exp(uniform(rng, 0, math.log(max(2.0, 0.7 * depth))))  # from a few thin slices on
         middle = depth * float(uniform(rng, 0.2, 0.8))
         keep[: max(0, round(middle - float(thickness) / 2))] = False

@@ -54,7 +54,8 @@ def synthesise(classes: Tensor, case: Case, rng: Generator) -> Tensor:
     mean[0] = -1000.0  # nothing: beyond the case
     soft = (mean > _SOFT[0]) & (mean < _SOFT[1])
     bony = mean >= _BONE
-    mean = torch.where(soft, uniform(rng, -10, 160) + normal(rng, _CLASSES) * 45, mean + normal(rng, _CLASSES) * 20)
+    drawn = (uniform(rng, -10, 160) + normal(rng, _CLASSES) * 45).clip(-60, 240)
+    mean = torch.where(soft, drawn, mean + normal(rng, _CLASSES) * 20)
     mean = torch.where(bony, uniform(rng, 120, 600) + normal(rng, _CLASSES) * 40, mean)
     deviation = torch.where(bony, uniform(rng, 20, 140, _CLASSES), deviation)
     deviation = torch.where(mean < -500, uniform(rng, 5, 60, _CLASSES), deviation)

@@ -32,7 +32,7 @@ def scan(image: Tensor, rng: Generator) -> Tensor:
         noise = normal(rng, *image.shape)
         if chance(rng, 0.5):
             noise = _blur(noise, axes=(1, 2)) * 2
-        image = image + noise * uniform(rng, 0, 28)
+        image = image + noise * uniform(rng, 0, 60 if chance(rng, 0.15) else 28)  # thin slices are the noisiest
     image = image * uniform(rng, 0.94, 1.06) + uniform(rng, -12, 12)
     if chance(rng, 0.05):  # exported through a window
         centre, width = uniform(rng, 20, 80), uniform(rng, 350, 600)
