@@ -20,9 +20,9 @@ def test_a_negative_is_air_around_a_body(seed: int) -> None:
 def test_heads_have_a_skull_around_a_brain() -> None:
     values = sitk.GetArrayFromImage(make_negative(0, (80, 80, 80), SPACING))
     bone, brain = values > 500, (values > 0) & (values < 100)
-    rows = np.flatnonzero(bone.any(axis=(1, 2)) & brain.any(axis=(1, 2)))
-    assert len(rows) > 20
-    for z in rows[5:-5:5]:
+    rows = np.flatnonzero(brain.sum(axis=(1, 2)) > bone.sum(axis=(1, 2)))
+    assert len(rows) > 10
+    for z in rows[2:-2:4]:
         assert np.hypot(*(np.argwhere(bone[z]) - 39.5).T).mean() > np.hypot(*(np.argwhere(brain[z]) - 39.5).T).mean()
 
 
