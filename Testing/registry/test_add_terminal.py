@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -56,12 +57,13 @@ class Terminal:
         os.write(self._master, key)
 
     def ends(self):
+        deadline = time.monotonic() + DEADLINE_S
         try:
-            while chunk := self._chunk():
+            while select.select([self._master], [], [], deadline - time.monotonic())[0] and (chunk := self._chunk()):
                 self.shown += chunk
         finally:
             os.close(self._master)
-        return self.process.wait(DEADLINE_S)
+        return self.process.wait(max(1.0, deadline - time.monotonic()))
 
     def _chunk(self):
         try:
@@ -76,6 +78,7 @@ def _take_terminal():
     import termios
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it, and would hand that down
 
 
 @pytest.fixture
