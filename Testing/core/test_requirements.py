@@ -143,6 +143,7 @@ def test_extras_within_extras_are_resolved_and_named_once(interpreter):
         "onnx",
         "onnxscript",
         "dynamic-network-architectures",
+        "scipy",
     ]
 
 
