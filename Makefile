@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --constraint constraints.txt
 
-.PHONY: demo test lint train screenshots clean
+.PHONY: demo test campaign lint train screenshots clean
 
 demo: $(VENV)/demo.stamp
 	rm -rf demo-output
@@ -13,6 +13,9 @@ demo: $(VENV)/demo.stamp
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+campaign: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m campaign $(ARGS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -20,6 +20,8 @@ pytest.importorskip("nnunetv2")
 import nnunet_folder  # noqa: E402  (imports nnunetv2)
 import nnunet_full_size  # noqa: E402
 
+pytestmark = pytest.mark.campaign
+
 ORGANS = [
     "spleen", "kidney_right", "kidney_left", "gallbladder", "liver", "stomach", "pancreas", "adrenal_gland_right",
     "adrenal_gland_left", "lung_upper_lobe_left", "lung_lower_lobe_left", "lung_upper_lobe_right",

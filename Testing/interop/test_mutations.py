@@ -24,6 +24,8 @@ from pydicom.uid import (
 )
 from tools import nativedl
 
+pytestmark = pytest.mark.campaign
+
 SYNTAXES = {
     "implicit": ImplicitVRLittleEndian,
     "explicit": ExplicitVRLittleEndian,

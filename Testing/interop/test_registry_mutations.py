@@ -9,6 +9,8 @@ import mutations
 import pytest
 from tools import nativedl
 
+pytestmark = pytest.mark.campaign
+
 
 @pytest.fixture
 def registry(tmp_path):
