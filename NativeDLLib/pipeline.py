@@ -187,6 +187,7 @@ class SegmentationTool:
                 step=float(resolve(settings.get("step", 0.5), parameters)),
                 mirror_axes=engine.mirror_axes if mirror else (),
                 fill=prepared.fill,
+                reflect=prepared.reflect,
                 half=engine.half,
                 reporter=reporter,
                 cancel=cancel,

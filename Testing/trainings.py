@@ -24,6 +24,7 @@ class PatchTask:
     mean: float = 50.0
     std: float = 100.0
     mirror: bool = False
+    reflect: bool = False
 
 
 def ball(

@@ -11,7 +11,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ _LARGEST_SETTING = 4096
 class _NnunetPrepared(Prepared):
     """Also carries what nnU-Net notes about its preprocessing, for the way back."""
 
-    properties: dict[str, Any]
+    properties: dict[str, Any] = field(default_factory=dict)
 
 
 class NnunetEngine:
@@ -80,7 +80,7 @@ class NnunetEngine:
         grid.CopyInformation(oriented)
         source = sitk.Image(image.GetSize(), sitk.sitkUInt8)
         source.CopyInformation(image)
-        return _NnunetPrepared(np.ascontiguousarray(volume, np.float32), grid, source, 0.0, properties)
+        return _NnunetPrepared(np.ascontiguousarray(volume, np.float32), grid, source, 0.0, properties=properties)
 
     def restore(self, logits: npt.NDArray[Any], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """Resample and uncrop as nnU-Net does; see `Engine`."""

@@ -34,12 +34,15 @@ class Prepared:
         The image's own grid, to go back to.
     fill
         What stands for nothing, such as air, in `volume`.
+    reflect
+        Whether slices that a patch lacks are those of `volume`, reflected, and not `fill`.
     """
 
     volume: Floats
     grid: sitk.Image
     source: sitk.Image
     fill: float
+    reflect: bool = False
 
 
 def prepare(image: sitk.Image, contract: InputContract) -> Prepared:
@@ -77,7 +80,7 @@ def prepare(image: sitk.Image, contract: InputContract) -> Prepared:
     values -= np.float32(mean)
     values /= np.float32(std)
     grid, source = _empty(resampled), _empty(image)
-    return Prepared(values[None], grid, source, (low - mean) / std)
+    return Prepared(values[None], grid, source, (low - mean) / std, contract.padding == "reflect")
 
 
 def restore(logits: npt.NDArray[Any], prepared: Prepared) -> Labels:

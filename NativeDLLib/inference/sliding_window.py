@@ -26,6 +26,7 @@ def sliding_window(
     step: float = 0.5,
     mirror_axes: Sequence[int] = (),
     fill: float = 0.0,
+    reflect: bool = False,
     half: bool = False,
     reporter: Reporter | None = None,
     cancel: Cancel | None = None,
@@ -46,6 +47,9 @@ def sliding_window(
         Test-time augmentation: logits are averaged over all combinations of flips of these axes (0 is z).
     fill
         What surrounds a volume that is smaller than a patch.
+    reflect
+        Whether a volume that has too few slices is continued by them, reflected: a body that ends in air after a few
+        slices is nothing that a network knows.
     half
         Accumulate in half precision as nnU-Net does: its rounding decides where two classes are as good as equal.
     reporter, cancel
@@ -57,7 +61,7 @@ def sliding_window(
         Logits (classes, z, y, x), float32, or float16 with `half`.
     """
     reporter, cancel = reporter or Reporter(), cancel or Cancel()
-    padded, inside = _pad(volume, patch_size, fill)
+    padded, inside = _pad(volume, patch_size, fill, reflect)
     starts = [window_starts(n, p, step) for n, p in zip(padded.shape[1:], patch_size, strict=True)]
     windows = [
         tuple(slice(start, start + size) for start, size in zip(corner, patch_size, strict=True))
@@ -119,7 +123,7 @@ def _flipped_mean(network: Network, patch: Floats, flips: Sequence[tuple[int, ..
     return total / np.float32(len(flips)) if len(flips) > 1 else total
 
 
-def _pad(volume: Floats, patch_size: Sequence[int], fill: float) -> tuple[Floats, tuple[slice, ...]]:
+def _pad(volume: Floats, patch_size: Sequence[int], fill: float, reflect: bool) -> tuple[Floats, tuple[slice, ...]]:
     """Surround a volume on both sides until it is as large as a patch; also return where it then lies."""
     lacking = [max(0, p - n) for n, p in zip(volume.shape[1:], patch_size, strict=True)]
     before = [n // 2 for n in lacking]
@@ -127,4 +131,7 @@ def _pad(volume: Floats, patch_size: Sequence[int], fill: float) -> tuple[Floats
     inside = (slice(None), *(slice(b, b + n) for b, n in zip(before, volume.shape[1:], strict=True)))
     if not any(lacking):
         return volume, inside
+    if reflect:
+        volume = np.pad(volume, [(0, 0), widths[1], (0, 0), (0, 0)], mode="symmetric")
+        widths[1] = (0, 0)
     return np.pad(volume, widths, constant_values=fill), inside

@@ -83,7 +83,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class InputContract:
-    """What a model wants to be given; lists of three are (z, y, x), spacing in mm."""
+    """What a model wants to be given; lists of three are (z, y, x), spacing in mm.
+
+    `padding` tells what continues an image with fewer slices than a patch: what stands for nothing, or its own slices,
+    reflected.
+    """
 
     modality: str
     body_parts: tuple[str, ...]
@@ -94,6 +98,7 @@ class InputContract:
     clip: tuple[float, float] | None
     normalization: Mapping[str, float] | str
     patch_size: tuple[int, int, int] | None
+    padding: Literal["constant", "reflect"] = "constant"
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,7 @@ def make_model(data: Mapping[str, Any], registry: Path) -> Model:
             clip=tuple(intensity["clip"]) if "clip" in intensity else None,
             normalization=intensity["normalization"],
             patch_size=_triple(given.get("patch_size"), int),
+            padding=given.get("padding", "constant"),
         ),
         segments=tuple(_segment(row, i + 1) for i, row in enumerate(data["output"]["segments"])),
         output_channels=data["output"].get("channels"),

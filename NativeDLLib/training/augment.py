@@ -34,6 +34,8 @@ def random_patch(case: Case, task: Task, rng: Generator) -> tuple[Tensor, Tensor
         The normalised image, float32 of shape (1, z, y, x), and the target, int64 of shape (z, y, x).
     """
     points = sampling_points(case, task, rng)
+    if task.reflect:
+        points[..., 0] = reflected(points[..., 0], 0, len(case.image) - 1).clip(0, len(case.image) - 1)
     image = sample(case.image, points, outside=AIR)
     classes = sample(case.classes, points, outside=0)
     target = sample(case.target, points, outside=0)
@@ -48,7 +50,7 @@ def random_patch(case: Case, task: Task, rng: Generator) -> tuple[Tensor, Tensor
     if chance(rng, 0.4):
         image = add_table(image, rng)
     image = scan(image, rng)
-    image, target = limit_field_of_view(image, target, rng)
+    image, target = limit_field_of_view(image, target, task, rng)
     return normalise(image, task)[None], target.long()
 
 
@@ -108,15 +110,28 @@ def sample(volume: Tensor, points: Tensor, outside: float) -> Tensor:
     return values if volume.is_floating_point() else values.to(volume.dtype)
 
 
-def limit_field_of_view(image: Tensor, target: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
-    """Now and then leave only a slab, a cropped rectangle or the scanner's circle, and pad the rest with air."""
+def reflected(places: Tensor, first: int, last: int) -> Tensor:
+    """Return where to look instead of `places` beyond the voxels `first` to `last`, whose outer faces reflect."""
+    period = 2 * (last - first + 1)
+    return first - 0.5 + period / 2 - ((places - first + 0.5) % period - period / 2).abs()
+
+
+def limit_field_of_view(image: Tensor, target: Tensor, task: Task, rng: Generator) -> tuple[Tensor, Tensor]:
+    """Now and then leave only a slab, a cropped rectangle or the scanner's circle.
+
+    The rest is padded as at inference.
+    """
     keep = torch.ones(image.shape, dtype=torch.bool)
     depth, height, width = image.shape
     if chance(rng, 0.45):
         thickness = torch.exp(uniform(rng, 0, math.log(max(2.0, 0.7 * depth))))  # from a few thin slices on
         middle = depth * float(uniform(rng, 0.2, 0.8))
-        keep[: max(0, round(middle - float(thickness) / 2))] = False
-        keep[round(middle + float(thickness) / 2) + 1 :] = False
+        first, last = max(0, round(middle - float(thickness) / 2)), round(middle + float(thickness) / 2)
+        if task.reflect:
+            order = reflected(torch.arange(depth), first, min(last, depth - 1)).round().long()
+            image, target = image[order], target[order]
+        else:
+            keep[:first] = keep[last + 1 :] = False
     if chance(rng, 0.15):
         y, x = torch.meshgrid(torch.arange(height) - height / 2, torch.arange(width) - width / 2, indexing="ij")
         keep &= (y**2 + x**2 < (float(uniform(rng, 0.4, 0.6)) * width) ** 2)[None]

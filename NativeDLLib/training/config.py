@@ -84,6 +84,11 @@ class Config:
         assert not isinstance(self.contract.normalization, str)
         return float(self.contract.normalization["std"])
 
+    @property
+    def reflect(self) -> bool:
+        """Whether an image with fewer slices than a patch is continued by them, reflected."""
+        return self.contract.padding == "reflect"
+
     def rows(self, section: str) -> Sequence[Mapping[str, Any]]:
         """Return the data of ``train`` or ``validate``, each row with a name."""
         rows = self.data["data"].get(section, ())

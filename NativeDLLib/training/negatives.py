@@ -17,6 +17,8 @@ AIR, FAT, MUSCLE, BRAIN, SPINAL_FLUID = -1000.0, -100.0, 55.0, 36.0, 6.0
 def make_negative(seed: int, size: Sequence[int], spacing: Sequence[float]) -> sitk.Image:
     """Make an image without any of the structures that the bundled models segment.
 
+    Every fourth seed gives a head, limbs, a cylinder with inserts, and one material of any shape, such as water.
+
     Parameters
     ----------
     seed
@@ -31,10 +33,10 @@ def make_negative(seed: int, size: Sequence[int], spacing: Sequence[float]) -> s
     """
     rng = np.random.default_rng([seed, 7])
     axes = [((np.arange(n) - (n - 1) / 2) * s).astype(np.float32) for n, s in zip(size, spacing, strict=True)]
-    paint = (_head, _limbs, _cylinder)[seed % 3]
+    paint = (_head, _limbs, _cylinder, _material)[seed % 4]
     z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
     values = paint(rng, z, y, x, tuple(size))
-    noise = ndimage.gaussian_filter(rng.standard_normal(size), 0.7) * rng.uniform(3, 40)
+    noise = ndimage.gaussian_filter(rng.standard_normal(size), 0.7) * rng.uniform(0, 40)
     image = sitk.GetImageFromArray((ndimage.gaussian_filter(values, 0.4) + noise).astype(np.float32))
     image.SetSpacing([float(s) for s in spacing[::-1]])
     image.SetOrigin([float(axis[0]) for axis in axes[::-1]])
@@ -86,6 +88,19 @@ def _cylinder(rng: np.random.Generator, z: Array, y: Array, x: Array, size: tupl
         angle, away = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.8) * radius
         insert = np.hypot(y - away * np.sin(angle), x - away * np.cos(angle)) < rng.uniform(4, 30)
         image[np.broadcast_to(insert, size)] = rng.choice([AIR, -100, 0, 40, 100, 200, 400, 900])
+    return image
+
+
+def _material(rng: np.random.Generator, z: Array, y: Array, x: Array, size: tuple[int, ...]) -> Array:
+    """Paint a cylinder, a ball or a block of one material, or fill the image with it."""
+    image = np.full(size, AIR, np.float32)
+    rz, ry, rx = rng.uniform(40, 190, 3)
+    box = (np.abs(z) < rz) & (np.abs(y) < ry) & (np.abs(x) < rx)
+    ball, cylinder = (z / rz) ** 2 + (y / rz) ** 2 + (x / rz) ** 2 < 1, (y / ry) ** 2 + (x / ry) ** 2 < 1
+    shape = (box, ball, cylinder, np.True_)[int(rng.integers(4))]
+    image[np.broadcast_to(shape, size)] = rng.choice(
+        [0.0, 0.0, 0.0, AIR, rng.uniform(-150, 300), rng.uniform(300, 1200)]
+    )
     return image
 
 

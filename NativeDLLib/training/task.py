@@ -25,5 +25,9 @@ class Task(Protocol):
         """See `mean`."""
 
     @property
+    def reflect(self) -> bool:
+        """Input contract: whether an image with fewer slices than a patch is continued by them, reflected."""
+
+    @property
     def mirror(self) -> bool:
         """Whether left and right may be swapped in training: for symmetric structures only."""

@@ -91,6 +91,24 @@ def test_a_small_volume_is_surrounded_by_what_stands_for_nothing():
     assert (seen[0] == 1).sum() == 32
 
 
+def test_a_volume_of_few_slices_is_continued_by_them_where_the_model_asks_for_it():
+    seen = []
+
+    class Looking(Pointwise):
+        def __call__(self, batch):
+            seen.append(batch[0, 0])
+            return super().__call__(batch)
+
+    volume = np.arange(1.0, 4.0, dtype=np.float32)[None, :, None, None] * np.ones((1, 3, 6, 6), np.float32)
+
+    logits = sliding_window(volume, [Looking()], (10, 8, 8), fill=-7.0, reflect=True)
+
+    (patch,) = seen
+    assert patch[:, 4, 4].tolist() == [3, 2, 1, 1, 2, 3, 3, 2, 1, 1]
+    assert (patch[:, 0] == -7).all()
+    np.testing.assert_allclose(logits[:1], volume, rtol=1e-5)
+
+
 def test_cancel_stops_between_patches():
     cancel, network = Cancel(), Pointwise()
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Generator
@@ -13,6 +14,7 @@ from NativeDLLib.training.augment import (
     normalise,
     random_patch,
     recolour,
+    reflected,
     sample,
     sampling_points,
     scan,
@@ -112,12 +114,39 @@ def test_nothing_is_to_be_found_outside_the_field_of_view() -> None:
     thin = 0
     for seed in range(30):
         image, target = limit_field_of_view(
-            torch.zeros(30, 40, 40), torch.ones(30, 40, 40), Generator().manual_seed(seed)
+            torch.zeros(30, 40, 40), torch.ones(30, 40, 40), LIVER, Generator().manual_seed(seed)
         )
         assert not target[image == AIR].any()
         assert target[image != AIR].all()
         thin += bool((image == AIR).flatten(1).all(dim=1).any())
     assert thin > 0
+
+
+def test_a_slab_is_continued_as_inference_continues_it() -> None:
+    image = torch.arange(30.0)[:, None, None].expand(30, 8, 8)
+    task, thinnest = replace(LIVER, reflect=True), 30
+    for seed in range(30):
+        slab, target = limit_field_of_view(image, image, task, Generator().manual_seed(seed))
+        assert torch.equal(slab[slab != AIR], target[slab != AIR])
+        rows = slab.amax(dim=(1, 2))
+        first, last = int(rows.min()), int(rows.max())
+        inside = rows[first : last + 1]
+        assert torch.equal(inside, torch.arange(first, last + 1.0))
+        continued = np.pad(inside.numpy(), (first, 29 - last), mode="symmetric")
+        assert np.array_equal(rows.numpy(), continued)
+        thinnest = min(thinnest, last - first + 1)
+    assert thinnest < 4
+
+
+def test_a_patch_beyond_the_first_or_last_slice_sees_the_slices_before_it_reflected() -> None:
+    places = torch.tensor([-3.0, -1.0, -0.5, 0.0, 2.25, 3.0, 3.5, 4.0, 8.0])
+    assert reflected(places, 0, 3).tolist() == [2.0, 0.0, -0.5, 0.0, 2.25, 3.0, 3.5, 3.0, 0.0]
+    case = block_case((6, 40, 40))
+    deep = replace(LIVER, patch=(48, 32, 32), reflect=True)
+    air = sum(
+        bool((random_patch(case, deep, Generator().manual_seed(s))[0][0] < -2).all(dim=(1, 2)).any()) for s in range(6)
+    )
+    assert air == 0
 
 
 def test_normalising_clips_shifts_and_scales() -> None:
