@@ -11,14 +11,16 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, Generic, TextIO, TypeVar
 
 import psutil
 from tqdm import tqdm
 
 from NativeDLLib.errors import CancelledError, NativeDLError
+
+Step = TypeVar("Step")
 
 
 class Cancel:
@@ -52,7 +54,17 @@ class StageCost:
 
 
 class Reporter:
-    """Follows a job through its stages and measures each; subclasses show it."""
+    """Follows a job through its stages and measures each; subclasses show it.
+
+    Attributes
+    ----------
+    stages
+        What each took.
+    warnings
+        What the user was told.
+    forward_s
+        Seconds of the stage ``infer`` in the networks' forward passes.
+    """
 
     # Nobody can follow more than ten steps a second, and a reader of events should not have to.
     _INTERVAL_S = 0.1
@@ -60,6 +72,7 @@ class Reporter:
     def __init__(self) -> None:
         self.stages: list[StageCost] = []
         self.warnings: list[str] = []
+        self.forward_s = 0.0
         self._fraction_started = 0.0
         self._shown_at = 0.0
 
@@ -73,6 +86,12 @@ class Reporter:
                 yield
             finally:
                 self.stages.append(StageCost(name, time.perf_counter() - started, memory.peak_mib))
+
+    def apart(self, name: str, seconds: float) -> None:
+        """Count some seconds of the last stage, which did two things by turns, as those of a stage of their own."""
+        last = self.stages[-1]
+        last.seconds -= seconds
+        self.stages.append(StageCost(name, seconds, last.peak_mib))
 
     def progress(self, stage: str, fraction: float) -> None:
         """Report how much of the stage is done, 0 to 1; the remaining seconds follow from the pace so far."""
@@ -108,6 +127,24 @@ class Reporter:
 
     def show(self, event: dict[str, Any]) -> None:
         """Show one event; the base class keeps quiet."""
+
+
+class Stopwatch(Generic[Step]):
+    """Passes on what an iterator gives, and adds up the seconds that it takes for that."""
+
+    def __init__(self, steps: Iterable[Step]) -> None:
+        self._steps = iter(steps)
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[Step]:
+        return self
+
+    def __next__(self) -> Step:
+        started = time.perf_counter()
+        try:
+            return next(self._steps)
+        finally:
+            self.seconds += time.perf_counter() - started
 
 
 class JsonReporter(Reporter):

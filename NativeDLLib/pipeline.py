@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from NativeDLLib.dicom import Series
 from NativeDLLib.dicom.segmentation import Algorithm, Kind, make_segmentation
 from NativeDLLib.errors import InputError
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.events import Cancel, Reporter, Stopwatch
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.postprocess import postprocess
 from NativeDLLib.inference.sliding_window import sliding_window
@@ -180,7 +180,7 @@ class SegmentationTool:
         with reporter.stage("infer"):
             settings = model.sliding_window
             mirror = resolve(settings.get("mirror", engine.mirrors_by_default), parameters)
-            logits = sliding_window(
+            planes = sliding_window(
                 prepared.volume,
                 engine.networks,
                 engine.patch_size,
@@ -192,8 +192,9 @@ class SegmentationTool:
                 reporter=reporter,
                 cancel=cancel,
             )
-        with reporter.stage("restore"):
-            classes = engine.restore(logits, prepared)
+            infer = Stopwatch(planes)
+            classes = engine.restore(infer, prepared)
+        reporter.apart("restore", reporter.stages[-1].seconds - infer.seconds)
         cancel.check()
         with reporter.stage("postprocess"):
             step, levels = model.vertebra_levels, ""

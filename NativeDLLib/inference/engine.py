@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,8 +44,8 @@ class Engine(Protocol):
     def prepare(self, image: sitk.Image) -> Prepared:
         """Return what the network takes."""
 
-    def restore(self, logits: npt.NDArray[Any], prepared: Prepared) -> npt.NDArray[np.uint16]:
-        """Return the network's labels (z, y, x) on the grid of the image that was prepared."""
+    def restore(self, planes: Iterable[npt.NDArray[Any]], prepared: Prepared) -> npt.NDArray[np.uint16]:
+        """Return the network's labels (z, y, x) on the grid of the image that was prepared, as logits come."""
 
 
 class ContractEngine:
@@ -66,9 +66,9 @@ class ContractEngine:
         """See `Engine`."""
         return prepare(image, self._contract)
 
-    def restore(self, logits: npt.NDArray[Any], prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def restore(self, planes: Iterable[npt.NDArray[Any]], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """See `Engine`."""
-        return restore(logits, prepared)
+        return restore(planes, prepared)
 
 
 def load_engine(model: Model, weights: Path, device: str) -> Engine:

@@ -10,7 +10,7 @@ import contextlib
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ import SimpleITK as sitk
 
 from NativeDLLib.errors import ModelError
 from NativeDLLib.inference.device import torch_device
-from NativeDLLib.inference.network import Network, require
+from NativeDLLib.inference.network import Floats, Network, require
 from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, load_checkpoint
-from NativeDLLib.inference.preprocess import Prepared
+from NativeDLLib.inference.nnunet_resample import axes_back, is_separable, resampled
+from NativeDLLib.inference.preprocess import Prepared, empty, turned_back
 from NativeDLLib.inference.torch_runtime import TorchNetwork
+from NativeDLLib.inference.upsample import LabelMaker
 from NativeDLLib.jsonfile import read_json
 from NativeDLLib.registry.entry import Model
 
@@ -60,6 +62,10 @@ class NnunetEngine:
         self.warnings: Sequence[str] = ()
         self._plans, self._configuration, self._dataset = plans, configuration, dataset
         self._orientation = orientation
+        masked = any(configuration.use_mask_for_norm)
+        regions = plans.get_label_manager(dataset).has_regions
+        usual = configuration.preprocessor_class.__name__ == "DefaultPreprocessor"
+        self._separable = usual and not masked and not regions and is_separable(configuration)
         # A two-dimensional network looks at one slice after the other.
         self._flat = len(configuration.patch_size) == 2
         patch = tuple(int(n) for n in configuration.patch_size)
@@ -73,37 +79,70 @@ class NnunetEngine:
         data = sitk.GetArrayFromImage(oriented).astype(np.float32)[None]
         with _quiet():
             preprocessor = self._configuration.preprocessor_class(verbose=False)
-            volume, _, properties = preprocessor.run_case_npy(
-                data, None, properties, self._plans, self._configuration, self._dataset
-            )
-        grid = sitk.Image(oriented.GetSize(), sitk.sitkUInt8)
-        grid.CopyInformation(oriented)
-        source = sitk.Image(image.GetSize(), sitk.sitkUInt8)
-        source.CopyInformation(image)
-        return _NnunetPrepared(np.ascontiguousarray(volume, np.float32), grid, source, 0.0, properties=properties)
+            if self._separable and data.any():
+                volume = self._preprocess(preprocessor, data, properties)
+            else:
+                volume, _, properties = preprocessor.run_case_npy(
+                    data, None, properties, self._plans, self._configuration, self._dataset
+                )
+        volume, grid = np.ascontiguousarray(volume, np.float32), empty(oriented)
+        return _NnunetPrepared(volume, grid, grid, empty(image), 0.0, properties=properties)
 
-    def restore(self, logits: npt.NDArray[Any], prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def _preprocess(self, preprocessor: Any, data: Floats, properties: dict[str, Any]) -> Floats:
+        """Do what the preprocessor does, and note what it notes, but for the mask of what is not zero."""
+        plans, configuration = self._plans, self._configuration
+        data = data.transpose([0, *[axis + 1 for axis in plans.transpose_forward]])
+        spacing = [properties["spacing"][axis] for axis in plans.transpose_forward]
+        properties["shape_before_cropping"] = data.shape[1:]
+        filled = data[0] != 0
+        box = []
+        for axis in range(3):
+            where = np.flatnonzero(filled.any(axis=tuple(other for other in range(3) if other != axis)))
+            box.append([int(where[0]), int(where[-1]) + 1])
+        properties["bbox_used_for_cropping"] = box
+        data = np.ascontiguousarray(data[:, *(slice(*ends) for ends in box)])
+        properties["shape_after_cropping_and_before_resampling"] = data.shape[1:]
+        target = [*spacing[: 3 - len(configuration.spacing)], *configuration.spacing]
+        shape = [round(old / new * count) for old, new, count in zip(spacing, target, data.shape[1:], strict=True)]
+        intensities = plans.foreground_intensity_properties_per_channel
+        data = preprocessor._normalize(data, np.zeros((1, 1, 1, 1), np.int8), configuration, intensities)
+        settings = configuration.configuration["resampling_fn_data_kwargs"]
+        return resampled(data[0], shape, spacing, target, settings)[None]
+
+    def restore(self, planes: Iterable[npt.NDArray[Any]], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """Resample and uncrop as nnU-Net does; see `Engine`."""
+        assert isinstance(prepared, _NnunetPrepared)
+        labels = self._labels(planes, prepared) if self._separable else self._exported(planes, prepared)
+        return turned_back(labels, prepared)
+
+    def _labels(self, planes: Iterable[npt.NDArray[Any]], prepared: _NnunetPrepared) -> npt.NDArray[np.uint16]:
+        plans, configuration, properties = self._plans, self._configuration, prepared.properties
+        spacing = [properties["spacing"][axis] for axis in plans.transpose_forward]
+        current = [*spacing[: 3 - len(configuration.spacing)], *configuration.spacing]
+        shape = properties["shape_after_cropping_and_before_resampling"]
+        settings = configuration.configuration["resampling_fn_probabilities_kwargs"]
+        maker = LabelMaker(axes_back(prepared.volume.shape[1:], shape, current, spacing, settings))
+        for logits in planes:
+            maker.add(logits)
+        labels = np.zeros(properties["shape_before_cropping"], np.uint16)
+        labels[*(slice(*ends) for ends in properties["bbox_used_for_cropping"])] = maker.labels
+        return labels.transpose(plans.transpose_backward)
+
+    def _exported(self, planes: Iterable[npt.NDArray[Any]], prepared: _NnunetPrepared) -> npt.NDArray[np.uint16]:
+        """Have nnU-Net itself do it: its regions overlap, and its plans may name other ways to resample."""
         import torch
         from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 
-        assert isinstance(prepared, _NnunetPrepared)
         with _quiet():
             values = convert_predicted_logits_to_segmentation_with_correct_shape(
-                torch.from_numpy(logits),
+                torch.from_numpy(np.concatenate(list(planes), axis=1)),
                 self._plans,
                 self._configuration,
                 self._plans.get_label_manager(self._dataset),
                 prepared.properties,
                 num_threads_torch=torch.get_num_threads(),
             )
-        labels = sitk.GetImageFromArray(np.asarray(values).astype(np.uint16))
-        labels.CopyInformation(prepared.grid)
-        if self._orientation:
-            code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(prepared.source.GetDirection())
-            labels = sitk.DICOMOrient(labels, code)
-        result: npt.NDArray[np.uint16] = sitk.GetArrayFromImage(labels)
-        return result
+        return np.asarray(values).astype(np.uint16)
 
 
 def load_nnunet(model: Model, folder: Path, device: str) -> NnunetEngine:

@@ -5,6 +5,7 @@ Both ways go through the full affine: the network's grid is an image with a plac
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,10 @@ import SimpleITK as sitk
 
 from NativeDLLib.errors import InputError
 from NativeDLLib.inference.network import Floats
+from NativeDLLib.inference.upsample import Axis, LabelMaker
 from NativeDLLib.registry.entry import InputContract
 
 Labels = npt.NDArray[np.uint16]
-_SLAB = 16
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Prepared:
         Array (channels, z, y, x), float32.
     grid
         The same grid as an image without content, in place in the patient.
+    oriented
+        The image's own voxels with their axes in the network's order.
     source
         The image's own grid, to go back to.
     fill
@@ -40,6 +43,7 @@ class Prepared:
 
     volume: Floats
     grid: sitk.Image
+    oriented: sitk.Image
     source: sitk.Image
     fill: float
     reflect: bool = False
@@ -79,17 +83,17 @@ def prepare(image: sitk.Image, contract: InputContract) -> Prepared:
         mean, std = contract.normalization["mean"], contract.normalization["std"]
     values -= np.float32(mean)
     values /= np.float32(std)
-    grid, source = _empty(resampled), _empty(image)
-    return Prepared(values[None], grid, source, (low - mean) / std, contract.padding == "reflect")
+    grid, turned, source = empty(resampled), empty(oriented), empty(image)
+    return Prepared(values[None], grid, turned, source, (low - mean) / std, contract.padding == "reflect")
 
 
-def restore(logits: npt.NDArray[Any], prepared: Prepared) -> Labels:
+def restore(planes: Iterable[npt.NDArray[Any]], prepared: Prepared) -> Labels:
     """Map logits onto the source grid and take the most likely class of each voxel.
 
     Parameters
     ----------
-    logits
-        Array (classes, z, y, x) on the network's grid.
+    planes
+        Arrays (classes, z, y, x) that follow each other along z, together of the network's grid.
     prepared
         What `prepare` returned.
 
@@ -97,29 +101,33 @@ def restore(logits: npt.NDArray[Any], prepared: Prepared) -> Labels:
     -------
     ndarray
         Class indices (z, y, x) on the source grid. Logits are interpolated linearly; voxels beyond the network's
-        outermost centres take the nearest value. No more than a few slices of one class are held at the source's
-        resolution.
+        outermost centres take the nearest value.
     """
-    channels = [sitk.GetImageFromArray(values.astype(np.float32, copy=False)) for values in logits]
-    for channel in channels:
-        channel.CopyInformation(prepared.grid)
-    source = prepared.source
-    labels = np.zeros(source.GetSize()[::-1], np.uint16)
-    resampler = sitk.ResampleImageFilter()
-    resampler.SetOutputDirection(source.GetDirection())
-    resampler.SetOutputSpacing(source.GetSpacing())
-    resampler.SetInterpolator(sitk.sitkLinear)
-    resampler.UseNearestNeighborExtrapolatorOn()
-    for start in range(0, len(labels), _SLAB):
-        slab = labels[start : start + _SLAB]
-        resampler.SetSize((*source.GetSize()[:2], len(slab)))
-        resampler.SetOutputOrigin(source.TransformIndexToPhysicalPoint((0, 0, start)))
-        best = sitk.GetArrayFromImage(resampler.Execute(channels[0]))
-        for index, channel in enumerate(channels[1:], 1):
-            mapped = sitk.GetArrayFromImage(resampler.Execute(channel))
-            slab[mapped > best] = index
-            np.maximum(best, mapped, out=best)
-    return labels
+    maker = LabelMaker([_axis(prepared, axis) for axis in (2, 1, 0)])
+    for logits in planes:
+        maker.add(logits)
+    return turned_back(maker.labels, prepared)
+
+
+def turned_back(values: Labels, prepared: Prepared) -> Labels:
+    """Return an array (z, y, x) on the oriented grid on the source's own: its axes in another order or direction."""
+    source, oriented = (np.reshape(i.GetDirection(), (3, 3)) for i in (prepared.source, prepared.oriented))
+    turn = np.rint(source.T @ oriented)
+    along = np.abs(turn).argmax(axis=1)[::-1]
+    result = values.transpose([2 - axis for axis in along])
+    signs = [turn[2 - i, axis] for i, axis in enumerate(along)]
+    return np.ascontiguousarray(np.flip(result, tuple(i for i, sign in enumerate(signs) if sign < 0)))
+
+
+def _axis(prepared: Prepared, axis: int) -> Axis:
+    """Return how an axis (0 is x) of the oriented grid is read from the network's, by their affines."""
+    count = prepared.oriented.GetSize()[axis]
+    index, ends = [0, 0, 0], []
+    for index[axis] in (0, count):
+        point = prepared.oriented.TransformContinuousIndexToPhysicalPoint([float(i) for i in index])
+        ends.append(prepared.grid.TransformPhysicalPointToContinuousIndex(point)[axis])
+    positions = np.linspace(ends[0], ends[1], count, endpoint=False)
+    return Axis.linear(positions, prepared.grid.GetSize()[axis])
 
 
 def resample(image: sitk.Image, spacing: tuple[float, ...]) -> sitk.Image:
@@ -150,7 +158,7 @@ def resample(image: sitk.Image, spacing: tuple[float, ...]) -> sitk.Image:
     return resampler.Execute(image)
 
 
-def _empty(image: sitk.Image) -> sitk.Image:
+def empty(image: sitk.Image) -> sitk.Image:
     """Return an image's grid. One byte a voxel is what SimpleITK needs to carry it."""
     grid = sitk.Image(image.GetSize(), sitk.sitkUInt8)
     grid.CopyInformation(image)

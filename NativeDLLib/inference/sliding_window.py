@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.inference.network import Floats, Network
 
 Logits = npt.NDArray[Any]
+Window = tuple[slice, ...]
+"""Where a patch is, (z, y, x)."""
 
 # The centre of a patch, and its corners, whose weight must still be something to divide by in half precision.
 _LARGEST_WEIGHT, _SMALLEST_WEIGHT = 10.0, 2.0**-24
@@ -28,10 +31,13 @@ def sliding_window(
     fill: float = 0.0,
     reflect: bool = False,
     half: bool = False,
+    skip: Callable[[Window], bool] | None = None,
     reporter: Reporter | None = None,
     cancel: Cancel | None = None,
-) -> Logits:
+) -> Iterator[Logits]:
     """Run networks over overlapping patches, blend their logits with Gaussian weights, and average the networks.
+
+    No more planes are held than a patch has: they are given as soon as no patch will change them.
 
     Parameters
     ----------
@@ -52,43 +58,79 @@ def sliding_window(
         slices is nothing that a network knows.
     half
         Accumulate in half precision as nnU-Net does: its rounding decides where two classes are as good as equal.
+    skip
+        Whether a patch of the volume needs no look, given where it is; nothing is found in it.
     reporter, cancel
         Told after, and looked at before, each patch.
 
-    Returns
-    -------
+    Yields
+    ------
     ndarray
-        Logits (classes, z, y, x), float32, or float16 with `half`.
+        Logits (classes, z, y, x) of the next planes of the volume, float32, or float16 with `half`. Where every patch
+        was skipped they are 0, and 1 for the background.
     """
     reporter, cancel = reporter or Reporter(), cancel or Cancel()
-    padded, inside = _pad(volume, patch_size, fill, reflect)
-    starts = [window_starts(n, p, step) for n, p in zip(padded.shape[1:], patch_size, strict=True)]
-    windows = [
-        tuple(slice(start, start + size) for start, size in zip(corner, patch_size, strict=True))
-        for corner in itertools.product(*starts)
+    padded, (_, inside, *across) = _pad(volume, patch_size, fill, reflect)
+    starts, *rest = [window_starts(n, p, step) for n, p in zip(padded.shape[1:], patch_size, strict=True)]
+    columns = [
+        tuple(slice(start, start + size) for start, size in zip(corner, patch_size[1:], strict=True))
+        for corner in itertools.product(*rest)
     ]
     flips = [axes for n in range(len(mirror_axes) + 1) for axes in itertools.combinations(mirror_axes, n)]
     weights: Logits = gaussian(patch_size).astype(np.float16 if half else np.float32)
-    weight_sum = np.zeros(padded.shape[1:], weights.dtype)
-    for window in windows:
-        weight_sum[window] += weights
-    mean: Logits | None = None
-    for fold, network in enumerate(networks):
-        total: Logits | None = None
-        for done, window in enumerate(windows):
+    depth, done = patch_size[0], 0
+    sums: list[Logits] = []
+    weight_sums = np.zeros((depth, *padded.shape[2:]), weights.dtype)
+    for start, following in itertools.pairwise([*starts, padded.shape[1]]):
+        for column in columns:
             cancel.check()
-            logits = _flipped_mean(network, np.ascontiguousarray(padded[:, *window]), flips)
-            if total is None:
-                total = np.zeros((logits.shape[0], *padded.shape[1:]), weights.dtype)
-            total[:, *window] += np.multiply(logits, weights)
-            reporter.progress("infer", (fold + (done + 1) / len(windows)) / len(networks))
-        assert total is not None
-        total /= weight_sum
-        mean = total if mean is None else mean + total
-    assert mean is not None
-    if len(networks) > 1:
-        mean /= len(networks)
-    return mean[inside]
+            window = (slice(start, start + depth), *column)
+            if not sums or skip is None or not skip(window):
+                patch = np.ascontiguousarray(padded[:, *window])
+                for fold, network in enumerate(networks):
+                    began = time.perf_counter()
+                    logits = _flipped_mean(network, patch, flips)
+                    reporter.forward_s += time.perf_counter() - began
+                    if len(sums) == fold:
+                        sums.append(np.zeros((len(logits), depth, *padded.shape[2:]), weights.dtype))
+                    _add(sums[fold][:, :, *column], logits, weights)
+                weight_sums[:, *column] += weights
+            done += 1
+            reporter.progress("infer", done / (len(starts) * len(columns)))
+        finished = min(following - start, depth)
+        planes = slice(max(inside.start - start, 0), min(inside.stop - start, finished))
+        if planes.start < planes.stop:
+            yield _mean([_divided(total[:, planes, *across], weight_sums[planes, *across]) for total in sums])
+        for array in (*sums, weight_sums[None]):
+            array[:, : depth - finished] = array[:, finished:]
+            array[:, depth - finished :] = 0
+
+
+def _add(sums: Logits, logits: Logits, weights: Logits) -> None:
+    if sums.dtype == np.float32:
+        logits *= weights
+        sums += logits
+        return
+    import torch  # NumPy takes ten times as long for half precision
+
+    weighted = torch.from_numpy(logits).mul_(torch.from_numpy(weights))
+    torch.from_numpy(sums).add_(weighted)
+
+
+def _divided(sums: Logits, weights: Logits) -> Logits:
+    nowhere = weights == 0
+    result: Logits = sums / np.where(nowhere, 1, weights)
+    result[0, nowhere] = 1
+    return result
+
+
+def _mean(parts: list[Logits]) -> Logits:
+    total = parts[0]
+    for part in parts[1:]:
+        total += part
+    if len(parts) > 1:
+        total /= len(parts)
+    return total
 
 
 def window_starts(size: int, patch: int, step: float) -> list[int]:
@@ -118,7 +160,7 @@ def _flipped_mean(network: Network, patch: Floats, flips: Sequence[tuple[int, ..
     for axes in flips:
         turned = tuple(axis + 1 for axis in axes)
         logits = np.flip(network(np.ascontiguousarray(np.flip(patch, turned))[None])[0], turned)
-        total = np.array(logits, np.float32) if total is None else total + logits
+        total = np.ascontiguousarray(logits, np.float32) if total is None else total + logits
     assert total is not None
     return total / np.float32(len(flips)) if len(flips) > 1 else total
 

@@ -32,10 +32,10 @@ def model_of(folder, **weights):
 def our_labels(folder, image, device="cpu", **weights):
     engine = load_engine(model_of(folder, **weights), folder, device)
     prepared = engine.prepare(image)
-    logits = sliding_window(
+    planes = sliding_window(
         prepared.volume, engine.networks, engine.patch_size, mirror_axes=engine.mirror_axes, half=engine.half
     )
-    return engine.restore(logits, prepared)
+    return engine.restore(planes, prepared)
 
 
 def structured(size=(40, 44, 22)):

@@ -80,7 +80,7 @@ def test_labels_come_back_to_the_source_grid_whatever_the_orientation(tmp_path, 
     clipped_low, clipped_high = max(low, -150), min(high, 350)
     inside = np.minimum(values - clipped_low, clipped_high - values)
 
-    labels = restore(np.stack([np.zeros_like(inside), inside]), prepared)
+    labels = restore([np.stack([np.zeros_like(inside), inside])], prepared)
 
     source = sitk.GetArrayViewFromImage(image)
     expected = (source > clipped_low) & (source < clipped_high)
@@ -123,7 +123,7 @@ def test_a_slab_thinner_than_a_voxel_of_the_network_is_kept(tmp_path):
     image = ramp(size=(30, 30, 2), spacing=(1.0, 1.0, 1.0))
 
     prepared = prepare(image, contract(tmp_path, spacing=[5.0, 5.0, 5.0]))
-    labels = restore(np.stack([prepared.volume[0] * 0, prepared.volume[0] * 0 + 1]), prepared)
+    labels = restore([np.stack([prepared.volume[0] * 0, prepared.volume[0] * 0 + 1])], prepared)
 
     assert prepared.volume.shape == (1, 1, 6, 6)
     assert labels.shape == (2, 30, 30)

@@ -3,7 +3,13 @@ import pytest
 
 from NativeDLLib.errors import CancelledError
 from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.inference.sliding_window import gaussian, sliding_window, window_starts
+from NativeDLLib.inference import sliding_window as windows
+from NativeDLLib.inference.sliding_window import gaussian, window_starts
+
+
+def sliding_window(*arguments, **options):
+    """Return all planes at once."""
+    return np.concatenate(list(windows.sliding_window(*arguments, **options)), axis=1)
 
 
 class Pointwise:

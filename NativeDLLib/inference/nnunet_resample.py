@@ -1,0 +1,109 @@
+"""nnU-Net's resampling, axis by axis.
+
+Its cubic splines are products of one spline an axis, and what one axis does to a row of voxels is a matrix. Made once
+with the very function that nnU-Net calls, the matrices give its values in a fraction of its time, in single precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from NativeDLLib.inference.upsample import Axis
+
+Floats = npt.NDArray[np.float32]
+Spacing = Sequence[float]
+_FUNCTION = "resample_data_or_seg_to_shape"
+
+
+def is_separable(configuration: Any) -> bool:
+    """Tell whether a configuration resamples as nnU-Net does by default, with linear interpolation on the way back."""
+    plans = configuration.configuration
+    for name in ("resampling_fn_data", "resampling_fn_probabilities"):
+        if plans.get(name) != _FUNCTION or plans.get(f"{name}_kwargs", {}).get("is_seg"):
+            return False
+    back = plans["resampling_fn_probabilities_kwargs"]
+    return back.get("order", 3) == 1 and back.get("order_z", 0) in (0, 1)
+
+
+def resampled(values: Floats, shape: Sequence[int], current: Spacing, new: Spacing, settings: dict[str, Any]) -> Floats:
+    """Resample a volume (z, y, x) to a shape.
+
+    Parameters
+    ----------
+    values, shape
+        As nnU-Net crops and normalises it, and how many voxels it is to have.
+    current, new
+        Spacing of both (z, y, x), which decides whether slices are resampled one by one.
+    settings
+        Keyword arguments of the plans.
+    """
+    if tuple(shape) == values.shape:
+        return values
+    apart = _separate_axis(current, new, settings)
+    axes: tuple[int, ...] = tuple(axis for axis in range(3) if axis != apart)
+    # Splines overshoot; scikit-image's resize leaves nothing beyond the range of what it was given.
+    low, high = (f(values, axis=axes if apart is not None else None, keepdims=True) for f in (np.min, np.max))
+    for axis in axes[::-1]:
+        values = _along(values, axis, spline(values.shape[axis], shape[axis], settings.get("order", 3)))
+    values = np.clip(values, low, high, out=values)
+    if apart is not None and shape[apart] != values.shape[apart]:
+        values = _along(values, apart, _map(values.shape[apart], shape[apart], settings.get("order_z", 0)))
+    return np.ascontiguousarray(values)
+
+
+def axes_back(sizes: Sequence[int], shape: Sequence[int], current: Spacing, new: Spacing, settings: Any) -> list[Axis]:
+    """Return how each axis of a volume of `shape` is read from logits of `sizes`; arguments as in `resampled`."""
+    apart = _separate_axis(current, new, settings)
+    result = []
+    for axis, (size, count) in enumerate(zip(sizes, shape, strict=True)):
+        positions = (np.arange(count) + 0.5) * (size / count) - 0.5
+        if axis == apart and settings.get("order_z", 0) == 0:
+            positions = np.clip(np.floor(positions + 0.5), 0, size - 1)
+        result.append(Axis.linear(positions, size))
+    return result
+
+
+def spline(size: int, count: int, order: int) -> Floats:
+    """Return the matrix by which scikit-image's ``resize`` with edge mode makes `count` voxels of `size`."""
+    from scipy import ndimage
+
+    if size == count:
+        return np.eye(size, dtype=np.float32)
+    zoom = 1 / (size / count)
+    rows = ndimage.zoom(np.eye(size), (zoom, 1), order=order, mode="nearest", grid_mode=True)
+    return np.asarray(rows, np.float32)
+
+
+def _map(size: int, count: int, order: int) -> Floats:
+    """As `spline`, for the slices that nnU-Net resamples on their own."""
+    from scipy import ndimage
+
+    places = (np.arange(count) + 0.5) * (size / count) - 0.5
+    columns = [ndimage.map_coordinates(unit, [places], order=order, mode="nearest") for unit in np.eye(size)]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _along(values: Floats, axis: int, matrix: Floats) -> Floats:
+    if matrix.shape[0] == matrix.shape[1]:
+        return values
+    result: Floats
+    if axis == 2:
+        result = np.matmul(values, matrix.T)
+    elif axis == 1:
+        result = np.matmul(matrix, values)
+    else:
+        result = (matrix @ values.reshape(len(values), -1)).reshape(len(matrix), *values.shape[1:])
+    return result
+
+
+def _separate_axis(current: Spacing, new: Spacing, settings: dict[str, Any]) -> int | None:
+    from nnunetv2.preprocessing.resampling import default_resampling
+
+    decide: Callable[..., tuple[bool, int | None]] = default_resampling.determine_do_sep_z_and_axis
+    limit = settings.get("separate_z_anisotropy_threshold", default_resampling.ANISO_THRESHOLD)
+    separate, axis = decide(settings.get("force_separate_z", False), current, new, limit)
+    return int(axis) if separate and axis is not None else None
