@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from NativeDLLib.training.config import Config
+from NativeDLLib.training.pictures import pictures_of
 
 
 def card(config: Config, entry: Mapping[str, Any]) -> str:
@@ -43,6 +44,10 @@ def card(config: Config, entry: Mapping[str, Any]) -> str:
         lines += ["", "## Measured", "", "Through the stages that a user's series goes through.", ""]
         lines += ["| data | cases | segment | Dice | mean surface distance | 95 % Hausdorff distance |"]
         lines += ["|---|---|---|---|---|---|", *_measured(entry)]
+    pictures = pictures_of(config)
+    if pictures:
+        lines += ["", "## What it finds in series without labels", ""]
+        lines += [line for file, name in pictures.items() for line in (f"{name}:", "", f"![{name}]({file})", "")][:-1]
     if extra.get("limits"):
         lines += ["", "## Where it fails", "", *_items(extra["limits"])]
     return "\n".join(lines) + "\n"

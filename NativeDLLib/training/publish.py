@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,17 @@ def write_entry(config: Config, folder: Path, evaluation: Sequence[Mapping[str, 
     return load_registry(folder / REGISTRY)[0]
 
 
-def publish(model: Model, registry: Path) -> None:
+def publish(model: Model, registry: Path, pictures: Iterable[str] = ()) -> None:
     """Put a model into a registry: its weights and card into ``models`` beside it, its entry in place of an older one.
+
+    Parameters
+    ----------
+    model
+        In the folder where it was trained.
+    registry
+        The file.
+    pictures
+        Files of the card.
 
     Raises
     ------
@@ -58,7 +67,7 @@ def publish(model: Model, registry: Path) -> None:
     # Two models have folders of the same name.
     placed = name if kind == "file" else f"{model.id}/{name}"
     entry["weights"][kind], entry["card"] = f"models/{placed}", f"models/{card_name}"
-    pairs = {card_name: card_name}
+    pairs = {card_name: card_name} | {picture: picture for picture in pictures}
     pairs |= {f"{name}/{file}": f"{placed}/{file}" for file in FILES} if kind == "folder" else {name: placed}
     for there, here in pairs.items():
         with atomic_path(target / here) as temporary:

@@ -25,6 +25,7 @@ from NativeDLLib.training.export import SUFFIXES, export
 from NativeDLLib.training.log import LOG
 from NativeDLLib.training.loop import train
 from NativeDLLib.training.nnunet_folder import FILES, FOLDER, write_results_folder
+from NativeDLLib.training.pictures import pictures_of, take_pictures
 from NativeDLLib.training.publish import REGISTRY, publish, write_entry
 from NativeDLLib.training.start import start_weights
 from NativeDLLib.training.unet import Architecture, load_weights
@@ -107,10 +108,11 @@ def run_session(session: Session, reporter: Reporter, cancel: Cancel) -> dict[st
         model = write_entry(config, output)
     with reporter.stage("evaluate"):
         measured = evaluate(model, config, session.device, reporter, cancel)
+        take_pictures(model, config, session.device, output, cancel)
         rows = summary(measured)
         model = write_entry(config, output, rows)
     if session.registry is not None:
-        publish(model, session.registry)
+        publish(model, session.registry, pictures_of(config))
     report = {
         "nativedl": __version__,
         "model": {"id": model.id, "version": model.version, "runtime": model.runtime},
@@ -134,7 +136,7 @@ def run_session(session: Session, reporter: Reporter, cancel: Cancel) -> dict[st
 
 def _clear(config: Config, output: Path) -> None:
     """Remove what an earlier training left, so that no file lies beside those of another one."""
-    names = [f"{config.model.id}{suffix}" for suffix in (*SUFFIXES.values(), ".md")]
+    names = [*(f"{config.model.id}{suffix}" for suffix in (*SUFFIXES.values(), ".md")), *pictures_of(config)]
     for name in (CHECKPOINT, REGISTRY, REPORT, *names, *(f"{FOLDER}/{file}" for file in FILES)):
         (output / name).unlink(missing_ok=True)
 
@@ -177,4 +179,4 @@ def _export(
 def _files(config: Config) -> list[str]:
     files = [f"{config.model.id}{SUFFIXES[kind]}" for kind in config.outputs if kind in SUFFIXES]
     files += [f"{FOLDER}/{name}" for name in FILES] if "nnunetv2" in config.outputs else []
-    return [*files, REGISTRY, f"{config.model.id}.md", LOG]
+    return [*files, REGISTRY, f"{config.model.id}.md", *pictures_of(config), LOG]

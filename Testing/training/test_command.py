@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from factories import registry
-from trainings import without_export, write_ball, write_config
+from factories import ct_series, registry
+from PIL import Image
+from trainings import ball, without_export, write_ball, write_config
 
 from NativeDLLib.cli import main
 from NativeDLLib.files import sha256
@@ -102,6 +103,22 @@ def test_publishing_replaces_the_models_own_entry_and_no_other(trained: Path, tm
     assert models["ball"].weights["file"] == "models/ball.onnx"
     assert sha256(tmp_path / "site" / "models" / "ball.onnx") == models["ball"].weights["sha256"]
     assert models["ball"].card == tmp_path / "site" / "models" / "ball.md"
+
+
+def test_the_card_shows_what_is_found_in_series_without_labels(tmp_path: Path) -> None:
+    hu, _ = ball(9, (10, 40, 40))
+    ct_series(tmp_path / "series", hu, spacing=(3.0, 3.0, 3.0))
+    config, registry_file = without_export(tmp_path), tmp_path / "site" / "registry.json"
+    data = json.loads(config.read_text())
+    data["data"]["pictures"] = [{"name": "A third patient", "series": "series"}]
+    config.write_text(json.dumps(data))
+    assert command(config, tmp_path / "out", "--steps", "2", "--publish", str(registry_file)) == 0
+
+    assert "A third patient:\n\n![A third patient](ball-1.png)" in (tmp_path / "out" / "ball.md").read_text()
+    for folder in (tmp_path / "out", tmp_path / "site" / "models"):
+        with Image.open(folder / "ball-1.png") as picture:
+            assert min(picture.size) >= 384
+    assert "ball-1.png" in json.loads((tmp_path / "out" / "report.json").read_text())["files"]
 
 
 def test_an_entry_may_point_to_the_nnunet_folder(tmp_path: Path) -> None:

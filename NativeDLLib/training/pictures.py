@@ -1,0 +1,38 @@
+"""Pictures of what a trained model finds in images of which no labels are known, for its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from NativeDLLib.dicom import Series
+from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.files import atomic_path
+from NativeDLLib.pipeline import SegmentationTool
+from NativeDLLib.preview import write_preview
+from NativeDLLib.registry import effective
+from NativeDLLib.registry.entry import Model
+from NativeDLLib.training.config import Config
+
+
+def pictures_of(config: Config) -> dict[str, str]:
+    """Return the file names of a training's pictures, and what each shows."""
+    rows = config.rows("pictures")
+    return {f"{config.model.id}-{number}.png": row["name"] for number, row in enumerate(rows, 1)}
+
+
+def take_pictures(model: Model, config: Config, device: str, folder: Path, cancel: Cancel) -> None:
+    """Segment the series of the configuration's ``pictures`` and write a preview of each into a folder.
+
+    Raises
+    ------
+    UsageError
+        Where a folder is not there.
+    InputError
+        Where a series cannot be read.
+    """
+    for row, name in zip(config.rows("pictures"), pictures_of(config), strict=True):
+        series = Series.read([config.file(row["series"])], row.get("uid"))
+        result = SegmentationTool(model, device).process(series, effective(model), Reporter(), cancel)
+        with atomic_path(folder / name) as temporary:
+            is_ct = series.text("Modality") == "CT"
+            write_preview(temporary, result.image, result.labels, result.model.segments, is_ct=is_ct)
