@@ -180,6 +180,7 @@ class SegmentationTool:
         with reporter.stage("infer"):
             settings = model.sliding_window
             mirror = resolve(settings.get("mirror", engine.mirrors_by_default), parameters)
+            skips = prepared.body is not None and resolve(settings.get("skip_air", True), parameters)
             planes = sliding_window(
                 prepared.volume,
                 engine.networks,
@@ -189,6 +190,7 @@ class SegmentationTool:
                 fill=prepared.fill,
                 reflect=prepared.reflect,
                 half=engine.half,
+                skip=prepared.body.is_air if prepared.body and skips else None,
                 reporter=reporter,
                 cancel=cancel,
             )

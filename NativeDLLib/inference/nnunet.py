@@ -20,6 +20,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.errors import ModelError
+from NativeDLLib.inference.body import Body
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.network import Floats, Network, require
 from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, load_checkpoint
@@ -57,11 +58,12 @@ class NnunetEngine:
         networks: Sequence[Network],
         mirror_axes: tuple[int, ...],
         orientation: str | None,
+        is_ct: bool,
     ) -> None:
         self.networks = networks
         self.warnings: Sequence[str] = ()
         self._plans, self._configuration, self._dataset = plans, configuration, dataset
-        self._orientation = orientation
+        self._orientation, self._is_ct = orientation, is_ct
         masked = any(configuration.use_mask_for_norm)
         regions = plans.get_label_manager(dataset).has_regions
         usual = configuration.preprocessor_class.__name__ == "DefaultPreprocessor"
@@ -79,16 +81,17 @@ class NnunetEngine:
         data = sitk.GetArrayFromImage(oriented).astype(np.float32)[None]
         with _quiet():
             preprocessor = self._configuration.preprocessor_class(verbose=False)
+            body = None
             if self._separable and data.any():
-                volume = self._preprocess(preprocessor, data, properties)
+                volume, body = self._preprocess(preprocessor, data, properties)
             else:
                 volume, _, properties = preprocessor.run_case_npy(
                     data, None, properties, self._plans, self._configuration, self._dataset
                 )
         volume, grid = np.ascontiguousarray(volume, np.float32), empty(oriented)
-        return _NnunetPrepared(volume, grid, grid, empty(image), 0.0, properties=properties)
+        return _NnunetPrepared(volume, grid, grid, empty(image), 0.0, body=body, properties=properties)
 
-    def _preprocess(self, preprocessor: Any, data: Floats, properties: dict[str, Any]) -> Floats:
+    def _preprocess(self, preprocessor: Any, data: Floats, properties: dict[str, Any]) -> tuple[Floats, Body | None]:
         """Do what the preprocessor does, and note what it notes, but for the mask of what is not zero."""
         plans, configuration = self._plans, self._configuration
         data = data.transpose([0, *[axis + 1 for axis in plans.transpose_forward]])
@@ -104,10 +107,11 @@ class NnunetEngine:
         properties["shape_after_cropping_and_before_resampling"] = data.shape[1:]
         target = [*spacing[: 3 - len(configuration.spacing)], *configuration.spacing]
         shape = [round(old / new * count) for old, new, count in zip(spacing, target, data.shape[1:], strict=True)]
+        body = Body.find(data[0], tuple(spacing), tuple(shape)) if self._is_ct else None
         intensities = plans.foreground_intensity_properties_per_channel
         data = preprocessor._normalize(data, np.zeros((1, 1, 1, 1), np.int8), configuration, intensities)
         settings = configuration.configuration["resampling_fn_data_kwargs"]
-        return resampled(data[0], shape, spacing, target, settings)[None]
+        return resampled(data[0], shape, spacing, target, settings)[None], body
 
     def restore(self, planes: Iterable[npt.NDArray[Any]], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """Resample and uncrop as nnU-Net does; see `Engine`."""
@@ -171,7 +175,10 @@ def load_nnunet(model: Model, folder: Path, device: str) -> NnunetEngine:
         networks = [TorchNetwork(_on_volumes(m, chosen, flat), chosen, description, 2, folder) for m in modules]
         reader = plans_data.get("image_reader_writer")
         orientation = model.input.orientation or ("RAS" if reader == "NibabelIOWithReorient" else None)
-        engine = NnunetEngine(plans, configuration, dataset, networks, checkpoints[0].mirror_axes, orientation)
+        engine = NnunetEngine(
+            plans, configuration, dataset, networks, checkpoints[0].mirror_axes, orientation,
+            model.input.modality == "CT",
+        )  # fmt: skip
     # Plans are free-form JSON: a missing or misplaced key surfaces as any of these inside nnU-Net.
     except (
         KeyError,

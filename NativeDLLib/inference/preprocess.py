@@ -14,6 +14,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.errors import InputError
+from NativeDLLib.inference.body import Body
 from NativeDLLib.inference.network import Floats
 from NativeDLLib.inference.upsample import Axis, LabelMaker
 from NativeDLLib.registry.entry import InputContract
@@ -39,6 +40,8 @@ class Prepared:
         What stands for nothing, such as air, in `volume`.
     reflect
         Whether slices that a patch lacks are those of `volume`, reflected, and not `fill`.
+    body
+        Where a CT has tissue; None where that is not known.
     """
 
     volume: Floats
@@ -47,6 +50,7 @@ class Prepared:
     source: sitk.Image
     fill: float
     reflect: bool = False
+    body: Body | None = None
 
 
 def prepare(image: sitk.Image, contract: InputContract) -> Prepared:
@@ -70,6 +74,7 @@ def prepare(image: sitk.Image, contract: InputContract) -> Prepared:
     resampled = resample(oriented, contract.spacing[::-1])
     values: Floats = sitk.GetArrayFromImage(resampled).astype(np.float32, copy=False)
     low = float(values.min())
+    body = Body.find(values, contract.spacing, values.shape) if contract.modality == "CT" else None
     if contract.clip is not None:
         np.clip(values, *contract.clip, out=values)
         low = contract.clip[0]
@@ -84,7 +89,7 @@ def prepare(image: sitk.Image, contract: InputContract) -> Prepared:
     values -= np.float32(mean)
     values /= np.float32(std)
     grid, turned, source = empty(resampled), empty(oriented), empty(image)
-    return Prepared(values[None], grid, turned, source, (low - mean) / std, contract.padding == "reflect")
+    return Prepared(values[None], grid, turned, source, (low - mean) / std, contract.padding == "reflect", body)
 
 
 def restore(planes: Iterable[npt.NDArray[Any]], prepared: Prepared) -> Labels:

@@ -59,15 +59,16 @@ def sliding_window(
     half
         Accumulate in half precision as nnU-Net does: its rounding decides where two classes are as good as equal.
     skip
-        Whether a patch of the volume needs no look, given where it is; nothing is found in it.
+        Whether a patch needs no look, given where in the volume it is; nothing is found in it. The first one is run
+        all the same: it tells how many classes there are.
     reporter, cancel
         Told after, and looked at before, each patch.
 
     Yields
     ------
     ndarray
-        Logits (classes, z, y, x) of the next planes of the volume, float32, or float16 with `half`. Where every patch
-        was skipped they are 0, and 1 for the background.
+        Logits (classes, z, y, x) of the next planes of the volume, float32, or float16 with `half`; where every patch
+        was skipped, 0, and 1 for the background.
     """
     reporter, cancel = reporter or Reporter(), cancel or Cancel()
     padded, (_, inside, *across) = _pad(volume, patch_size, fill, reflect)
@@ -85,7 +86,10 @@ def sliding_window(
         for column in columns:
             cancel.check()
             window = (slice(start, start + depth), *column)
-            if not sums or skip is None or not skip(window):
+            place = tuple(
+                slice(w.start - i.start, w.stop - i.start) for w, i in zip(window, (inside, *across), strict=True)
+            )
+            if not sums or skip is None or not skip(place):
                 patch = np.ascontiguousarray(padded[:, *window])
                 for fold, network in enumerate(networks):
                     began = time.perf_counter()

@@ -190,7 +190,8 @@ def _check_architecture(model: Model, where: str) -> None:
 
 def _settings(model: Model) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
     yield "sliding_window.step", model.sliding_window.get("step"), ("number",)
-    yield "sliding_window.mirror", model.sliding_window.get("mirror"), ("boolean",)
+    for name in ("mirror", "skip_air"):
+        yield f"sliding_window.{name}", model.sliding_window.get(name), ("boolean",)
     for index, row in enumerate(model.postprocessing):
         yield f"postprocessing[{index}].enabled", row.get("enabled"), ("boolean",)
         yield f"postprocessing[{index}].min_ml", row.get("min_ml"), ("number", "integer")

@@ -1,0 +1,66 @@
+"""Where the body is in a CT, so that patches which hold only the air around it need no look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_BLOCK_MM = 9.0
+# Lungs are below, but no patch lies in them alone; a table's shell is thin and hardly counts in the mean of a block.
+_TISSUE_HU = -300.0
+_AIR_HU = -800.0
+
+
+@dataclass(frozen=True)
+class Body:
+    """Which blocks of a volume hold tissue.
+
+    Attributes
+    ----------
+    blocks
+        Array (z, y, x).
+    shape
+        Voxels (z, y, x) of the volume that patches are cut from, over the same extent.
+    """
+
+    blocks: npt.NDArray[np.bool_]
+    shape: tuple[int, ...]
+
+    @classmethod
+    def find(cls, values: npt.NDArray[Any], spacing: tuple[float, ...], shape: tuple[int, ...]) -> Body | None:
+        """Look for tissue.
+
+        Parameters
+        ----------
+        values, spacing
+            Hounsfield units (z, y, x), and the voxels' size in mm.
+        shape
+            As of the attribute.
+
+        Returns
+        -------
+        Body or None
+            None where nothing has the values of air, so that it cannot be told from the body.
+        """
+        means = np.asarray(values, np.float32)
+        if not len(means) or means.min() > _AIR_HU:
+            return None
+        for axis, size in enumerate(spacing):
+            step = max(1, round(_BLOCK_MM / size))
+            starts = np.arange(0, means.shape[axis], step)
+            counts = np.diff([*starts, means.shape[axis]]).reshape([-1 if a == axis else 1 for a in range(3)])
+            sums = np.add.reduceat(means, starts, axis=axis)
+            means = np.asarray(sums / counts.astype(np.float32), np.float32)
+        return cls(means > _TISSUE_HU, shape)
+
+    def is_air(self, window: tuple[slice, ...]) -> bool:
+        """Tell whether a patch, given in voxels (z, y, x) of the volume, holds no tissue."""
+        part = []
+        for axis, size, count in zip(window, self.shape, self.blocks.shape, strict=True):
+            # Blocks of the border are smaller: one more on either side covers that.
+            start = int(np.floor(max(0, axis.start) / size * count)) - 1
+            part.append(slice(max(0, start), int(np.ceil(axis.stop / size * count)) + 1))
+        return not self.blocks[*part].any()

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from NativeDLLib.inference.body import Body
+from NativeDLLib.inference.sliding_window import sliding_window
+
+SPACING = (3.0, 3.0, 3.0)
+
+
+def thorax():
+    """An elliptical body with lungs, and a thin table below it."""
+    values = np.full((40, 100, 120), -1000, np.int16)
+    y, x = np.indices((100, 120))
+    values[:, ((y - 40) / 25) ** 2 + ((x - 60) / 40) ** 2 < 1] = 40
+    for side in (-18, 18):
+        values[:, ((y - 40) / 16) ** 2 + ((x - 60 - side) / 12) ** 2 < 1] = -850
+    values[:, 75, 20:100] = -100
+    return values
+
+
+def window(z, y, x, size=24):
+    return tuple(slice(start, start + size) for start in (z, y, x))
+
+
+def test_only_windows_beside_the_body_are_air():
+    body = Body.find(thorax(), SPACING, thorax().shape)
+
+    assert body.is_air(window(0, 0, 0, 12))
+    assert body.is_air(window(10, 76, 40))
+    assert body.is_air(window(0, -10, -10))
+    assert not body.is_air(window(5, 30, 30))
+    assert not body.is_air(window(5, 60, 50))
+
+
+def test_a_window_that_holds_any_tissue_of_size_is_never_air():
+    values = thorax()
+    body = Body.find(values, SPACING, values.shape)
+    rng = np.random.default_rng(0)
+
+    for _ in range(400):
+        place = window(*(rng.integers(0, n - 24) for n in values.shape))
+        if np.count_nonzero(values[place] > -300) > 27 * 8 and body.is_air(place):
+            assert np.all(np.argwhere(values[place] > -300)[:, 1] + place[1].start == 75)
+
+
+def test_the_volume_of_the_patches_may_have_other_voxels():
+    body = Body.find(thorax(), SPACING, (80, 50, 240))
+
+    assert body.is_air((slice(0, 80), slice(40, 50), slice(0, 240)))
+    assert not body.is_air((slice(0, 80), slice(20, 25), slice(100, 140)))
+
+
+@pytest.mark.parametrize("values", [np.zeros((4, 4, 4)), np.zeros((0, 4, 4))])
+def test_without_air_nothing_is_known(values):
+    assert Body.find(values, SPACING, values.shape) is None
+
+
+def test_patches_that_are_skipped_are_background_and_change_nothing_else():
+    values = thorax()
+    seen = []
+
+    class Tissue:
+        device = "cpu"
+
+        def __call__(self, batch):
+            seen.append(batch)
+            return np.concatenate([-batch, batch], axis=1) + np.float32(500) * np.array([-1, 1]).reshape(1, 2, 1, 1, 1)
+
+    body = Body.find(values, SPACING, values.shape)
+    volume = values[None].astype(np.float32)
+    everything = np.concatenate(list(sliding_window(volume, [Tissue()], (24, 24, 24))), axis=1)
+    looked = len(seen)
+    skipping = np.concatenate(list(sliding_window(volume, [Tissue()], (24, 24, 24), skip=body.is_air)), axis=1)
+
+    assert len(seen) - looked < 0.8 * looked
+    table = np.zeros(values.shape, bool)
+    table[:, 75] = True
+    assert np.array_equal(everything.argmax(0)[~table], skipping.argmax(0)[~table])
