@@ -190,6 +190,7 @@ class SegmentationTool:
                 fill=prepared.fill,
                 reflect=prepared.reflect,
                 half=engine.half,
+                features=engine.head is not None,
                 skip=prepared.body.is_air if prepared.body and skips else None,
                 reporter=reporter,
                 cancel=cancel,

@@ -12,6 +12,7 @@ import SimpleITK as sitk
 
 from NativeDLLib.inference.network import Loaded, Network
 from NativeDLLib.inference.preprocess import Prepared, prepare, restore
+from NativeDLLib.inference.upsample import Head
 from NativeDLLib.registry.entry import Model
 
 
@@ -30,6 +31,8 @@ class Engine(Protocol):
         Whether it does where the registry entry does not say.
     half
         Whether logits are accumulated in half precision.
+    head
+        What makes logits of what the networks give, where that is features.
     warnings
         What came up while loading.
     """
@@ -39,6 +42,7 @@ class Engine(Protocol):
     mirror_axes: tuple[int, ...]
     mirrors_by_default: bool
     half: bool
+    head: Head | None
     warnings: Sequence[str]
 
     def prepare(self, image: sitk.Image) -> Prepared:
@@ -53,6 +57,7 @@ class ContractEngine:
 
     mirrors_by_default = False
     half = False
+    head: Head | None = None
 
     def __init__(self, model: Model, loaded: Loaded) -> None:
         assert model.input.patch_size is not None

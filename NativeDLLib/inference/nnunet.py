@@ -27,7 +27,7 @@ from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, load
 from NativeDLLib.inference.nnunet_resample import axes_back, is_separable, resampled
 from NativeDLLib.inference.preprocess import Prepared, empty, turned_back
 from NativeDLLib.inference.torch_runtime import TorchNetwork
-from NativeDLLib.inference.upsample import LabelMaker
+from NativeDLLib.inference.upsample import Head, LabelMaker
 from NativeDLLib.jsonfile import read_json
 from NativeDLLib.registry.entry import Model
 
@@ -35,6 +35,7 @@ _ARCHITECTURE = re.compile(r"(dynamic_network_architectures\.architectures\.\w+\
 _LAYER = re.compile(r"torch\.nn(\.\w+)+")
 # Stages, convolutions in each, channels and kernels of real networks are far below.
 _LARGEST_SETTING = 4096
+_CERTAIN = 1e4  # a logit that no network gives
 
 
 @dataclass(frozen=True)
@@ -56,18 +57,18 @@ class NnunetEngine:
         configuration: Any,
         dataset: dict[str, Any],
         networks: Sequence[Network],
+        head: Head | None,
         mirror_axes: tuple[int, ...],
         orientation: str | None,
+        *,
         is_ct: bool,
+        separable: bool,
     ) -> None:
-        self.networks = networks
+        self.networks, self.head = networks, head
         self.warnings: Sequence[str] = ()
         self._plans, self._configuration, self._dataset = plans, configuration, dataset
         self._orientation, self._is_ct = orientation, is_ct
-        masked = any(configuration.use_mask_for_norm)
-        regions = plans.get_label_manager(dataset).has_regions
-        usual = configuration.preprocessor_class.__name__ == "DefaultPreprocessor"
-        self._separable = usual and not masked and not regions and is_separable(configuration)
+        self._separable = separable
         # A two-dimensional network looks at one slice after the other.
         self._flat = len(configuration.patch_size) == 2
         patch = tuple(int(n) for n in configuration.patch_size)
@@ -125,7 +126,7 @@ class NnunetEngine:
         current = [*spacing[: 3 - len(configuration.spacing)], *configuration.spacing]
         shape = properties["shape_after_cropping_and_before_resampling"]
         settings = configuration.configuration["resampling_fn_probabilities_kwargs"]
-        maker = LabelMaker(axes_back(prepared.volume.shape[1:], shape, current, spacing, settings))
+        maker = LabelMaker(axes_back(prepared.volume.shape[1:], shape, current, spacing, settings), self.head)
         for logits in planes:
             maker.add(logits)
         labels = np.zeros(properties["shape_before_cropping"], np.uint16)
@@ -172,12 +173,14 @@ def load_nnunet(model: Model, folder: Path, device: str) -> NnunetEngine:
         flat = len(configuration.patch_size) == 2
         with _quiet():
             modules = [_module(plans, configuration, dataset, c).to(chosen) for c in checkpoints]
+        separable = _is_separable(plans, configuration, dataset)
+        head = _split_head(modules) if separable else None
         networks = [TorchNetwork(_on_volumes(m, chosen, flat), chosen, description, 2, folder) for m in modules]
         reader = plans_data.get("image_reader_writer")
         orientation = model.input.orientation or ("RAS" if reader == "NibabelIOWithReorient" else None)
         engine = NnunetEngine(
-            plans, configuration, dataset, networks, checkpoints[0].mirror_axes, orientation,
-            model.input.modality == "CT",
+            plans, configuration, dataset, networks, head, checkpoints[0].mirror_axes, orientation,
+            is_ct=model.input.modality == "CT", separable=separable,
         )  # fmt: skip
     # Plans are free-form JSON: a missing or misplaced key surfaces as any of these inside nnU-Net.
     except (
@@ -215,6 +218,40 @@ def _module(plans: Any, configuration: Any, dataset: dict[str, Any], checkpoint:
         )
     module.load_state_dict(checkpoint.weights, assign=bare)
     return module.float().eval()
+
+
+def _is_separable(plans: Any, configuration: Any, dataset: dict[str, Any]) -> bool:
+    """Whether the engine's own preprocessing and way back give what nnU-Net's do: its usual ones, without regions."""
+    usual = configuration.preprocessor_class.__name__ == "DefaultPreprocessor"
+    regions = plans.get_label_manager(dataset).has_regions
+    return usual and not regions and not any(configuration.use_mask_for_norm) and is_separable(configuration)
+
+
+def _split_head(modules: Sequence[Any]) -> Head | None:
+    """Take the last layers off networks with fewer features than classes, and return them as one.
+
+    Features are kept in single precision where nnU-Net keeps logits in half: only fewer than half as many save memory.
+    """
+    import torch
+
+    decoders: list[Any] = [getattr(module, "decoder", None) for module in modules]
+    lasts: list[Any] = [decoder.seg_layers[-1] if hasattr(decoder, "seg_layers") else None for decoder in decoders]
+    for last in lasts:
+        if not isinstance(last, (torch.nn.Conv2d, torch.nn.Conv3d)) or last.kernel_size != (1,) * len(last.kernel_size):
+            return None
+    features = sum(last.in_channels for last in lasts)
+    if 2 * features >= lasts[0].out_channels:
+        return None
+    weights = [last.weight.detach().flatten(1).float().cpu().numpy() / len(lasts) for last in lasts]
+    # Where every patch was skipped there are no features, and the background is.
+    nowhere = np.zeros((lasts[0].out_channels, 1), np.float32)
+    nowhere[0] = _CERTAIN
+    biases = [
+        np.zeros(len(nowhere)) if last.bias is None else last.bias.detach().float().cpu().numpy() for last in lasts
+    ]
+    for decoder in decoders:
+        decoder.seg_layers[-1] = torch.nn.Identity()
+    return Head(np.concatenate([*weights, nowhere], axis=1), np.mean(biases, axis=0).astype(np.float32))
 
 
 def _check_plans(folder: Path, configuration: Any, dataset: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ def sliding_window(
     fill: float = 0.0,
     reflect: bool = False,
     half: bool = False,
+    features: bool = False,
     skip: Callable[[Window], bool] | None = None,
     reporter: Reporter | None = None,
     cancel: Cancel | None = None,
@@ -57,7 +58,10 @@ def sliding_window(
         Whether a volume that has too few slices is continued by them, reflected: a body that ends in air after a few
         slices is nothing that a network knows.
     half
-        Accumulate in half precision as nnU-Net does: its rounding decides where two classes are as good as equal.
+        Accumulate logits in half precision as nnU-Net does: its rounding decides where two classes are as good as equal.
+    features
+        Whether networks give features, of which logits are made later: those of an ensemble follow each other, and then
+        comes a channel that is 1 where every patch was skipped.
     skip
         Whether a patch needs no look, given where in the volume it is; nothing is found in it. The first one is run
         all the same: it tells how many classes there are.
@@ -78,7 +82,7 @@ def sliding_window(
         for corner in itertools.product(*rest)
     ]
     flips = [axes for n in range(len(mirror_axes) + 1) for axes in itertools.combinations(mirror_axes, n)]
-    weights: Logits = gaussian(patch_size).astype(np.float16 if half else np.float32)
+    weights: Logits = gaussian(patch_size).astype(np.float16 if half and not features else np.float32)
     depth, done = patch_size[0], 0
     sums: list[Logits] = []
     weight_sums = np.zeros((depth, *padded.shape[2:]), weights.dtype)
@@ -104,7 +108,15 @@ def sliding_window(
         finished = min(following - start, depth)
         planes = slice(max(inside.start - start, 0), min(inside.stop - start, finished))
         if planes.start < planes.stop:
-            yield _mean([_divided(total[:, planes, *across], weight_sums[planes, *across]) for total in sums])
+            weight_sum = weight_sums[planes, *across]
+            parts = [_divided(total[:, planes, *across], weight_sum) for total in sums]
+            nowhere = weight_sum == 0
+            if features:
+                yield np.concatenate([*parts, nowhere[None].astype(weights.dtype)])
+            else:
+                logits = _mean(parts)
+                logits[0, nowhere] = 1
+                yield logits
         for array in (*sums, weight_sums[None]):
             array[:, : depth - finished] = array[:, finished:]
             array[:, depth - finished :] = 0
@@ -122,9 +134,7 @@ def _add(sums: Logits, logits: Logits, weights: Logits) -> None:
 
 
 def _divided(sums: Logits, weights: Logits) -> Logits:
-    nowhere = weights == 0
-    result: Logits = sums / np.where(nowhere, 1, weights)
-    result[0, nowhere] = 1
+    result: Logits = sums / np.where(weights == 0, 1, weights)
     return result
 
 

@@ -62,6 +62,28 @@ class Axis:
         return slice(low, low + matrix.shape[1]), matrix
 
 
+@dataclass(frozen=True)
+class Head:
+    """A network's last layer, which makes logits of the features at a voxel: many of few.
+
+    It is linear, so that it may follow what averages features: blending of patches, folds, interpolation.
+
+    Attributes
+    ----------
+    weights, bias
+        Arrays (classes, features) and (classes).
+    """
+
+    weights: Floats
+    bias: Floats
+
+    def __call__(self, features: Floats) -> Floats:
+        """Return logits (classes, …) of features (features, …)."""
+        result: Floats = np.tensordot(self.weights, features, 1)
+        result += self.bias.reshape(-1, *[1] * (features.ndim - 1))
+        return result
+
+
 class LabelMaker:
     """Makes labels of logits that come a few planes at a time.
 
@@ -69,9 +91,12 @@ class LabelMaker:
     ----------
     axes
         How the output's axes z, y and x are read from the logits'.
+    head
+        What makes logits of what comes, where that is features.
     """
 
-    def __init__(self, axes: Sequence[Axis]) -> None:
+    def __init__(self, axes: Sequence[Axis], head: Head | None = None) -> None:
+        self._head = head
         self._z, self._y, self._x = axes
         self.labels: Labels = np.zeros([len(axis.first) for axis in axes], np.uint16)
         self._planes: npt.NDArray[Any] | None = None
@@ -97,6 +122,8 @@ class LabelMaker:
         (zs, by_z), (ys, by_y), (xs, by_x) = self._z.piece(*z), self._y.piece(*y), self._x.piece(*x)
         zs = slice(zs.start - self._first, zs.stop - self._first)
         part = planes[:, zs, ys, xs].astype(np.float32)
+        if self._head is not None:
+            part = self._head(part)
         place = (slice(*z), slice(*y), slice(*x))
         flat = part.reshape(len(part), -1)
         possible = np.flatnonzero(flat.max(axis=1) >= flat.min(axis=1).max())

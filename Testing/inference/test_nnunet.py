@@ -33,7 +33,12 @@ def our_labels(folder, image, device="cpu", **weights):
     engine = load_engine(model_of(folder, **weights), folder, device)
     prepared = engine.prepare(image)
     planes = sliding_window(
-        prepared.volume, engine.networks, engine.patch_size, mirror_axes=engine.mirror_axes, half=engine.half
+        prepared.volume,
+        engine.networks,
+        engine.patch_size,
+        mirror_axes=engine.mirror_axes,
+        half=engine.half,
+        features=engine.head is not None,
     )
     return engine.restore(planes, prepared)
 
@@ -63,6 +68,40 @@ def test_labels_are_those_of_nnunet_itself(tmp_path, series, configuration, fold
 
     assert len(np.unique(expected)) > 1
     assert np.mean(labels == expected) >= 0.999
+
+
+@pytest.mark.parametrize("folds", [(0,), (0, 1)])
+def test_labels_of_more_classes_than_features_are_those_of_nnunet(tmp_path, series, folds):
+    names = {"background": 0, "liver": 1} | {f"organ {number}": number for number in range(2, 40)}
+    folder = nnunet_folder.write(
+        tmp_path / "results", folds=folds, classes=40, change_dataset=lambda d: d.update(labels=names)
+    )
+    image, _ = series.image()
+
+    expected = nnunet_folder.reference_labels(folder, image, folds)
+    labels = our_labels(folder, image)
+
+    assert load_engine(model_of(folder), folder, "cpu").head.weights.shape[0] == 40
+    assert len(np.unique(expected)) > 10
+    assert np.mean(labels == expected) >= 0.995  # nnU-Net rounds logits to half precision
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: p["configurations"]["3d_fullres"].update(use_mask_for_norm=[True]),
+        lambda p: p["configurations"]["3d_fullres"].update(normalization_schemes=["ZScoreNormalization"]),
+        lambda p: p["configurations"]["3d_fullres"].update(spacing=[1.2, 1.2, 1.2]),
+        lambda p: p.update(transpose_forward=[2, 0, 1], transpose_backward=[1, 2, 0]),
+    ],
+    ids=["mask", "z-score", "isotropic", "transposed"],
+)
+def test_other_plans_give_nnunets_labels_too(tmp_path, series, change):
+    folder = nnunet_folder.write(tmp_path / "results", change_plans=change)
+    image, _ = series.image()
+
+    expected = nnunet_folder.reference_labels(folder, image, (0,))
+    assert np.mean(our_labels(folder, image) == expected) >= 0.999
 
 
 def test_a_reader_that_reorients_is_followed(tmp_path, series):
