@@ -73,6 +73,7 @@ class Comparison:
             "peer": self.peer,
             "time": self.time,
             "ratio_time": asdict(self.ratio(self.time)),
+            "ratio_cpu_seconds": asdict(self.ratio("cpu_seconds")),
             "ratio_peak_mib": asdict(self.ratio("peak_mib")),
             "ours": [asdict(cost) for cost in self.ours],
             "theirs": [asdict(cost) for cost in self.theirs],

@@ -101,8 +101,9 @@ class Peak:
     """The highest memory of a process and its descendants while the block runs.
 
     The kernel's own high-water mark of a child (``ru_maxrss``) cannot be used: it begins with the memory of the process
-    that started it. What is sampled here is each process's memory, and its high-water mark since its own program began
-    where it is another process than this one, so that a short peak of a single process is not missed.
+    that started it. What is sampled here is what each process has for itself, its part of what a family of forked ones
+    shares, and the mapped files of the one that has most of them; and the high-water mark of each one alone, so that a
+    short peak is not missed.
     """
 
     def __init__(self, pid: int) -> None:
@@ -135,15 +136,18 @@ class Peak:
         if time.monotonic() - self._looked > _LOOK_FOR_CHILDREN_S:
             self._looked = time.monotonic()
             self._pids = [self._pid, *_children(self._pid)]
-        own, mapped, shared, highest = 0, 0, 0, 0
-        for pid in self._pids:
-            status = _status(pid)
-            own += status.get("RssAnon", 0)
-            mapped = max(mapped, status.get("RssFile", 0))
-            shared = max(shared, status.get("RssShmem", 0))
-            if pid != os.getpid():
-                highest = max(highest, status.get("VmHWM", 0))
-        self._kib = max(self._kib, own + mapped + shared, highest)
+        found = [_kib(pid, "status") for pid in self._pids]
+        # Of this process itself, the mark is that of all it did before.
+        mark = "VmRSS" if self._pid == os.getpid() else "VmHWM"
+        self._kib = max(self._kib, *(status.get(mark, 0) for status in found))
+        if len(found) == 1:
+            return
+        mapped = max(status.get("RssFile", 0) for status in found)
+        if mapped + sum(s.get("RssAnon", 0) + s.get("RssShmem", 0) for s in found) > self._kib:
+            # Parts of what is shared take the kernel a while to find, so only where they may make a difference.
+            parts = [_kib(pid, "smaps_rollup") for pid in self._pids]
+            own = sum(part.get("Pss_Anon", 0) + part.get("Pss_Shmem", 0) for part in parts)
+            self._kib = max(self._kib, own + mapped)
 
 
 def _children(pid: int) -> list[int]:
@@ -153,10 +157,10 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def _status(pid: int) -> dict[str, int]:
-    """Return the fields in KiB of a process's status; none of one that has ended."""
+def _kib(pid: int, file: str) -> dict[str, int]:
+    """Return the fields in KiB of a file about a process; none of one that has ended."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
     except OSError:
         return {}
     fields = (line.split() for line in lines if line.endswith(" kB"))

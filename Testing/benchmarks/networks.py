@@ -20,6 +20,9 @@ from NativeDLLib.demo.phantom import make_phantom
 
 MODEL = "bench"
 _AIR_HU, _MEAN_HU, _STD_HU = -300, 40, 300
+_LEAST_VARIANCE = 0.01
+_PLACES_MM = ((0.0, 10.0, 160.0), (130.0, -60.0, 200.0), (-90.0, 60.0, 100.0), (-150.0, -100.0, 250.0))
+_EVERY, _AIR_LOGIT = 7, 50
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def network(size: Size, classes: int) -> Any:
     )
     with torch.inference_mode():
         _smooth(module)
-        _balance(module, size)
+        _divide(module, size)
     return module.eval()
 
 
@@ -138,21 +141,33 @@ def _smooth(module: Any) -> None:
             layer.weight.copy_(layer.weight.mean((2, 3, 4), keepdim=True).expand_as(layer.weight) * 27**0.5)
 
 
-def _balance(module: Any, size: Size) -> None:
-    """Set the last layer so that air is background, and every label is as likely as the others in the rest."""
-    image, _ = make_phantom(1, (size.patch,) * 3, (400 / size.patch,) * 3)
-    hu = torch.from_numpy(sitk.GetArrayFromImage(image).astype(np.float32))
-    found: list[Any] = []
+def _divide(module: Any, size: Size) -> None:
+    """Set the last layer so that air and half of the body are background, and the labels divide the rest.
+
+    Each label is where the features are nearest to those of some voxel of the body, its own one.
+    """
     layer = module.decoder.seg_layers[-1]
-    hook = layer.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
-    logits = module(((hu - _MEAN_HU) / _STD_HU)[None, None])[0].flatten(1)
+    seen: list[Any] = []
+    hook = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0].flatten(1).T[::_EVERY]))
+    values_hu = []
+    for centre in _PLACES_MM:
+        image, _ = make_phantom(1, (size.patch,) * 3, (size.spacing_mm,) * 3, centre=centre)
+        hu = torch.from_numpy(sitk.GetArrayFromImage(image).astype(np.float32))
+        module(((hu - _MEAN_HU) / _STD_HU)[None, None])
+        values_hu.append(hu.flatten()[::_EVERY])
     hook.remove()
-    deviation, mean = torch.std_mean(logits, 1)
-    layer.weight.div_(deviation.reshape(-1, 1, 1, 1, 1))
-    layer.bias.copy_((layer.bias - mean) / deviation)
-    features = found[0][0].flatten(1)
-    features = torch.cat([features, torch.ones(1, features.shape[1])]).T
-    is_air = torch.where(hu.flatten() < _AIR_HU, 10.0, 2.0)
-    fitted = torch.linalg.lstsq(features, is_air[:, None]).solution[:, 0]
-    layer.weight[0, :, 0, 0, 0] = fitted[:-1]
-    layer.bias[0] = fitted[-1]
+    features, is_air = torch.cat(seen), torch.cat(values_hu) < _AIR_HU
+    body = features[~is_air]
+    mean, (values, vectors) = body.mean(0), torch.linalg.eigh(body.T.cov())
+    told = values > _LEAST_VARIANCE * values.max()
+    whiten = vectors[:, told] / values[told].sqrt()
+    chosen = torch.linspace(0, len(body) - 1, layer.out_channels - 1).long()
+    nearest = (body[chosen] - mean) @ whiten
+    weight, bias = nearest @ whiten.T, -0.5 * (nearest**2).sum(1)
+    bias -= weight @ mean
+    likeliest = (body @ weight.T + bias).amax(1)
+    with_one = torch.cat([features, torch.ones(len(features), 1)], 1)
+    air = torch.linalg.lstsq(with_one, is_air.float()[:, None] * _AIR_LOGIT).solution[:, 0]
+    lacking = (likeliest - with_one[~is_air] @ air).median()
+    layer.weight.copy_(torch.cat([air[None, :-1], weight])[:, :, None, None, None])
+    layer.bias.copy_(torch.cat([air[-1:] + lacking, bias]))

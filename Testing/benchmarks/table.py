@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from benchmarks.compare import Comparison, Cost, Quantity, Result
 
 _COLUMNS = (
-    "case", "peer", "ours s", "peer s", "ratio min", "median", "max", "ours MiB", "peer MiB", "ratio",
+    "case", "peer", "ours s", "peer s", "ratio min", "median", "max", "cpu ratio", "ours MiB", "peer MiB", "ratio",
 )  # fmt: skip
 
 
@@ -51,6 +51,7 @@ def _row(comparison: Comparison) -> list[object]:
         time.minimum,
         time.median,
         time.maximum,
+        comparison.ratio("cpu_seconds").median,
         *(round(median(side, "peak_mib")) for side in sides),
         memory.median,
     ]
