@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.measure import Cost
+from benchmarks.measure import Cost, RunError
 
 Run = Callable[[int], Cost]
 Quantity = Literal["seconds", "process_seconds", "cpu_seconds", "peak_mib"]
@@ -112,7 +112,7 @@ class Result:
 
 
 def in_turn(ours: Run, peers: Mapping[str, Run], runs: int, result: Result) -> tuple[list[Cost], dict[str, list[Cost]]]:
-    """Run ours, then each of the others, and all over again; one that is missing is noted in the result.
+    """Run ours, then each of the others, and all over again; one that is missing or fails is noted in the result.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def in_turn(ours: Run, peers: Mapping[str, Run], runs: int, result: Result) -> t
         for name in list(theirs):
             try:
                 theirs[name].append(peers[name](number))
-            except MissingError as error:
+            except (MissingError, RunError) as error:
                 result.note(str(error))
                 del theirs[name]
     return own, theirs

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.compare import Result, Setting
 from benchmarks.inputs import phantom
-from benchmarks.measure import Cost
+from benchmarks.measure import Cost, RunError
 from benchmarks.networks import SMALL, TINY, weights
 from benchmarks.segmenting import Source, segment, stage_medians
 from benchmarks.table import median
@@ -25,27 +25,34 @@ def run(setting: Setting) -> Result:
     points = list(dict.fromkeys([*((n, 5) for n in slices), *((middle, n) for n in classes)]))
     costs: dict[tuple[int, int], list[Cost]] = {point: [] for point in points}
     reports: dict[tuple[int, int], list[Any]] = {point: [] for point in points}
+    result = Result()
     for _ in range(setting.runs):
-        for point in points:
-            cost, report = _once(setting, *point)
+        for point in list(costs):
+            try:
+                cost, report = _once(setting, *point)
+            except RunError as error:
+                result.note(f"{point[0]} slices, {point[1]} classes: {error}")
+                del costs[point]
+                continue
             costs[point].append(cost)
             reports[point].append(report)
-    result = Result()
     taken = {point: (median(runs, "process_seconds"), median(runs, "peak_mib")) for point, runs in costs.items()}
-    by_slices, by_classes = [(n, 5) for n in slices], [(middle, n) for n in classes]
+    by_slices = {n: taken[n, 5] for n in slices if (n, 5) in taken}
+    by_classes = {n: taken[middle, n] for n in classes if (middle, n) in taken}
     fits = {
-        "seconds against slices": fit(slices, [taken[p][0] for p in by_slices]),
-        "MiB against slices": fit(slices, [taken[p][1] for p in by_slices]),
-        "seconds against classes": fit(classes, [taken[p][0] for p in by_classes]),
-        "MiB against classes": fit(classes, [taken[p][1] for p in by_classes]),
+        f"{what} against {name}": fit(list(along), [each[index] for each in along.values()])
+        for name, along in (("slices", by_slices), ("classes", by_classes))
+        for index, what in enumerate(("seconds", "MiB"))
+        if len(along) > 1
     }
-    ratio = taken[by_classes[-1]][1] / taken[by_classes[0]][1]
     rows = [(*point, seconds, round(mib)) for point, (seconds, mib) in taken.items()]
     result.tables.append(("medians", _COLUMNS, rows))
     result.tables.append(("linear fits", ("of", "offset", "slope", "R2"), [(n, *f.values()) for n, f in fits.items()]))
-    largest, smallest = classes[-1], classes[0]
-    result.tables.append(("memory", ("of", "is"), [(f"{largest} classes / {smallest}", ratio)]))
-    result.facts = {
+    if by_classes.keys() >= {classes[0], classes[-1]}:
+        ratio = by_classes[classes[-1]][1] / by_classes[classes[0]][1]
+        result.facts["memory_ratio_of_classes"] = ratio
+        result.tables.append(("memory", ("of", "is"), [(f"{classes[-1]} classes / {classes[0]}", ratio)]))
+    result.facts |= {
         "points": [
             {
                 "slices": point[0],
@@ -53,10 +60,9 @@ def run(setting: Setting) -> Result:
                 "runs": [asdict(cost) for cost in costs[point]],
                 "stages": stage_medians(reports[point]),
             }
-            for point in points
+            for point in costs
         ],
         "fits": fits,
-        "memory_ratio_of_classes": ratio,
     }
     return result
 

@@ -15,6 +15,7 @@ import psutil
 
 _INTERVAL_S = 0.02
 _LOOK_FOR_CHILDREN_S = 0.2
+_PART_OF_FREE = 0.9
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,22 @@ class RunError(Exception):
 
 
 def run_process(
-    command: Sequence[object], log: Path, environment: Mapping[str, str] | None = None, timeout_s: float = 7200
+    command: Sequence[object],
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    timeout_s: float = 7200,
+    most_mib: float | None = None,
 ) -> Cost:
     """Run a command to its end and return what it took; what it prints goes to `log`.
 
     Raises
     ------
     RunError
-        Where it cannot be started, fails, or takes longer than `timeout_s`.
+        Where it cannot be started, fails, takes longer than `timeout_s`, or more memory than `most_mib`: without one
+        that is nine tenths of what is free, so that nothing else on the machine has to give way.
     """
     words = [str(word) for word in command]
+    limit = most_mib or psutil.virtual_memory().available / 2**20 * _PART_OF_FREE
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     with log.open("wb") as stream:
@@ -72,7 +79,7 @@ def run_process(
     alarm = threading.Timer(timeout_s, _end, [process.pid])
     alarm.start()
     try:
-        with Peak(process.pid) as peak:
+        with Peak(process.pid, limit) as peak:
             _, status, usage = os.wait4(process.pid, 0)
     except BaseException:
         _end(process.pid)
@@ -82,6 +89,8 @@ def run_process(
         alarm.cancel()
     seconds = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
+    if peak.mib > limit:
+        raise RunError(f"{words[0]} was ended: it took more than {limit:.0f} MiB of memory")
     if process.returncode != 0:
         last = log.read_text(errors="replace").strip().splitlines()[-3:]
         raise RunError(f"{words[0]} ended with {process.returncode}, see {log}: {' / '.join(last)}")
@@ -103,11 +112,12 @@ class Peak:
     The kernel's own high-water mark of a child (``ru_maxrss``) cannot be used: it begins with the memory of the process
     that started it. What is sampled here is what each process has for itself, its part of what a family of forked ones
     shares, and the mapped files of the one that has most of them; and the high-water mark of each one alone, so that a
-    short peak is not missed.
+    short peak is not missed. Beyond a limit in MiB the process is ended with all that it started.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, limit_mib: float | None = None) -> None:
         self._pid = pid
+        self._limit = limit_mib
         self._pids = [pid]
         self._looked = time.monotonic()
         self._kib = 0
@@ -131,6 +141,9 @@ class Peak:
     def _watch(self) -> None:
         while not self._done.wait(_INTERVAL_S):
             self._sample()
+            if self._limit is not None and self.mib > self._limit:
+                _end(self._pid)
+                return
 
     def _sample(self) -> None:
         if time.monotonic() - self._looked > _LOOK_FOR_CHILDREN_S:

@@ -30,4 +30,7 @@ def run(setting: Setting) -> Result:
         own, theirs = in_turn(partial(read, "read_nativedl"), peers, setting.runs, result)
         for peer, costs in theirs.items():
             result.comparisons.append(Comparison(f"{slices} slices", peer, own, costs, time="seconds"))
+        if "dcm2niix" in theirs:
+            # It is a program, so ours with Python's start is shown beside it, too.
+            result.comparisons.append(Comparison(f"{slices} slices, with start", "dcm2niix", own, theirs["dcm2niix"]))
     return result

@@ -30,9 +30,7 @@ class Source:
 
 def segment(source: Source, weights: Weights, folder: Path, device: str = "cpu") -> tuple[Cost, dict[str, Any]]:
     """Run ours; return what it took and its report."""
-    options = [*source.options, "--model", MODEL, "--device", device, "--keep-empty", "--output", folder / "out"]
-    if "--image" in source.options:
-        options.remove("--keep-empty")
+    options = [*source.options, "--model", MODEL, "--device", device, "--output", folder / "out"]
     cost = nativedl("run", *options, folder=fresh(folder), environment={"NATIVEDL_REGISTRY": str(weights.registry)})
     return cost, json.loads((folder / "out" / "report.json").read_text())
 

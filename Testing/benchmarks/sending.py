@@ -55,8 +55,9 @@ def run(setting: Setting) -> Result:
     senders = {"dcmsend": dcmtk("dcmsend", "+sd"), "storescu": dcmtk("storescu", "+sd"), "sender": sender}
     peers = {name: partial(received, send) for name, send in senders.items()}
     own, theirs = in_turn(partial(received, command), peers, setting.runs, result)
-    alone = theirs.pop("sender")
+    alone = theirs.pop("sender", None)
     for peer, costs in theirs.items():
         result.comparisons.append(Comparison(f"nativedl send, {slices} slices", peer, own, costs))
-        result.comparisons.append(Comparison(f"sender alone, {slices} slices", peer, alone, costs, time="seconds"))
+        if alone is not None:
+            result.comparisons.append(Comparison(f"sender alone, {slices} slices", peer, alone, costs, time="seconds"))
     return result

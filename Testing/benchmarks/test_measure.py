@@ -78,6 +78,11 @@ def test_a_program_that_is_not_there_is_an_error(tmp_path):
         run_process([tmp_path / "missing"], tmp_path / "log")
 
 
+def test_a_program_that_takes_too_much_memory_is_ended(tmp_path):
+    with pytest.raises(RunError, match="more than 100 MiB"):
+        python(tmp_path, ALLOCATE, most_mib=100)
+
+
 def test_a_program_that_takes_too_long_is_ended_with_its_children(tmp_path):
     code = "import time; print(__import__('os').getpid(), flush=True); time.sleep(60)"
 
