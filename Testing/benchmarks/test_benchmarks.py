@@ -40,10 +40,10 @@ def test_reading_and_writing_are_compared_on_tiny_inputs(tmp_path, capsys):
     for row in [*reading, *writing]:
         (ours,), (theirs,) = row["ours"], row["theirs"]
         assert row["ratio_time"]["median"] == ours[row["time"]] / theirs[row["time"]]
-        assert 0 < ours["seconds"] < ours["process_seconds"] < 60
+        assert 0 < ours["seconds"] < ours["process_seconds"]
         assert ours["cpu_seconds"] > 0
         assert 50 < ours["peak_mib"] < 2000
-        assert f"{row['case']}" in printed
+        assert row["case"] in printed
     assert "ratio min" in printed
 
 

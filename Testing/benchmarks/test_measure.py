@@ -1,6 +1,5 @@
 """The measuring: what a program takes is that of all it starts, and of nothing else."""
 
-import os
 import sys
 
 import psutil
@@ -8,14 +7,14 @@ import pytest
 
 from benchmarks.measure import RunError, run_here, run_process
 
-ALLOCATE = "block = b'x' * (200 * 2**20); import time; time.sleep(0.6)"
+ALLOCATE = "block = b'x' * (200 * 2**20); import time; time.sleep(1.5)"
 START = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]], check=True)"
 FORK = """
 import os, time
 block = b'x' * (200 * 2**20)
 for _ in range(3):
     if os.fork() == 0:
-        time.sleep(0.6)
+        time.sleep(1.5)
         os._exit(0)
 for _ in range(3):
     os.wait()
@@ -33,7 +32,7 @@ def test_memory_that_a_program_allocates_is_seen(tmp_path):
 
     assert small.peak_mib < 100
     assert 200 < large.peak_mib < 300
-    assert large.seconds == large.process_seconds > 0.6
+    assert large.seconds == large.process_seconds > 1.5
 
 
 def test_memory_of_a_child_of_a_child_counts(tmp_path):
@@ -64,7 +63,7 @@ def test_a_call_in_this_process_is_measured():
     cost = run_here(lambda: blocks.append(b"x" * (200 * 2**20)))
 
     assert cost.peak_mib > 200
-    assert 0 < cost.seconds < 60
+    assert cost.seconds > 0
     assert cost.cpu_seconds > 0
 
 
@@ -78,17 +77,16 @@ def test_a_program_that_is_not_there_is_an_error(tmp_path):
         run_process([tmp_path / "missing"], tmp_path / "log")
 
 
-def test_a_program_that_takes_too_much_memory_is_ended(tmp_path):
+def test_a_program_that_takes_too_much_memory_is_ended_with_its_children(tmp_path):
+    code = f"import os; print(os.getpid(), flush=True); {ALLOCATE}; time.sleep(60)"
+
     with pytest.raises(RunError, match="more than 100 MiB"):
-        python(tmp_path, ALLOCATE, most_mib=100)
-
-
-def test_a_program_that_takes_too_long_is_ended_with_its_children(tmp_path):
-    code = "import time; print(__import__('os').getpid(), flush=True); time.sleep(60)"
-
-    with pytest.raises(RunError, match="ended with -9"):
-        python(tmp_path, START, code, timeout_s=2)
+        python(tmp_path, START, code, most_mib=100)
 
     pid = int((tmp_path / "log").read_text())
-    assert pid != os.getpid()
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_program_that_takes_too_long_is_ended(tmp_path):
+    with pytest.raises(RunError, match="ended with -9"):
+        python(tmp_path, "import time; time.sleep(60)", timeout_s=0.5)
