@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --constraint constraints.txt
 
-.PHONY: demo test campaign lint train screenshots clean
+.PHONY: demo test campaign lint train bench bench-gpu screenshots clean
 
 demo: $(VENV)/demo.stamp
 	rm -rf demo-output
@@ -27,6 +27,12 @@ train: $(VENV)/test.stamp
 	  $(BIN)/nativedl train --config Resources/training/$$model.json --output out/training/$$model --overwrite \
 	    --publish Resources/registry.json $(ARGS) || exit 1; done
 
+bench: $(VENV)/bench.stamp
+	PYTHONPATH=Testing $(BIN)/python -m benchmarks $(ARGS)
+
+bench-gpu: $(VENV)/bench.stamp
+	@PYTHONPATH=Testing $(BIN)/python -m benchmarks --only gpu --output out/bench/results-gpu.json $(ARGS)
+
 screenshots: $(VENV)/test.stamp
 	NATIVEDL_SCREENSHOTS=Resources/Screenshots $(BIN)/python -m pytest Testing/slicer -k "test_journey or test_faults or test_regions"
 
@@ -40,6 +46,10 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable ".[test,dev]"
+	touch $@ $(VENV)/demo.stamp
+
+$(VENV)/bench.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) --editable ".[bench]"
 	touch $@ $(VENV)/demo.stamp
 
 clean:

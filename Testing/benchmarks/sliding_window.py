@@ -1,0 +1,80 @@
+"""Our sliding window beside MONAI's: the same network, size of patches, overlap and weights, in one process."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.compare import Comparison, MissingError, Result, Setting, in_turn
+from benchmarks.measure import Cost, run_here
+from benchmarks.networks import SMALL, TINY, network
+from NativeDLLib.inference.network import Floats
+from NativeDLLib.inference.sliding_window import sliding_window
+from NativeDLLib.inference.torch_runtime import TorchNetwork
+
+Windowed = Callable[[Any, Floats, int], Any]
+
+
+def run(setting: Setting, peer: Windowed | None = None) -> Result:
+    """Run the benchmark; `peer` takes the place of MONAI."""
+    size, classes, shape = (TINY, 5, (40, 64, 64)) if setting.quick else (SMALL, 25, (200, 256, 256))
+    module = _Counting(network(size, classes))
+    volume = np.random.default_rng(1).standard_normal((1, *shape), np.float32)
+    wrapped = TorchNetwork(module, torch.device("cpu"), "cpu", classes + 1, Path("network"))
+    answers: dict[str, Any] = {}
+    calls: dict[str, int] = {}
+
+    def measured(name: str, compute: Callable[[], Any]) -> Cost:
+        # What the last run gave is not part of the memory of this one.
+        answers.clear()
+        module.calls = 0
+        cost = run_here(lambda: answers.update({name: compute()}))
+        calls[name] = module.calls
+        assert answers[name].shape == (classes + 1, *shape)
+        return cost
+
+    def ours(_: int) -> Cost:
+        return measured("ours", lambda: sliding_window(volume, [wrapped], (size.patch,) * 3))
+
+    def theirs(_: int) -> Cost:
+        windowed = peer or _monai()
+        return measured("MONAI", lambda: windowed(module, volume, size.patch))
+
+    result = Result(facts={"threads": torch.get_num_threads()})
+    own, peers = in_turn(ours, {"MONAI": theirs}, setting.runs, result)
+    case = " x ".join(str(n) for n in shape[::-1])
+    for name, costs in peers.items():
+        facts = {"windows_ours": calls["ours"], "windows_theirs": calls[name]}
+        result.comparisons.append(Comparison(case, name, own, costs, time="seconds", facts=facts))
+    return result
+
+
+class _Counting(torch.nn.Module):
+    """A network that counts how often it is called."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        self.module = module
+        self.calls = 0
+
+    def forward(self, batch: Any) -> Any:
+        self.calls += 1
+        return self.module(batch)
+
+
+def _monai() -> Windowed:
+    if importlib.util.find_spec("monai") is None:
+        raise MissingError("MONAI is not there (pip install monai)")
+    from monai.inferers import SlidingWindowInferer
+
+    def windowed(module: Any, volume: Floats, patch: int) -> Any:
+        inferer = SlidingWindowInferer(roi_size=(patch,) * 3, sw_batch_size=1, overlap=0.5, mode="gaussian")
+        with torch.inference_mode():
+            return inferer(torch.from_numpy(volume)[None], module)[0].numpy()
+
+    return windowed
