@@ -7,6 +7,7 @@ problem, 5 PACS problem (the result is kept), 6 cancelled, 7 some cases of a bat
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import signal
 import sys
@@ -18,6 +19,20 @@ from NativeDLLib import __version__
 from NativeDLLib.errors import CancelledError, NativeDLError, UsageError
 from NativeDLLib.events import Cancel, JsonReporter, Reporter, TerminalReporter
 from NativeDLLib.parent import end_with_parent
+
+# What each module of commands adds: only that of the command asked for is imported, as some take a second.
+_COMMANDS = {
+    "run": ("run",),
+    "batch": ("batch",),
+    "approve": ("approve",),
+    "regions": ("regions", "rtstruct", "read-rtstruct"),
+    "inspect": ("inspect", "devices", "database"),
+    "models": ("models",),
+    "pacs": ("echo", "find", "get", "send", "outbox"),
+    "serve": ("serve",),
+    "train": ("train",),
+    "demo": ("demo",),
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -38,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "--with-parent" in arguments:
         end_with_parent(cancel)
     try:
-        args = _parser().parse_args(arguments)
+        args = _parser(arguments).parse_args(arguments)
         return int(args.run(args, reporter, cancel))
     except NativeDLError as error:
         return _fail(reporter, error, debug)
@@ -55,10 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(reporter, NativeDLError(text), debug)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    command = next((argument for argument in arguments if not argument.startswith("-")), "")
+    names = [name for name, commands in _COMMANDS.items() if command in commands] or list(_COMMANDS)
     # Imported here so that a defect in one of them is reported like any other.
-    from NativeDLLib.commands import approve, batch, demo, inspect, models, pacs, regions, run, serve, train
-
+    modules = [importlib.import_module(f"NativeDLLib.commands.{name}") for name in names]
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--events", action="store_true", default=argparse.SUPPRESS, help="JSON lines on stdout")
     common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="tracebacks and library logs")
@@ -68,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="nativedl", description=description, epilog=codes, parents=[common])
     parser.add_argument("--version", action="version", version=f"nativedl {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
-    for module in (run, batch, approve, regions, inspect, models, pacs, serve, train, demo):
+    for module in modules:
         module.add_commands(subparsers)
     _add_to_all(parser, common)
     return parser

@@ -58,7 +58,7 @@ def sliding_window(
         Whether a volume that has too few slices is continued by them, reflected: a body that ends in air after a few
         slices is nothing that a network knows.
     half
-        Accumulate logits in half precision as nnU-Net does: its rounding decides where two classes are as good as equal.
+        Accumulate logits in half precision as nnU-Net does: its rounding decides between classes that are nearly equal.
     features
         Whether networks give features, of which logits are made later: those of an ensemble follow each other, and then
         comes a channel that is 1 where every patch was skipped.

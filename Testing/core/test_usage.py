@@ -1,10 +1,13 @@
 """Wrong command lines, configuration files and defects: one line that says what to do, and the right exit code."""
 
+import argparse
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 from tools import nativedl
+
+from NativeDLLib import cli
 
 
 @pytest.mark.parametrize(
@@ -86,3 +89,10 @@ def test_the_version_and_help_are_there(capsys):
         assert ended.value.code == 0
     assert "0 done" in capsys.readouterr().out
     assert (Path(ROOT) / "NativeDLLib" / "__main__.py").exists()
+
+
+@pytest.mark.parametrize("name", cli._COMMANDS)
+def test_only_the_module_of_a_command_is_asked_for_it(name):
+    for command in cli._COMMANDS[name]:
+        (choices,) = [a.choices for a in cli._parser([command])._actions if isinstance(a, argparse._SubParsersAction)]
+        assert tuple(choices) == cli._COMMANDS[name]
