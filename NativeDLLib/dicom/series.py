@@ -15,6 +15,7 @@ from NativeDLLib.dicom.frames import slices_of
 from NativeDLLib.dicom.geometry import Grid, Slice, arrange
 from NativeDLLib.dicom.header import Instance, number
 from NativeDLLib.dicom.pixels import read_voxels
+from NativeDLLib.dicom.plain import alike, plain_numbers
 from NativeDLLib.dicom.scan import IMAGE_CLASSES, scan
 from NativeDLLib.errors import InputError
 from NativeDLLib.events import Cancel
@@ -165,7 +166,12 @@ def _check_identity(instances: Sequence[Instance], where: str) -> None:
 
 def _check_images(instances: Sequence[Instance], where: str) -> None:
     first = instances[0]
+    datasets = [instance.dataset for instance in instances]
+    # The same bytes are the same text only where they are read in the same character set.
+    same_characters = alike(datasets, "SpecificCharacterSet")
     for keyword in _SAME_EVERYWHERE:
+        if same_characters and alike(datasets, keyword):
+            continue
         values: dict[str, int] = {}
         for instance in instances:
             value = instance.text(keyword)
@@ -190,7 +196,7 @@ def _check_rescaling(instances: Sequence[Instance], where: str) -> list[str]:
     """Refuse a series of which some slices do not say what their values mean; return a warning where none does."""
     notes = []
     for keyword in ("RescaleSlope", "RescaleIntercept"):
-        without = [instance for instance in instances if not instance.text(keyword)]
+        without = [i for i in instances if plain_numbers(i.dataset, keyword) is None and not i.text(keyword)]
         if 0 < len(without) < len(instances):
             others = len(instances) - len(without)
             raise without[0].error(f"has no {keyword}, which {others} of the {len(instances)} instances have")
