@@ -45,10 +45,12 @@ def native_frame(instance: Instance) -> npt.NDArray[Any] | None:
         stream.seek(instance.pixel_start)
         if stream.readinto(stored.data) != stored.nbytes:
             return None
-    if unused := allocated - kept:
-        # Nothing is known of the bits above those stored (PS3.5 8.1.1): pushed out, and the sign drawn down.
-        stored <<= unused
-        stored >>= unused
+    # Nothing is known of the bits above those stored (PS3.5 8.1.1): the sign is drawn over them.
+    if kept < allocated and signed:
+        stored <<= allocated - kept
+        stored >>= allocated - kept
+    elif kept < allocated:
+        stored &= 2**kept - 1
     return stored
 
 

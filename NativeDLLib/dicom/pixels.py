@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pydicom
+import SimpleITK as sitk
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
+from NativeDLLib.dicom.canvas import new_image
 from NativeDLLib.dicom.decoder_remarks import decoder_remarks
 from NativeDLLib.dicom.geometry import Slice
 from NativeDLLib.dicom.header import Instance, number
@@ -27,9 +29,7 @@ AIR_HU = -1024
 _PADDING_HU = (-1000, 3071)
 
 
-def read_voxels(
-    instances: Sequence[Instance], slices: Sequence[Slice], cancel: Cancel
-) -> tuple[npt.NDArray[Any], list[str]]:
+def read_image(instances: Sequence[Instance], slices: Sequence[Slice], cancel: Cancel) -> tuple[sitk.Image, list[str]]:
     """Read the slices' values.
 
     Parameters
@@ -43,9 +43,9 @@ def read_voxels(
 
     Returns
     -------
-    voxels, warnings
-        Array (z, y, x) of rescaled values (HU for CT): int16 where all values are whole numbers that fit, else
-        float32. Padding is air in a CT and the lowest other value elsewhere.
+    image, warnings
+        Rescaled values (HU for CT), not yet in place: int16 where all are whole numbers that fit, else float32. Padding
+        is air in a CT and the lowest other value elsewhere.
 
     Raises
     ------
@@ -55,13 +55,14 @@ def read_voxels(
     reading = _Reading(instances, slices, cancel)
     with decoder_remarks() as remarks, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        voxels = reading.fill(np.int16) if reading.whole else None
-        if voxels is None:
-            voxels = reading.fill(np.float32)
-    assert voxels is not None
+        filled = reading.fill(np.int16) if reading.whole else None
+        if filled is None:
+            filled = reading.fill(np.float32)
+    assert filled is not None
+    image, voxels = filled
     notes = reading.notes + [f"a decoder says of the pixel data: '{remark[:200]}'" for remark in remarks[:3]]
     _fill_padding(voxels, reading.paddings)
-    return voxels, list(dict.fromkeys(notes))
+    return image, list(dict.fromkeys(notes))
 
 
 class _Reading:
@@ -75,11 +76,11 @@ class _Reading:
         self._shape = int(instances[0].dataset.Rows), int(instances[0].dataset.Columns)
         self._is_ct = instances[0].text("Modality") == "CT"
 
-    def fill(self, dtype: npt.DTypeLike) -> npt.NDArray[Any] | None:
-        """Return all values as this type, or None where it is int16 and some do not fit."""
+    def fill(self, dtype: npt.DTypeLike) -> tuple[sitk.Image, npt.NDArray[Any]] | None:
+        """Return an image of this type and its voxels, or None where it is int16 and some values do not fit."""
         first = self._values(0)
         # Only now: what a damaged header says of the size may be more than any memory.
-        voxels = np.empty((len(self._slices), *self._shape), dtype)
+        image, voxels = new_image((len(self._slices), *self._shape), dtype)
 
         def put(index: int, values: npt.NDArray[Any]) -> bool:
             if voxels.dtype == np.int16 and values.dtype != np.int16 and not _fits(values.min(), values.max()):
@@ -89,7 +90,7 @@ class _Reading:
 
         with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
             others = pool.map(lambda index: put(index, self._values(index)), range(1, len(self._slices)))
-            return voxels if put(0, first) and all(others) else None
+            return (image, voxels) if put(0, first) and all(others) else None
 
     def _values(self, index: int) -> npt.NDArray[Any]:
         self._cancel.check()

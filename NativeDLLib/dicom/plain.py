@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
 
 _PLAIN_TEXT = {"UI": re.compile(rb"[0-9.]+\0?"), "CS": re.compile(rb"[A-Z0-9_\\]+ ?")}
 _PLAIN_NUMBERS = re.compile(rb"[0-9+\-.eE\\ ]+")
@@ -61,8 +63,13 @@ def alike(datasets: Iterable[Dataset], keyword: str) -> bool:
 
 
 def _unconverted(dataset: Dataset, keyword: str) -> RawDataElement | None:
-    element = dataset.get_item(tag_for_keyword(keyword) or 0)
+    element = dataset.get_item(_tag(keyword))
     return element if isinstance(element, RawDataElement) else None
+
+
+@cache
+def _tag(keyword: str) -> BaseTag:
+    return Tag(keyword)
 
 
 def _vr(element: RawDataElement) -> str:
