@@ -41,7 +41,7 @@ def with_all_frames(specimen: Dataset, series: Series, labels: Array, count: int
     frames = frames_of(labels, count, labelmap)
     result = Dataset()
     result.update(specimen)
-    result.file_meta = specimen.file_meta
+    result.file_meta, result.preamble = specimen.file_meta, bytes(128)
     result.SegmentsOverlap = "YES" if overlap(labels) else "NO"
     result.NumberOfFrames = len(frames)
     result.pop("DimensionOrganizationType", None)

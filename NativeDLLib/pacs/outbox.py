@@ -96,6 +96,8 @@ class Outbox:
                             f"{peer_name}; give this one its own, or: nativedl outbox drop {there.id}"
                         )
                     ids.append(there.id)
+                if made:
+                    self._sync_names()
                 return ids
         except BaseException:
             for copy in made:
@@ -174,10 +176,12 @@ class Outbox:
         with transaction(self.folder) as ledger:
             ledger.update(entry.id, state="sending")
 
-    def mark_delivered(self, entry: Entry) -> None:
-        """Take out an object that the peer has."""
+    def mark_delivered(self, entry: Entry, following: Entry | None = None) -> None:
+        """Take out an object that the peer has; with it, note that the `following` one goes on its way."""
         with transaction(self.folder) as ledger:
             ledger.delete(entry.id)
+            if following is not None:
+                ledger.update(following.id, state="sending")
         self._remove_copy(entry.file)
 
     def mark_failed(self, entry: Entry, reason: str, unclear: bool) -> None:
@@ -197,13 +201,17 @@ class Outbox:
         made.append(copy)
         with atomic_path(copy) as temporary:
             shutil.copyfile(file, temporary)
-        if os.name == "posix":  # Windows puts names on disk with the file
-            handle = os.open(self._copies, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
         return copy
+
+    def _sync_names(self) -> None:
+        """Make sure that the names of new copies are on disk, as their content is."""
+        if os.name != "posix":  # Windows puts names on disk with the file
+            return
+        handle = os.open(self._copies, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
     def _recover(self, ledger: Ledger) -> None:
         """Undo the claims of processes that died, and clear copies whose row is gone or never came."""
