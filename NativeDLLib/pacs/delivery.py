@@ -140,8 +140,8 @@ class _Work:
         with closing(store_each(peer, [self.outbox.copy_of(entry) for entry in ready])) as outcomes:
             marked = None
             for entry, following in zip_longest(ready, ready[1:]):
-                self.cancel.check()
-                if marked is not entry:
+                if marked is not entry:  # one that is on its way already is sent, whatever was wished since
+                    self.cancel.check()
                     self.outbox.mark_sending(entry)
                 outcome = next(outcomes)
                 # Each change waits for the disk: that one object is there and the next is on its way is one change.
