@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pydicom
+import SimpleITK as sitk
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
+from NativeDLLib.dicom.canvas import new_image
 from NativeDLLib.dicom.decoder_remarks import decoder_remarks
 from NativeDLLib.dicom.geometry import Slice
 from NativeDLLib.dicom.header import Instance, number
+from NativeDLLib.dicom.native import native_frame
 from NativeDLLib.errors import InputError
 from NativeDLLib.events import Cancel
 
@@ -26,9 +29,7 @@ AIR_HU = -1024
 _PADDING_HU = (-1000, 3071)
 
 
-def read_voxels(
-    instances: Sequence[Instance], slices: Sequence[Slice], cancel: Cancel
-) -> tuple[npt.NDArray[Any], list[str]]:
+def read_image(instances: Sequence[Instance], slices: Sequence[Slice], cancel: Cancel) -> tuple[sitk.Image, list[str]]:
     """Read the slices' values.
 
     Parameters
@@ -42,73 +43,110 @@ def read_voxels(
 
     Returns
     -------
-    voxels, warnings
-        Array (z, y, x) of rescaled values (HU for CT): int16 where all values are whole numbers that fit, else
-        float32. Padding is air in a CT and the lowest other value elsewhere.
+    image, warnings
+        Rescaled values (HU for CT), not yet in place: int16 where all are whole numbers that fit, else float32. Padding
+        is air in a CT and the lowest other value elsewhere.
 
     Raises
     ------
     InputError
         Where pixel data are missing, damaged, of the wrong size, in colour, or compressed in a way nobody here reads.
     """
-    rows, columns = int(instances[0].dataset.Rows), int(instances[0].dataset.Columns)
-    whole = all(_is_whole(s.slope) and _is_whole(s.intercept) for s in slices)
-    voxels: npt.NDArray[Any] | None = None
-    is_ct = instances[0].text("Modality") == "CT"
-    paddings: list[npt.NDArray[np.bool_] | None] = [None] * len(slices)
-    notes: list[str] = []
+    reading = _Reading(instances, slices, cancel)
+    with decoder_remarks() as remarks, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        filled = reading.fill(np.int16) if reading.whole else None
+        if filled is None:
+            filled = reading.fill(np.float32)
+    assert filled is not None
+    image, voxels = filled
+    notes = reading.notes + [f"a decoder says of the pixel data: '{remark[:200]}'" for remark in remarks[:3]]
+    _fill_padding(voxels, reading.paddings)
+    return image, list(dict.fromkeys(notes))
 
-    def read(index: int) -> npt.NDArray[Any]:
-        cancel.check()
-        plane = slices[index]
-        instance = instances[plane.instance]
-        stored = _decode(instance, plane.frame, (rows, columns))
-        values: npt.NDArray[Any] = (
-            stored.astype(np.int64) * int(plane.slope) + int(plane.intercept)
-            if whole
-            else stored.astype(np.float32) * np.float32(plane.slope) + np.float32(plane.intercept)
-        )
-        if not whole and not np.isfinite(values).all():
-            raise instance.error("its rescaled values are too large to be numbers")
+
+class _Reading:
+    """Slices being read: what is found on the way besides their values."""
+
+    def __init__(self, instances: Sequence[Instance], slices: Sequence[Slice], cancel: Cancel) -> None:
+        self.whole = all(_is_whole(s.slope) and _is_whole(s.intercept) for s in slices)
+        self.paddings: list[npt.NDArray[np.bool_] | None] = [None] * len(slices)
+        self.notes: list[str] = []
+        self._instances, self._slices, self._cancel = instances, slices, cancel
+        self._shape = int(instances[0].dataset.Rows), int(instances[0].dataset.Columns)
+        self._is_ct = instances[0].text("Modality") == "CT"
+
+    def fill(self, dtype: npt.DTypeLike) -> tuple[sitk.Image, npt.NDArray[Any]] | None:
+        """Return an image of this type and its voxels, or None where it is int16 and some values do not fit."""
+        first = self._values(0)
+        # Only now: what a damaged header says of the size may be more than any memory.
+        image, voxels = new_image((len(self._slices), *self._shape), dtype)
+
+        def put(index: int, values: npt.NDArray[Any]) -> bool:
+            if voxels.dtype == np.int16 and values.dtype != np.int16 and not _fits(values.min(), values.max()):
+                return False
+            voxels[index] = values
+            return True
+
+        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+            others = pool.map(lambda index: put(index, self._values(index)), range(1, len(self._slices)))
+            return (image, voxels) if put(0, first) and all(others) else None
+
+    def _values(self, index: int) -> npt.NDArray[Any]:
+        self._cancel.check()
+        plane = self._slices[index]
+        instance = self._instances[plane.instance]
+        stored = _decode(instance, plane.frame, self._shape)
         padding = _padding(instance, stored)
+        values = _rescaled(stored, plane, self.whole)
+        if not self.whole and not np.isfinite(values).all():
+            raise instance.error("its rescaled values are too large to be numbers")
         if padding is not None and padding.any():
-            if not is_ct:
-                paddings[index] = padding
+            if not self._is_ct:
+                self.paddings[index] = padding
                 return values
             levels = values[padding]
             tissue = levels[(levels > _PADDING_HU[0]) & (levels < _PADDING_HU[1])]
             if tissue.size:
-                notes.append(f"PixelPaddingValue stands for {tissue[0]:.0f} HU, which tissue can have: left as it is")
+                note = f"PixelPaddingValue stands for {tissue[0]:.0f} HU, which tissue can have: left as it is"
+                self.notes.append(note)
             else:
                 values[padding] = AIR_HU
         return values
-
-    workers = min(8, os.cpu_count() or 1)
-    with decoder_remarks() as remarks, warnings.catch_warnings(), ThreadPoolExecutor(max_workers=workers) as pool:
-        warnings.simplefilter("ignore")
-        for index, values in enumerate(pool.map(read, range(len(slices)))):
-            if voxels is None:
-                # Only now: what a damaged header says of the size may be more than any memory.
-                voxels = np.empty((len(slices), rows, columns), np.int16 if whole else np.float32)
-            limits = np.iinfo(np.int16)
-            if voxels.dtype == np.int16 and (values.min() < limits.min or values.max() > limits.max):
-                voxels = voxels.astype(np.float32)
-            voxels[index] = values
-    notes += [f"a decoder says of the pixel data: '{remark[:200]}'" for remark in remarks[:3]]
-    assert voxels is not None
-    _fill_padding(voxels, paddings)
-    return voxels, list(dict.fromkeys(notes))
 
 
 def _is_whole(value: float) -> bool:
     return value.is_integer() and abs(value) < 2**30
 
 
+def _fits(lowest: int, highest: int) -> bool:
+    return lowest >= -(2**15) and highest < 2**15
+
+
+def _rescaled(stored: npt.NDArray[Any], plane: Slice, whole: bool) -> npt.NDArray[Any]:
+    """Return what stored values, which may be changed, mean: int16 if all are whole and fit, else int64 or float32."""
+    if not whole:
+        return stored.astype(np.float32) * np.float32(plane.slope) + np.float32(plane.intercept)
+    slope, intercept = int(plane.slope), int(plane.intercept)
+    ends = [int(end) * slope + intercept for end in (stored.min(), stored.max())]
+    if not _fits(min(ends), max(ends)):
+        return stored.astype(np.int64) * slope + intercept
+    # Sixteen bits are enough although they overflow on the way: modulo 2**16 the result is the right one, and it fits.
+    values = stored.view(np.int16) if stored.dtype in (np.uint16, np.int16) else stored.astype(np.int16)
+    if slope != 1:
+        values *= np.int64(slope).astype(np.int16)
+    if intercept:
+        values += np.int64(intercept).astype(np.int16)
+    return values
+
+
 def _decode(instance: Instance, frame: int, shape: tuple[int, int]) -> npt.NDArray[Any]:
     """Return the stored values of one frame, as an array of `shape`."""
     syntax = instance.dataset.file_meta.TransferSyntaxUID
     try:
-        stored = np.asarray(pixel_array(_source(instance), index=frame, raw=True, transfer_syntax_uid=syntax))
+        stored = native_frame(instance)
+        if stored is None:
+            stored = np.asarray(pixel_array(_source(instance), index=frame, raw=True, transfer_syntax_uid=syntax))
     # A damaged stream makes the decoders raise anything; the file and its encoding are what the user can act on.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -16,7 +16,7 @@ from NativeDLLib.dicom.plane import Plane
 from NativeDLLib.dicom.roi import Roi, contour_item, image_item, observation_item, roi_item
 from NativeDLLib.dicom.segmentation import MANUFACTURER, Algorithm
 from NativeDLLib.dicom.series import Series
-from NativeDLLib.dicom.source import derived_series_number, source_headers
+from NativeDLLib.dicom.source import derived_series_number, source_header
 from NativeDLLib.errors import InputError
 from NativeDLLib.quality.finding import Finding, titled
 
@@ -80,11 +80,11 @@ def make_structure_set(
     if not rois or not all(roi.contours for roi in rois):
         raise ValueError("a structure set has regions of interest, and each of them contours")
     own_text = [algorithm.title, *(roi.segment.name for roi in rois), "" if review is None else review.reviewer]
-    headers, charset = source_headers(series, own_text)
+    header, charset = source_header(series, own_text)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _build(series, headers[0], charset, rois, algorithm, review, findings)
+            return _build(series, header, charset, rois, algorithm, review, findings)
     # What is carried over is parsed only now, and pydicom lets pass whatever its parser stumbles over.
     except Exception as error:
         raise InputError(

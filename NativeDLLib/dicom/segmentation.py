@@ -17,8 +17,9 @@ from pydicom.uid import generate_uid
 
 from NativeDLLib import __version__
 from NativeDLLib.dicom.review import Review, refer_to_predecessor
+from NativeDLLib.dicom.seg_assembly import with_all_frames
 from NativeDLLib.dicom.series import Series
-from NativeDLLib.dicom.source import derived_series_number, pixel_measures, source_headers
+from NativeDLLib.dicom.source import derived_series_number, pixel_measures, source_header
 from NativeDLLib.errors import InputError, NativeDLError
 from NativeDLLib.quality.finding import Finding, sentences, titled
 from NativeDLLib.registry.entry import Code, Segment
@@ -105,20 +106,22 @@ def make_segmentation(
     ValueError
         Where the label map is not on the series' grid or has other values.
     """
-    dtype = np.uint8 if len(segments) <= 255 else np.uint16
-    pixels = _checked(series, labels, len(segments), kind).astype(dtype)
+    _check(series, labels, len(segments), kind)
     if not allow_empty and not labels.any():
         raise EmptySegmentationError(
             f"series {series.uid}: {algorithm.name} found none of its {len(segments)} segments"
         )
     own_text = [algorithm.title, algorithm.source, *(s.name for s in segments), *algorithm.parameters.values()]
     own_text += [finding.message for finding in findings] + ([] if review is None else [review.reviewer])
-    headers, charset = source_headers(series, own_text)
+    header, charset = source_header(series, own_text)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            pixels = _in_stored_order(series, pixels)
-            return _build(series, headers, charset, pixels, segments, algorithm, kind, review, findings)
+            specimen = _build(series, header, charset, segments, algorithm, kind, review, findings)
+            dataset = with_all_frames(specimen, series, labels, len(segments))
+            if review is not None and review.predecessor is not None:
+                refer_to_predecessor(dataset, review.predecessor)
+            return dataset
     # What is carried over is parsed only now, and pydicom lets pass whatever its parser stumbles over.
     except Exception as error:
         raise InputError(f"series {series.uid}: its header cannot be carried over to a SEG ({error})") from error
@@ -126,15 +129,18 @@ def make_segmentation(
 
 def _build(
     series: Series,
-    headers: Sequence[Dataset],
+    header: Dataset,
     charset: str,
-    labels: npt.NDArray[Any],
     segments: Sequence[Segment],
     algorithm: Algorithm,
     kind: Kind,
     review: Review | None,
     findings: Sequence[Finding],
 ) -> Dataset:
+    """Make the SEG with a single frame, of the first slice that is stored, in which one pixel is set."""
+    columns, rows, _ = series.grid.size
+    pixels = np.zeros((1, rows, columns), np.uint8)
+    pixels[0, 0, 0] = 1
     title = titled(algorithm.title, findings, "" if review is None else review.status)
     types = ["AUTOMATIC"] * len(segments) if review is None else review.algorithm_types
     made_by = f"Automatic segmentation by {algorithm.title}"
@@ -154,8 +160,9 @@ def _build(
         contribution_description=". ".join(filter(None, (made_by, sentences(findings, None))))[:1024],
     )
     dataset: Dataset = hd.seg.Segmentation(
-        source_images=headers,
-        pixel_array=labels,
+        source_images=[header],
+        pixel_array=pixels,
+        plane_positions=_position_of_first_frame(series),
         segmentation_type=kind,
         segment_descriptions=[
             _describe(segment, kind_of_work, identification)
@@ -180,12 +187,10 @@ def _build(
     for described in dataset.SegmentSequence:
         if to_check := sentences(findings, str(described.SegmentLabel)):
             described.SegmentDescription = to_check
-    if review is not None and review.predecessor is not None:
-        refer_to_predecessor(dataset, review.predecessor)
     return dataset
 
 
-def _checked(series: Series, labels: npt.NDArray[Any], count: int, kind: Kind) -> npt.NDArray[Any]:
+def _check(series: Series, labels: npt.NDArray[Any], count: int, kind: Kind) -> None:
     columns, rows, planes = series.grid.size
     overlapping = labels.ndim == 4 and labels.dtype == bool and kind == "BINARY"
     expected = (planes, rows, columns, count) if overlapping else (planes, rows, columns)
@@ -195,7 +200,6 @@ def _checked(series: Series, labels: npt.NDArray[Any], count: int, kind: Kind) -
         raise ValueError(f"label map holds {labels.dtype}, not whole numbers")
     if int(labels.max()) > count or int(labels.min()) < 0:
         raise ValueError(f"label map holds values outside 0 to {count}")
-    return labels
 
 
 def _describe(
@@ -224,7 +228,9 @@ def _code(code: Code) -> DicomCode:
     return DicomCode(code.value, code.scheme, code.meaning)
 
 
-def _in_stored_order(series: Series, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the planes in the order in which the source stores them: that of the frames in a multi-frame image."""
-    frames = [plane.frame for plane in series.slices]
-    return labels if len(series.instances) > 1 else labels[np.argsort(frames)]
+def _position_of_first_frame(series: Series) -> list[hd.PlanePositionSequence] | None:
+    """Return where the first stored frame of a multi-frame image lies; in a classic one its header says so."""
+    if "PerFrameFunctionalGroupsSequence" not in series.header:
+        return None
+    first = next(plane for plane in series.slices if plane.frame == 0)
+    return [hd.PlanePositionSequence("PATIENT", first.position)]

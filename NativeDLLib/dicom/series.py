@@ -14,7 +14,8 @@ from pydicom.dataset import Dataset
 from NativeDLLib.dicom.frames import slices_of
 from NativeDLLib.dicom.geometry import Grid, Slice, arrange
 from NativeDLLib.dicom.header import Instance, number
-from NativeDLLib.dicom.pixels import read_voxels
+from NativeDLLib.dicom.pixels import read_image
+from NativeDLLib.dicom.plain import alike, plain_numbers
 from NativeDLLib.dicom.scan import IMAGE_CLASSES, scan
 from NativeDLLib.errors import InputError
 from NativeDLLib.events import Cancel
@@ -83,8 +84,8 @@ class Series:
         InputError
             Where pixel data cannot be decoded.
         """
-        voxels, notes = read_voxels(self.instances, self.slices, cancel or Cancel())
-        return self.image_of(voxels), notes
+        image, notes = read_image(self.instances, self.slices, cancel or Cancel())
+        return self.grid.apply(image), notes
 
     def image_of(self, voxels: npt.NDArray[Any]) -> sitk.Image:
         """Return an array (z, y, x) on the series' grid as an image."""
@@ -148,7 +149,8 @@ def _renumbered(plane: Slice, index: int) -> Slice:
 
 def _check_identity(instances: Sequence[Instance], where: str) -> None:
     for instance in instances:
-        missing = [keyword for keyword in _IDENTIFIERS if not instance.text(keyword)]
+        values = {keyword: instance.text(keyword) for keyword in _IDENTIFIERS}
+        missing = [keyword for keyword, value in values.items() if not value]
         if missing:
             also = [keyword for keyword in ("PatientID", "PatientName") if not instance.text(keyword)]
             empty = f" ({' and '.join(also)} empty too)" if also else ""
@@ -156,16 +158,21 @@ def _check_identity(instances: Sequence[Instance], where: str) -> None:
                 f"{where}: {instance.path.name} has no {', '.join(missing)}{empty}; a DICOM SEG must refer to them, so "
                 "restore them from the archive or the de-identification key"
             )
-        for keyword in _IDENTIFIERS:
-            if not is_uid(instance.text(keyword)):
-                raise InputError(f"{instance.path}: {keyword} '{instance.text(keyword)[:70]}' is not a valid UID")
-        if instance.text("SOPClassUID") not in IMAGE_CLASSES:
+        for keyword, value in values.items():
+            if not is_uid(value):
+                raise InputError(f"{instance.path}: {keyword} '{value[:70]}' is not a valid UID")
+        if values["SOPClassUID"] not in IMAGE_CLASSES:
             raise instance.error("is not a CT, MR or PET image")
 
 
 def _check_images(instances: Sequence[Instance], where: str) -> None:
     first = instances[0]
+    datasets = [instance.dataset for instance in instances]
+    # The same bytes are the same text only where they are read in the same character set.
+    same_characters = len({instance.text("SpecificCharacterSet") for instance in instances}) == 1
     for keyword in _SAME_EVERYWHERE:
+        if same_characters and alike(datasets, keyword):
+            continue
         values: dict[str, int] = {}
         for instance in instances:
             value = instance.text(keyword)
@@ -190,7 +197,7 @@ def _check_rescaling(instances: Sequence[Instance], where: str) -> list[str]:
     """Refuse a series of which some slices do not say what their values mean; return a warning where none does."""
     notes = []
     for keyword in ("RescaleSlope", "RescaleIntercept"):
-        without = [instance for instance in instances if not instance.text(keyword)]
+        without = [i for i in instances if plain_numbers(i.dataset, keyword) is None and not i.text(keyword)]
         if 0 < len(without) < len(instances):
             others = len(instances) - len(without)
             raise without[0].error(f"has no {keyword}, which {others} of the {len(instances)} instances have")

@@ -29,8 +29,8 @@ _UTF_8 = "ISO_IR 192"
 _SERIES_NUMBER_OFFSET = 9000
 
 
-def source_headers(series: Series, own_text: Sequence[str]) -> tuple[list[Dataset], str]:
-    """Return the headers of a series' instances, and the character set for an object derived from it.
+def source_header(series: Series, own_text: Sequence[str]) -> tuple[Dataset, str]:
+    """Return the header of a series' first instance, and the character set for an object derived from the series.
 
     Attributes that must be there are added empty; a sex, date or time that DICOM does not have is left empty, as no
     conformant object can carry it. Thickness and distance of the slices are those of the series' grid, wherever the
@@ -54,8 +54,7 @@ def source_headers(series: Series, own_text: Sequence[str]) -> tuple[list[Datase
     alone = len(sets) == 1 and not sets[0].startswith("ISO 2022")
     known = alone and sets[0] in hd.enum.SpecificCharacterSetValues._value2member_map_
     charset = sets[0] if known and all(text.isascii() for text in own_text) else _UTF_8
-    headers = [first, *(instance.dataset for instance in series.instances[1:])]
-    return headers, charset
+    return first, charset
 
 
 def pixel_measures(series: Series) -> hd.PixelMeasuresSequence:

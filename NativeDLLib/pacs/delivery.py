@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from NativeDLLib.errors import InputError, PacsError, UsageError
@@ -137,15 +138,27 @@ class _Work:
                     self.note(entry, False, str(error))
             return
         with closing(store_each(peer, [self.outbox.copy_of(entry) for entry in ready])) as outcomes:
-            for entry in ready:
-                self.cancel.check()
-                self.outbox.mark_sending(entry)
+            marked = None
+            for entry, following in zip_longest(ready, ready[1:]):
+                if marked is not entry:  # one that is on its way already is sent, whatever was wished since
+                    self.cancel.check()
+                    self.outbox.mark_sending(entry)
                 outcome = next(outcomes)
-                self.note(entry, outcome.ok, outcome.message, outcome.status, outcome.unclear)
+                # Each change waits for the disk: that one object is there and the next is on its way is one change.
+                marked = following if outcome.ok and not self.cancel.is_set else None
+                self.note(entry, outcome.ok, outcome.message, outcome.status, outcome.unclear, following=marked)
 
-    def note(self, entry: Entry, ok: bool, message: str, status: int | None = None, unclear: bool = False) -> None:
+    def note(
+        self,
+        entry: Entry,
+        ok: bool,
+        message: str,
+        status: int | None = None,
+        unclear: bool = False,
+        following: Entry | None = None,
+    ) -> None:
         if ok:
-            self.outbox.mark_delivered(entry)
+            self.outbox.mark_delivered(entry, following)
         else:
             # Until the peer says what became of an earlier attempt, a failure to reach it changes nothing.
             self.outbox.mark_failed(entry, message, unclear or (entry.state == "unclear" and status is None))

@@ -278,3 +278,35 @@ def test_objects_go_by_dicomweb_to_a_peer_that_stores_so(outbox, files, orthanc,
     deliveries = send(outbox, {"ORTHANC": orthanc.peer(store="dicomweb")}, reporter, cancel)
     assert all(delivery.ok for delivery in deliveries)
     assert {dcmread(file).SOPInstanceUID for file in files} <= set(orthanc.instances())
+
+
+def test_one_object_leaves_as_the_next_goes_on_its_way(outbox, files, scripted, reporter, cancel):
+    outbox.add(files, "SCRIPTED")
+    seen = []
+
+    def on_store(_):
+        seen.append([entry.state for entry in outbox.entries()])
+        return 0x0000
+
+    with scripted(store=on_store) as peer:
+        send(outbox, {"SCRIPTED": peer}, reporter, cancel)
+    assert seen == [["sending", "waiting", "waiting"], ["sending", "waiting"], ["sending"]]
+
+
+def test_the_object_after_one_that_failed_is_on_its_way_too(outbox, files, scripted, reporter, cancel):
+    outbox.add(files, "SCRIPTED")
+    seen = []
+
+    def on_store(_):
+        seen.append([entry.state for entry in outbox.entries()])
+        return 0xA700 if len(seen) == 1 else 0x0000
+
+    with scripted(store=on_store) as peer:
+        deliveries = send(outbox, {"SCRIPTED": peer}, reporter, cancel)
+    assert [delivery.ok for delivery in deliveries] == [False, True, True]
+    assert seen[1:] == [["waiting", "sending", "waiting"], ["waiting", "sending"]]
+
+
+def test_copies_are_for_the_users_eyes_only(outbox, files):
+    outbox.add(files, "PACS")
+    assert {copy.stat().st_mode & 0o777 for copy in copies(outbox)} == {0o600}

@@ -1,0 +1,161 @@
+"""The frames written after a pattern are those that highdicom writes one by one, and stay so in every encoding."""
+
+import copy
+
+import factories
+import highdicom as hd
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from NativeDLLib.dicom import Series
+from NativeDLLib.dicom.explicit import element
+from NativeDLLib.dicom.seg_frames import Frame, binary_pixels, frames_of, label_pixels
+from NativeDLLib.dicom.segmentation import Algorithm, make_segmentation
+from NativeDLLib.registry.entry import make_model
+
+ALGORITHM = Algorithm("bright", "1.2.3", "Bright block", "NativeDL registry (onnx)", "0123456789abcdef")
+ALWAYS_NEW = {"SeriesInstanceUID", "DimensionOrganizationUID"}
+SHAPES = {"whole bytes": (6, 32, 40), "bits left over": (6, 33, 41)}
+
+
+def segments(tmp_path, count):
+    entry = factories.entry()
+    (first,) = entry["output"]["segments"]
+    entry["output"] = {"segments": [first | {"label": n, "name": f"S{n}"} for n in range(1, count + 1)]}
+    return make_model(entry, tmp_path / "registry.json").segments
+
+
+def labels(shape, count):
+    rng = np.random.default_rng(5)
+    values = rng.integers(0, count + 1, shape).astype(np.uint8)
+    values[0] = values[3] = 0
+    return values
+
+
+def by_highdicom(series, pixels, kind, made):
+    headers = [copy.deepcopy(instance.dataset) for instance in series.instances]
+    frames = [plane.frame for plane in series.slices]
+    headers[0].SpacingBetweenSlices = series.grid.spacing[2]
+    return hd.seg.Segmentation(
+        headers,
+        pixels if len(headers) > 1 else pixels[np.argsort(frames)],
+        kind,
+        [hd.seg.SegmentDescription.from_dataset(item) for item in made.SegmentSequence if item.SegmentNumber > 0],
+        made.SeriesInstanceUID,
+        1,
+        made.SOPInstanceUID,
+        1,
+        "m",
+        "n",
+        "1",
+        "1",
+    )
+
+
+def assert_same(ours, theirs):
+    assert {element.tag for element in ours} == {element.tag for element in theirs}
+    for mine in ours:
+        other = theirs[mine.tag]
+        if mine.keyword in ALWAYS_NEW:
+            continue
+        if mine.VR == "SQ":
+            assert len(mine.value) == len(other.value)
+            for left, right in zip(mine.value, other.value, strict=True):
+                assert_same(left, right)
+        else:
+            assert (mine.VR, mine.value) == (other.VR, other.value), mine
+
+
+FRAME_ATTRIBUTES = (
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    "DimensionIndexSequence",
+    "ReferencedSeriesSequence",
+    "SourceImageSequence",
+    "SegmentsOverlap",
+    "NumberOfFrames",
+    "DimensionOrganizationType",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+)
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("source", ["classic", "backwards", "enhanced"])
+def test_every_frame_is_what_highdicom_makes_of_it(tmp_path, kind, count, shape, source):
+    if source == "enhanced":
+        order = [3, 1, 0, 2, 5, 4]
+        (tmp_path / "s").mkdir()
+        path = tmp_path / "s" / "e"
+        factories.enhanced_ct(path, factories.block(shape), spacing=(0.7, 1.3, 2.5), origin=(1, 2, 3), order=order)
+    else:
+        factories.ct_series(tmp_path / "s", np.zeros(shape, np.int16), backwards=source == "backwards")
+    series, pixels = Series.read([tmp_path / "s"]), labels(shape, count)
+    ours = make_segmentation(series, pixels, segments(tmp_path, count), ALGORITHM, kind=kind)
+
+    ours.save_as(tmp_path / "ours.dcm", enforce_file_format=True)
+    theirs = by_highdicom(series, pixels, kind, ours)
+    theirs.save_as(tmp_path / "theirs.dcm", enforce_file_format=True)
+    ours, theirs = pydicom.dcmread(tmp_path / "ours.dcm"), pydicom.dcmread(tmp_path / "theirs.dcm")
+
+    assert_same(_only(ours), _only(theirs))
+    # highdicom pads an odd number of bytes with a digit instead of a zero.
+    expected = theirs.PixelData[:-1] + ours.PixelData[-1:]
+    assert ours.PixelData == expected
+    assert np.array_equal(ours.pixel_array, theirs.pixel_array)
+
+
+def _only(dataset):
+    kept = pydicom.Dataset()
+    for keyword in FRAME_ATTRIBUTES:
+        if keyword in dataset:
+            kept[keyword] = dataset[keyword]
+    return kept
+
+
+@pytest.mark.parametrize("charset", ["ISO_IR 100", "ISO_IR 192"])
+def test_it_can_be_stored_in_another_encoding_and_changed(tmp_path, charset):
+    factories.ct_series(tmp_path / "s", edit=lambda ds, _: setattr(ds, "SpecificCharacterSet", charset))
+    series = Series.read([tmp_path / "s"])
+    seg = make_segmentation(series, labels((6, 32, 40), 3), segments(tmp_path, 3), ALGORITHM)
+    seg.save_as(tmp_path / "explicit.dcm", enforce_file_format=True)
+
+    factories.save(seg, tmp_path / "implicit.dcm", ImplicitVRLittleEndian)
+    implicit, explicit = pydicom.dcmread(tmp_path / "implicit.dcm"), pydicom.dcmread(tmp_path / "explicit.dcm")
+    assert explicit.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert implicit.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian
+    assert_same(_only(implicit), _only(explicit))
+
+    assert seg.SourceImageSequence[0].ReferencedSOPInstanceUID == series.instances[0].text("SOPInstanceUID")
+    seg.PerFrameFunctionalGroupsSequence[0].SegmentIdentificationSequence[0].ReferencedSegmentNumber = 3
+    seg.save_as(tmp_path / "changed.dcm", enforce_file_format=True)
+    frame = pydicom.dcmread(tmp_path / "changed.dcm").PerFrameFunctionalGroupsSequence[0]
+    assert frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber == 3
+
+
+def test_only_frames_with_a_segment_are_listed_segment_by_segment_from_the_last_plane():
+    pixels = np.zeros((4, 2, 8), np.uint8)
+    pixels[1, 0, 0], pixels[1, 1, 1], pixels[3, 1, 7] = 1, 3, 1
+    assert frames_of(pixels, 3, labelmap=False) == [Frame(1, 3), Frame(1, 1), Frame(3, 1)]
+    assert frames_of(pixels, 3, labelmap=True) == [Frame(0, 3), Frame(0, 1)]
+    masks = np.stack([pixels == n for n in (1, 2, 3)], axis=-1)
+    assert frames_of(masks, 3, labelmap=False) == frames_of(pixels, 3, labelmap=False)
+
+
+def test_bits_run_on_from_frame_to_frame_and_an_odd_length_is_padded():
+    pixels = np.ones((3, 1, 3), np.uint8)
+    assert binary_pixels(pixels, [Frame(1, plane) for plane in (2, 1, 0)]) == b"\xff\x01"
+    assert binary_pixels(pixels[:1], [Frame(1, 0)]) == b"\x07\0"
+    assert label_pixels(pixels[:1], [Frame(0, 0)], "<u1") == b"\1\1\1\0"
+    assert label_pixels(pixels[:1], [Frame(0, 0)], "<u2") == b"\1\0\1\0\1\0"
+
+
+def test_what_does_not_fit_a_length_of_two_bytes_is_refused():
+    with pytest.raises(ValueError, match="a LO of 65536 bytes does not fit"):
+        element("PatientID", "LO", bytes(65536))
