@@ -39,7 +39,8 @@ def run(setting: Setting, peer: Windowed | None = None) -> Result:
         return cost
 
     def ours(_: int) -> Cost:
-        return measured("ours", lambda: sliding_window(volume, [wrapped], (size.patch,) * 3))
+        planes = sliding_window(volume, [wrapped], (size.patch,) * 3)
+        return measured("ours", lambda: np.concatenate(list(planes), axis=1))
 
     def theirs(_: int) -> Cost:
         windowed = peer or _monai()
