@@ -119,10 +119,10 @@ def costs(started: float, reporter: Reporter) -> dict[str, Any]:
     return {"stages": stages, **forward, "seconds": round(time.perf_counter() - started, 3), "peak_mib": round(peak, 1)}
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the libraries that a result depends on, of those that are installed."""
+def versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
+    """Return the versions of packages, by default those that a result depends on, of those that are installed."""
     found = {}
-    for package in _PACKAGES:
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

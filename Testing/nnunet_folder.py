@@ -104,19 +104,21 @@ def reference_labels(folder: Path, image: sitk.Image, folds: Sequence[int]) -> A
         return predictor.predict_single_npy_array(data, properties, None, None, False)
 
 
-def _architecture(flat: bool) -> dict[str, Any]:
-    dimension = "2d" if flat else "3d"
-    ones, twos, threes = ([[n] * (2 if flat else 3)] for n in (1, 2, 3))
+def plain_unet(
+    features: Sequence[int], strides: Any, kernels: Any, *, convolutions: int = 2, dimension: str = "3d"
+) -> dict[str, Any]:
+    """Return a PlainConvUNet as plans describe it: channels, strides and kernels by stage."""
+    stages = len(features)
     return {
         "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
         "arch_kwargs": {
-            "n_stages": 3,
-            "features_per_stage": [4, 8, 16],
+            "n_stages": stages,
+            "features_per_stage": list(features),
             "conv_op": f"torch.nn.modules.conv.Conv{dimension}",
-            "kernel_sizes": threes * 3,
-            "strides": ones + twos * 2,
-            "n_conv_per_stage": [1, 1, 1],
-            "n_conv_per_stage_decoder": [1, 1],
+            "kernel_sizes": kernels,
+            "strides": strides,
+            "n_conv_per_stage": [convolutions] * stages,
+            "n_conv_per_stage_decoder": [convolutions] * (stages - 1),
             "conv_bias": True,
             "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{dimension}",
             "norm_op_kwargs": {"eps": 1e-5, "affine": True},
@@ -127,6 +129,12 @@ def _architecture(flat: bool) -> dict[str, Any]:
         },
         "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
     }
+
+
+def _architecture(flat: bool) -> dict[str, Any]:
+    ones, twos, threes = ([[n] * (2 if flat else 3)] for n in (1, 2, 3))
+    dimension = "2d" if flat else "3d"
+    return plain_unet((4, 8, 16), ones + twos * 2, threes * 3, convolutions=1, dimension=dimension)
 
 
 def _configuration(flat: bool, settings: dict[str, Any]) -> dict[str, Any]:

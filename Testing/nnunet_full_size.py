@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import nnunet_folder
 import numpy as np
 import torch
 from dynamic_network_architectures.architectures.unet import PlainConvUNet
@@ -169,26 +170,8 @@ def _plans(spacing: float, architecture: bool) -> dict[str, Any]:
         "batch_dice": False,
     }
     if architecture:
-        configuration["architecture"] = {
-            "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
-            "arch_kwargs": {
-                "n_stages": 6,
-                "features_per_stage": [32, 64, 128, 256, 320, 320],
-                "conv_op": "torch.nn.modules.conv.Conv3d",
-                "kernel_sizes": _KERNELS,
-                "strides": strides,
-                "n_conv_per_stage": [2] * 6,
-                "n_conv_per_stage_decoder": [2] * 5,
-                "conv_bias": True,
-                "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
-                "norm_op_kwargs": {"eps": 1e-5, "affine": True},
-                "dropout_op": None,
-                "dropout_op_kwargs": None,
-                "nonlin": "torch.nn.LeakyReLU",
-                "nonlin_kwargs": {"inplace": True},
-            },
-            "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
-        }
+        features = (32, 64, 128, 256, 320, 320)
+        configuration["architecture"] = nnunet_folder.plain_unet(features, strides, _KERNELS)
     return {
         "dataset_name": "Dataset000_Random",
         "plans_name": "nnUNetPlans",

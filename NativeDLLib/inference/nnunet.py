@@ -96,7 +96,7 @@ class NnunetEngine:
         """Do what the preprocessor does, and note what it notes, but for the mask of what is not zero."""
         plans, configuration = self._plans, self._configuration
         data = data.transpose([0, *[axis + 1 for axis in plans.transpose_forward]])
-        spacing = [properties["spacing"][axis] for axis in plans.transpose_forward]
+        spacing, target = self._spacings(properties)
         properties["shape_before_cropping"] = data.shape[1:]
         filled = data[0] != 0
         box = []
@@ -106,13 +106,18 @@ class NnunetEngine:
         properties["bbox_used_for_cropping"] = box
         data = np.ascontiguousarray(data[:, *(slice(*ends) for ends in box)])
         properties["shape_after_cropping_and_before_resampling"] = data.shape[1:]
-        target = [*spacing[: 3 - len(configuration.spacing)], *configuration.spacing]
         shape = [round(old / new * count) for old, new, count in zip(spacing, target, data.shape[1:], strict=True)]
         body = Body.find(data[0], tuple(spacing), tuple(shape)) if self._is_ct else None
         intensities = plans.foreground_intensity_properties_per_channel
         data = preprocessor._normalize(data, np.zeros((1, 1, 1, 1), np.int8), configuration, intensities)
         settings = configuration.configuration["resampling_fn_data_kwargs"]
         return resampled(data[0], shape, spacing, target, settings)[None], body
+
+    def _spacings(self, properties: dict[str, Any]) -> tuple[list[float], list[float]]:
+        """Return the spacing of the image and of the network in nnU-Net's order; a flat one keeps the slices' own."""
+        spacing = [properties["spacing"][axis] for axis in self._plans.transpose_forward]
+        own = self._configuration.spacing
+        return spacing, [*spacing[: 3 - len(own)], *own]
 
     def restore(self, planes: Iterable[npt.NDArray[Any]], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """Resample and uncrop as nnU-Net does; see `Engine`."""
@@ -122,8 +127,7 @@ class NnunetEngine:
 
     def _labels(self, planes: Iterable[npt.NDArray[Any]], prepared: _NnunetPrepared) -> npt.NDArray[np.uint16]:
         plans, configuration, properties = self._plans, self._configuration, prepared.properties
-        spacing = [properties["spacing"][axis] for axis in plans.transpose_forward]
-        current = [*spacing[: 3 - len(configuration.spacing)], *configuration.spacing]
+        spacing, current = self._spacings(properties)
         shape = properties["shape_after_cropping_and_before_resampling"]
         settings = configuration.configuration["resampling_fn_probabilities_kwargs"]
         maker = LabelMaker(axes_back(prepared.volume.shape[1:], shape, current, spacing, settings), self.head)

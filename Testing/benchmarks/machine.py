@@ -7,7 +7,6 @@ import os
 import platform
 import shutil
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +48,7 @@ def _gpu() -> str | None:
 
 
 def _peers() -> dict[str, str]:
-    found = {}
-    for package in _PEERS:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
+    found = versions(_PEERS)
     for name, program in {"orthanc": "/usr/sbin/Orthanc", "dcmtk": "/usr/bin/dcmsend"}.items():
         if Path(program).exists():
             told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout

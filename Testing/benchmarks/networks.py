@@ -111,27 +111,8 @@ def _change(configuration: dict[str, Any], size: Size) -> None:
 
 
 def _architecture(size: Size) -> dict[str, Any]:
-    stages = len(size.features)
-    return {
-        "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
-        "arch_kwargs": {
-            "n_stages": stages,
-            "features_per_stage": list(size.features),
-            "conv_op": "torch.nn.modules.conv.Conv3d",
-            "kernel_sizes": [[3, 3, 3]] * stages,
-            "strides": [[1, 1, 1], *[[2, 2, 2]] * (stages - 1)],
-            "n_conv_per_stage": [2] * stages,
-            "n_conv_per_stage_decoder": [2] * (stages - 1),
-            "conv_bias": True,
-            "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
-            "norm_op_kwargs": {"eps": 1e-5, "affine": True},
-            "dropout_op": None,
-            "dropout_op_kwargs": None,
-            "nonlin": "torch.nn.LeakyReLU",
-            "nonlin_kwargs": {"inplace": True},
-        },
-        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
-    }
+    deeper = len(size.features) - 1
+    return nnunet_folder.plain_unet(size.features, [[1, 1, 1], *[[2, 2, 2]] * deeper], [[3, 3, 3]] * (deeper + 1))
 
 
 def _smooth(module: Any) -> None:
