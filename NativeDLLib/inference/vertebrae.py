@@ -71,10 +71,10 @@ def number_vertebrae(classes: sitk.Image, roles: Mapping[str, int]) -> Vertebrae
     if not bodies:
         return Vertebrae(labels, (), None, ("no vertebral body is in the image",))
     numbers, bodies = _spread_over(bodies, vertebrae, masks["sacrum"])
-    near = _spread(numbers, np.ones_like(vertebrae), _REACH_VOXELS)
+    everywhere = np.ones_like(vertebrae)
+    near = _spread(numbers, everywhere, _REACH_VOXELS)
     named = levels_of(_evidence(bodies, near, masks, given == _OUTSIDE))
     from_top = np.concatenate([[0], np.arange(len(bodies), 0, -1)]).astype(np.uint16)
-    everywhere = np.ones_like(vertebrae)
     joined = _spread(numbers, everywhere, _REACH_OF_ARCH_VOXELS) * vertebrae
     whole = _spread(_spread(joined, vertebrae, _FAR), everywhere, _REACH_VOXELS)
     labels.reshape(-1)[where] = from_top[whole[_in_grid(classes, grid, indices)]]
