@@ -20,7 +20,7 @@ from NativeDLLib.training.task import Task
 
 AIR = -1024.0
 _ODDS_OF_FOREGROUND = 0.75
-_ODDS_OF_SYNTHESIS = 0.2
+_ODDS_OF_SYNTHESIS = 0.4
 # Nodes of the bending (z, y, x) and how far each moves, in voxels: posture and organs, then their surfaces.
 _BENDINGS = (((4, 5, 5), 4.0), ((8, 12, 12), 1.0))
 
@@ -123,7 +123,7 @@ def limit_field_of_view(image: Tensor, target: Tensor, task: Task, rng: Generato
     """
     keep = torch.ones(image.shape, dtype=torch.bool)
     depth, height, width = image.shape
-    if chance(rng, 0.45):
+    if chance(rng, 0.6):
         thickness = torch.exp(uniform(rng, 0, math.log(max(2.0, 0.7 * depth))))  # from a few thin slices on
         middle = depth * float(uniform(rng, 0.2, 0.8))
         first, last = max(0, round(middle - float(thickness) / 2)), round(middle + float(thickness) / 2)

@@ -51,7 +51,7 @@ def _head(rng: np.random.Generator, z: Array, y: Array, x: Array, size: tuple[in
     image = np.full(size, AIR, np.float32)
     image[distance < 1.0] = rng.uniform(-60, 60)
     image[distance < 0.94] = rng.uniform(700, 1300)
-    brain = distance < 0.94 - rng.uniform(5, 18) / rx
+    brain = distance < 0.94 - rng.uniform(3, 9) / rx
     image[brain] = (BRAIN + 5 * _blobs(rng, size, 3))[brain]
     ventricles = np.sqrt(((z - z0 - 10) / 25) ** 2 + ((y + 5) / 40) ** 2 + ((np.abs(x) - 12) / 8) ** 2) < 1
     image[ventricles] = SPINAL_FLUID

@@ -45,4 +45,4 @@ class Schedule:
     def rate(self, step: int, progress: float) -> float:
         """Return the learning rate of a step, counted from 0, when `progress` (0 to 1) of the training is done."""
         warm_up = min(1.0, (step + 1) / min(_WARM_UP_STEPS, self.steps / 2))
-        return self.learning_rate * warm_up * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+        return self.learning_rate * warm_up * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress)))
