@@ -17,6 +17,7 @@ from NativeDLLib.errors import InputError
 from NativeDLLib.events import Cancel, Reporter, Stopwatch
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.postprocess import postprocess
+from NativeDLLib.inference.skull import without_skull
 from NativeDLLib.inference.sliding_window import sliding_window
 from NativeDLLib.inference.vertebra_segments import only_found, with_vertebrae
 from NativeDLLib.measure import measure
@@ -200,13 +201,16 @@ class SegmentationTool:
         reporter.apart("restore", reporter.stages[-1].seconds - infer.seconds)
         cancel.check()
         with reporter.stage("postprocess"):
-            step, levels = model.vertebra_levels, ""
+            skull, step, levels, remarks = model.away_from_skull, model.vertebra_levels, "", list[str]()
+            if skull is not None:
+                classes, remarks = without_skull(classes, image, skull["distance_mm"])
             if step is not None:
-                classes, levels, remarks = with_vertebrae(series.image_of(classes), step)
-                for remark in remarks:
-                    reporter.warning(remark)
+                classes, levels, more = with_vertebrae(series.image_of(classes), step)
+                remarks += more
+            for remark in remarks:
+                reporter.warning(remark)
             labels = series.image_of(_segment_numbers(classes, model))
-            cleaning = [row for row in model.postprocessing if row is not step]
+            cleaning = [row for row in model.postprocessing if row not in (skull, step)]
             labels = postprocess(labels, model.segments, cleaning, parameters)
             segments = measure(image, labels, model.segments, "hu" if series.text("Modality") == "CT" else "value")
             if step is not None:

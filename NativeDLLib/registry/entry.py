@@ -134,7 +134,15 @@ class Model:
     @property
     def vertebra_levels(self) -> Mapping[str, Any] | None:
         """The step that makes a segment of each vertebra; None where there is none."""
-        return next((step for step in self.postprocessing if step["step"] == "vertebra_levels"), None)
+        return self._step("vertebra_levels")
+
+    @property
+    def away_from_skull(self) -> Mapping[str, Any] | None:
+        """The step that keeps nothing near a skull; None where there is none."""
+        return self._step("away_from_skull")
+
+    def _step(self, name: str) -> Mapping[str, Any] | None:
+        return next((step for step in self.postprocessing if step["step"] == name), None)
 
     @property
     def network_segments(self) -> tuple[Segment, ...]:

@@ -115,6 +115,7 @@ def _check(model: Model, where: str) -> None:
     largest = max((segment.label for segment in model.network_segments), default=0)
     if model.output_channels is not None and largest >= model.output_channels:
         raise ModelError(f"{where}.output: label {largest} is beyond the {model.output_channels} channels")
+    _check_first_steps(model, where)
     _check_vertebra_levels(model, where)
     if model.input.clip is not None and model.input.clip[0] >= model.input.clip[1]:
         raise ModelError(f"{where}.input.intensity.clip: the lower bound is not below the upper")
@@ -143,13 +144,22 @@ def _check(model: Model, where: str) -> None:
         raise ModelError(f"{where}.card: {model.card} does not exist")
 
 
+def _check_first_steps(model: Model, where: str) -> None:
+    first = [step for step in (model.away_from_skull, model.vertebra_levels) if step is not None]
+    names = {step["step"] for step in first}
+    for index, row in enumerate(model.postprocessing):
+        if row["step"] in names and (index >= len(first) or row is not first[index]):
+            rest = "" if row["step"] == "away_from_skull" else ", after away_from_skull"
+            raise ModelError(f"{where}.postprocessing[{index}]: {row['step']} can only be the first step{rest}")
+    if model.away_from_skull is not None and model.input.modality != "CT":
+        raise ModelError(f"{where}.postprocessing[0]: away_from_skull is for CT, where bone has its Hounsfield units")
+
+
 def _check_vertebra_levels(model: Model, where: str) -> None:
     step = model.vertebra_levels
     if step is None:
         return
     place = f"{where}.postprocessing[{list(model.postprocessing).index(step)}]"
-    if step is not model.postprocessing[0]:
-        raise ModelError(f"{place}: vertebra_levels must be the first step")
     if model.output_channels is None:
         raise ModelError(f"{where}.output.channels: is missing, vertebra_levels needs it")
     roles, made = list(step["classes"].values()), [*step["levels"].values(), *step["numbered"]]
