@@ -24,6 +24,9 @@ class PatchTask:
     mean: float = 50.0
     std: float = 100.0
     mirror: bool = False
+    vary_shape: bool = False
+    synthesis: float = 0.2
+    slabs: float = 0.45
     reflect: bool = False
 
 

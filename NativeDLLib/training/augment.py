@@ -15,12 +15,12 @@ from NativeDLLib.training.cases import Case
 from NativeDLLib.training.chance import chance, normal, uniform, whole
 from NativeDLLib.training.randomise import recolour, synthesise
 from NativeDLLib.training.scanner import scan
+from NativeDLLib.training.shape import vary_shape
 from NativeDLLib.training.surroundings import add_arms, add_table
 from NativeDLLib.training.task import Task
 
 AIR = -1024.0
 _ODDS_OF_FOREGROUND = 0.75
-_ODDS_OF_SYNTHESIS = 0.4
 # Nodes of the bending (z, y, x) and how far each moves, in voxels: posture and organs, then their surfaces.
 _BENDINGS = (((4, 5, 5), 4.0), ((8, 12, 12), 1.0))
 
@@ -39,9 +39,11 @@ def random_patch(case: Case, task: Task, rng: Generator) -> tuple[Tensor, Tensor
     image = sample(case.image, points, outside=AIR)
     classes = sample(case.classes, points, outside=0)
     target = sample(case.target, points, outside=0)
+    if task.vary_shape and chance(rng, 0.5):
+        image, classes, target = vary_shape(image, classes, target, rng)
     if task.mirror and chance(rng, 0.5):
         image, classes, target = image.flip(2), classes.flip(2), target.flip(2)
-    if chance(rng, _ODDS_OF_SYNTHESIS):
+    if chance(rng, task.synthesis):
         image = synthesise(classes.long(), case, rng)
     else:
         image = recolour(image, classes.long(), case, rng)
@@ -123,7 +125,7 @@ def limit_field_of_view(image: Tensor, target: Tensor, task: Task, rng: Generato
     """
     keep = torch.ones(image.shape, dtype=torch.bool)
     depth, height, width = image.shape
-    if chance(rng, 0.6):
+    if chance(rng, task.slabs):
         thickness = torch.exp(uniform(rng, 0, math.log(max(2.0, 0.7 * depth))))  # from a few thin slices on
         middle = depth * float(uniform(rng, 0.2, 0.8))
         first, last = max(0, round(middle - float(thickness) / 2)), round(middle + float(thickness) / 2)

@@ -18,6 +18,8 @@ from NativeDLLib.registry.entry import InputContract
 
 _UNLABELLED_EDGES = (-500.0, -150.0, -20.0, 100.0)  # air, lung and edges, fat, soft tissue, bone
 _FIRST_UNLABELLED = 200
+UNLABELLED_AIR, FAT, SOFT = _FIRST_UNLABELLED, _FIRST_UNLABELLED + 2, _FIRST_UNLABELLED + 3
+"""Classes of unlabelled air, fat and soft tissue."""
 # How far, in voxels, two grids may be apart and still be one.
 _SAME_GRID = 0.01
 

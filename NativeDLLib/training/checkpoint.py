@@ -12,7 +12,7 @@ import torch
 
 from NativeDLLib.errors import InputError, UsageError
 from NativeDLLib.files import atomic_path
-from NativeDLLib.training.config import Config
+from NativeDLLib.training.config import SETTINGS, Config
 from NativeDLLib.training.unet import Architecture
 
 CHECKPOINT = "checkpoint.pt"
@@ -33,6 +33,7 @@ def fingerprint(config: Config, architecture: Architecture, start: str) -> str:
     data = config.data
     schedule = [value for key, value in sorted(vars(config.schedule).items()) if "minutes" not in key]
     parts = [data["entry"]["input"], data["classes"], data["data"]["train"], schedule, config.mirror]
+    parts += [{name: data[name] for name in SETTINGS if name in data}]
     text = json.dumps([*parts, repr(architecture), start], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

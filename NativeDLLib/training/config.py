@@ -19,6 +19,10 @@ FORMATS = ("onnx", "torch", "nnunetv2")
 """What a training writes, by the ``runtime`` that loads it."""
 
 
+SETTINGS = ("vary_shape", "synthesis", "slabs")
+"""Of the augmentation, beside ``mirror``."""
+
+
 @dataclass(frozen=True)
 class Config:
     """A configuration file that has passed its checks.
@@ -39,6 +43,10 @@ class Config:
         How long and how fast.
     mirror
         Whether left and right may be swapped.
+    vary_shape
+        Whether the structure is given other shapes.
+    synthesis, slabs
+        How likely a patch is drawn from its labels alone, and cut to a slab.
     threads
         Processor cores to use.
     outputs
@@ -52,6 +60,9 @@ class Config:
     architecture: Architecture | None
     schedule: Schedule
     mirror: bool = False
+    vary_shape: bool = False
+    synthesis: float = 0.2
+    slabs: float = 0.45
     threads: int = field(default_factory=lambda: os.cpu_count() or 1)
     outputs: tuple[str, ...] = FORMATS
 
@@ -131,7 +142,7 @@ def read_config(path: Path) -> Config:
         architecture=_architecture(path, data["network"]) if "network" in data else None,
         schedule=Schedule(**data.get("schedule", {})),
         outputs=tuple(dict.fromkeys((model.runtime, *data.get("outputs", FORMATS)))),
-        **{key: data[key] for key in ("mirror", "threads") if key in data},
+        **{key: data[key] for key in ("mirror", *SETTINGS, "threads") if key in data},
     )
     _check(config)
     return config
@@ -188,6 +199,8 @@ def _check(config: Config) -> None:
     for segment in config.model.network_segments:
         if segment.label not in classes:
             raise UsageError(f"{path}: entry.output.segments: there is no class {segment.label} for '{segment.name}'")
+    if config.vary_shape and len(classes) > 1:
+        raise UsageError(f"{path}: vary_shape: is for trainings of one class; this one has {len(classes)}")
     normalised = contract.clip is not None and not isinstance(contract.normalization, str)
     if contract.modality != "CT" or len(contract.channels) != 1 or not normalised:
         raise UsageError(f"{path}: entry.input: training takes one channel of CT with clip and mean and std")

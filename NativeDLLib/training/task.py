@@ -29,5 +29,17 @@ class Task(Protocol):
         """Input contract: whether an image with fewer slices than a patch is continued by them, reflected."""
 
     @property
+    def vary_shape(self) -> bool:
+        """Whether the structure, the only one, is given other shapes in training."""
+
+    @property
+    def synthesis(self) -> float:
+        """How likely a patch is drawn from its labels alone."""
+
+    @property
+    def slabs(self) -> float:
+        """How likely a patch is cut to a slab."""
+
+    @property
     def mirror(self) -> bool:
         """Whether left and right may be swapped in training: for symmetric structures only."""

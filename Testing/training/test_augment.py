@@ -138,6 +138,43 @@ def test_a_slab_is_continued_as_inference_continues_it() -> None:
     assert thinnest < 4
 
 
+def test_slabs_and_drawn_images_are_as_likely_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = 0
+
+    def draw(*_: object) -> torch.Tensor:
+        nonlocal drawn
+        drawn += 1
+        return torch.zeros(LIVER.patch)
+
+    monkeypatch.setattr("NativeDLLib.training.augment.synthesise", draw)
+    for odds in (0.0, 1.0):
+        task = replace(LIVER, synthesis=odds, slabs=odds, reflect=True)
+        for seed in SEEDS:
+            random_patch(block_case(), task, Generator().manual_seed(seed))
+        assert drawn == odds * len(SEEDS)
+    ramp = torch.arange(30.0)[:, None, None].expand(30, 8, 8)
+    for odds in (0.0, 1.0):
+        task = replace(LIVER, slabs=odds, reflect=True)
+        for seed in range(20):
+            slab, _ = limit_field_of_view(ramp, ramp, task, Generator().manual_seed(seed))
+            assert torch.equal(slab.amax(dim=(1, 2)), ramp[:, 0, 0]) == (odds == 0)
+
+
+def test_other_shapes_are_given_only_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+
+    def vary(*given: object) -> tuple[object, ...]:
+        nonlocal asked
+        asked += 1
+        return given[:3]
+
+    monkeypatch.setattr("NativeDLLib.training.augment.vary_shape", vary)
+    for task in (LIVER, replace(LIVER, vary_shape=True)):
+        for seed in range(20):
+            random_patch(block_case(), task, Generator().manual_seed(seed))
+        assert (asked > 0) == task.vary_shape
+
+
 def test_a_patch_beyond_the_first_or_last_slice_sees_the_slices_before_it_reflected() -> None:
     places = torch.tensor([-3.0, -1.0, -0.5, 0.0, 2.25, 3.0, 3.5, 4.0, 8.0])
     assert reflected(places, 0, 3).tolist() == [2.0, 0.0, -0.5, 0.0, 2.25, 3.0, 3.5, 3.0, 0.0]
