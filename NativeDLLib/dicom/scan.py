@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,9 @@ IMAGE_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.128.1": "Legacy Converted Enhanced PET Image Storage",
     "1.2.840.10008.5.1.4.1.1.130": "Enhanced PET Image Storage",
 }
+
+# Files of which the waiting for storage is measured, from which time on one is worth threads, and how many of these.
+_PROBED, _SLOW_S, _THREADS = 16, 0.001, 8
 
 
 @dataclass
@@ -96,9 +100,9 @@ def scan(paths: Iterable[Path]) -> Scan:
     result = Scan()
     seen: dict[str, Path] = {}
     # Filters of warnings are the process's, not a thread's: they are set around the threads.
-    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for outcome in pool.map(_try_header, files):
+        for outcome in _headers(files):
             if isinstance(outcome, InputError):
                 result.damaged.append(outcome)
             elif outcome is None:
@@ -108,6 +112,21 @@ def scan(paths: Iterable[Path]) -> Scan:
             elif not _is_copy(outcome, seen, result):
                 result.series.setdefault(outcome.text("SeriesInstanceUID"), []).append(outcome)
     return result
+
+
+def _headers(files: Sequence[Path]) -> Iterator[Instance | InputError | None]:
+    """Read headers in their order; in threads only where the storage is slow, as Python parses one at a time anyway."""
+    waited_s = 0.0
+    for path in files[:_PROBED]:
+        began, worked = time.perf_counter(), time.thread_time()
+        outcome = _try_header(path)
+        waited_s += time.perf_counter() - began - (time.thread_time() - worked)
+        yield outcome
+    if waited_s < _SLOW_S * len(files[:_PROBED]):
+        yield from map(_try_header, files[_PROBED:])
+        return
+    with ThreadPoolExecutor(_THREADS) as pool:
+        yield from pool.map(_try_header, files[_PROBED:])
 
 
 def _files(paths: Iterable[Path]) -> Iterable[Path]:

@@ -1,5 +1,7 @@
 import os
 import shutil
+import threading
+import time
 
 import factories
 import numpy as np
@@ -49,6 +51,26 @@ def test_a_series_is_found_from_a_list_of_files_in_any_order(tmp_path):
     files = factories.ct_series(tmp_path)
 
     assert np.array_equal(voxels([files[i] for i in (3, 0, 5, 1, 4, 2)]), factories.block())
+
+
+def test_from_slow_storage_headers_are_read_side_by_side_and_in_their_order(tmp_path, monkeypatch):
+    threads, files = set(), [tmp_path / f"{number:03}.txt" for number in range(60)]
+    for file in files:
+        file.write_text("no image")
+    read = []
+
+    def slow(path):
+        time.sleep(0.005)
+        threads.add(threading.current_thread())
+        read.append(path)
+
+    monkeypatch.setattr("NativeDLLib.dicom.scan.read_header", slow)
+    found = scan(files)
+
+    assert found.other_files == 60
+    assert len(threads) > 2
+    assert read[:16] == files[:16]
+    assert sorted(read) == files
 
 
 def test_a_file_that_is_named_twice_counts_once(tmp_path):
