@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from NativeDLLib.errors import InputError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.files import write_json
 from NativeDLLib.inference.device import check_device, is_server
+from NativeDLLib.inference.engine import import_ahead
 from NativeDLLib.job_source import open_source
 from NativeDLLib.pacs.peers import find_peer, load_peers
 from NativeDLLib.pipeline import SegmentationResult, SegmentationTool
@@ -109,6 +111,8 @@ def run_job(job: Job, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
     if job.target_peer is not None:
         find_peer(load_peers(job.pacs_file), job.target_peer)
     models = load_models()
+    if job.model in models and not is_server(job.device):
+        import_ahead(models[job.model])
     with open_source(job, models, reporter, cancel) as source:
         if is_server(job.device):
             kind = next(kind for kind, given in _sources(job).items() if given)
@@ -139,7 +143,15 @@ def _write(
     segmentation: dict[str, str] | None = None
     structures: dict[str, str] | None = None
     with staged(job.output, _FILES) as partial:
-        with reporter.stage("write"):
+        with reporter.stage("write"), ThreadPoolExecutor() as pool:
+            # An image is shared by no two threads: a look at its voxels moves them while another holds it.
+            own = [sitk.Image(result.labels) for _ in range(2)]
+            others = [
+                pool.submit(write_image, own[0], partial / LABELS),
+                pool.submit(write_seg_nrrd, partial / SLICER, own[1], segments, result.tool_name),
+            ]
+            is_ct = source.text("Modality") == "CT"
+            write_preview(partial / "preview.png", result.image, result.labels, segments, is_ct=is_ct)
             if not result.no_seg_because:
                 dataset = result.to_dicom()[0]
                 dataset.save_as(partial / SEG, enforce_file_format=True)
@@ -151,10 +163,8 @@ def _write(
                 )
                 dataset.save_as(partial / STRUCTURES, enforce_file_format=True)
                 structures = uids_of(dataset)
-            write_image(result.labels, partial / LABELS)
-            write_seg_nrrd(partial / SLICER, result.labels, segments, result.tool_name)
-            is_ct = source.text("Modality") == "CT"
-            write_preview(partial / "preview.png", result.image, result.labels, segments, is_ct=is_ct)
+            for other in others:
+                other.result()
             cancel.check()
         stored = {"segmentation": segmentation, "structure_set": structures}
         report = _report(job, result, choice, stored, reporter)

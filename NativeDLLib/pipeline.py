@@ -15,7 +15,7 @@ from NativeDLLib.dicom import Series
 from NativeDLLib.dicom.segmentation import Algorithm, Kind, make_segmentation
 from NativeDLLib.errors import InputError
 from NativeDLLib.events import Cancel, Reporter, Stopwatch
-from NativeDLLib.inference.engine import load_engine
+from NativeDLLib.inference.engine import import_ahead, load_engine
 from NativeDLLib.inference.postprocess import postprocess
 from NativeDLLib.inference.skull import without_skull
 from NativeDLLib.inference.sliding_window import sliding_window
@@ -167,6 +167,7 @@ class SegmentationTool:
             Where `cancel` was set.
         """
         model = self.model
+        import_ahead(model)
         with reporter.stage("read"):
             image, notes = series.image(cancel)
         with reporter.stage("load"):

@@ -37,7 +37,9 @@ def write_preview(
     values = sitk.GetArrayViewFromImage(image)
     numbers = sitk.GetArrayViewFromImage(labels)
     low, high = _ABDOMEN_HU if is_ct else tuple(np.percentile(values[::4, ::4, ::4], (1, 99)))
-    counts = {s.number: np.count_nonzero(numbers == s.number, axis=(1, 2)) for s in segments}
+    most = max(s.number for s in segments)
+    by_slice = np.stack([np.bincount(plane.ravel(), minlength=most + 1) for plane in numbers])
+    counts = {s.number: by_slice[:, s.number] for s in segments}
     shown = sorted((s for s in segments if counts[s.number].any()), key=lambda s: -int(counts[s.number].sum()))
     captions = {int(counts[s.number].argmax()): s.name for s in reversed(shown[:_MOST_TILES])}
     if not captions:

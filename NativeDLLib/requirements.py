@@ -53,6 +53,8 @@ _NOTES = {
     "torch": ("80 to 200 MB, 3 GB with CUDA", "running PyTorch models"),
     "onnxruntime": ("24 MB", "running ONNX models"),
     "nnunetv2": ("113 MB", "running nnU-Net models"),
+    "onnx": ("9 MB", "running nnU-Net models faster on the processor"),
+    "onnxscript": ("1 MB", "running nnU-Net models faster on the processor"),
     "distributed": ("1 MB", "batches on more than one machine"),
     "cryptography": ("5 MB", "signatures of models in the PACS"),
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -74,6 +77,18 @@ class ContractEngine:
     def restore(self, planes: Iterable[npt.NDArray[Any]], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """See `Engine`."""
         return restore(planes, prepared)
+
+
+def import_ahead(model: Model) -> None:
+    """Begin to import what runs a model, which takes a second, beside whatever the caller does next."""
+    name = "onnxruntime" if model.runtime == "onnx" else "torch"
+    threading.Thread(target=_import, args=(name,), name=f"import {name}").start()
+
+
+def _import(name: str) -> None:
+    # Whoever needs it imports it again, and says what is wrong.
+    with contextlib.suppress(Exception):
+        importlib.import_module(name)
 
 
 def load_engine(model: Model, weights: Path, device: str) -> Engine:

@@ -22,6 +22,7 @@ import SimpleITK as sitk
 from NativeDLLib.errors import ModelError
 from NativeDLLib.inference.body import Body
 from NativeDLLib.inference.device import torch_device
+from NativeDLLib.inference.forward import fastest
 from NativeDLLib.inference.network import Floats, Network, require
 from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, load_checkpoint
 from NativeDLLib.inference.nnunet_resample import axes_back, is_separable, resampled
@@ -30,6 +31,7 @@ from NativeDLLib.inference.torch_runtime import TorchNetwork
 from NativeDLLib.inference.upsample import Head, LabelMaker
 from NativeDLLib.jsonfile import read_json
 from NativeDLLib.registry.entry import Model
+from NativeDLLib.registry.weights import models_folder
 
 _ARCHITECTURE = re.compile(r"(dynamic_network_architectures\.architectures\.\w+\.)?\w+")
 _LAYER = re.compile(r"torch\.nn(\.\w+)+")
@@ -179,7 +181,12 @@ def load_nnunet(model: Model, folder: Path, device: str) -> NnunetEngine:
             modules = [_module(plans, configuration, dataset, c).to(chosen) for c in checkpoints]
         separable = _is_separable(plans, configuration, dataset)
         head = _split_head(modules) if separable else None
-        networks = [TorchNetwork(_on_volumes(m, chosen, flat), chosen, description, 2, folder) for m in modules]
+        networks: list[Network]
+        if chosen.type == "cpu" and not flat:
+            shape, memory = (1, 1, *configuration.patch_size), models_folder() / "_forward"
+            networks = [fastest(module, shape, description, folder, memory) for module in modules]
+        else:
+            networks = [TorchNetwork(_on_volumes(m, chosen, flat), chosen, description, 2, folder) for m in modules]
         reader = plans_data.get("image_reader_writer")
         orientation = model.input.orientation or ("RAS" if reader == "NibabelIOWithReorient" else None)
         engine = NnunetEngine(

@@ -44,10 +44,8 @@ def load_onnx(path: Path, device: str, classes: int) -> Loaded:
     runtime = require("onnxruntime", "onnx")
     providers, notes = _providers(runtime, check_device(device))
     try:
-        options = runtime.SessionOptions()
-        options.log_severity_level = 3
         # From bytes and not from the path, so that what runs is what was read, with no files beside it.
-        session = runtime.InferenceSession(path.read_bytes(), options, providers=providers)
+        session = runtime.InferenceSession(path.read_bytes(), _options(runtime), providers=providers)
     except Exception as error:
         raise ModelError(f"{path}: onnxruntime cannot load it: {str(error)[:300]}") from error
     used = session.get_providers()[0]
@@ -58,6 +56,20 @@ def load_onnx(path: Path, device: str, classes: int) -> Loaded:
     if device == "auto" and providers[0] != "CPUExecutionProvider" and used != _CUDA:
         notes.append("onnxruntime could not start CUDA on the GPU that is here: running on the CPU")
     return Loaded(OnnxNetwork(session, _describe(used, providers), classes, path), notes)
+
+
+def cpu_session(content: bytes, threads: int) -> Any:
+    """Return a session of an ONNX network on so many threads of the processor."""
+    runtime = require("onnxruntime", "onnx")
+    options = _options(runtime)
+    options.intra_op_num_threads = threads
+    return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _options(runtime: Any) -> Any:
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    return options
 
 
 def _providers(runtime: Any, device: str) -> tuple[list[Any], list[str]]:

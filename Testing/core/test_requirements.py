@@ -113,7 +113,11 @@ def test_a_package_installed_a_moment_ago_is_seen(interpreter):
 
 @pytest.mark.parametrize(
     ("runtime", "specifiers"),
-    [("torch", ["torch>=2.6"]), ("onnx", ["onnxruntime>=1.20"]), ("nnunetv2", ["torch>=2.6", "nnunetv2>=2.5"])],
+    [
+        ("torch", ["torch>=2.6"]),
+        ("onnx", ["onnxruntime>=1.20"]),
+        ("nnunetv2", ["torch>=2.6", "onnxruntime>=1.20", "onnx>=1.17", "onnxscript>=0.2", "nnunetv2>=2.5"]),
+    ],
 )
 def test_each_runtime_asks_for_its_packages_and_no_others(interpreter, runtime, specifiers):
     interpreter()
@@ -190,7 +194,7 @@ def test_the_plan_gives_torch_to_its_extension_and_the_rest_to_pip(interpreter):
     torch, names, kept = plan(missing(["nnunet", "torch"]))
 
     assert torch == ">=2.6"
-    assert names == ["tqdm>=4.66", "nnunetv2>=2.5"]
+    assert names == ["tqdm>=4.66", "onnxruntime>=1.20", "onnx>=1.17", "onnxscript>=0.2", "nnunetv2>=2.5"]
     assert kept[:5] == ["torch", "torchvision", "torchaudio", "numpy", "scipy"]
 
 

@@ -1,0 +1,174 @@
+"""The fastest way to run a network on this computer's processor, measured once and remembered.
+
+Which one that is depends on the network and the processor: torch as it is, torch with channels last, or ONNX Runtime.
+All compute in single precision, and one that gives other values than torch does is not taken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import platform
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from NativeDLLib.errors import ModelError
+from NativeDLLib.files import atomic_path, sha256, write_json
+from NativeDLLib.inference.network import Floats, Network
+from NativeDLLib.inference.onnx_runtime import OnnxNetwork, cpu_session
+from NativeDLLib.inference.torch_runtime import TorchNetwork
+from NativeDLLib.jsonfile import read_json
+from NativeDLLib.results import versions
+
+# Below this a patch is not worth the seconds that the other ways take to make ready.
+_WORTH_S = 0.2
+# A way that is not clearly faster is not worth another rounding.
+_GAIN = 0.9
+# Largest difference to torch's values, relative to the largest of them.
+_TOLERANCE = 1e-4
+_REMEMBERED = 8
+_TORCH, _CHANNELS_LAST, _ONNX = "torch", "channels last", "onnxruntime"
+Run = Callable[[Floats], Floats]
+
+
+def fastest(module: Any, shape: Sequence[int], description: str, path: Path, folder: Path) -> Network:
+    """Return a network that runs a module on the processor in the fastest way.
+
+    Parameters
+    ----------
+    module
+        Torch module in evaluation mode; its weights may be laid out anew.
+    shape
+        Of the input (1, channels, z, y, x).
+    description
+        Of the device, such as ``cpu (2 threads)``; the way is added.
+    path
+        Where the module comes from, for messages.
+    folder
+        Where what was measured is remembered, and the network in another format.
+    """
+    key = _key(module, shape)
+    choice = _remembered(folder, key) or _measure(module, shape, folder, key)
+    way = choice["way"]
+    device = description if way == _TORCH else f"{description.removesuffix(')')}, {way})"
+    if way == _ONNX:
+        return OnnxNetwork(_session(folder / f"{key}.onnx"), device, 2, path)
+    _lay_out(module, channels_last=way == _CHANNELS_LAST)
+    return _torch_network(module, device, path)
+
+
+def _remembered(folder: Path, key: str) -> dict[str, Any] | None:
+    """Return what was measured of this network on this computer; None where that is not known, or damaged."""
+    weights = folder / f"{key}.onnx"
+    try:
+        choice: dict[str, Any] = read_json(folder / f"{key}.json", ModelError)
+        if choice["way"] not in (_TORCH, _CHANNELS_LAST, _ONNX):
+            return None
+        if choice["way"] == _ONNX:
+            if sha256(weights) != choice["sha256"]:
+                return None
+            os.utime(weights)
+    except (ModelError, KeyError, TypeError, OSError):
+        return None
+    return choice
+
+
+def _measure(module: Any, shape: Sequence[int], folder: Path, key: str) -> dict[str, Any]:
+    """Run a patch of noise in every way, and remember which is the fastest."""
+    patch, plain = np.random.default_rng(0).standard_normal(shape, np.float32), _torch_network(module, "cpu", folder)
+    expected = plain(patch)
+    seconds = {_TORCH: _seconds(plain, patch)}
+    if seconds[_TORCH] < _WORTH_S:
+        return {"way": _TORCH}
+
+    def consider(way: str, run: Run) -> None:
+        if np.abs(run(patch) - expected).max() <= _TOLERANCE * np.abs(expected).max():
+            seconds[way] = _seconds(run, patch)
+
+    _lay_out(module, channels_last=True)
+    consider(_CHANNELS_LAST, plain)
+    _lay_out(module, channels_last=False)
+    weights, choice = folder / f"{key}.onnx", dict[str, Any]()
+    try:
+        if _export(module, patch, weights):
+            consider(_ONNX, OnnxNetwork(_session(weights), "cpu", 2, weights))
+            choice["sha256"] = sha256(weights)
+        best = min(seconds, key=seconds.__getitem__)
+        choice["way"] = best if seconds[best] < _GAIN * seconds[_TORCH] else _TORCH
+        if choice["way"] != _ONNX:
+            weights.unlink(missing_ok=True)
+        write_json(folder / f"{key}.json", choice | {"seconds": seconds})
+        _forget(folder)
+    except OSError:
+        # What cannot be kept would be measured at every run.
+        return {"way": _TORCH}
+    return choice
+
+
+def _seconds(run: Run, patch: Floats) -> float:
+    began = time.perf_counter()
+    run(patch)
+    return time.perf_counter() - began
+
+
+def _torch_network(module: Any, device: str, path: Path) -> TorchNetwork:
+    import torch
+
+    return TorchNetwork(module, torch.device("cpu"), device, 2, path)
+
+
+def _lay_out(module: Any, *, channels_last: bool) -> None:
+    import torch
+
+    module.to(memory_format=torch.channels_last_3d if channels_last else torch.contiguous_format)
+
+
+def _session(path: Path) -> Any:
+    import torch
+
+    return cpu_session(path.read_bytes(), torch.get_num_threads())
+
+
+def _export(module: Any, patch: Floats, path: Path) -> bool:
+    """Write a module as ONNX, if that is possible here."""
+    import torch
+
+    if any(importlib.util.find_spec(name) is None for name in ("onnxruntime", "onnxscript")):
+        return False
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            program = torch.export.export(module, (torch.from_numpy(patch),))
+            with atomic_path(path) as temporary:
+                torch.onnx.export(program, f=str(temporary), external_data=False, verbose=False)
+        except OSError:
+            raise
+        # What the exporter cannot express it tells by exceptions of many kinds; torch then runs it.
+        except Exception:
+            return False
+    return True
+
+
+def _forget(folder: Path) -> None:
+    """Remove what was not used for longest."""
+    kept = sorted(folder.glob("*.onnx"), key=lambda path: path.stat().st_mtime)
+    for path in kept[:-_REMEMBERED]:
+        path.unlink(missing_ok=True)
+
+
+def _key(module: Any, shape: Sequence[int]) -> str:
+    """Return a name for a network on this computer with these programs."""
+    import torch
+
+    about = (repr(module), tuple(shape), versions(("torch", "onnxruntime")), platform.node(), torch.get_num_threads())
+    digest = hashlib.sha256(repr(about).encode())
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:32]
