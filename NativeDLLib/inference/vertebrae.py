@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -105,11 +105,12 @@ def _in_grid(image: sitk.Image, grid: sitk.Image, indices: npt.NDArray[np.intp])
 
 def _spread_over(bodies: list[Index], vertebrae: Bools, sacrum: Bools) -> tuple[Array, list[Index]]:
     """Return the number, from the bottom up, of the vertebra that each voxel belongs to, and the bodies."""
-    numbers = np.zeros(vertebrae.shape, np.uint16)
-    for number, body in enumerate(bodies, 1):
-        numbers.reshape(-1)[body] = number
-    # What is behind a body belongs to it or to the one above: spinous and lower articular processes point downwards.
-    numbers = _spread(numbers, vertebrae, _FAR, up=_UP)
+    numbers = _spread_from(bodies, vertebrae)
+    # A sliver is a piece of the vertebra beside it: bridged by bone, their cores run together.
+    large = np.bincount(numbers.ravel(), minlength=len(bodies) + 1)[1:] * _VOXEL_ML >= _PART_ML
+    if large.any() and not large.all():
+        bodies = [body for body, is_large in zip(bodies, large, strict=True) if is_large]
+        numbers = _spread_from(bodies, vertebrae)
     ends = _without_core(bodies, vertebrae & (numbers == 0), sacrum)
     if ends[0] is None and ends[1] is None:
         return numbers, bodies
@@ -120,6 +121,14 @@ def _spread_over(bodies: list[Index], vertebrae: Bools, sacrum: Bools) -> tuple[
     if ends[1] is not None:
         numbers.reshape(-1)[ends[1]] = len(bodies)
     return numbers, bodies
+
+
+def _spread_from(bodies: Sequence[Index], vertebrae: Bools) -> Array:
+    numbers = np.zeros(vertebrae.shape, np.uint16)
+    for number, body in enumerate(bodies, 1):
+        numbers.reshape(-1)[body] = number
+    # What is behind a body belongs to it or to the one above: spinous and lower articular processes point downwards.
+    return _spread(numbers, vertebrae, _FAR, up=_UP)
 
 
 def _without_core(bodies: list[Index], rest: Bools, sacrum: Bools) -> tuple[Index | None, Index | None]:

@@ -107,6 +107,21 @@ def test_rough_edges_change_no_level(phantom):
     assert min(dice(found, truth, UPWARDS).values()) > 0.8
 
 
+def test_a_sliver_beside_a_vertebra_is_none_of_its_own():
+    values = np.zeros((16, 40, 40), np.uint8)
+    y, x = np.indices((40, 40)) - 20
+    values[:, np.hypot(y, x) < 7] = VERTEBRA
+    values[1:8, np.hypot(y, x) < 4] = CORE
+    values[12:15, 18:22, 28:31] = VERTEBRA
+    values[12:15, 18:22, 28:30] = CORE
+    classes = sitk.GetImageFromArray(values)
+    classes.SetSpacing((3.0, 3.0, 3.0))
+
+    found = number_vertebrae(classes, ROLES)
+
+    assert np.unique(found.labels[values > 0]).tolist() == [1]
+
+
 def test_without_the_sacrum_levels_are_counted_from_the_last_ribs(phantom):
     classes, truth = phantom
     bottom = centre_z(truth, "L3")

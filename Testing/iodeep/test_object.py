@@ -24,7 +24,7 @@ def test_a_bundled_model_in_several_instances_is_read_back_byte_by_byte(tmp_path
 
     received = read_model(files[::-1], tmp_path / "read")
 
-    assert len(files) == 4
+    assert len(files) == -(-verified_weights(model)[0].stat().st_size // 2**20)
     path, digest = verified_weights(received.model)
     assert path.read_bytes() == verified_weights(model)[0].read_bytes()
     assert digest == model.weights["sha256"]
