@@ -15,6 +15,7 @@ from NativeDLLib.dicom import Series
 from NativeDLLib.dicom.segmentation import Algorithm, Kind, make_segmentation
 from NativeDLLib.errors import InputError
 from NativeDLLib.events import Cancel, Reporter, Stopwatch
+from NativeDLLib.inference.bone import without_test_object
 from NativeDLLib.inference.engine import import_ahead, load_engine
 from NativeDLLib.inference.postprocess import postprocess
 from NativeDLLib.inference.skull import without_skull
@@ -202,16 +203,20 @@ class SegmentationTool:
         reporter.apart("restore", reporter.stages[-1].seconds - infer.seconds)
         cancel.check()
         with reporter.stage("postprocess"):
-            skull, step, levels, remarks = model.away_from_skull, model.vertebra_levels, "", list[str]()
+            skull, bone, step = model.away_from_skull, model.needs_bone, model.vertebra_levels
+            levels, remarks = "", list[str]()
             if skull is not None:
                 classes, remarks = without_skull(classes, image, skull["distance_mm"])
+            if bone is not None:
+                classes, more = without_test_object(classes, image, bone["least_percent"])
+                remarks += more
             if step is not None:
                 classes, levels, more = with_vertebrae(series.image_of(classes), step)
                 remarks += more
             for remark in remarks:
                 reporter.warning(remark)
             labels = series.image_of(_segment_numbers(classes, model))
-            cleaning = [row for row in model.postprocessing if row not in (skull, step)]
+            cleaning = [row for row in model.postprocessing if row not in (skull, bone, step)]
             labels = postprocess(labels, model.segments, cleaning, parameters)
             segments = measure(image, labels, model.segments, "hu" if series.text("Modality") == "CT" else "value")
             if step is not None:

@@ -141,6 +141,11 @@ class Model:
         """The step that keeps nothing near a skull; None where there is none."""
         return self._step("away_from_skull")
 
+    @property
+    def needs_bone(self) -> Mapping[str, Any] | None:
+        """The step that keeps nothing in images without bone; None where there is none."""
+        return self._step("needs_bone")
+
     def _step(self, name: str) -> Mapping[str, Any] | None:
         return next((step for step in self.postprocessing if step["step"] == name), None)
 

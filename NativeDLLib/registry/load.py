@@ -145,14 +145,15 @@ def _check(model: Model, where: str) -> None:
 
 
 def _check_first_steps(model: Model, where: str) -> None:
-    first = [step for step in (model.away_from_skull, model.vertebra_levels) if step is not None]
-    names = {step["step"] for step in first}
+    given = (model.away_from_skull, model.needs_bone, model.vertebra_levels)
+    first = [step for step in given if step is not None]
+    names = [step["step"] for step in first]
     for index, row in enumerate(model.postprocessing):
         if row["step"] in names and (index >= len(first) or row is not first[index]):
-            rest = "" if row["step"] == "away_from_skull" else ", after away_from_skull"
-            raise ModelError(f"{where}.postprocessing[{index}]: {row['step']} can only be the first step{rest}")
-    if model.away_from_skull is not None and model.input.modality != "CT":
-        raise ModelError(f"{where}.postprocessing[0]: away_from_skull is for CT, where bone has its Hounsfield units")
+            place = f"{where}.postprocessing[{index}]"
+            raise ModelError(f"{place}: {row['step']} is out of place; the first steps are {', '.join(names)}")
+    for name in (name for name in names if name != "vertebra_levels" and model.input.modality != "CT"):
+        raise ModelError(f"{where}.postprocessing: {name} is for CT, where bone has its Hounsfield units")
 
 
 def _check_vertebra_levels(model: Model, where: str) -> None:

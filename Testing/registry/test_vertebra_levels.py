@@ -30,7 +30,10 @@ def test_the_segments_are_the_levels_and_the_numbers_from_the_top(tmp_path):
 @pytest.mark.parametrize(
     ("change", "wrong"),
     [
-        (lambda e: e["postprocessing"].reverse(), "vertebra_levels can only be the first step, after away_from_skull"),
+        (
+            lambda e: e["postprocessing"].reverse(),
+            "out of place; the first steps are away_from_skull, vertebra_levels",
+        ),
         (lambda e: e["output"].pop("channels"), "output.channels: is missing, vertebra_levels needs it"),
         (lambda e: e["postprocessing"][1]["classes"].update(rib=3), "must be different classes of the 5 channels"),
         (lambda e: e["postprocessing"][1]["classes"].update(rib=5), "must be different classes of the 5 channels"),
@@ -40,11 +43,14 @@ def test_the_segments_are_the_levels_and_the_numbers_from_the_top(tmp_path):
         (lambda e: e["postprocessing"][1]["levels"].pop("T7"), "postprocessing[1].levels"),
         (lambda e: e["postprocessing"][1].pop("classes"), "postprocessing[1]"),
         (lambda e: e["postprocessing"][2].update(numbered=[201]), "postprocessing[2]"),
-        (lambda e: e["postprocessing"].append(e["postprocessing"][0]), "away_from_skull can only be the first step"),
+        (
+            lambda e: e["postprocessing"].append(e["postprocessing"][0]),
+            "postprocessing[4]: away_from_skull is out of place",
+        ),
         (lambda e: e["postprocessing"][0].pop("distance_mm"), "postprocessing[0]"),
         (lambda e: e["postprocessing"][0].update(enabled=False), "postprocessing[0]"),
         (lambda e: e["postprocessing"][3].update(distance_mm=3), "postprocessing[3]"),
-        (lambda e: e["input"].update(modality="MR"), "postprocessing[0]: away_from_skull is for CT"),
+        (lambda e: e["input"].update(modality="MR"), "postprocessing: away_from_skull is for CT"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path, change, wrong):

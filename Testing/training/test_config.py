@@ -123,10 +123,7 @@ def test_the_format_of_the_entry_is_always_written(tmp_path: Path) -> None:
     assert set(read_config(changed(tmp_path, "entry", ball_entry(runtime="torch"))).outputs) == set(FORMATS)
 
 
-NOT_YET_TRAINED = pytest.mark.xfail(reason="the configurations are ahead of the bundled models", strict=True)
-
-
-@pytest.mark.parametrize("name", [pytest.param("liver-ct-demo", marks=NOT_YET_TRAINED), "vertebra-ct-demo"])
+@pytest.mark.parametrize("name", ["liver-ct-demo", "vertebra-ct-demo"])
 def test_the_configurations_of_the_bundled_models_are_those_of_the_registry(name: str) -> None:
     config = read_config(resources_folder() / "training" / f"{name}.json")
     registry = json.loads((resources_folder() / "registry.json").read_text(encoding="utf-8"))

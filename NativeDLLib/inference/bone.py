@@ -1,0 +1,45 @@
+"""The ``needs_bone`` step: a network that never saw a phantom finds organs in it, and no patient is without bone."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+_BODY_HU, _BONE_HU = -300, 200
+# Every second slice and every fourth row and column tell enough.
+_SAMPLES = (slice(None, None, 2), slice(None, None, 4), slice(None, None, 4))
+
+
+def without_test_object(
+    classes: npt.NDArray[np.uint16], image: sitk.Image, least_percent: float
+) -> tuple[npt.NDArray[np.uint16], list[str]]:
+    """Take out what was found where less of the body than in any patient is bone.
+
+    Parameters
+    ----------
+    classes
+        The network's classes, array (z, y, x) on the grid of `image`; it is changed.
+    image
+        Hounsfield units.
+    least_percent
+        How much of all that is denser than air and lung must be as dense as bone.
+
+    Returns
+    -------
+    classes, notes
+        The array, and what the user should know.
+    """
+    if not classes.any():
+        return classes, []
+    values = sitk.GetArrayViewFromImage(image)[_SAMPLES]
+    body, bone = int(np.count_nonzero(values > _BODY_HU)), int(np.count_nonzero(values > _BONE_HU))
+    percent = 100 * bone / body if body else 0.0
+    if percent >= least_percent:
+        return classes, []
+    volume = np.count_nonzero(classes) * float(np.prod(image.GetSpacing())) / 1000
+    classes[:] = 0
+    return classes, [
+        f"hardly any bone is in the images ({percent:.1f} % of the body), as in no patient: "
+        f"{volume:.1f} mL of what the network found are left out"
+    ]
