@@ -211,7 +211,10 @@ class SegmentationTool:
                 classes, more = without_test_object(classes, image, bone["least_percent"])
                 remarks += more
             if step is not None:
-                classes, levels, more = with_vertebrae(series.image_of(classes), step)
+                given = series.image_of(classes)
+                del classes  # A volume more would be the most that a run holds.
+                classes, levels, more = with_vertebrae(given, step)
+                del given
                 remarks += more
             for remark in remarks:
                 reporter.warning(remark)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.inference.vertebrae import number_vertebrae
+from NativeDLLib.inference.vertebrae import number_vertebrae, voxels_of
 from NativeDLLib.registry.entry import Model
 
 Rows = list[dict[str, Any]]
@@ -41,8 +41,7 @@ def with_vertebrae(classes: sitk.Image, step: Mapping[str, Any]) -> tuple[npt.ND
         notes.append(f"{count} vertebrae were found, the lowest {count - len(names)} of them are left out")
     labels = sitk.GetArrayFromImage(classes).astype(np.uint16, copy=False)
     flat = labels.reshape(-1)
-    # One list of voxels in place of whole volumes of temporary values: a series has a hundred million.
-    where = np.flatnonzero((flat == roles["vertebra"]) | (flat == roles["core"]))
+    where = voxels_of(labels, roles)
     table = np.array([0, *names, *[0] * (count - len(names))], np.uint16)
     flat[where] = table[vertebrae.labels.reshape(-1)[where]]
     return labels, vertebrae.known_from or "numbered", notes

@@ -58,7 +58,7 @@ def number_vertebrae(classes: sitk.Image, roles: Mapping[str, int]) -> Vertebrae
         Class of ``vertebra`` (all but the core), ``core``, ``sacrum`` and ``rib``.
     """
     values = sitk.GetArrayViewFromImage(classes)
-    where = np.flatnonzero((values == roles["vertebra"]) | (values == roles["core"]))
+    where = voxels_of(values, roles)
     labels = np.zeros(values.shape, np.uint16)
     if not len(where):
         return Vertebrae(labels, (), None, ())
@@ -79,6 +79,12 @@ def number_vertebrae(classes: sitk.Image, roles: Mapping[str, int]) -> Vertebrae
     whole = _spread(_spread(joined, vertebrae, _FAR), everywhere, _REACH_VOXELS)
     labels.reshape(-1)[where] = from_top[whole[_in_grid(classes, grid, indices)]]
     return Vertebrae(labels, tuple(reversed(named.levels)), named.known_from, named.notes)
+
+
+def voxels_of(classes: Array, roles: Mapping[str, int]) -> npt.NDArray[np.intp]:
+    """Return the flat indices of the voxels of vertebrae, found plane by plane: a mask of all would take too much."""
+    found = [np.flatnonzero((plane == roles["vertebra"]) | (plane == roles["core"])) for plane in classes]
+    return np.concatenate([where + index * classes[0].size for index, where in enumerate(found)])
 
 
 def _grid_around(classes: sitk.Image, indices: npt.NDArray[np.intp]) -> sitk.Image:
