@@ -26,7 +26,7 @@ def command(config: Path, output: Path, *more: str) -> int:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output of sixty steps on two balls."""
     folder = tmp_path_factory.mktemp("trained")
-    config = write_config(folder, schedule={"steps": 60, "learning_rate": 0.01, "ema": 0.9})
+    config = write_config(folder, schedule={"steps": 60, "learning_rate": 0.007, "ema": 0.9})
     assert command(config, folder / "out") == 0
     return folder / "out"
 
