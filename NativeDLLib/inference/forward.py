@@ -40,6 +40,8 @@ Run = Callable[[Floats], Floats]
 def fastest(module: Any, shape: Sequence[int], description: str, path: Path, folder: Path) -> Network:
     """Return a network that runs a module on the processor in the fastest way.
 
+    With ``NATIVEDL_FORWARD=torch`` in the environment torch runs it as it is, and nothing is measured.
+
     Parameters
     ----------
     module
@@ -53,6 +55,8 @@ def fastest(module: Any, shape: Sequence[int], description: str, path: Path, fol
     folder
         Where what was measured is remembered, and the network in another format.
     """
+    if os.environ.get("NATIVEDL_FORWARD") == _TORCH:
+        return _torch_network(module, description, path)
     key = _key(module, shape)
     choice = _remembered(folder, key) or _measure(module, shape, folder, key)
     way = choice["way"]

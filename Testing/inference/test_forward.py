@@ -73,6 +73,14 @@ def test_what_is_done_in_no_time_is_not_measured(tmp_path):
     assert not (tmp_path / "memory").exists()
 
 
+def test_it_can_be_switched_off(tmp_path, monkeypatch, measured):
+    measured(1.0, 0.5, 0.1)
+    monkeypatch.setenv("NATIVEDL_FORWARD", "torch")
+
+    assert faster(network(), tmp_path).device == "cpu (2 threads)"
+    assert not (tmp_path / "memory").exists()
+
+
 def test_other_weights_are_another_network(tmp_path, measured):
     measured(1.0, 1.0, 0.5)
     faster(network(), tmp_path)
