@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Generator, Tensor
+from torch.nn import functional
 
 
 def chance(rng: Generator, odds: float) -> bool:
@@ -24,3 +25,9 @@ def normal(rng: Generator, *shape: int) -> Tensor:
 def whole(rng: Generator, below: int) -> int:
     """Draw a whole number from 0 to `below`, which is left out."""
     return int(torch.randint(below, (), generator=rng))
+
+
+def smooth(rng: Generator, shape: torch.Size, coarse: int) -> Tensor:
+    """Draw normal noise (z, y, x) at every `coarse` voxels, and interpolate it linearly between them."""
+    nodes = normal(rng, 1, 1, *(max(2, n // coarse) for n in shape))
+    return functional.interpolate(nodes, size=tuple(shape), mode="trilinear", align_corners=True)[0, 0]

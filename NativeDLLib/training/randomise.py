@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from NativeDLLib.training.cases import Case
-from NativeDLLib.training.chance import chance, normal, uniform, whole
+from NativeDLLib.training.chance import chance, normal, smooth, uniform, whole
 
 _CLASSES = 256
 _SOFT, _BONE = (-60.0, 110.0), 110.0
@@ -59,7 +59,7 @@ def synthesise(classes: Tensor, case: Case, rng: Generator) -> Tensor:
     mean = torch.where(bony, uniform(rng, 120, 600) + normal(rng, _CLASSES) * 40, mean)
     deviation = torch.where(bony, uniform(rng, 20, 140, _CLASSES), deviation)
     deviation = torch.where(mean < -500, uniform(rng, 5, 60, _CLASSES), deviation)
-    texture = _smooth_noise(classes.shape, rng) * float(uniform(rng, 0.3, 1)) + 0.5 * normal(rng, *classes.shape)
+    texture = smooth(rng, classes.shape, 4) * float(uniform(rng, 0.3, 1)) + 0.5 * normal(rng, *classes.shape)
     return _partial_volume(mean[classes] + deviation[classes] * texture)
 
 
@@ -72,11 +72,6 @@ def _targets(case: Case) -> Tensor:
 def _partial_volume(values: Tensor) -> Tensor:
     mean = functional.avg_pool3d(values[None, None], 3, stride=1, padding=1, count_include_pad=False)
     return mean[0, 0]
-
-
-def _smooth_noise(shape: torch.Size, rng: Generator) -> Tensor:
-    coarse = normal(rng, 1, 1, *(max(2, n // 4) for n in shape))
-    return functional.interpolate(coarse, size=tuple(shape), mode="trilinear", align_corners=True)[0, 0]
 
 
 def _calcify(image: Tensor, rng: Generator) -> Tensor:

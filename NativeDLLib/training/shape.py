@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from NativeDLLib.training.cases import FAT, SOFT, UNLABELLED_AIR
-from NativeDLLib.training.chance import chance, normal, uniform
+from NativeDLLib.training.chance import chance, normal, smooth, uniform
 
 # How far, in voxels, a surface moves at most, and how coarse its bulges are.
 _REACH, _BULGE = 12, 11
@@ -32,7 +32,7 @@ def vary_shape(image: Tensor, classes: Tensor, target: Tensor, rng: Generator) -
     mask = target > 0
     if not mask.any():
         return image, classes, target
-    level = _smooth(mask.float()) * (1 + 0.5 * _bulges(image.shape, rng)) - uniform(rng, 0.1, 0.6)
+    level = _share_near(mask.float()) * (1 + 0.5 * smooth(rng, image.shape, _BULGE)) - uniform(rng, 0.1, 0.6)
     body = (classes != 0) & (classes != UNLABELLED_AIR) & (image < _BONE_HU)
     grown, left = (level > 0) & ~mask & body, (level <= 0) & mask
     # The median, and no deviation of what is no tissue: at the border of the case there is air.
@@ -52,14 +52,9 @@ def _texture(shape: torch.Size, rng: Generator) -> Tensor:
     return 0.7 * fine + 0.5 * 27**0.5 * coarse
 
 
-def _smooth(mask: Tensor) -> Tensor:
+def _share_near(mask: Tensor) -> Tensor:
     """Return how much of the neighbourhood is in a mask, 0 to 1: half on a flat surface."""
     coarse = functional.avg_pool3d(mask[None, None], 4, stride=4, ceil_mode=True, count_include_pad=False)
     width = 2 * (_REACH // 8) + 3
     coarse = functional.avg_pool3d(coarse, width, stride=1, padding=width // 2, count_include_pad=False)
     return functional.interpolate(coarse, size=tuple(mask.shape), mode="trilinear", align_corners=False)[0, 0]
-
-
-def _bulges(shape: torch.Size, rng: Generator) -> Tensor:
-    coarse = normal(rng, 1, 1, *(max(2, n // _BULGE) for n in shape))
-    return functional.interpolate(coarse, size=tuple(shape), mode="trilinear", align_corners=True)[0, 0]
