@@ -206,10 +206,9 @@ class SegmentationTool:
             skull, bone, step = model.away_from_skull, model.needs_bone, model.vertebra_levels
             levels, remarks = "", list[str]()
             if skull is not None:
-                classes, remarks = without_skull(classes, image, skull["distance_mm"])
+                remarks += without_skull(classes, image, skull["distance_mm"])
             if bone is not None:
-                classes, more = without_test_object(classes, image, bone["least_percent"])
-                remarks += more
+                remarks += without_test_object(classes, image, bone["least_percent"])
             if step is not None:
                 given = series.image_of(classes)
                 del classes  # A volume more would be the most that a run holds.

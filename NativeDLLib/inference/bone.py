@@ -11,9 +11,7 @@ _BODY_HU, _BONE_HU = -300, 200
 _SAMPLES = (slice(None, None, 2), slice(None, None, 4), slice(None, None, 4))
 
 
-def without_test_object(
-    classes: npt.NDArray[np.uint16], image: sitk.Image, least_percent: float
-) -> tuple[npt.NDArray[np.uint16], list[str]]:
+def without_test_object(classes: npt.NDArray[np.uint16], image: sitk.Image, least_percent: float) -> list[str]:
     """Take out what was found where less of the body than in any patient is bone.
 
     Parameters
@@ -27,19 +25,19 @@ def without_test_object(
 
     Returns
     -------
-    classes, notes
-        The array, and what the user should know.
+    list of str
+        What the user should know.
     """
     if not classes.any():
-        return classes, []
+        return []
     values = sitk.GetArrayViewFromImage(image)[_SAMPLES]
     body, bone = int(np.count_nonzero(values > _BODY_HU)), int(np.count_nonzero(values > _BONE_HU))
     percent = 100 * bone / body if body else 0.0
     if percent >= least_percent:
-        return classes, []
+        return []
     volume = np.count_nonzero(classes) * float(np.prod(image.GetSpacing())) / 1000
     classes[:] = 0
-    return classes, [
+    return [
         f"hardly any bone is in the images ({percent:.1f} % of the body), as in no patient: "
         f"{volume:.1f} mL of what the network found are left out"
     ]

@@ -18,9 +18,7 @@ _LEAST_CM2, _MOST_CM2, _LEAST_SHARE = 50.0, 350.0, 0.35
 _LEAST_SLICES = 3
 
 
-def without_skull(
-    classes: npt.NDArray[np.uint16], image: sitk.Image, distance_mm: float
-) -> tuple[npt.NDArray[np.uint16], list[str]]:
+def without_skull(classes: npt.NDArray[np.uint16], image: sitk.Image, distance_mm: float) -> list[str]:
     """Take out what was found at the height of a skull, or less than a distance above or below it.
 
     Parameters
@@ -34,12 +32,12 @@ def without_skull(
 
     Returns
     -------
-    classes, notes
-        The array, and what the user should know.
+    list of str
+        What the user should know.
     """
     extent = skull_extent(image) if classes.any() else None
     if extent is None:
-        return classes, []
+        return []
     low, high = extent[0] - distance_mm, extent[1] + distance_mm
     spacing, size = image.GetSpacing(), image.GetSize()
     toward_head = np.array(image.GetDirection()).reshape(3, 3)[2] * spacing
@@ -51,9 +49,9 @@ def without_skull(
         taken += int(near.sum())
         plane[near] = 0
     if not taken:
-        return classes, []
+        return []
     volume = taken * float(np.prod(spacing)) / 1000
-    return classes, [
+    return [
         f"a skull is in the images: {volume:.1f} mL of what the network found lie at it or less than "
         f"{distance_mm:g} mm from it, and are left out"
     ]
