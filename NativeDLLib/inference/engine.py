@@ -7,12 +7,13 @@ import importlib
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.inference.arrays import Array
 from NativeDLLib.inference.network import Loaded, Network
 from NativeDLLib.inference.preprocess import Prepared, prepare, restore
 from NativeDLLib.inference.upsample import Head
@@ -51,7 +52,7 @@ class Engine(Protocol):
     def prepare(self, image: sitk.Image) -> Prepared:
         """Return what the network takes."""
 
-    def restore(self, planes: Iterable[npt.NDArray[Any]], prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def restore(self, planes: Iterable[Array], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """Return the network's labels (z, y, x) on the grid of the image that was prepared, as logits come."""
 
 
@@ -74,7 +75,7 @@ class ContractEngine:
         """See `Engine`."""
         return prepare(image, self._contract)
 
-    def restore(self, planes: Iterable[npt.NDArray[Any]], prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def restore(self, planes: Iterable[Array], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """See `Engine`."""
         return restore(planes, prepared)
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from NativeDLLib.errors import ModelError
+from NativeDLLib.inference.arrays import Array, all_finite
 
 Floats = npt.NDArray[np.float32]
 
@@ -27,8 +28,11 @@ class Network(Protocol):
 
     device: str
 
-    def __call__(self, batch: Floats) -> Floats:
-        """Return logits (n, classes, z, y, x) for a batch (n, channels, z, y, x).
+    def placed(self, array: npt.NDArray[Any]) -> Array:
+        """Return an array where the network takes its batches from and gives its results: a tensor on a GPU."""
+
+    def __call__(self, batch: Array) -> Array:
+        """Return logits (n, classes, z, y, x) for a batch (n, channels, z, y, x), the one where the other is.
 
         Raises
         ------
@@ -62,7 +66,7 @@ def require(module: str, extra: str) -> Any:
         ) from error
 
 
-def checked_output(output: Floats, batch: Floats, classes: int, path: Path) -> Floats:
+def checked_output(output: Array, batch: Array, classes: int, path: Path) -> Array:
     """Return a network's output after checking that it is what the registry says.
 
     Raises
@@ -76,6 +80,6 @@ def checked_output(output: Floats, batch: Floats, classes: int, path: Path) -> F
             f"{path}: gives an output of shape {output.shape} for an input of {batch.shape}; at least {classes} "
             "classes (background included) of the same size are needed"
         )
-    if not np.isfinite(output).all():
+    if not all_finite(output):
         raise ModelError(f"{path}: gives values that are not finite")
     return output

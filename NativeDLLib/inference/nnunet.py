@@ -20,6 +20,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.errors import ModelError
+from NativeDLLib.inference.arrays import Array, to_numpy
 from NativeDLLib.inference.body import Body
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.forward import fastest
@@ -121,13 +122,13 @@ class NnunetEngine:
         own = self._configuration.spacing
         return spacing, [*spacing[: 3 - len(own)], *own]
 
-    def restore(self, planes: Iterable[npt.NDArray[Any]], prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def restore(self, planes: Iterable[Array], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """Resample and uncrop as nnU-Net does; see `Engine`."""
         assert isinstance(prepared, _NnunetPrepared)
         labels = self._labels(planes, prepared) if self._separable else self._exported(planes, prepared)
         return turned_back(labels, prepared)
 
-    def _labels(self, planes: Iterable[npt.NDArray[Any]], prepared: _NnunetPrepared) -> npt.NDArray[np.uint16]:
+    def _labels(self, planes: Iterable[Array], prepared: _NnunetPrepared) -> npt.NDArray[np.uint16]:
         plans, configuration, properties = self._plans, self._configuration, prepared.properties
         spacing, current = self._spacings(properties)
         shape = properties["shape_after_cropping_and_before_resampling"]
@@ -139,14 +140,14 @@ class NnunetEngine:
         labels[*(slice(*ends) for ends in properties["bbox_used_for_cropping"])] = maker.labels
         return labels.transpose(plans.transpose_backward)
 
-    def _exported(self, planes: Iterable[npt.NDArray[Any]], prepared: _NnunetPrepared) -> npt.NDArray[np.uint16]:
+    def _exported(self, planes: Iterable[Array], prepared: _NnunetPrepared) -> npt.NDArray[np.uint16]:
         """Have nnU-Net itself do it: its regions overlap, and its plans may name other ways to resample."""
         import torch
         from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 
         with _quiet():
             values = convert_predicted_logits_to_segmentation_with_correct_shape(
-                torch.from_numpy(np.concatenate(list(planes), axis=1)),
+                torch.from_numpy(np.concatenate([to_numpy(part) for part in planes], axis=1)),
                 self._plans,
                 self._configuration,
                 self._plans.get_label_manager(self._dataset),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
 from NativeDLLib.errors import ModelError
+from NativeDLLib.inference.arrays import Array
 from NativeDLLib.inference.device import check_device, has_nvidia_gpu
-from NativeDLLib.inference.network import Floats, Loaded, checked_output, require
+from NativeDLLib.inference.network import Loaded, checked_output, require
 
 _CUDA = "CUDAExecutionProvider"
 
@@ -23,10 +26,14 @@ class OnnxNetwork:
             raise ModelError(f"{path}: needs exactly one float input; it has {[(i.name, i.type) for i in inputs]}")
         self._input = inputs[0].name
 
-    def __call__(self, batch: Floats) -> Floats:
+    def placed(self, array: npt.NDArray[Any]) -> Array:
+        """See `Network`."""
+        return array
+
+    def __call__(self, batch: Array) -> Array:
         """Run the session on a batch; see `Network`."""
         try:
-            output: Floats = self.session.run(None, {self._input: batch})[0]
+            output = self.session.run(None, {self._input: batch})[0]
         # ONNX Runtime's exceptions are classes of a private module without a common base but Exception.
         except Exception as error:
             raise ModelError(f"{self._path}: cannot run on {self.device}: {str(error)[:300]}") from error

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.errors import InputError
+from NativeDLLib.inference.arrays import Array
 from NativeDLLib.inference.body import Body
 from NativeDLLib.inference.network import Floats
 from NativeDLLib.inference.upsample import Axis, LabelMaker
@@ -92,7 +92,7 @@ def prepare(image: sitk.Image, contract: InputContract) -> Prepared:
     return Prepared(values[None], grid, turned, source, (low - mean) / std, contract.padding == "reflect", body)
 
 
-def restore(planes: Iterable[npt.NDArray[Any]], prepared: Prepared) -> Labels:
+def restore(planes: Iterable[Array], prepared: Prepared) -> Labels:
     """Map logits onto the source grid and take the most likely class of each voxel.
 
     Parameters

@@ -5,15 +5,14 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.inference.arrays import Array, contiguous, copied, flipped, is_tensor, joined, to_numpy, zeros
 from NativeDLLib.inference.network import Floats, Network
 
-Logits = npt.NDArray[Any]
 Window = tuple[slice, ...]
 """Where a patch is, (z, y, x)."""
 
@@ -35,7 +34,7 @@ def sliding_window(
     skip: Callable[[Window], bool] | None = None,
     reporter: Reporter | None = None,
     cancel: Cancel | None = None,
-) -> Iterator[Logits]:
+) -> Iterator[Array]:
     """Run networks over overlapping patches, blend their logits with Gaussian weights, and average the networks.
 
     No more planes are held than a patch has: they are given as soon as no patch will change them.
@@ -70,9 +69,9 @@ def sliding_window(
 
     Yields
     ------
-    ndarray
-        Logits (classes, z, y, x) of the next planes of the volume, float32, or float16 with `half`; where every patch
-        was skipped, 0, and 1 for the background.
+    ndarray or tensor
+        Logits (classes, z, y, x) of the next planes of the volume, float32, or float16 with `half`, where the networks
+        give theirs; where every patch was skipped, 0, and 1 for the background.
     """
     reporter, cancel = reporter or Reporter(), cancel or Cancel()
     padded, (_, inside, *across) = _pad(volume, patch_size, fill, reflect)
@@ -82,63 +81,119 @@ def sliding_window(
         for corner in itertools.product(*rest)
     ]
     flips = [axes for n in range(len(mirror_axes) + 1) for axes in itertools.combinations(mirror_axes, n)]
-    weights: Logits = gaussian(patch_size).astype(np.float16 if half and not features else np.float32)
+    weights = gaussian(patch_size).astype(np.float16 if half and not features else np.float32)
     depth, done = patch_size[0], 0
-    sums: list[Logits] = []
-    weight_sums = np.zeros((depth, *padded.shape[2:]), weights.dtype)
+    blend = _Blend(networks[0].placed(weights), (depth, *padded.shape[2:]))
+    padded = networks[0].placed(padded)
     for start, following in itertools.pairwise([*starts, padded.shape[1]]):
         for column in columns:
             cancel.check()
             window = (slice(start, start + depth), *column)
-            place = tuple(
+            where = tuple(
                 slice(w.start - i.start, w.stop - i.start) for w, i in zip(window, (inside, *across), strict=True)
             )
-            if not sums or skip is None or not skip(place):
-                patch = np.ascontiguousarray(padded[:, *window])
+            if blend.is_empty or skip is None or not skip(where):
+                patch = contiguous(padded[:, *window])
                 for fold, network in enumerate(networks):
                     began = time.perf_counter()
                     logits = _flipped_mean(network, patch, flips)
                     reporter.forward_s += time.perf_counter() - began
-                    if len(sums) == fold:
-                        sums.append(np.zeros((len(logits), depth, *padded.shape[2:]), weights.dtype))
-                    _add(sums[fold][:, :, *column], logits, weights)
-                weight_sums[:, *column] += weights
+                    blend.add(fold, column, logits, reporter)
+                blend.count(column)
             done += 1
             reporter.progress("infer", done / (len(starts) * len(columns)))
         finished = min(following - start, depth)
         planes = slice(max(inside.start - start, 0), min(inside.stop - start, finished))
         if planes.start < planes.stop:
-            weight_sum = weight_sums[planes, *across]
-            parts = [_divided(total[:, planes, *across], weight_sum) for total in sums]
-            nowhere = weight_sum == 0
+            parts, nowhere = blend.take((planes, *across))
             if features:
-                yield np.concatenate([*parts, nowhere[None].astype(weights.dtype)])
+                yield joined([*parts, nowhere[None]], 0)
             else:
                 logits = _mean(parts)
-                logits[0, nowhere] = 1
+                logits[0] += nowhere
                 yield logits
-        for array in (*sums, weight_sums[None]):
-            array[:, : depth - finished] = array[:, finished:]
-            array[:, depth - finished :] = 0
+        blend.move_on(finished)
 
 
-def _add(sums: Logits, logits: Logits, weights: Logits) -> None:
-    if sums.dtype == np.float32:
-        logits *= weights
-        sums += logits
-        return
-    import torch  # NumPy takes ten times as long for half precision
+class _Blend:
+    """Weighted sums of what networks give for patches, each network's own, over as many planes as a patch has.
 
-    weighted = torch.from_numpy(logits).mul_(torch.from_numpy(weights))
-    torch.from_numpy(sums).add_(weighted)
+    They are kept where the networks give their results, or in main memory where a GPU has no room for them.
+
+    Parameters
+    ----------
+    weights
+        Of the voxels of a patch (z, y, x), of the type in which is summed.
+    size
+        Voxels (z, y, x), as many planes as a patch.
+    """
+
+    def __init__(self, weights: Array, size: Sequence[int]) -> None:
+        self._weights = weights
+        self._weight_sums = zeros(size, weights)
+        self._sums: list[Array] = []
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was added yet."""
+        return not self._sums
+
+    def add(self, fold: int, column: Window, logits: Array, reporter: Reporter) -> None:
+        """Add what a network gave (channels, z, y, x) for the patch at a place (y, x)."""
+        if len(self._sums) == fold:
+            room = self._room(len(logits), reporter)
+            self._sums.append(room)
+        sums = self._sums[fold][:, :, *column]
+        if is_tensor(sums):
+            sums += logits.to(sums.dtype) * self._weights
+        elif sums.dtype == np.float32:
+            logits = to_numpy(logits)
+            logits *= self._weights
+            sums += logits
+        else:
+            import torch  # NumPy takes ten times as long for half precision
+
+            weighted = torch.from_numpy(to_numpy(logits)).mul_(torch.from_numpy(self._weights))
+            torch.from_numpy(sums).add_(weighted)
+
+    def count(self, column: Window) -> None:
+        """Note that every network has added a patch at a place."""
+        self._weight_sums[:, *column] += self._weights
+
+    def take(self, part: Window) -> tuple[list[Array], Array]:
+        """Return each network's mean in a part (z, y, x), and where nothing was added, as 0 and 1."""
+        weights = self._weight_sums[part]
+        # The smallest that there is, so that nothing but the zeros of what was skipped is changed.
+        divisor = weights.clip(_SMALLEST_WEIGHT)
+        nowhere = zeros(weights.shape, weights)
+        nowhere[weights == 0] = 1
+        return [sums[:, *part] / divisor for sums in self._sums], nowhere
+
+    def move_on(self, planes: int) -> None:
+        """Forget the first planes, and make room behind the last ones."""
+        for array in (*self._sums, self._weight_sums[None]):
+            kept = array[:, planes:]
+            array[:, : kept.shape[1]] = copied(kept) if is_tensor(kept) else kept
+            array[:, kept.shape[1] :] = 0
+
+    def _room(self, channels: int, reporter: Reporter) -> Array:
+        size = (channels, *self._weight_sums.shape)
+        if not is_tensor(self._weights):
+            return zeros(size, self._weights)
+        import torch
+
+        try:
+            return zeros(size, self._weights)
+        except torch.OutOfMemoryError:
+            reporter.warning(
+                "the GPU has no room for the results of a whole slab: they are kept in main memory, which is slower"
+            )
+        self._weights, self._weight_sums = to_numpy(self._weights), to_numpy(self._weight_sums)
+        self._sums = [to_numpy(sums) for sums in self._sums]
+        return zeros(size, self._weights)
 
 
-def _divided(sums: Logits, weights: Logits) -> Logits:
-    result: Logits = sums / np.where(weights == 0, 1, weights)
-    return result
-
-
-def _mean(parts: list[Logits]) -> Logits:
+def _mean(parts: list[Array]) -> Array:
     total = parts[0]
     for part in parts[1:]:
         total += part
@@ -169,14 +224,13 @@ def _profile(size: int) -> npt.NDArray[np.float64]:
     return profile
 
 
-def _flipped_mean(network: Network, patch: Floats, flips: Sequence[tuple[int, ...]]) -> Logits:
-    total: Logits | None = None
+def _flipped_mean(network: Network, patch: Array, flips: Sequence[tuple[int, ...]]) -> Array:
+    total: Array = None
     for axes in flips:
         turned = tuple(axis + 1 for axis in axes)
-        logits = np.flip(network(np.ascontiguousarray(np.flip(patch, turned))[None])[0], turned)
-        total = np.ascontiguousarray(logits, np.float32) if total is None else total + logits
-    assert total is not None
-    return total / np.float32(len(flips)) if len(flips) > 1 else total
+        logits = flipped(network(contiguous(flipped(patch, turned))[None])[0], turned)
+        total = contiguous(logits) if total is None else total + logits
+    return total / len(flips) if len(flips) > 1 else total
 
 
 def _pad(volume: Floats, patch_size: Sequence[int], fill: float, reflect: bool) -> tuple[Floats, tuple[slice, ...]]:

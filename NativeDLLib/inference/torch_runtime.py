@@ -9,35 +9,63 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
 from NativeDLLib.errors import ModelError
+from NativeDLLib.inference.arrays import Array, is_tensor, to_numpy
 from NativeDLLib.inference.device import torch_device
-from NativeDLLib.inference.network import Floats, Loaded, checked_output, require
+from NativeDLLib.inference.network import Loaded, checked_output, require
 from NativeDLLib.inference.torch_guard import check_pt2, check_torchscript, is_pt2
 
 
 class TorchNetwork:
-    """A torch module behind the interface of `Network`."""
+    """A torch module behind the interface of `Network`.
 
-    def __init__(self, module: Any, device: Any, description: str, classes: int, path: Path) -> None:
+    Parameters
+    ----------
+    resident
+        Whether volumes and results stay on the device; None for what is the best there.
+    """
+
+    def __init__(
+        self, module: Any, device: Any, description: str, classes: int, path: Path, *, resident: bool | None = None
+    ) -> None:
         self.device = description
         self._module, self._device, self._classes, self._path = module, device, classes, path
+        self._resident = device.type == "cuda" if resident is None else resident
 
-    def __call__(self, batch: Floats) -> Floats:
+    def placed(self, array: npt.NDArray[Any]) -> Array:
+        """See `Network`."""
+        if not self._resident:
+            return array
+        import torch
+
+        with self._told():
+            return torch.from_numpy(array).to(self._device)
+
+    def __call__(self, batch: Array) -> Array:
         """Run the module on a batch; see `Network`."""
         import torch
 
+        with self._told(), torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            output = self._module(batch if is_tensor(batch) else torch.from_numpy(batch).to(self._device))
+            if isinstance(output, (tuple, list)):
+                output = output[0]
+            result = output.float()
+            return checked_output(result if is_tensor(batch) else to_numpy(result), batch, self._classes, self._path)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say what torch says is wrong as an error of ours."""
+        import torch
+
         try:
-            with torch.inference_mode(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                output = self._module(torch.from_numpy(batch).to(self._device))
-                if isinstance(output, (tuple, list)):
-                    output = output[0]
-                result: Floats = output.float().cpu().numpy()
-        except torch.cuda.OutOfMemoryError as error:
+            yield
+        except torch.OutOfMemoryError as error:
             raise ModelError(f"{self.device} has too little memory for this model; use --device cpu") from error
         except (RuntimeError, ValueError, TypeError, AttributeError, AssertionError) as error:
             raise ModelError(f"{self._path}: cannot run on {self.device}: {str(error)[:300]}") from error
-        return checked_output(result, batch, self._classes, self._path)
 
 
 def load_torch(path: Path, device: str, classes: int) -> Loaded:

@@ -16,7 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from NativeDLLib.inference.arrays import Array, copied, is_tensor, joined
+
 _BLOCK = 24
+# Bytes of logits that are made at once on a GPU.
+_AT_ONCE = 2**29
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint16]
 
@@ -99,23 +103,55 @@ class LabelMaker:
         self._head = head
         self._z, self._y, self._x = axes
         self.labels: Labels = np.zeros([len(axis.first) for axis in axes], np.uint16)
-        self._planes: npt.NDArray[Any] | None = None
+        self._planes: Array | None = None
         self._first = self._done = 0
         self._blocks = [[_piece(axis, *ends) for ends in _steps(0, len(axis.first))] for axis in axes[1:]]
 
-    def add(self, logits: npt.NDArray[Any]) -> None:
-        """Take the next planes, an array (classes, z, y, x), and label what lies between those that are there."""
-        planes = logits if self._planes is None else np.concatenate([self._planes, logits], axis=1)
+    def add(self, logits: Array) -> None:
+        """Take the next planes, an array (classes, z, y, x), and label what lies between those that are there.
+
+        Of planes on a GPU the labels are made there.
+        """
+        planes = logits if self._planes is None else joined([self._planes, logits], 1)
         available = self._first + planes.shape[1]
         ready = int(np.searchsorted(self._z.last, available))
-        jobs = itertools.product([_piece(self._z, *ends) for ends in _steps(self._done, ready)], *self._blocks)
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            for _ in pool.map(lambda job: self._label(planes, *job), jobs):
-                pass
+        if is_tensor(planes):
+            self._label_there(planes, ready)
+        else:
+            jobs = itertools.product([_piece(self._z, *ends) for ends in _steps(self._done, ready)], *self._blocks)
+            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+                for _ in pool.map(lambda job: self._label(planes, *job), jobs):
+                    pass
         self._done = ready
         needed = int(self._z.first[ready]) if ready < len(self._z.first) else available
         keep = max(0, available - max(needed, self._first))
-        self._planes, self._first = planes[:, planes.shape[1] - keep :].copy(), available - keep
+        self._planes, self._first = copied(planes[:, planes.shape[1] - keep :]), available - keep
+
+    def _label_there(self, planes: Array, ready: int) -> None:
+        """Label what is ready where the planes are: a GPU need not know which classes are possible in a block."""
+        import torch
+
+        def there(values: Floats) -> Array:
+            return torch.from_numpy(values).to(planes.device)
+
+        shape = self.labels.shape[1:]
+        (y, y_matrix), (x, x_matrix) = (
+            axis.piece(0, count) for axis, count in zip((self._y, self._x), shape, strict=True)
+        )
+        along_y, along_x = there(y_matrix), there(np.ascontiguousarray(x_matrix.T))
+        head = None if self._head is None else (there(self._head.weights), there(self._head.bias)[:, None])
+        channels = len(planes) + (0 if self._head is None else len(self._head.bias))
+        step = max(1, _AT_ONCE // (4 * channels * shape[0] * shape[1]))
+        for start in range(self._done, ready, step):
+            stop = min(start + step, ready)
+            z, z_matrix = self._z.piece(start, stop)
+            part = planes[:, z.start - self._first : z.stop - self._first, y, x].float()
+            part = torch.matmul(there(z_matrix), part.flatten(2)).unflatten(2, part.shape[2:])
+            values = torch.matmul(torch.matmul(along_y, part), along_x).flatten(1)
+            if head is not None:
+                values = torch.addmm(head[1], head[0], values)
+            best = values.argmax(0)
+            self.labels[start:stop] = best.to(torch.int32).cpu().numpy().reshape(-1, *shape)
 
     def _label(self, planes: npt.NDArray[Any], z: _Piece, y: _Piece, x: _Piece) -> None:
         zs = slice(z.source.start - self._first, z.source.stop - self._first)

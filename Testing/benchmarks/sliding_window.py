@@ -66,7 +66,7 @@ class _CountingNetwork:
 
     def __init__(self, network: Network) -> None:
         self._network, self.device = network, network.device
-        self.calls = 0
+        self.calls, self.placed = 0, network.placed
 
     def __call__(self, batch: Floats) -> Floats:
         self.calls += 1

@@ -1,10 +1,16 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from NativeDLLib.errors import CancelledError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.inference import sliding_window as windows
+from NativeDLLib.inference.arrays import zeros
 from NativeDLLib.inference.sliding_window import gaussian, window_starts
+from NativeDLLib.inference.torch_runtime import TorchNetwork
+
+torch = pytest.importorskip("torch")
 
 
 def sliding_window(*arguments, **options):
@@ -16,6 +22,9 @@ class Pointwise:
     """A network that looks at single voxels, so that windows must not change its answer."""
 
     device = "cpu"
+
+    def placed(self, array):
+        return array
 
     def __init__(self) -> None:
         self.calls = 0
@@ -154,3 +163,55 @@ def test_networks_of_an_ensemble_are_averaged():
     logits = sliding_window(volume, [Pointwise(), Negative()], (8, 8, 8))
 
     np.testing.assert_allclose(logits[0], -1, rtol=1e-5)
+
+
+def two_networks(*, resident):
+    """Two small networks of torch on the processor, which keep tensors there as they do on a GPU, or give arrays."""
+    made = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        module = torch.nn.Conv3d(1, 3, 3, padding=1).eval()
+        made.append(TorchNetwork(module, torch.device("cpu"), "cpu", 2, Path("network"), resident=resident))
+    return made
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mirror_axes": (0, 2)},
+        {"half": True},
+        {"features": True, "skip": lambda window: window[0].start == 0},
+        {"skip": lambda window: window[0].start == 0, "reflect": True},
+    ],
+    ids=["mirrored", "half", "features", "skipping"],
+)
+@pytest.mark.parametrize("shape", [(30, 20, 21), (9, 40, 12)])
+def test_tensors_that_stay_on_their_device_give_what_arrays_give(shape, options):
+    volume = np.random.default_rng(4).normal(size=(1, *shape)).astype(np.float32)
+
+    planes = list(windows.sliding_window(volume, two_networks(resident=True), (12, 14, 16), **options))
+    expected = sliding_window(volume, two_networks(resident=False), (12, 14, 16), **options)
+
+    assert all(isinstance(part, torch.Tensor) for part in planes)
+    found = torch.cat(planes, 1).numpy()
+    assert found.dtype == expected.dtype
+    # Half precision is rounded once more there, which tells in the corners of patches.
+    tolerance, most = (5e-3, 1e-3) if options.get("half") else (1e-5, 0)
+    assert np.mean(np.abs(found - expected) > tolerance) <= most
+
+
+def test_results_for_which_the_device_has_no_room_are_kept_in_main_memory(monkeypatch):
+    def full(shape, like):
+        if windows.is_tensor(like) and len(shape) == 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return zeros(shape, like)
+
+    monkeypatch.setattr(windows, "zeros", full)
+    volume = np.random.default_rng(4).normal(size=(1, 30, 20, 21)).astype(np.float32)
+    reporter = Reporter()
+
+    found = sliding_window(volume, two_networks(resident=True), (12, 14, 16), reporter=reporter)
+
+    expected = sliding_window(volume, two_networks(resident=False), (12, 14, 16))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert ["no room" in warning for warning in reporter.warnings] == [True]

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
-from NativeDLLib.inference.upsample import Axis, LabelMaker
+from NativeDLLib.inference import upsample
+from NativeDLLib.inference.upsample import Axis, Head, LabelMaker
+
+torch = pytest.importorskip("torch")
 
 
 def axes_of(sizes, shape):
@@ -25,26 +28,45 @@ def smooth(classes, shape, seed=0):
     return interpolated(coarse, axes_of((4, 4, 4), shape)).astype(np.float32)
 
 
-def label(logits, axes, planes=100):
-    maker = LabelMaker(axes)
+def label(logits, axes, planes=100, head=None, where=lambda array: array):
+    maker = LabelMaker(axes, head)
     for start in range(0, logits.shape[1], planes):
-        maker.add(logits[:, start : start + planes])
+        maker.add(where(logits[:, start : start + planes]))
     return maker.labels
 
 
 @pytest.mark.parametrize("shape", [(70, 65, 90), (20, 33, 41), (9, 9, 100)])
 @pytest.mark.parametrize("planes", [1, 7, 100])
 @pytest.mark.parametrize("kind", [np.float32, np.float16])
-def test_labels_are_the_most_likely_classes_of_interpolated_logits(shape, planes, kind):
+@pytest.mark.parametrize("where", [lambda array: array, torch.from_numpy], ids=["arrays", "tensors"])
+def test_labels_are_the_most_likely_classes_of_interpolated_logits(shape, planes, kind, where, monkeypatch):
+    # So little that tensors are labelled a few planes at a time.
+    monkeypatch.setattr(upsample, "_AT_ONCE", 500_000)
     logits = smooth(6, (24, 30, 28)).astype(kind)
     axes = axes_of((24, 30, 28), shape)
 
-    labels = label(logits, axes, planes)
+    labels = label(logits, axes, planes, where=where)
 
     values = interpolated(logits.astype(np.float32), axes)
     first, second = np.sort(values, axis=0)[-1:-3:-1]
     clear = first - second > 1e-5
     assert clear.mean() > 0.99
+    assert np.array_equal(labels[clear], values.argmax(axis=0)[clear])
+
+
+@pytest.mark.parametrize("where", [lambda array: array, torch.from_numpy], ids=["arrays", "tensors"])
+def test_features_become_the_labels_of_the_logits_that_a_head_makes_of_them(where):
+    rng = np.random.default_rng(3)
+    features, axes = smooth(4, (10, 12, 14)), axes_of((10, 12, 14), (21, 25, 19))
+    head = Head(rng.normal(size=(12, 4)).astype(np.float32), rng.normal(size=12).astype(np.float32))
+
+    labels = label(features, axes, 3, head, where)
+
+    values = head(interpolated(features, axes).astype(np.float32))
+    first, second = np.sort(values, axis=0)[-1:-3:-1]
+    clear = first - second > 1e-4
+    assert clear.mean() > 0.99
+    assert len(np.unique(labels)) > 3
     assert np.array_equal(labels[clear], values.argmax(axis=0)[clear])
 
 
