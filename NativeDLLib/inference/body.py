@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,15 +47,23 @@ class Body:
         Body or None
             None where nothing has the values of air, so that it cannot be told from the body.
         """
-        means = np.asarray(values, np.float32)
-        if not len(means) or means.min() > _AIR_HU:
+        steps = [max(1, round(_BLOCK_MM / size)) for size in spacing]
+        starts = [np.arange(0, count, step) for count, step in zip(values.shape, steps, strict=True)]
+
+        def of_slab(start: int) -> tuple[float, npt.NDArray[np.float32]]:
+            slab = values[start : start + steps[0]]
+            sums = slab.sum(axis=0, dtype=np.float32)
+            for axis in (0, 1):
+                sums = np.add.reduceat(sums, starts[axis + 1], axis=axis)
+            return float(slab.min()), sums
+
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            slabs = list(pool.map(of_slab, starts[0].tolist()))
+        if not slabs or min(least for least, _ in slabs) > _AIR_HU:
             return None
-        for axis, size in enumerate(spacing):
-            step = max(1, round(_BLOCK_MM / size))
-            starts = np.arange(0, means.shape[axis], step)
-            counts = np.diff([*starts, means.shape[axis]]).reshape([-1 if a == axis else 1 for a in range(3)])
-            sums = np.add.reduceat(means, starts, axis=axis)
-            means = np.asarray(sums / counts.astype(np.float32), np.float32)
+        counts = [np.diff([*s, n]).astype(np.float32) for s, n in zip(starts, values.shape, strict=True)]
+        voxels = counts[0][:, None, None] * counts[1][:, None] * counts[2]
+        means = np.stack([sums for _, sums in slabs]) / voxels
         return cls(means > _TISSUE_HU, shape)
 
     def is_air(self, window: tuple[slice, ...]) -> bool:
