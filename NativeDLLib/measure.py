@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.registry.entry import Segment
+from NativeDLLib.threads import in_threads
 
 
 def measure(image: sitk.Image, labels: sitk.Image, segments: Sequence[Segment], unit: str) -> list[dict[str, Any]]:
@@ -42,8 +41,7 @@ def measure(image: sitk.Image, labels: sitk.Image, segments: Sequence[Segment], 
         return np.bincount(where, minlength=len(segments) + 1), sums
 
     # What one plane needs stays in the processor's cache.
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        planes = list(pool.map(of_plane, range(len(numbers))))
+    planes = in_threads(of_plane, range(len(numbers)))
     counts, sums = (np.sum(parts, axis=0) for parts in zip(*planes, strict=True))
     voxel_ml = float(np.prod(labels.GetSpacing())) / 1000
     return [

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from NativeDLLib.threads import in_threads
 
 _BLOCK_MM = 9.0
 # Lungs are below, but no patch lies in them alone; a table's shell is thin and hardly counts in the mean of a block.
@@ -57,8 +57,7 @@ class Body:
                 sums = np.add.reduceat(sums, starts[axis + 1], axis=axis)
             return float(slab.min()), sums
 
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            slabs = list(pool.map(of_slab, starts[0].tolist()))
+        slabs = in_threads(of_slab, starts[0].tolist())
         if not slabs or min(least for least, _ in slabs) > _AIR_HU:
             return None
         counts = [np.diff([*s, n]).astype(np.float32) for s, n in zip(starts, values.shape, strict=True)]

@@ -6,15 +6,14 @@ with the very function that nnU-Net calls, the matrices give its values in a fra
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from NativeDLLib.inference.upsample import Axis
+from NativeDLLib.threads import in_threads
 
 Floats = npt.NDArray[np.float32]
 Spacing = Sequence[float]
@@ -94,7 +93,7 @@ def _map(size: int, count: int, order: int) -> Floats:
 def _along(values: Floats, axis: int, matrix: Floats) -> Floats:
     """Multiply by a matrix along an axis, some of its rows at a time with the voxels that they need.
 
-    So small products run on one core each, and all cores have some; one large product takes many times as long.
+    Far from its diagonal a spline's matrix is nothing, so this is a fraction of the whole product.
     """
     if matrix.shape[0] == matrix.shape[1]:
         return values
@@ -113,9 +112,10 @@ def _along(values: Floats, axis: int, matrix: Floats) -> Floats:
         for to, of, part in pieces:
             np.matmul(part, values[of, y], out=result[to, y])
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for _ in pool.map(of_plane, range(len(values))) if axis else pool.map(of_row, range(shape[1])):
-            pass
+    if axis:
+        in_threads(of_plane, range(len(values)))
+    else:
+        in_threads(of_row, range(shape[1]))
     return result
 
 

@@ -7,9 +7,7 @@ lowest cannot win anywhere in it, and most blocks have one class left before any
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from NativeDLLib.inference.arrays import Array, copied, is_tensor, joined
+from NativeDLLib.threads import in_threads
 
 _BLOCK = 24
 # Bytes of logits that are made at once on a GPU.
@@ -119,9 +118,7 @@ class LabelMaker:
             self._label_there(planes, ready)
         else:
             jobs = itertools.product([_piece(self._z, *ends) for ends in _steps(self._done, ready)], *self._blocks)
-            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-                for _ in pool.map(lambda job: self._label(planes, *job), jobs):
-                    pass
+            in_threads(lambda job: self._label(planes, *job), jobs)
         self._done = ready
         needed = int(self._z.first[ready]) if ready < len(self._z.first) else available
         keep = max(0, available - max(needed, self._first))
