@@ -184,6 +184,7 @@ class SegmentationTool:
             settings = model.sliding_window
             mirror = resolve(settings.get("mirror", engine.mirrors_by_default), parameters)
             skips = prepared.body is not None and resolve(settings.get("skip_air", True), parameters)
+            around = prepared.body is not None and resolve(settings.get("around_body", False), parameters)
             planes = sliding_window(
                 prepared.volume,
                 engine.networks,
@@ -195,6 +196,7 @@ class SegmentationTool:
                 half=engine.half,
                 features=engine.head is not None,
                 skip=prepared.body.is_air if prepared.body and skips else None,
+                within=prepared.body.extent() if prepared.body and around else None,
                 reporter=reporter,
                 cancel=cancel,
             )

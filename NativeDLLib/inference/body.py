@@ -73,3 +73,13 @@ class Body:
             start = int(np.floor(max(0, axis.start) / size * count)) - 1
             part.append(slice(max(0, start), int(np.ceil(axis.stop / size * count)) + 1))
         return not self.blocks[*part].any()
+
+    def extent(self) -> tuple[slice, ...]:
+        """Return the part of the volume (z, y, x), in its voxels, that holds all tissue, or all of it without any."""
+        part = []
+        for axis, size in enumerate(self.shape):
+            count = self.blocks.shape[axis]
+            held = np.flatnonzero(self.blocks.any(axis=tuple(a for a in range(3) if a != axis)))
+            first, last = (held[0] - 1, held[-1] + 2) if held.size else (0, count)
+            part.append(slice(max(0, int(first / count * size)), min(size, int(np.ceil(last / count * size)))))
+        return tuple(part)

@@ -201,7 +201,7 @@ def _check_architecture(model: Model, where: str) -> None:
 
 def _settings(model: Model) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
     yield "sliding_window.step", model.sliding_window.get("step"), ("number",)
-    for name in ("mirror", "skip_air"):
+    for name in ("mirror", "skip_air", "around_body"):
         yield f"sliding_window.{name}", model.sliding_window.get(name), ("boolean",)
     for index, row in enumerate(model.postprocessing):
         yield f"postprocessing[{index}].enabled", row.get("enabled"), ("boolean",)

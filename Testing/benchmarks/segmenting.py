@@ -15,7 +15,7 @@ import SimpleITK as sitk
 
 from benchmarks.compare import Comparison, Result, Setting, in_turn
 from benchmarks.measure import Cost
-from benchmarks.networks import MODEL, Weights
+from benchmarks.networks import AROUND_BODY, MODEL, Weights
 from benchmarks.programs import fresh, nativedl, nnunet, stages
 
 _SAME_PLACE_MM = 0.01
@@ -29,13 +29,15 @@ class Source:
     nifti: Path
 
 
-def segment(source: Source, weights: Weights, folder: Path, device: str = "cpu") -> tuple[Cost, dict[str, Any]]:
+def segment(
+    source: Source, weights: Weights, folder: Path, device: str = "cpu", model: str = MODEL
+) -> tuple[Cost, dict[str, Any]]:
     """Run ours; return what it took and its report.
 
     In the same folder it finds what an earlier run measured of the network (see `NativeDLLib.inference.forward`).
     """
     shutil.rmtree(folder / "out", ignore_errors=True)
-    options = [*source.options, "--model", MODEL, "--device", device, "--output", folder / "out"]
+    options = [*source.options, "--model", model, "--device", device, "--output", folder / "out"]
     cost = nativedl("run", *options, folder=folder, environment={"NATIVEDL_REGISTRY": str(weights.registry)})
     return cost, json.loads((folder / "out" / "report.json").read_text())
 
@@ -71,6 +73,11 @@ def beside_nnunet(name: str, case: str, source: Source, weights: Weights, settin
         facts = compare_labels(folder / "ours" / "out" / "segmentation.nii.gz", folder / "nnunet" / "case.nii.gz")
         shares += list(facts.items())
         result.comparisons.append(Comparison(case, peer, own, costs, facts=facts))
+        around, _ = segment(source, weights, folder / "ours", device, AROUND_BODY)
+        same = compare_labels(folder / "ours" / "out" / "segmentation.nii.gz", folder / "nnunet" / "case.nii.gz")
+        result.facts["around_body"] = {"seconds": around.process_seconds, **same}
+        rows.append(["once with patches around the body alone", around.process_seconds, round(around.peak_mib)])
+        shares += [(f"{name}, patches around the body", value) for name, value in same.items() if "equal" in name]
     result.tables.append(("fractions", ("of", "is"), shares))
     return result
 
