@@ -29,6 +29,7 @@ from NativeDLLib.registry.parameters import Value, resolve
 from NativeDLLib.registry.segment_json import segment_json
 from NativeDLLib.registry.weights import verified_weights
 from NativeDLLib.source import Source
+from NativeDLLib.threads import in_threads
 from NativeDLLib.tool import Verdict
 
 
@@ -251,4 +252,6 @@ def _segment_numbers(classes: npt.NDArray[np.uint16], model: Model) -> npt.NDArr
     table = np.zeros(largest + 1, np.uint8 if len(model.segments) <= 255 else np.uint16)
     for segment in model.segments:
         table[segment.label] = segment.number
-    return table[classes]
+    numbers = np.empty(classes.shape, table.dtype)
+    in_threads(lambda z: np.take(table, classes[z], out=numbers[z], mode="clip"), range(len(classes)))
+    return numbers
