@@ -15,10 +15,10 @@ from NativeDLLib.jsonfile import read_json
 from NativeDLLib.registry.entry import Model
 
 # What these take does not depend on the series; inference depends on the volume of the body where the network has a
-# spacing of its own; everything else on the number of voxels. The network and the way to it are no business of ours.
+# spacing of its own; everything else on the number of voxels. What the PACS and other jobs take is not of this run.
 _FIXED_STAGES = ("load",)
 _INFERENCE = "infer"
-_NETWORK_STAGES = ("retrieve", "send")
+_FOREIGN_STAGES = ("retrieve", "send", "wait")
 # A run that took a moment says nothing about one that takes minutes: most of its moment did not depend on its size.
 _REACH = 8
 _MOST_RUNS = 200
@@ -72,7 +72,7 @@ def remember(report: Mapping[str, Any]) -> None:
                 "stages": {
                     stage["name"]: [stage["seconds"], stage["peak_mib"]]
                     for stage in report["stages"]
-                    if stage["name"] not in _NETWORK_STAGES
+                    if stage["name"] not in _FOREIGN_STAGES
                 },
             }
         )

@@ -69,6 +69,8 @@ class Job:
         Peers, where not the user's own file.
     overwrite
         Whether results in `output` may be replaced.
+    turns
+        Files, one of which must be held while the network runs; see `take_turn`.
     """
 
     output: Path
@@ -89,6 +91,7 @@ class Job:
     target_peer: str | None = None
     pacs_file: Path | None = None
     overwrite: bool = False
+    turns: tuple[Path, ...] = ()
     _started: float = field(default_factory=time.perf_counter)
 
 
@@ -121,7 +124,7 @@ def run_job(job: Job, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
             model, reasons, warnings = select(models, source, job.model)
             for warning in warnings:
                 reporter.warning(warning)
-            tool = SegmentationTool(model, job.device, job.kind, job.keep_empty)
+            tool = SegmentationTool(model, job.device, job.kind, job.keep_empty, job.turns)
             result = tool.process(source, effective(model, *job.parameters), reporter, cancel)
             if result.is_empty and result.no_seg_because:
                 reporter.warning(f"{model.id} found none of its segments: no SEG is written")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,13 @@ from NativeDLLib.dicom.segmentation import Algorithm, Kind, make_segmentation
 from NativeDLLib.errors import InputError
 from NativeDLLib.events import Cancel, Reporter, Stopwatch
 from NativeDLLib.inference.bone import without_test_object
+from NativeDLLib.inference.device import give_back_memory
 from NativeDLLib.inference.engine import import_ahead, load_engine
 from NativeDLLib.inference.postprocess import postprocess
 from NativeDLLib.inference.skull import without_skull
 from NativeDLLib.inference.sliding_window import sliding_window
 from NativeDLLib.inference.vertebra_segments import only_found, with_vertebrae
+from NativeDLLib.locking import take_turn
 from NativeDLLib.measure import measure
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.gates import examine
@@ -125,12 +129,19 @@ class SegmentationResult:
 
 @dataclass(frozen=True)
 class SegmentationTool:
-    """A model of the registry as an `ImageProcessingTool`."""
+    """A model of the registry as an `ImageProcessingTool`.
+
+    Attributes
+    ----------
+    turns
+        Files, one of which is held while the network runs; see `take_turn`.
+    """
 
     model: Model
     device: str = "auto"
     kind: Kind = "BINARY"
     allow_empty: bool = False
+    turns: tuple[Path, ...] = ()
 
     def can_process_image(self, series: Source) -> Verdict:
         """Tell whether the model fits a series, or an image file in place of one."""
@@ -172,38 +183,13 @@ class SegmentationTool:
         import_ahead(model)
         with reporter.stage("read"):
             image, notes = series.image(cancel)
-        with reporter.stage("load"):
-            weights, digest = verified_weights(model)
-            engine = load_engine(model, weights, self.device)
-        for note in [*series.warnings, *notes, *engine.warnings]:
+        for note in [*series.warnings, *notes]:
             reporter.warning(note)
-        cancel.check()
-        with reporter.stage("preprocess"):
-            prepared = engine.prepare(image)
-        cancel.check()
-        with reporter.stage("infer"):
-            settings = model.sliding_window
-            mirror = resolve(settings.get("mirror", engine.mirrors_by_default), parameters)
-            skips = prepared.body is not None and resolve(settings.get("skip_air", True), parameters)
-            around = prepared.body is not None and resolve(settings.get("around_body", False), parameters)
-            planes = sliding_window(
-                prepared.volume,
-                engine.networks,
-                engine.patch_size,
-                step=float(resolve(settings.get("step", 0.5), parameters)),
-                mirror_axes=engine.mirror_axes if mirror else (),
-                fill=prepared.fill,
-                reflect=prepared.reflect,
-                half=engine.half,
-                features=engine.head is not None,
-                skip=prepared.body.is_air if prepared.body and skips else None,
-                within=prepared.body.extent() if prepared.body and around else None,
-                reporter=reporter,
-                cancel=cancel,
-            )
-            infer = Stopwatch(planes)
-            classes = engine.restore(infer, prepared)
-        reporter.apart("restore", reporter.stages[-1].seconds - infer.seconds)
+        with ExitStack() as turn:
+            if self.turns:
+                with reporter.stage("wait"):
+                    turn.enter_context(take_turn(self.turns, cancel))
+            classes, device, digest = self._infer(image, parameters, reporter, cancel)
         cancel.check()
         with reporter.stage("postprocess"):
             skull, bone, step = model.away_from_skull, model.needs_bone, model.vertebra_levels
@@ -234,7 +220,7 @@ class SegmentationTool:
             source=series,
             model=model,
             parameters=parameters,
-            device=engine.networks[0].device,
+            device=device,
             image=image,
             labels=labels,
             segments=segments,
@@ -244,6 +230,51 @@ class SegmentationTool:
             allow_empty=self.allow_empty,
             levels=levels,
         )
+
+    def _infer(
+        self, image: sitk.Image, parameters: Mapping[str, Value], reporter: Reporter, cancel: Cancel
+    ) -> tuple[npt.NDArray[np.uint16], str, str]:
+        """Return the network's labels (z, y, x) on the grid of the image, the device in words, the weights' digest.
+
+        The network and its memory on the device are free for the next job when this returns.
+        """
+        model = self.model
+        with reporter.stage("load"):
+            weights, digest = verified_weights(model)
+            engine = load_engine(model, weights, self.device)
+        for note in engine.warnings:
+            reporter.warning(note)
+        cancel.check()
+        with reporter.stage("preprocess"):
+            prepared = engine.prepare(image)
+        cancel.check()
+        with reporter.stage("infer"):
+            settings = model.sliding_window
+            mirror = resolve(settings.get("mirror", engine.mirrors_by_default), parameters)
+            skips = prepared.body is not None and resolve(settings.get("skip_air", True), parameters)
+            around = prepared.body is not None and resolve(settings.get("around_body", False), parameters)
+            planes = sliding_window(
+                prepared.volume,
+                engine.networks,
+                engine.patch_size,
+                step=float(resolve(settings.get("step", 0.5), parameters)),
+                mirror_axes=engine.mirror_axes if mirror else (),
+                fill=prepared.fill,
+                reflect=prepared.reflect,
+                half=engine.half,
+                features=engine.head is not None,
+                skip=prepared.body.is_air if prepared.body and skips else None,
+                within=prepared.body.extent() if prepared.body and around else None,
+                reporter=reporter,
+                cancel=cancel,
+            )
+            infer = Stopwatch(planes)
+            classes = engine.restore(infer, prepared)
+        reporter.apart("restore", reporter.stages[-1].seconds - infer.seconds)
+        device = engine.networks[0].device
+        del planes, infer, engine
+        give_back_memory()
+        return classes, device, digest
 
 
 def _segment_numbers(classes: npt.NDArray[np.uint16], model: Model) -> npt.NDArray[Any]:
