@@ -18,6 +18,7 @@ from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.sr.codedict import codes
 from pydicom.tag import Tag
 from pydicom.uid import generate_uid
+from pydicom.valuerep import DS
 
 from NativeDLLib.dicom.explicit import element, elements, sequence, sequence_value
 from NativeDLLib.dicom.seg_frames import Array, Frame, binary_pixels, frames_of, label_pixels, overlap
@@ -169,8 +170,7 @@ def _derivations(series: Series, planes: Iterable[int]) -> Iterator[bytes]:
 
 
 def _position(series: Series, plane: int) -> bytes:
-    numbers = hd.PlanePositionSequence("PATIENT", series.slices[plane].position)[0].ImagePositionPatient
-    value = "\\".join(str(number) for number in numbers)
+    value = "\\".join(str(DS(number, auto_format=True)) for number in series.slices[plane].position)
     return sequence("PlanePositionSequence", [element("ImagePositionPatient", "DS", value.encode())])
 
 
