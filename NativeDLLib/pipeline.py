@@ -11,6 +11,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
 
+from NativeDLLib.coarse import Box, find_box
 from NativeDLLib.dicom import Series
 from NativeDLLib.dicom.segmentation import Algorithm, Kind, make_segmentation
 from NativeDLLib.errors import InputError
@@ -40,6 +41,8 @@ class SegmentationResult:
     ----------
     levels
         What the levels of vertebrae are known from, ``sacrum`` or ``ribs``, or ``numbered``; empty for other models.
+    box
+        Where the model looked.
     """
 
     source: Source
@@ -51,6 +54,7 @@ class SegmentationResult:
     segments: list[dict[str, Any]]
     quality: list[Finding]
     digest: str
+    box: Box
     kind: Kind = "BINARY"
     allow_empty: bool = False
     levels: str = ""
@@ -83,7 +87,8 @@ class SegmentationResult:
             title=self.model.title,
             source=f"NativeDL registry ({self.model.runtime})",
             serial=self.digest[:16],
-            parameters={name: str(value) for name, value in self.parameters.items()} | {"device": self.device},
+            parameters={name: str(value) for name, value in self.parameters.items()}
+            | {"device": self.device, **self.box.parameters},
         )
 
     @property
@@ -102,6 +107,7 @@ class SegmentationResult:
             ],
             "quality": [asdict(finding) for finding in self.quality],
             **({"levels": self.levels} if self.levels else {}),
+            **({"coarse": self.box.coarse} if self.box.coarse else {}),
         }
 
     def to_dicom(self) -> list[Dataset]:
@@ -171,6 +177,7 @@ class SegmentationTool:
         import_ahead(model)
         with reporter.stage("read"):
             image, notes = series.image(cancel)
+        box = find_box(self, series, image, parameters, reporter, cancel)
         with reporter.stage("load"):
             weights, digest = verified_weights(model)
             engine = load_engine(model, weights, self.device)
@@ -178,7 +185,7 @@ class SegmentationTool:
             reporter.warning(note)
         cancel.check()
         with reporter.stage("preprocess"):
-            prepared = engine.prepare(image)
+            prepared = engine.prepare(box.cut(image))
         cancel.check()
         with reporter.stage("infer"):
             settings = model.sliding_window
@@ -199,7 +206,7 @@ class SegmentationTool:
                 cancel=cancel,
             )
             infer = Stopwatch(planes)
-            classes = engine.restore(infer, prepared)
+            classes = box.put_back(engine.restore(infer, prepared))
         reporter.apart("restore", reporter.stages[-1].seconds - infer.seconds)
         cancel.check()
         with reporter.stage("postprocess"):
@@ -225,6 +232,7 @@ class SegmentationTool:
                 model, labels, segments = only_found(model, labels, segments)
             volumes_ml = [segment["volume_ml"] for segment in segments]
             quality = examine(series, image, labels, model.segments, volumes_ml)
+            quality += box.cut_segments(labels, model.segments)
         for finding in quality:
             reporter.warning(finding.message)
         return SegmentationResult(
@@ -237,6 +245,7 @@ class SegmentationTool:
             segments=segments,
             quality=quality,
             digest=digest,
+            box=box,
             kind=self.kind,
             allow_empty=self.allow_empty,
             levels=levels,
