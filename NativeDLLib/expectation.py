@@ -17,7 +17,7 @@ from NativeDLLib.registry.entry import Model
 # What these take does not depend on the series; inference depends on the volume of the body where the network has a
 # spacing of its own; everything else on the number of voxels. What the PACS and other jobs take is not of this run.
 _FIXED_STAGES = ("load",)
-_INFERENCE = "infer"
+_INFERENCE = ("infer", "coarse")
 _FOREIGN_STAGES = ("retrieve", "send", "wait")
 # A run that took a moment says nothing about one that takes minutes: most of its moment did not depend on its size.
 _REACH = 8
@@ -121,7 +121,7 @@ def _scaled(run: _Run, model: Model, voxels: float, volume: float) -> Expectatio
         patch = prod(model.input.patch_size or ()) * prod(model.input.spacing)
         by_volume = max(volume, patch) / max(run.volume_mm3, patch)
     seconds = sum(
-        took * (1 if name in _FIXED_STAGES else by_volume if name == _INFERENCE else by_voxels)
+        took * (1 if name in _FIXED_STAGES else by_volume if name in _INFERENCE else by_voxels)
         for name, (took, _) in run.stages.items()
     )
     base = run.stages.get("load", (0.0, 0.0))[1]

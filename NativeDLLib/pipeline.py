@@ -13,6 +13,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
 
+from NativeDLLib.coarse import Box, find_box
 from NativeDLLib.dicom import Series
 from NativeDLLib.dicom.derived import Algorithm
 from NativeDLLib.errors import InputError
@@ -48,6 +49,8 @@ class SegmentationResult:
     ----------
     levels
         What the levels of vertebrae are known from, ``sacrum`` or ``ribs``, or ``numbered``; empty for other models.
+    box
+        Where the model looked.
     """
 
     source: Source
@@ -59,6 +62,7 @@ class SegmentationResult:
     segments: list[dict[str, Any]]
     quality: list[Finding]
     digest: str
+    box: Box
     kind: Kind = "BINARY"
     allow_empty: bool = False
     levels: str = ""
@@ -91,7 +95,8 @@ class SegmentationResult:
             title=self.model.title,
             source=f"NativeDL registry ({self.model.runtime})",
             serial=self.digest[:16],
-            parameters={name: str(value) for name, value in self.parameters.items()} | {"device": self.device},
+            parameters={name: str(value) for name, value in self.parameters.items()}
+            | {"device": self.device, **self.box.parameters},
         )
 
     @property
@@ -110,6 +115,7 @@ class SegmentationResult:
             ],
             "quality": [asdict(finding) for finding in self.quality],
             **({"levels": self.levels} if self.levels else {}),
+            **({"coarse": self.box.coarse} if self.box.coarse else {}),
         }
 
     def to_dicom(self) -> list[Dataset]:
@@ -191,11 +197,13 @@ class SegmentationTool:
             image, notes = series.image(cancel)
         for note in [*series.warnings, *notes]:
             reporter.warning(note)
+        box = find_box(self, series, image, parameters, reporter, cancel)
         with ExitStack() as turn:
             if self.turns:
                 with reporter.stage("wait"):
                     turn.enter_context(take_turn(self.turns, cancel))
-            classes, device, digest = self._infer(image, parameters, reporter, cancel)
+            classes, device, digest = self._infer(box.cut(image), parameters, reporter, cancel)
+        classes = box.put_back(classes)
         cancel.check()
         with reporter.stage("postprocess"):
             skull, bone, step = model.away_from_skull, model.needs_bone, model.vertebra_levels
@@ -220,6 +228,7 @@ class SegmentationTool:
                 model, labels, segments = only_found(model, labels, segments)
             volumes_ml = [segment["volume_ml"] for segment in segments]
             quality = examine(series, image, labels, model.segments, volumes_ml)
+            quality += box.cut_segments(labels, model.segments)
         for finding in quality:
             reporter.warning(finding.message)
         return SegmentationResult(
@@ -232,6 +241,7 @@ class SegmentationTool:
             segments=segments,
             quality=quality,
             digest=digest,
+            box=box,
             kind=self.kind,
             allow_empty=self.allow_empty,
             levels=levels,
