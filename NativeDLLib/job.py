@@ -116,7 +116,7 @@ def run_job(job: Job, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
         find_peer(load_peers(job.pacs_file), job.target_peer)
     models = load_models()
     if job.model in models and not is_server(job.device):
-        import_ahead(models[job.model])
+        import_ahead(models[job.model], job.device)
     with open_source(job, models, reporter, cancel) as source:
         if is_server(job.device):
             kind = next(kind for kind, given in _sources(job).items() if given)

@@ -192,7 +192,7 @@ class SegmentationTool:
             Where `cancel` was set.
         """
         model = self.model
-        import_ahead(model)
+        import_ahead(model, self.device)
         with reporter.stage("read"):
             image, notes = series.image(cancel)
         for note in [*series.warnings, *notes]:

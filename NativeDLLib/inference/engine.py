@@ -95,13 +95,16 @@ class ContractEngine:
         return restore(planes, prepared)
 
 
-def import_ahead(model: Model) -> None:
-    """Begin to import what runs a model and writes its result, which takes seconds, beside what the caller does."""
+def import_ahead(model: Model, device: str) -> None:
+    """Begin to import what runs a model and writes its result, which takes seconds, beside what the caller does.
+
+    A GPU that is to run it is woken too.
+    """
     names = [*_PACKAGES[model.runtime], "NativeDLLib.dicom.segmentation"]
-    threading.Thread(target=_import, args=(names,), name="import ahead").start()
+    threading.Thread(target=_import, args=(names, device), name="import ahead").start()
 
 
-def _import(names: Sequence[str]) -> None:
+def _import(names: Sequence[str], device: str) -> None:
     for name in names:
         # What is needed for nothing any more would only be waited for.
         if not threading.main_thread().is_alive():
@@ -109,6 +112,18 @@ def _import(names: Sequence[str]) -> None:
         # Whoever needs it imports it again, and says what is wrong.
         with contextlib.suppress(Exception), _silent(name.startswith("nnunetv2")):
             importlib.import_module(name)
+    if "torch" in names and device.startswith(("auto", "cuda")):
+        with contextlib.suppress(Exception):
+            _wake_gpu(device)
+
+
+def _wake_gpu(device: str) -> None:
+    """Let CUDA and cuDNN set themselves up, which takes most of a second."""
+    import torch
+
+    if torch.cuda.is_available():
+        volume = torch.zeros((1, 1, 3, 3, 3), device="cuda" if device == "auto" else device)
+        torch.nn.functional.conv3d(volume, volume)
 
 
 @contextlib.contextmanager

@@ -38,7 +38,7 @@ def test_a_run_starts_without_what_only_some_runs_need():
     [("torch", ["torch"]), ("onnx", ["onnxruntime"]), ("nnunetv2", ["nnunetv2", "torch"])],
 )
 def test_what_runs_a_model_and_writes_its_result_is_imported_without_a_word(runtime, packages):
-    code = f"{START} engine.import_ahead(type('Model', (), {{'runtime': '{runtime}'}})){END}"
+    code = f"{START} engine.import_ahead(type('Model', (), {{'runtime': '{runtime}'}}), 'auto'){END}"
 
     assert said_by(code) == [f"{sorted([*packages, 'highdicom'])} True"]
 
@@ -55,7 +55,7 @@ def test_nnu_net_is_loaded_while_it_is_imported_and_stdout_stays(tmp_path):
     )
     entry["output"].pop("channels")
     (tmp_path / "registry.json").write_text(json.dumps({"schema_version": "1.0", "models": [entry]}))
-    start = f"{START} import pathlib; model = load_models()['bright']; engine.import_ahead(model);"
+    start = f"{START} import pathlib; model = load_models()['bright']; engine.import_ahead(model, 'cpu');"
 
     said = said_by(
         f"{start} engine.load_engine(model, pathlib.Path({str(folder)!r}), 'cpu'){END}",
