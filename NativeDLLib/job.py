@@ -14,6 +14,7 @@ import SimpleITK as sitk
 
 from NativeDLLib import __version__
 from NativeDLLib.dicom import Series
+from NativeDLLib.dicom.store import save
 from NativeDLLib.errors import InputError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.files import write_json
@@ -158,7 +159,7 @@ def _write(
             write_preview(partial / "preview.png", result.image, result.labels, segments, is_ct=is_ct)
             if not result.no_seg_because:
                 dataset = result.to_dicom()[0]
-                dataset.save_as(partial / SEG, enforce_file_format=True)
+                save(dataset, partial / SEG)
                 segmentation = uids_of(dataset) | {"type": job.kind}
             if job.structures and isinstance(source, Series) and not result.is_empty:
                 from NativeDLLib.regions.structure import whole_structure_set
@@ -167,7 +168,7 @@ def _write(
                 dataset = whole_structure_set(
                     source, values, segments, result.algorithm, cancel, findings=result.quality
                 )
-                dataset.save_as(partial / STRUCTURES, enforce_file_format=True)
+                save(dataset, partial / STRUCTURES)
                 structures = uids_of(dataset)
             for other in others:
                 other.result()

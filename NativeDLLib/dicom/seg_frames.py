@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,10 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from NativeDLLib.threads import in_threads
+
 Array = npt.NDArray[Any]
 Rows = tuple[int, int | None]
 
 _ALL: Rows = (0, None)
+# Frames that a thread packs before it takes others.
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def frames_of(labels: Array, count: int, labelmap: bool) -> list[Frame]:
     list of Frame
         Segment by segment, each from the last plane to the first: so does highdicom, whose normal points that way.
     """
-    found = [_segments_in(plane) for plane in labels]
+    found = in_threads(_segments_in, labels)
     if not any(found):
         found = [dict.fromkeys(range(1, count + 1), _ALL)] * len(labels)
     planes = range(len(labels))[::-1]
@@ -70,24 +75,33 @@ def label_pixels(labels: Array, frames: Sequence[Frame], dtype: npt.DTypeLike) -
 def binary_pixels(labels: Array, frames: Sequence[Frame]) -> bytes:
     """Return the Pixel Data of binary frames: one bit a pixel, without a gap from frame to frame (PS3.5 8.1.1)."""
     rows, columns = labels.shape[1:3]
+
+    def packed(numbers: Sequence[int]) -> list[tuple[int, bytes]]:
+        """Return for some frames where their first byte goes, and the bytes of their rows."""
+        result = []
+        for index in numbers:
+            frame = frames[index]
+            piece = labels[frame.plane, slice(*frame.rows)]
+            bits = (piece == frame.segment if piece.ndim == 2 else piece[..., frame.segment - 1]).ravel()
+            first, shift = divmod((index * rows + frame.rows[0]) * columns, 8)
+            if shift:
+                bits = np.concatenate([np.zeros(shift, bool), bits])
+            result.append((first, np.packbits(bits, bitorder="little").tobytes()))
+        return result
+
+    some = [range(start, min(start + _AT_ONCE, len(frames))) for start in range(0, len(frames), _AT_ONCE)]
     # Between what is in two frames there are less than two frames of nothing.
     nothing = memoryview(bytes(rows * columns // 4 + 2))
     parts: list[bytes | memoryview] = []
     done = 0
-    for index, frame in enumerate(frames):
-        piece = labels[frame.plane, slice(*frame.rows)]
-        bits = (piece == frame.segment if piece.ndim == 2 else piece[..., frame.segment - 1]).ravel()
-        first, shift = divmod((index * rows + frame.rows[0]) * columns, 8)
-        if shift:
-            bits = np.concatenate([np.zeros(shift, bool), bits])
-        packed = np.packbits(bits, bitorder="little").tobytes()
+    for first, piece in itertools.chain.from_iterable(in_threads(packed, some)):
         if first < done:
             before = parts.pop()
             parts.append(before[:-1])
-            packed = bytes([before[-1] | packed[0]]) + packed[1:]
+            piece = bytes([before[-1] | piece[0]]) + piece[1:]
             done -= 1
-        parts += [nothing[: first - done], packed]
-        done = first + len(packed)
+        parts += [nothing[: first - done], piece]
+        done = first + len(piece)
     length = (len(frames) * rows * columns + 15) // 16 * 2
     return b"".join([*parts, nothing[: length - done]])
 
