@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import SimpleITK as sitk
 
 from NativeDLLib import __version__
 from NativeDLLib.dicom import Series
-from NativeDLLib.dicom.segmentation import Kind
 from NativeDLLib.errors import InputError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.files import write_json
@@ -24,11 +23,13 @@ from NativeDLLib.job_source import open_source
 from NativeDLLib.pacs.peers import find_peer, load_peers
 from NativeDLLib.pipeline import SegmentationResult, SegmentationTool
 from NativeDLLib.preview import write_preview
-from NativeDLLib.regions.structure import whole_structure_set
 from NativeDLLib.registry import effective, load_models, rank, select
 from NativeDLLib.remote import segment_remotely
 from NativeDLLib.results import check_output, costs, send_result, staged, uids_of, versions
 from NativeDLLib.volumes import write_image, write_seg_nrrd
+
+if TYPE_CHECKING:
+    from NativeDLLib.dicom.segmentation import Kind
 
 SEG, STRUCTURES, LABELS = "segmentation.dcm", "segmentation_rtstruct.dcm", "segmentation.nii.gz"
 SLICER, REPORT = "segmentation.seg.nrrd", "report.json"
@@ -157,6 +158,8 @@ def _write(
                 dataset.save_as(partial / SEG, enforce_file_format=True)
                 segmentation = uids_of(dataset) | {"type": job.kind}
             if job.structures and isinstance(source, Series) and not result.is_empty:
+                from NativeDLLib.regions.structure import whole_structure_set
+
                 values = sitk.GetArrayViewFromImage(result.labels)
                 dataset = whole_structure_set(
                     source, values, segments, result.algorithm, cancel, findings=result.quality

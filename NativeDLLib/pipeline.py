@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset
 
 from NativeDLLib.dicom import Series
-from NativeDLLib.dicom.segmentation import Algorithm, Kind, make_segmentation
+from NativeDLLib.dicom.derived import Algorithm
 from NativeDLLib.errors import InputError
 from NativeDLLib.events import Cancel, Reporter, Stopwatch
 from NativeDLLib.inference.bone import without_test_object
@@ -30,6 +30,9 @@ from NativeDLLib.registry.segment_json import segment_json
 from NativeDLLib.registry.weights import verified_weights
 from NativeDLLib.source import Source
 from NativeDLLib.tool import Verdict
+
+if TYPE_CHECKING:
+    from NativeDLLib.dicom.segmentation import Kind
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,9 @@ class SegmentationResult:
         """Return the SEG; see `make_segmentation` for what it raises."""
         if not isinstance(self.source, Series):
             raise InputError(self.no_seg_because)
+        # highdicom is imported when there is something to write: see `import_ahead`.
+        from NativeDLLib.dicom.segmentation import make_segmentation
+
         values = sitk.GetArrayViewFromImage(self.labels)
         return [
             make_segmentation(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-import highdicom as hd
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DA, TM
@@ -25,6 +24,12 @@ _MAY_BE_EMPTY = (
     "ReferringPhysicianName",
 )
 _UTF_8 = "ISO_IR 192"
+# Defined terms of PS3.3 C.12.1.1.2 that stand alone.
+_CHARACTER_SETS = {
+    *(f"ISO_IR {number}" for number in (13, 100, 101, 109, 110, 126, 127, 138, 144, 148, 166, 192, 203)),
+    "GB18030",
+    "GBK",
+}
 # Away from the numbers that scanners give, so that what is derived stands below the images it belongs to.
 _SERIES_NUMBER_OFFSET = 9000
 
@@ -49,8 +54,7 @@ def source_header(series: Series, own_text: Sequence[str]) -> tuple[Dataset, str
     given = first.get("SpecificCharacterSet") or "ISO_IR 6"
     sets = [given] if isinstance(given, str) else [str(part) for part in given]
     # Sets that switch from one to the other within a text are often written wrongly, and never needed with UTF-8.
-    alone = len(sets) == 1 and not sets[0].startswith("ISO 2022")
-    known = alone and sets[0] in hd.enum.SpecificCharacterSetValues._value2member_map_
+    known = len(sets) == 1 and sets[0] in _CHARACTER_SETS
     charset = sets[0] if known and all(text.isascii() for text in own_text) else _UTF_8
     return first, charset
 
