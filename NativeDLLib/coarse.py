@@ -16,12 +16,15 @@ from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.masks import LEAST_CM2, SIDES, counts, letter
 from NativeDLLib.registry import effective
-from NativeDLLib.registry.entry import Coarse, Segment
+from NativeDLLib.registry.entry import Coarse, Model, Segment
 from NativeDLLib.registry.parameters import Value, resolve
 from NativeDLLib.source import Source
 
 if TYPE_CHECKING:
     from NativeDLLib.pipeline import SegmentationResult, SegmentationTool
+
+# Of the patient, along which letters of an orientation point.
+_AXES = {"R": 0, "L": 0, "A": 1, "P": 1, "I": 2, "S": 2}
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ def find_box(
     with reporter.stage("coarse"):
         other = replace(tool, model=coarse.model)
         found = other.process(_Read(series, image), effective(coarse.model), inner, cancel)
-        place = _place(found, coarse, grid)
+        place = _place(found, coarse, grid, _patch_mm(tool.model, grid))
     # What the coarse result looks like is not what the user asked for.
     judged = {finding.message for finding in found.quality}
     for warning in (warning for warning in inner.warnings if warning not in judged):
@@ -193,20 +196,42 @@ def find_box(
     return Box(grid, place, record)
 
 
-def _place(found: SegmentationResult, coarse: Coarse, grid: Grid) -> tuple[slice, ...] | None:
+def _place(
+    found: SegmentationResult, coarse: Coarse, grid: Grid, least_mm: Sequence[float]
+) -> tuple[slice, ...] | None:
     """Return the voxels (z, y, x) around what was found, with the margin; None where that is nothing."""
     names = {segment.name for segment in coarse.segments}
     # Of a result with vertebrae only the levels that are there have numbers.
     wanted = np.array([False, *(segment.name in names for segment in found.model.segments)])
     mask = wanted[sitk.GetArrayViewFromImage(found.labels)]
     place = []
-    for axis, (size, spacing) in enumerate(zip(grid.size[::-1], grid.spacing[::-1], strict=True)):
+    for axis, (size, spacing, mm) in enumerate(zip(grid.size[::-1], grid.spacing[::-1], least_mm, strict=True)):
         hit = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
         if not len(hit):
             return None
         margin = ceil(coarse.margin_mm / spacing)
-        place.append(slice(max(0, int(hit[0]) - margin), min(size, int(hit[-1]) + 1 + margin)))
+        start, stop = max(0, int(hit[0]) - margin), min(size, int(hit[-1]) + 1 + margin)
+        # A voxel more than a patch, as the network's grid may be rounded to one less.
+        count = min(size, max(stop - start, ceil(mm / spacing) + 1))
+        start = min(max(0, (start + stop - count) // 2), size - count)
+        place.append(slice(start, start + count))
     return tuple(place)
+
+
+def _patch_mm(model: Model, grid: Grid) -> list[float]:
+    """Return how long a patch is along the axes (z, y, x) of an image.
+
+    A box is at least as large: a patch holds that much of the image anyway, and what surrounds a smaller box would be
+    filled with air, which a network takes for the border of the body.
+    """
+    patch, spacing, orientation = model.input.patch_size, model.input.spacing, model.input.orientation
+    assert patch is not None
+    assert spacing is not None
+    sizes = [count * mm for count, mm in zip(patch, spacing, strict=True)]
+    if orientation is None:
+        return sizes
+    by_axis = {_AXES[letter]: mm for letter, mm in zip(orientation, sizes[::-1], strict=True)}
+    return [by_axis[int(axis)] for axis in np.abs(np.reshape(grid.direction, (3, 3))).argmax(axis=0)[::-1]]
 
 
 def _in_words(place: tuple[slice, ...], image: sitk.Image) -> dict[str, Any]:

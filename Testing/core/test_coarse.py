@@ -22,7 +22,7 @@ def voxels(place=INSIDE, hu=300):
     return result
 
 
-def registry(folder, *, threshold=1.5, coarse=None, patch=16):
+def registry(folder, *, threshold=1.5, coarse=None, patch=(16, 16, 16)):
     """Write a registry of two networks that find what is bright, one of which looks where the other one found it."""
     folder.mkdir()
     contract = factories.entry()["input"]
@@ -33,7 +33,7 @@ def registry(folder, *, threshold=1.5, coarse=None, patch=16):
         factories.entry(
             coarse={"model": "rough", "use": {"parameter": "coarse"}} | (coarse or {}),
             weights={"file": fine.name, "sha256": factories.digest(fine)},
-            input=contract | {"spacing": SPACING, "patch_size": [patch] * 3},
+            input=contract | {"spacing": SPACING, "patch_size": patch},
             parameters=[*factories.entry()["parameters"], switch],
         ),
         factories.entry(
@@ -57,7 +57,7 @@ def run(folder, registry, *options, code=0):
     [INSIDE, (slice(0, 6), slice(4, 12), slice(58, 68)), (slice(26, 32), slice(50, 60), slice(4, 10))],
     ids=["inside", "at the first slice", "at the last slice"],
 )
-@pytest.mark.parametrize("patch", [16, 40], ids=["patches", "box thinner than a patch"])
+@pytest.mark.parametrize("patch", [(16, 16, 16), (40, 40, 40)], ids=["patches", "one patch"])
 def test_the_labels_are_those_of_a_look_at_the_whole_image(tmp_path, axes, place, patch):
     factories.ct_series(tmp_path / "series", voxels(place), spacing=SPACING, axes=axes)
     path = registry(tmp_path / "registry", patch=patch)
@@ -69,6 +69,21 @@ def test_the_labels_are_those_of_a_look_at_the_whole_image(tmp_path, axes, place
     assert labels[place].all()
     first, last = (report["coarse"]["box"][key] for key in ("first_voxel", "last_voxel"))
     assert np.prod(np.subtract(last, first) + 1) < 0.6 * np.prod(SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("axes", "first", "last"),
+    [(factories.AXIAL, [16, 17, 6], [56, 41, 24]), (factories.SAGITTAL, [24, 20, 0], [48, 38, 31])],
+)
+def test_a_box_is_at_least_a_patch_wherever_the_image_goes_on(tmp_path, axes, first, last):
+    factories.ct_series(tmp_path / "series", voxels(), spacing=SPACING, axes=axes)
+    # 40 voxels from right to left, 24 from front to back, 18 from bottom to top.
+    path = registry(tmp_path / "registry", coarse={"margin_mm": 5}, patch=(18, 24, 40))
+
+    report, _ = run(tmp_path, path)
+
+    assert report["coarse"]["box"]["first_voxel"] == first
+    assert report["coarse"]["box"]["last_voxel"] == last
 
 
 def test_report_and_seg_say_where_it_looked_and_who_said_so(tmp_path, capsys):

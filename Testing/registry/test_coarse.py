@@ -83,18 +83,28 @@ def by_image():
     return {"input": given | {"intensity": {"normalization": "image"}}}
 
 
-def nnunet_for_mr():
-    folder = {"folder": "results"}
-    return {"input": {"modality": "MR", "channels": [{"name": "MR"}]}, "runtime": "nnunetv2", "weights": folder}
+def nnunet_for(modality, **contract):
+    given = {"modality": modality, "channels": [{"name": modality}]} | contract
+    return {"input": given, "runtime": "nnunetv2", "weights": {"folder": "results"}}
 
 
-@pytest.mark.parametrize("changes", [by_image(), nnunet_for_mr()])
+PATCH = {"spacing": [1.5, 1.5, 1.5], "patch_size": [128, 128, 128]}
+
+
+@pytest.mark.parametrize("changes", [by_image(), nnunet_for("MR", **PATCH)])
 def test_a_model_that_a_part_of_the_image_would_look_different_to_is_refused(tmp_path, changes):
     modality = changes["input"]["modality"]
     other = coarse_entry(input=factories.entry()["input"] | {"modality": modality})
 
     with pytest.raises(ModelError, match=r"coarse: this model normalises by the whole image"):
         models(tmp_path, other, fine_entry(**changes))
+
+
+def test_an_nnunet_folder_needs_the_size_of_its_patch_in_its_entry(tmp_path):
+    with pytest.raises(ModelError, match=r"\(bright\).input: 'spacing' is a required property"):
+        models(tmp_path / "without", coarse_entry(), fine_entry(**nnunet_for("CT")))
+
+    assert models(tmp_path / "with", coarse_entry(), fine_entry(**nnunet_for("CT", **PATCH)))["bright"].coarse
 
 
 class Abdomen:
