@@ -17,6 +17,7 @@ from NativeDLLib.errors import InputError
 from NativeDLLib.events import Cancel, Reporter, Stopwatch
 from NativeDLLib.inference.bone import without_test_object
 from NativeDLLib.inference.engine import import_ahead, load_engine
+from NativeDLLib.inference.memory import check_memory
 from NativeDLLib.inference.postprocess import postprocess
 from NativeDLLib.inference.skull import without_skull
 from NativeDLLib.inference.sliding_window import sliding_window
@@ -124,12 +125,13 @@ class SegmentationResult:
 
 @dataclass(frozen=True)
 class SegmentationTool:
-    """A model of the registry as an `ImageProcessingTool`."""
+    """A model of the registry as an `ImageProcessingTool`, for a process that may have so many bytes of memory."""
 
     model: Model
     device: str = "auto"
     kind: Kind = "BINARY"
     allow_empty: bool = False
+    max_memory: int | None = None
 
     def can_process_image(self, series: Source) -> Verdict:
         """Tell whether the model fits a series, or an image file in place of one."""
@@ -161,7 +163,7 @@ class SegmentationTool:
         Raises
         ------
         InputError
-            Where pixel data cannot be read.
+            Where pixel data cannot be read, or the run needs more memory than it may have.
         ModelError
             Where the weights, the runtime or the device cannot be used.
         CancelledError
@@ -169,11 +171,14 @@ class SegmentationTool:
         """
         model = self.model
         import_ahead(model)
-        with reporter.stage("read"):
-            image, notes = series.image(cancel)
+        # With a limit nothing is read that may not fit; without one, reading goes on beside the import.
+        read = None if self.max_memory else _read(series, reporter, cancel)
         with reporter.stage("load"):
             weights, digest = verified_weights(model)
             engine = load_engine(model, weights, self.device)
+        check_memory(series, read and read[0], model, engine, parameters, self.max_memory, reporter)
+        image, notes = read or _read(series, reporter, cancel)
+        del read
         for note in [*series.warnings, *notes, *engine.warnings]:
             reporter.warning(note)
         cancel.check()
@@ -241,6 +246,11 @@ class SegmentationTool:
             allow_empty=self.allow_empty,
             levels=levels,
         )
+
+
+def _read(series: Source, reporter: Reporter, cancel: Cancel) -> tuple[sitk.Image, list[str]]:
+    with reporter.stage("read"):
+        return series.image(cancel)
 
 
 def _segment_numbers(classes: npt.NDArray[np.uint16], model: Model) -> npt.NDArray[Any]:
