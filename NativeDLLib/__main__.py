@@ -1,8 +1,6 @@
 """``python -m NativeDLLib`` is the same program as ``nativedl``."""
 
-import sys
-
-from NativeDLLib.cli import main
+from NativeDLLib.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -7,6 +7,7 @@ problem, 5 PACS problem (the result is kept), 6 cancelled, 7 some cases of a bat
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import logging
 import signal
@@ -33,6 +34,8 @@ _COMMANDS = {
     "train": ("train",),
     "demo": ("demo",),
 }
+# New objects that may be in cycles, after which Python looks for some that are garbage; by default after 700.
+_OBJECTS_BEFORE_LOOK = 10_000
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,6 +43,18 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} ({self.prog} --help)")
+
+
+def program() -> NoReturn:
+    """Be the program ``nativedl``: run the command of this process, and end it.
+
+    Importing makes hundreds of thousands of objects that stay. Looking through them for garbage, and taking them apart
+    at the end, took more than a second of a run.
+    """
+    gc.set_threshold(_OBJECTS_BEFORE_LOOK)
+    code = main()
+    gc.freeze()
+    sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

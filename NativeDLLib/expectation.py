@@ -15,10 +15,10 @@ from NativeDLLib.jsonfile import read_json
 from NativeDLLib.registry.entry import Model
 
 # What these take does not depend on the series; inference depends on the volume of the body where the network has a
-# spacing of its own; everything else on the number of voxels. The network and the way to it are no business of ours.
+# spacing of its own; everything else on the number of voxels. What the PACS and other jobs take is not of this run.
 _FIXED_STAGES = ("load",)
-_INFERENCE = "infer"
-_NETWORK_STAGES = ("retrieve", "send")
+_INFERENCE = ("infer", "coarse")
+_FOREIGN_STAGES = ("retrieve", "send", "wait")
 # A run that took a moment says nothing about one that takes minutes: most of its moment did not depend on its size.
 _REACH = 8
 _MOST_RUNS = 200
@@ -72,7 +72,7 @@ def remember(report: Mapping[str, Any]) -> None:
                 "stages": {
                     stage["name"]: [stage["seconds"], stage["peak_mib"]]
                     for stage in report["stages"]
-                    if stage["name"] not in _NETWORK_STAGES
+                    if stage["name"] not in _FOREIGN_STAGES
                 },
             }
         )
@@ -121,7 +121,7 @@ def _scaled(run: _Run, model: Model, voxels: float, volume: float) -> Expectatio
         patch = prod(model.input.patch_size or ()) * prod(model.input.spacing)
         by_volume = max(volume, patch) / max(run.volume_mm3, patch)
     seconds = sum(
-        took * (1 if name in _FIXED_STAGES else by_volume if name == _INFERENCE else by_voxels)
+        took * (1 if name in _FIXED_STAGES else by_volume if name in _INFERENCE else by_voxels)
         for name, (took, _) in run.stages.items()
     )
     base = run.stages.get("load", (0.0, 0.0))[1]

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import SimpleITK as sitk
 
 from NativeDLLib import __version__
 from NativeDLLib.dicom import Series
-from NativeDLLib.dicom.segmentation import Kind
+from NativeDLLib.dicom.store import save
 from NativeDLLib.errors import InputError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.files import write_json
@@ -25,11 +25,13 @@ from NativeDLLib.memory import memory_limit
 from NativeDLLib.pacs.peers import find_peer, load_peers
 from NativeDLLib.pipeline import SegmentationResult, SegmentationTool
 from NativeDLLib.preview import write_preview
-from NativeDLLib.regions.structure import whole_structure_set
 from NativeDLLib.registry import effective, load_models, rank, select
 from NativeDLLib.remote import segment_remotely
 from NativeDLLib.results import check_output, costs, send_result, staged, uids_of, versions
 from NativeDLLib.volumes import write_image, write_seg_nrrd
+
+if TYPE_CHECKING:
+    from NativeDLLib.dicom.segmentation import Kind
 
 SEG, STRUCTURES, LABELS = "segmentation.dcm", "segmentation_rtstruct.dcm", "segmentation.nii.gz"
 SLICER, REPORT = "segmentation.seg.nrrd", "report.json"
@@ -72,6 +74,8 @@ class Job:
         Peers, where not the user's own file.
     overwrite
         Whether results in `output` may be replaced.
+    turns
+        Files, one of which must be held while the network runs; see `take_turn`.
     """
 
     output: Path
@@ -93,6 +97,7 @@ class Job:
     target_peer: str | None = None
     pacs_file: Path | None = None
     overwrite: bool = False
+    turns: tuple[Path, ...] = ()
     _started: float = field(default_factory=time.perf_counter)
 
 
@@ -116,7 +121,7 @@ def run_job(job: Job, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
         find_peer(load_peers(job.pacs_file), job.target_peer)
     models = load_models()
     if job.model in models and not is_server(job.device):
-        import_ahead(models[job.model])
+        import_ahead(models[job.model], job.device)
     with memory_limit(job.max_memory, reporter, cancel), open_source(job, models, reporter, cancel) as source:
         if is_server(job.device):
             kind = next(kind for kind, given in _sources(job).items() if given)
@@ -125,7 +130,7 @@ def run_job(job: Job, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
             model, reasons, warnings = select(models, source, job.model)
             for warning in warnings:
                 reporter.warning(warning)
-            tool = SegmentationTool(model, job.device, job.kind, job.keep_empty, job.max_memory)
+            tool = SegmentationTool(model, job.device, job.kind, job.keep_empty, job.turns, job.max_memory)
             result = tool.process(source, effective(model, *job.parameters), reporter, cancel)
             if result.is_empty and result.no_seg_because:
                 reporter.warning(f"{model.id} found none of its segments: no SEG is written")
@@ -158,14 +163,16 @@ def _write(
             write_preview(partial / "preview.png", result.image, result.labels, segments, is_ct=is_ct)
             if not result.no_seg_because:
                 dataset = result.to_dicom()[0]
-                dataset.save_as(partial / SEG, enforce_file_format=True)
+                save(dataset, partial / SEG)
                 segmentation = uids_of(dataset) | {"type": job.kind}
             if job.structures and isinstance(source, Series) and not result.is_empty:
+                from NativeDLLib.regions.structure import whole_structure_set
+
                 values = sitk.GetArrayViewFromImage(result.labels)
                 dataset = whole_structure_set(
                     source, values, segments, result.algorithm, cancel, findings=result.quality
                 )
-                dataset.save_as(partial / STRUCTURES, enforce_file_format=True)
+                save(dataset, partial / STRUCTURES)
                 structures = uids_of(dataset)
             for other in others:
                 other.result()

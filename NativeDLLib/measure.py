@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.registry.entry import Segment
+from NativeDLLib.threads import in_threads
 
 
 def measure(image: sitk.Image, labels: sitk.Image, segments: Sequence[Segment], unit: str) -> list[dict[str, Any]]:
@@ -30,11 +32,17 @@ def measure(image: sitk.Image, labels: sitk.Image, segments: Sequence[Segment], 
     list of dict
         For each segment its number, name, voxels, volume in mL, and mean value (None where there is no voxel).
     """
-    numbers = sitk.GetArrayViewFromImage(labels).ravel()
-    values = sitk.GetArrayViewFromImage(image).ravel()
-    found = np.flatnonzero(numbers)
-    counts = np.bincount(numbers[found], minlength=len(segments) + 1)
-    sums = np.bincount(numbers[found], weights=values[found], minlength=len(segments) + 1)
+    numbers, values = sitk.GetArrayViewFromImage(labels), sitk.GetArrayViewFromImage(image)
+
+    def of_plane(z: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        found = np.flatnonzero(numbers[z])
+        where = numbers[z].ravel()[found].astype(np.intp)
+        sums = np.bincount(where, weights=values[z].ravel()[found], minlength=len(segments) + 1)
+        return np.bincount(where, minlength=len(segments) + 1), sums
+
+    # What one plane needs stays in the processor's cache.
+    planes = in_threads(of_plane, range(len(numbers)))
+    counts, sums = (np.sum(parts, axis=0) for parts in zip(*planes, strict=True))
     voxel_ml = float(np.prod(labels.GetSpacing())) / 1000
     return [
         {

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
 
+from NativeDLLib.coarse import Box, find_box
 from NativeDLLib.dicom import Series
-from NativeDLLib.dicom.segmentation import Algorithm, Kind, make_segmentation
+from NativeDLLib.dicom.derived import Algorithm
 from NativeDLLib.errors import InputError
 from NativeDLLib.events import Cancel, Reporter, Stopwatch
 from NativeDLLib.inference.bone import without_test_object
+from NativeDLLib.inference.device import give_back_memory
 from NativeDLLib.inference.engine import import_ahead, load_engine
-from NativeDLLib.inference.memory import check_memory
+from NativeDLLib.inference.memory import check_memory, check_reading
 from NativeDLLib.inference.postprocess import postprocess
 from NativeDLLib.inference.skull import without_skull
 from NativeDLLib.inference.sliding_window import sliding_window
 from NativeDLLib.inference.vertebra_segments import only_found, with_vertebrae
+from NativeDLLib.locking import take_turn
 from NativeDLLib.measure import measure
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.gates import examine
@@ -30,7 +35,11 @@ from NativeDLLib.registry.parameters import Value, resolve
 from NativeDLLib.registry.segment_json import segment_json
 from NativeDLLib.registry.weights import verified_weights
 from NativeDLLib.source import Source
+from NativeDLLib.threads import in_threads
 from NativeDLLib.tool import Verdict
+
+if TYPE_CHECKING:
+    from NativeDLLib.dicom.segmentation import Kind
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,8 @@ class SegmentationResult:
     ----------
     levels
         What the levels of vertebrae are known from, ``sacrum`` or ``ribs``, or ``numbered``; empty for other models.
+    box
+        Where the model looked.
     """
 
     source: Source
@@ -52,6 +63,7 @@ class SegmentationResult:
     segments: list[dict[str, Any]]
     quality: list[Finding]
     digest: str
+    box: Box
     kind: Kind = "BINARY"
     allow_empty: bool = False
     levels: str = ""
@@ -84,7 +96,8 @@ class SegmentationResult:
             title=self.model.title,
             source=f"NativeDL registry ({self.model.runtime})",
             serial=self.digest[:16],
-            parameters={name: str(value) for name, value in self.parameters.items()} | {"device": self.device},
+            parameters={name: str(value) for name, value in self.parameters.items()}
+            | {"device": self.device, **self.box.parameters},
         )
 
     @property
@@ -103,12 +116,16 @@ class SegmentationResult:
             ],
             "quality": [asdict(finding) for finding in self.quality],
             **({"levels": self.levels} if self.levels else {}),
+            **({"coarse": self.box.coarse} if self.box.coarse else {}),
         }
 
     def to_dicom(self) -> list[Dataset]:
         """Return the SEG; see `make_segmentation` for what it raises."""
         if not isinstance(self.source, Series):
             raise InputError(self.no_seg_because)
+        # highdicom is imported when there is something to write: see `import_ahead`.
+        from NativeDLLib.dicom.segmentation import make_segmentation
+
         values = sitk.GetArrayViewFromImage(self.labels)
         return [
             make_segmentation(
@@ -125,12 +142,21 @@ class SegmentationResult:
 
 @dataclass(frozen=True)
 class SegmentationTool:
-    """A model of the registry as an `ImageProcessingTool`, for a process that may have so many bytes of memory."""
+    """A model of the registry as an `ImageProcessingTool`.
+
+    Attributes
+    ----------
+    turns
+        Files, one of which is held while the network runs; see `take_turn`.
+    max_memory
+        Bytes of main memory that this process may have; None for no limit.
+    """
 
     model: Model
     device: str = "auto"
     kind: Kind = "BINARY"
     allow_empty: bool = False
+    turns: tuple[Path, ...] = ()
     max_memory: int | None = None
 
     def can_process_image(self, series: Source) -> Verdict:
@@ -170,42 +196,19 @@ class SegmentationTool:
             Where `cancel` was set.
         """
         model = self.model
-        import_ahead(model)
-        # With a limit nothing is read that may not fit; without one, reading goes on beside the import.
-        read = None if self.max_memory else _read(series, reporter, cancel)
-        with reporter.stage("load"):
-            weights, digest = verified_weights(model)
-            engine = load_engine(model, weights, self.device)
-        check_memory(series, read and read[0], model, engine, parameters, self.max_memory, reporter)
-        image, notes = read or _read(series, reporter, cancel)
-        del read
-        for note in [*series.warnings, *notes, *engine.warnings]:
+        import_ahead(model, self.device)
+        check_reading(series, self.max_memory)
+        with reporter.stage("read"):
+            image, notes = series.image(cancel)
+        for note in [*series.warnings, *notes]:
             reporter.warning(note)
-        cancel.check()
-        with reporter.stage("preprocess"):
-            prepared = engine.prepare(image)
-        cancel.check()
-        with reporter.stage("infer"):
-            settings = model.sliding_window
-            mirror = resolve(settings.get("mirror", engine.mirrors_by_default), parameters)
-            skips = prepared.body is not None and resolve(settings.get("skip_air", True), parameters)
-            planes = sliding_window(
-                prepared.volume,
-                engine.networks,
-                engine.patch_size,
-                step=float(resolve(settings.get("step", 0.5), parameters)),
-                mirror_axes=engine.mirror_axes if mirror else (),
-                fill=prepared.fill,
-                reflect=prepared.reflect,
-                half=engine.half,
-                features=engine.head is not None,
-                skip=prepared.body.is_air if prepared.body and skips else None,
-                reporter=reporter,
-                cancel=cancel,
-            )
-            infer = Stopwatch(planes)
-            classes = engine.restore(infer, prepared)
-        reporter.apart("restore", reporter.stages[-1].seconds - infer.seconds)
+        box = find_box(self, series, image, parameters, reporter, cancel)
+        with ExitStack() as turn:
+            if self.turns:
+                with reporter.stage("wait"):
+                    turn.enter_context(take_turn(self.turns, cancel))
+            classes, device, digest = self._infer(box.cut(image), parameters, reporter, cancel)
+        classes = box.put_back(classes)
         cancel.check()
         with reporter.stage("postprocess"):
             skull, bone, step = model.away_from_skull, model.needs_bone, model.vertebra_levels
@@ -230,27 +233,70 @@ class SegmentationTool:
                 model, labels, segments = only_found(model, labels, segments)
             volumes_ml = [segment["volume_ml"] for segment in segments]
             quality = examine(series, image, labels, model.segments, volumes_ml)
+            quality += box.cut_segments(labels, model.segments)
         for finding in quality:
             reporter.warning(finding.message)
         return SegmentationResult(
             source=series,
             model=model,
             parameters=parameters,
-            device=engine.networks[0].device,
+            device=device,
             image=image,
             labels=labels,
             segments=segments,
             quality=quality,
             digest=digest,
+            box=box,
             kind=self.kind,
             allow_empty=self.allow_empty,
             levels=levels,
         )
 
+    def _infer(
+        self, image: sitk.Image, parameters: Mapping[str, Value], reporter: Reporter, cancel: Cancel
+    ) -> tuple[npt.NDArray[np.uint16], str, str]:
+        """Return the network's labels (z, y, x) on the grid of the image, the device in words, the weights' digest.
 
-def _read(series: Source, reporter: Reporter, cancel: Cancel) -> tuple[sitk.Image, list[str]]:
-    with reporter.stage("read"):
-        return series.image(cancel)
+        The network and its memory on the device are free for the next job when this returns.
+        """
+        model = self.model
+        with reporter.stage("load"):
+            weights, digest = verified_weights(model)
+            engine = load_engine(model, weights, self.device)
+        for note in engine.warnings:
+            reporter.warning(note)
+        check_memory(image, model, engine, parameters, self.max_memory, reporter)
+        cancel.check()
+        with reporter.stage("preprocess"):
+            prepared = engine.prepare(image)
+        cancel.check()
+        with reporter.stage("infer"):
+            settings = model.sliding_window
+            mirror = resolve(settings.get("mirror", engine.mirrors_by_default), parameters)
+            skips = prepared.body is not None and resolve(settings.get("skip_air", True), parameters)
+            around = prepared.body is not None and resolve(settings.get("around_body", False), parameters)
+            planes = sliding_window(
+                prepared.volume,
+                engine.networks,
+                engine.patch_size,
+                step=float(resolve(settings.get("step", 0.5), parameters)),
+                mirror_axes=engine.mirror_axes if mirror else (),
+                fill=prepared.fill,
+                reflect=prepared.reflect,
+                half=engine.half,
+                features=engine.head is not None,
+                skip=prepared.body.is_air if prepared.body and skips else None,
+                within=prepared.body.extent() if prepared.body and around else None,
+                reporter=reporter,
+                cancel=cancel,
+            )
+            infer = Stopwatch(planes)
+            classes = engine.restore(infer, prepared)
+        reporter.apart("restore", reporter.stages[-1].seconds - infer.seconds)
+        device = engine.networks[0].device
+        del planes, infer, engine
+        give_back_memory()
+        return classes, device, digest
 
 
 def _segment_numbers(classes: npt.NDArray[np.uint16], model: Model) -> npt.NDArray[Any]:
@@ -259,4 +305,6 @@ def _segment_numbers(classes: npt.NDArray[np.uint16], model: Model) -> npt.NDArr
     table = np.zeros(largest + 1, np.uint8 if len(model.segments) <= 255 else np.uint16)
     for segment in model.segments:
         table[segment.label] = segment.number
-    return table[classes]
+    numbers = np.empty(classes.shape, table.dtype)
+    in_threads(lambda z: np.take(table, classes[z], out=numbers[z], mode="clip"), range(len(classes)))
+    return numbers

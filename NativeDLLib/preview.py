@@ -47,7 +47,8 @@ def write_preview(
     tiles = []
     for index, caption in captions.items():
         grey = np.clip((values[index] - low) / max(high - low, 1e-6) * 255, 0, 255).astype(np.uint8)
-        tiles.append(_tile(grey, numbers[index], shown, image, f"{caption} (slice {index + 1} of {len(values)})"))
+        there = [segment for segment in shown if counts[segment.number][index]]
+        tiles.append(_tile(grey, numbers[index], there, image, f"{caption} (slice {index + 1} of {len(values)})"))
     across = min(3, len(tiles))
     down = -(-len(tiles) // across)
     height = max(tile.height for tile in tiles)

@@ -49,6 +49,7 @@ _NOTES = {
     "packaging": ("0.1 MB", "comparing versions"),
     "Pillow": ("7 MB", "preview images"),
     "psutil": ("0.2 MB", "measuring memory"),
+    "threadpoolctl": ("0.1 MB", "sharing the processor's cores out"),
     "tqdm": ("0.1 MB", "progress in a terminal"),
     "torch": ("80 to 200 MB, 3 GB with CUDA", "running PyTorch models"),
     "onnxruntime": ("24 MB", "running ONNX models"),

@@ -21,6 +21,7 @@ _STAGES = {
     "scan": "Reading the headers",
     "retrieve": "Fetching the images",
     "read": "Reading the images",
+    "coarse": "Looking for the place",
     "load": "Loading the model",
     "preprocess": "Preparing the images",
     "infer": "Segmenting",

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from NativeDLLib.batch.work import Outcome, Task, perform
 from NativeDLLib.events import Cancel
@@ -20,8 +21,13 @@ class Happening:
     outcome: Outcome | None = None
 
 
-def run_here(tasks: Sequence[Task], jobs: int, devices: Sequence[str], cancel: Cancel) -> Iterator[Happening]:
+def run_here(
+    tasks: Sequence[Task], jobs: int, devices: Sequence[str], cancel: Cancel, turns: Path | None = None
+) -> Iterator[Happening]:
     """Do tasks in `jobs` processes at a time, and tell what happens as it does.
+
+    With `turns` there are two processes for each job: while one runs its network, the other starts and reads its
+    series before, and writes and sends its result after its own turn.
 
     Parameters
     ----------
@@ -33,19 +39,27 @@ def run_here(tasks: Sequence[Task], jobs: int, devices: Sequence[str], cancel: C
         Dealt to them in turn; empty for what the tasks' arguments say.
     cancel
         When it is set, no task is started any more, and those that run are ended.
+    turns
+        Folder, which must exist, for the files by which processes take turns on a device; None for no such overlap.
     """
     waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
     for task in tasks:
         waiting.put(task)
     happenings: queue.SimpleQueue[Happening | BaseException | None] = queue.SimpleQueue()
 
+    dealt = max(1, len(devices))
+
     def work(slot: int) -> None:
         try:
             device = devices[slot % len(devices)] if devices else None
+            # One for each job on this device.
+            files = [] if turns is None else [turns / str(n) for n in range(slot % dealt, jobs, dealt)]
             while not cancel.is_set:
                 task = waiting.get_nowait()
                 happenings.put(Happening(task.name, device or "here"))
-                happenings.put(Happening(task.name, device or "here", perform(task, lambda: cancel.is_set, device)))
+                happenings.put(
+                    Happening(task.name, device or "here", perform(task, lambda: cancel.is_set, device, files))
+                )
         except queue.Empty:
             pass
         except BaseException as error:
@@ -53,7 +67,8 @@ def run_here(tasks: Sequence[Task], jobs: int, devices: Sequence[str], cancel: C
         finally:
             happenings.put(None)
 
-    threads = [threading.Thread(target=work, args=(slot,), daemon=True) for slot in range(min(jobs, len(tasks)))]
+    count = min(jobs if turns is None else 2 * jobs, len(tasks))
+    threads = [threading.Thread(target=work, args=(n % jobs,), daemon=True) for n in range(count)]
     for thread in threads:
         thread.start()
     for _ in threads:

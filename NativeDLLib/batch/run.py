@@ -35,7 +35,9 @@ class Settings:
     send
         Arguments of ``nativedl send`` before the file, where results are sent.
     jobs, devices
-        As for `run_here`; or
+        As for `run_here`, with
+    overlap
+        Whether the next series is read, and the last result written, while a network runs; or
     scheduler
         Address of a Dask scheduler.
     again
@@ -50,6 +52,7 @@ class Settings:
     send: tuple[str, ...] = ()
     jobs: int = 1
     devices: tuple[str, ...] = ()
+    overlap: bool = False
     scheduler: str | None = None
     again: bool = False
     retry_failed: bool = False
@@ -89,7 +92,10 @@ def run_batch(cohort: Cohort, settings: Settings, reporter: Reporter, cancel: Ca
 
 def _run(tasks: Sequence[Task], settings: Settings, reporter: Reporter, cancel: Cancel) -> Iterator[Happening]:
     if settings.scheduler is None:
-        yield from run_here(tasks, settings.jobs, settings.devices, cancel)
+        turns = settings.output / ".turns" if settings.overlap else None
+        if turns is not None:
+            turns.mkdir(exist_ok=True)
+        yield from run_here(tasks, settings.jobs, settings.devices, cancel, turns)
     elif tasks:
         from NativeDLLib.batch.cluster import run_on_dask
 

@@ -64,7 +64,7 @@ def is_complete(folder: Path) -> bool:
     return _read_report(folder) is not None
 
 
-def perform(task: Task, stop: Callable[[], bool], device: str | None = None) -> Outcome:
+def perform(task: Task, stop: Callable[[], bool], device: str | None = None, turns: Sequence[Path] = ()) -> Outcome:
     """Do a task, or what is left of it.
 
     Parameters
@@ -75,13 +75,16 @@ def perform(task: Task, stop: Callable[[], bool], device: str | None = None) -> 
         Asked again and again whether to end early.
     device
         As for ``nativedl run``; None for what the arguments say.
+    turns
+        As for ``nativedl run``; none where the task need not wait for others.
     """
     started, folder = time.monotonic(), Path(task.folder)
     report = _read_report(folder)
     if report is None:
         chosen = () if device is None else ("--device", device)
+        waits = ("--turn", *map(str, turns)) if turns else ()
         # A job that was killed while it moved its files in leaves some of them, but no report.
-        command = ("run", *task.arguments, *chosen, "--output", task.folder, "--overwrite")
+        command = ("run", *task.arguments, *chosen, *waits, "--output", task.folder, "--overwrite")
     elif task.send and _is_unsent(report):
         command = ("send", *task.send, str(folder / _SEG))
     else:

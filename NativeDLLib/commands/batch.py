@@ -13,7 +13,7 @@ from NativeDLLib.commands.pacs import add_study_filters, keys_of
 from NativeDLLib.commands.run import add_options, options
 from NativeDLLib.errors import CancelledError, CasesFailedError, UsageError
 from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.inference.device import check_device
+from NativeDLLib.inference.device import check_device, is_server
 from NativeDLLib.pacs.peers import find_peer, load_peers
 from NativeDLLib.registry import effective, find_model, load_models
 
@@ -37,6 +37,9 @@ def add_commands(subparsers: Any) -> None:
     add_options(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a folder for each case, a manifest")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many at a time; --device a,b for each")
+    parser.add_argument(
+        "--no-overlap", action="store_true", help="read and write only between runs of the network, for less memory"
+    )
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler whose workers see the same files")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed at an earlier start")
     parser.add_argument("--again", action="store_true", help="do every case anew and replace its result")
@@ -95,6 +98,8 @@ def _settings(args: argparse.Namespace, chosen: dict[str, Any]) -> Settings:
         send=(chosen["target_peer"], *pacs) if chosen["target_peer"] else (),
         jobs=args.jobs,
         devices=devices if len(devices) > 1 else (),
+        # A server has a queue of its own.
+        overlap=not (args.no_overlap or any(map(is_server, devices))),
         scheduler=args.scheduler,
         again=args.again,
         retry_failed=args.retry_failed,

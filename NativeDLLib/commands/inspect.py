@@ -159,7 +159,8 @@ def _candidate(candidate: Candidate, size: tuple[int, ...], spacing: tuple[float
     if find_spec(_MODULES[model.runtime]) is None:
         problem = f"needs {_MODULES[model.runtime]}, which is not installed"
     try:
-        find_weights(model)
+        for needed in model.needed:
+            find_weights(needed)
     except ModelError as error:
         problem = str(error)
     return {

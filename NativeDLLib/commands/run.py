@@ -35,6 +35,8 @@ def add_commands(subparsers: Any) -> None:
     add_format(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--overwrite", action="store_true", help="replace results in --output")
+    turn = "run the network only while holding one of these, which no other process then does (they are made)"
+    parser.add_argument("--turn", nargs="+", type=Path, default=[], metavar="FILE", help=turn)
     parser.set_defaults(run=run)
 
 
@@ -87,6 +89,7 @@ def make_job(args: argparse.Namespace) -> Job:
         image=args.image,
         modality=args.modality,
         overwrite=args.overwrite,
+        turns=tuple(args.turn),
         structures=wants_structures(args),
         **options(args),
     )

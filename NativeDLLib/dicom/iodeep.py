@@ -86,10 +86,13 @@ def write_model(
     Raises
     ------
     ModelError
-        Where the weights are not what the registry says or are too large.
+        Where the weights are not what the registry says or are too large, or the model needs another one.
     UsageError
         Where the key cannot be read.
     """
+    if model.coarse is not None:
+        other = model.coarse.model.id
+        raise ModelError(f"model {model.id}: needs the coarse model {other} too, and an object holds one; leave it out")
     key = None if signing_key is None else load_private_key(signing_key)
     with tempfile.TemporaryDirectory(dir=_made(folder), prefix=".partial-") as scratch:
         entry, form, weights = pack(model, Path(scratch))

@@ -7,16 +7,14 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import highdicom as hd
 from pydicom.dataset import Dataset
-from pydicom.uid import ImplicitVRLittleEndian, generate_uid
+from pydicom.uid import ImplicitVRLittleEndian
 
-from NativeDLLib import __version__
+from NativeDLLib.dicom.derived import Algorithm, derived_instance
 from NativeDLLib.dicom.plane import Plane
 from NativeDLLib.dicom.roi import Roi, contour_item, image_item, observation_item, roi_item
-from NativeDLLib.dicom.segmentation import MANUFACTURER, Algorithm
 from NativeDLLib.dicom.series import Series
-from NativeDLLib.dicom.source import derived_series_number, source_header
+from NativeDLLib.dicom.source import source_header
 from NativeDLLib.errors import InputError
 from NativeDLLib.quality.finding import Finding, titled
 
@@ -104,29 +102,18 @@ def _build(
     now = datetime.datetime.now()
     state = "automatic" if review is None else "approved" if review.approved else "not approved"
     title = titled(algorithm.title, findings, state)
-    dataset: Dataset = hd.SOPClass(
-        study_instance_uid=series.text("StudyInstanceUID"),
-        series_instance_uid=generate_uid(),
-        series_number=derived_series_number(series),
-        sop_instance_uid=generate_uid(),
-        sop_class_uid=STRUCTURE_SET,
-        instance_number=1,
+    dataset = derived_instance(
+        series,
+        header,
+        charset,
+        algorithm,
+        sop_class=STRUCTURE_SET,
         modality="RTSTRUCT",
-        manufacturer=MANUFACTURER,
-        transfer_syntax_uid=ImplicitVRLittleEndian,
-        patient_birth_date="",
-        series_description=title,
-        manufacturer_model_name=algorithm.name,
-        software_versions=[algorithm.version, f"NativeDL {__version__}"],
-        device_serial_number=algorithm.serial,
-        series_date=now.date(),
-        series_time=now.time(),
-        specific_character_set=charset,
+        title=title,
+        transfer_syntax=ImplicitVRLittleEndian,
     )
-    dataset.copy_patient_and_study_information(header)
+    dataset.SeriesDate, dataset.SeriesTime = dataset.InstanceCreationDate, dataset.InstanceCreationTime
     dataset.OperatorsName = ""
-    dataset.FrameOfReferenceUID = series.text("FrameOfReferenceUID")
-    dataset.PositionReferenceIndicator = header.get("PositionReferenceIndicator", "")
     dataset.StructureSetLabel = algorithm.name[:_LONGEST_LABEL]
     dataset.StructureSetName = title
     dataset.StructureSetDate = now.strftime("%Y%m%d")

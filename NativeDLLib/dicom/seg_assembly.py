@@ -1,8 +1,7 @@
-"""A Segmentation of many frames made from one of a single frame.
+"""The frames of a Segmentation, with everything that it says of them (PS3.3 A.51.3 to A.51.5, C.7.6.16, C.7.6.17).
 
-highdicom makes and checks every attribute, but it and pydicom take a data set apart for each of thousands of frames,
-of which little but numbers differs. So it makes one frame, and the others are written here after its pattern, as
-bytes that pydicom stores as they are and reads like those of any file.
+highdicom and pydicom take a data set apart for each of thousands of frames, of which little but numbers differs. So
+these are written here, as bytes that pydicom stores as they are and reads like those of any file.
 """
 
 from __future__ import annotations
@@ -16,52 +15,109 @@ from pydicom.charset import convert_encodings
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filewriter import correct_ambiguous_vr
+from pydicom.sr.codedict import codes
 from pydicom.tag import Tag
+from pydicom.uid import generate_uid
+from pydicom.valuerep import DS
 
 from NativeDLLib.dicom.explicit import element, elements, sequence, sequence_value
 from NativeDLLib.dicom.seg_frames import Array, Frame, binary_pixels, frames_of, label_pixels, overlap
 from NativeDLLib.dicom.series import Series
 
+# What frames are indexed by: the attribute, the functional group that holds it, and its description (PS3.3 C.7.6.17).
+_BY_SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence", "Referenced Segment Number")
+_BY_PLACE = ("ImagePositionPatient", "PlanePositionSequence", "Image Position Patient")
 
-def with_all_frames(specimen: Dataset, series: Series, labels: Array, count: int) -> Dataset:
-    """Return a Segmentation with the frames of a label map, or of masks that overlap.
+
+def add_frames(dataset: Dataset, series: Series, header: Dataset, labels: Array, count: int) -> None:
+    """Give a Segmentation the frames of a label map, or of masks that overlap.
 
     Parameters
     ----------
-    specimen
-        A Segmentation with one frame, made from the series' first instance.
-    series
-        The source.
+    dataset
+        A Segmentation without them.
+    series, header
+        The source, and its header as `source_header` returns it.
     labels
         Array (z, y, x) of Segment Numbers, or (z, y, x, segment) of booleans, in the order of the series' slices.
     count
         How many segments there are.
     """
-    labelmap = specimen.SegmentationType == "LABELMAP"
+    labelmap = dataset.SegmentationType == "LABELMAP"
     frames = frames_of(labels, count, labelmap)
-    result = Dataset()
-    result.update(specimen)
-    result.file_meta, result.preamble = specimen.file_meta, bytes(128)
-    result.SegmentsOverlap = "YES" if overlap(labels) else "NO"
-    result.NumberOfFrames = len(frames)
-    result.pop("DimensionOrganizationType", None)
-    if (labelmap or count == 1) and _is_regular(series, {frame.plane for frame in frames}):
-        result.DimensionOrganizationType = "3D"
+    numbered = not labelmap and count > 1
+    _describe_pixels(dataset, header, labels.shape, 1 if not labelmap else 8 if count < 256 else 16)
+    dataset.SegmentsOverlap = "YES" if overlap(labels) else "NO"
+    dataset.NumberOfFrames = len(frames)
+    if not numbered and _is_regular(series, {frame.plane for frame in frames}):
+        dataset.DimensionOrganizationType = "3D"
+    _add_dimensions(dataset, [_BY_PLACE] if labelmap else [_BY_SEGMENT, _BY_PLACE])
+    shared = _shared_groups(series, header)
+    if not labelmap and not numbered:
+        only = Dataset()
+        only.ReferencedSegmentNumber = 1
+        shared.SegmentIdentificationSequence = [only]
+    dataset.SharedFunctionalGroupsSequence = [shared]
     if labelmap:
-        result.PixelData = label_pixels(labels, frames, f"<u{result.BitsAllocated // 8}")
+        dataset.PixelPaddingValue = 0
+        dataset.PixelData = label_pixels(labels, frames, f"<u{dataset.BitsAllocated // 8}")
     else:
-        result.PixelData = binary_pixels(labels, frames)
+        dataset.PixelData = binary_pixels(labels, frames)
     # What is raw is stored as it is only in the encoding that it came in.
-    result.set_original_encoding(False, True, convert_encodings(result.get("SpecificCharacterSet")))
-    correct_ambiguous_vr(result, True)
+    dataset.set_original_encoding(False, True, convert_encodings(dataset.get("SpecificCharacterSet")))
+    correct_ambiguous_vr(dataset, True)
     references = [_reference(series, index) for index in range(len(series.instances))]
-    _set_sequence(result, "SourceImageSequence", references)
+    _set_sequence(dataset, "SourceImageSequence", references)
     referred = sequence("ReferencedInstanceSequence", references)
     series_uid = element("SeriesInstanceUID", "UI", series.uid.encode())
-    _set_sequence(result, "ReferencedSeriesSequence", [referred + series_uid])
-    pattern = specimen.PerFrameFunctionalGroupsSequence[0]
-    _set_sequence(result, "PerFrameFunctionalGroupsSequence", _functional_groups(pattern, series, frames))
-    return result
+    _set_sequence(dataset, "ReferencedSeriesSequence", [referred + series_uid])
+    _set_sequence(dataset, "PerFrameFunctionalGroupsSequence", _functional_groups(series, frames, numbered))
+
+
+def _describe_pixels(dataset: Dataset, header: Dataset, shape: Sequence[int], bits: int) -> None:
+    dataset.ImageType = ["DERIVED", "PRIMARY"]
+    dataset.Rows, dataset.Columns = shape[1:3]
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.PresentationLUTShape = "IDENTITY"
+    dataset.PixelRepresentation = 0
+    dataset.BitsAllocated = dataset.BitsStored = bits
+    dataset.HighBit = bits - 1
+    # What was lost in the images was lost for what is derived from them (PS3.3 C.7.6.1.1.5).
+    dataset.LossyImageCompression = header.get("LossyImageCompression", "00")
+    if dataset.LossyImageCompression == "01":
+        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+            if keyword in header:
+                dataset[keyword] = header[keyword]
+
+
+def _add_dimensions(dataset: Dataset, dimensions: Sequence[tuple[str, str, str]]) -> None:
+    organization = Dataset()
+    organization.DimensionOrganizationUID = generate_uid()
+    dataset.DimensionOrganizationSequence = [organization]
+    dataset.DimensionIndexSequence = []
+    for pointer, group, description in dimensions:
+        index = Dataset()
+        index.DimensionOrganizationUID = organization.DimensionOrganizationUID
+        index.DimensionIndexPointer = Tag(pointer)
+        index.FunctionalGroupPointer = Tag(group)
+        index.DimensionDescriptionLabel = description
+        dataset.DimensionIndexSequence.append(index)
+
+
+def _shared_groups(series: Series, header: Dataset) -> Dataset:
+    """Return what all frames share: the grid's spacing, and how the planes lie; of a classic image, as it says it."""
+    between_columns, between_rows, distance = series.grid.spacing
+    measures = hd.PixelMeasuresSequence(
+        pixel_spacing=header.get("PixelSpacing") or (between_rows, between_columns),
+        slice_thickness=series.slices[0].thickness or distance,
+        spacing_between_slices=distance,
+    )
+    orientation = header.get("ImageOrientationPatient") or series.slices[0].orientation
+    shared = Dataset()
+    shared.PixelMeasuresSequence = measures
+    shared.PlaneOrientationSequence = hd.PlaneOrientationSequence("PATIENT", orientation)
+    return shared
 
 
 def _is_regular(series: Series, planes: set[int]) -> bool:
@@ -77,11 +133,10 @@ def _is_regular(series: Series, planes: set[int]) -> bool:
     return spacing is not None and spacing > 0
 
 
-def _functional_groups(pattern: Dataset, series: Series, frames: Sequence[Frame]) -> list[bytes]:
-    numbered = "SegmentIdentificationSequence" in pattern
+def _functional_groups(series: Series, frames: Sequence[Frame], numbered: bool) -> list[bytes]:
     planes = {frame.plane for frame in frames}
     ranks = {plane: rank for rank, plane in enumerate(sorted(planes, reverse=True), 1)}
-    derivations = dict(zip(planes, _derivations(pattern, series, planes), strict=True))
+    derivations = dict(zip(planes, _derivations(series, planes), strict=True))
     positions = {plane: _position(series, plane) for plane in planes}
     items = []
     for frame in frames:
@@ -95,17 +150,16 @@ def _functional_groups(pattern: Dataset, series: Series, frames: Sequence[Frame]
     return items
 
 
-def _derivations(pattern: Dataset, series: Series, planes: Iterable[int]) -> Iterator[bytes]:
-    """Give the Derivation Image Sequence of each plane: the pattern's, with the plane's own source."""
-    derivation = pattern.DerivationImageSequence[0]
-    source = derivation.SourceImageSequence[0]
-    numbered = "ReferencedFrameNumber" in source
+def _derivations(series: Series, planes: Iterable[int]) -> Iterator[bytes]:
+    """Give the Derivation Image Sequence of each plane: that it is a segmentation of its own source."""
     preserved, code = Dataset(), Dataset()
-    for keyword in ("SpatialLocationsPreserved", "PurposeOfReferenceCodeSequence"):
-        preserved[keyword] = source[keyword]
-    code["DerivationCodeSequence"] = derivation["DerivationCodeSequence"]
+    purpose = codes.cid7202.SourceImageForImageProcessingOperation
+    preserved.SpatialLocationsPreserved = "YES"
+    preserved.PurposeOfReferenceCodeSequence = [hd.sr.CodedConcept.from_code(purpose)]
+    code.DerivationCodeSequence = [hd.sr.CodedConcept.from_code(codes.cid7203.SegmentationImageDerivation)]
     # Written out once, for all planes have these.
     last_of_source, last = elements(preserved), elements(code)
+    numbered = "PerFrameFunctionalGroupsSequence" in series.header
     for plane in planes:
         piece = series.slices[plane]
         reference = _reference(series, piece.instance)
@@ -116,8 +170,7 @@ def _derivations(pattern: Dataset, series: Series, planes: Iterable[int]) -> Ite
 
 
 def _position(series: Series, plane: int) -> bytes:
-    numbers = hd.PlanePositionSequence("PATIENT", series.slices[plane].position)[0].ImagePositionPatient
-    value = "\\".join(str(number) for number in numbers)
+    value = "\\".join(str(DS(number, auto_format=True)) for number in series.slices[plane].position)
     return sequence("PlanePositionSequence", [element("ImagePositionPatient", "DS", value.encode())])
 
 

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from NativeDLLib.threads import in_threads
+
 Array = npt.NDArray[Any]
+Rows = tuple[int, int | None]
+
+_ALL: Rows = (0, None)
+# Frames that a thread packs before it takes others.
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: the number of its segment, 0 for all of them in a label map, and the index of its plane."""
+    """One frame.
+
+    Attributes
+    ----------
+    segment
+        The number of its segment, 0 for all of them in a label map.
+    plane
+        The index of its plane.
+    rows
+        The first that is not empty, and the one after the last; None for that of the plane.
+    """
 
     segment: int
     plane: int
+    rows: Rows = field(default=_ALL, compare=False)
 
 
 def frames_of(labels: Array, count: int, labelmap: bool) -> list[Frame]:
@@ -37,34 +56,54 @@ def frames_of(labels: Array, count: int, labelmap: bool) -> list[Frame]:
     list of Frame
         Segment by segment, each from the last plane to the first: so does highdicom, whose normal points that way.
     """
-    present = [_segments_in(plane, count) for plane in labels]
-    if not any(map(len, present)):
-        present = [np.arange(1, count + 1)] * len(labels)
+    found = in_threads(_segments_in, labels)
+    if not any(found):
+        found = [dict.fromkeys(range(1, count + 1), _ALL)] * len(labels)
     planes = range(len(labels))[::-1]
     if labelmap:
-        return [Frame(0, plane) for plane in planes if len(present[plane])]
-    members = [set(segments.tolist()) for segments in present]
-    return [Frame(number, plane) for number in range(1, count + 1) for plane in planes if number in members[plane]]
+        return [Frame(0, plane) for plane in planes if found[plane]]
+    numbers = range(1, count + 1)
+    return [Frame(n, plane, found[plane][n]) for n in numbers for plane in planes if n in found[plane]]
 
 
 def label_pixels(labels: Array, frames: Sequence[Frame], dtype: npt.DTypeLike) -> bytes:
     """Return the Pixel Data of a label map."""
-    return _even(b"".join(labels[frame.plane].astype(dtype, copy=False).tobytes() for frame in frames))
+    pixels = b"".join(labels[frame.plane].astype(dtype, copy=False).tobytes() for frame in frames)
+    return pixels + bytes(len(pixels) % 2)
 
 
 def binary_pixels(labels: Array, frames: Sequence[Frame]) -> bytes:
     """Return the Pixel Data of binary frames: one bit a pixel, without a gap from frame to frame (PS3.5 8.1.1)."""
-    parts = []
-    rest = np.empty(0, bool)
-    for frame in frames:
-        plane = labels[frame.plane]
-        bits = (plane == frame.segment if plane.ndim == 2 else plane[..., frame.segment - 1]).ravel()
-        if rest.size or bits.size % 8:
-            bits = np.concatenate([rest, bits])
-            bits, rest = np.split(bits, [bits.size // 8 * 8])
-        parts.append(np.packbits(bits, bitorder="little").tobytes())
-    parts.append(np.packbits(rest, bitorder="little").tobytes())
-    return _even(b"".join(parts))
+    rows, columns = labels.shape[1:3]
+
+    def packed(numbers: Sequence[int]) -> list[tuple[int, bytes]]:
+        """Return for some frames where their first byte goes, and the bytes of their rows."""
+        result = []
+        for index in numbers:
+            frame = frames[index]
+            piece = labels[frame.plane, slice(*frame.rows)]
+            bits = (piece == frame.segment if piece.ndim == 2 else piece[..., frame.segment - 1]).ravel()
+            first, shift = divmod((index * rows + frame.rows[0]) * columns, 8)
+            if shift:
+                bits = np.concatenate([np.zeros(shift, bool), bits])
+            result.append((first, np.packbits(bits, bitorder="little").tobytes()))
+        return result
+
+    some = [range(start, min(start + _AT_ONCE, len(frames))) for start in range(0, len(frames), _AT_ONCE)]
+    # Between what is in two frames there are less than two frames of nothing.
+    nothing = memoryview(bytes(rows * columns // 4 + 2))
+    parts: list[bytes | memoryview] = []
+    done = 0
+    for first, piece in itertools.chain.from_iterable(in_threads(packed, some)):
+        if first < done:
+            before = parts.pop()
+            parts.append(before[:-1])
+            piece = bytes([before[-1] | piece[0]]) + piece[1:]
+            done -= 1
+        parts += [nothing[: first - done], piece]
+        done = first + len(piece)
+    length = (len(frames) * rows * columns + 15) // 16 * 2
+    return b"".join([*parts, nothing[: length - done]])
 
 
 def overlap(labels: Array) -> bool:
@@ -72,15 +111,18 @@ def overlap(labels: Array) -> bool:
     return labels.ndim == 4 and any(bool((plane.sum(axis=-1) > 1).any()) for plane in labels)
 
 
-def _segments_in(plane: Array, count: int) -> npt.NDArray[np.intp]:
+def _segments_in(plane: Array) -> dict[int, Rows]:
+    """Return the segments in a plane, each with the rows outside of which it is not."""
     if plane.ndim == 3:
-        return np.flatnonzero(plane.any(axis=(0, 1))) + 1
-    # Most rows of most planes are empty, and counting is slow.
-    rows = np.flatnonzero(plane.any(axis=1))
-    if not rows.size:
-        return rows
-    return np.flatnonzero(np.bincount(plane[rows[0] : rows[-1] + 1].ravel(), minlength=count + 1)[1:]) + 1
-
-
-def _even(pixels: bytes) -> bytes:
-    return pixels + bytes(len(pixels) % 2)
+        return dict.fromkeys((np.flatnonzero(plane.any(axis=(0, 1))) + 1).tolist(), _ALL)
+    # Neighbours are mostly alike: it is enough to look where a row of pixels alike begins.
+    pixels, columns = plane.ravel(), plane.shape[1]
+    begins = np.concatenate([[0], np.flatnonzero(pixels[1:] != pixels[:-1]) + 1])
+    ends = np.append(begins[1:], pixels.size)
+    values = pixels[begins]
+    order = np.argsort(values, kind="stable")
+    numbers, starts = np.unique(values[order], return_index=True)
+    firsts = begins[order[starts]] // columns
+    lasts = (ends[order[np.append(starts[1:], len(order)) - 1]] - 1) // columns
+    rows = zip(firsts.tolist(), (lasts + 1).tolist(), strict=True)
+    return {number: extent for number, extent in zip(numbers.tolist(), rows, strict=True) if number}

@@ -2,61 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import highdicom as hd
-import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code as DicomCode
-from pydicom.uid import generate_uid
+from pydicom.uid import ExplicitVRLittleEndian
 
-from NativeDLLib import __version__
+from NativeDLLib.dicom.derived import (
+    MANUFACTURER,
+    Algorithm,
+    carry_over,
+    derived_instance,
+    software_versions,
+)
 from NativeDLLib.dicom.review import Review, refer_to_predecessor
-from NativeDLLib.dicom.seg_assembly import with_all_frames
+from NativeDLLib.dicom.seg_assembly import add_frames
+from NativeDLLib.dicom.seg_segments import described
 from NativeDLLib.dicom.series import Series
-from NativeDLLib.dicom.source import derived_series_number, pixel_measures, source_header
+from NativeDLLib.dicom.source import source_header
 from NativeDLLib.errors import InputError, NativeDLError
 from NativeDLLib.quality.finding import Finding, sentences, titled
-from NativeDLLib.registry.entry import Code, Segment
+from NativeDLLib.registry.entry import Segment
+
+__all__ = ["SOP_CLASSES", "Algorithm", "EmptySegmentationError", "Kind", "make_segmentation"]
 
 Kind = Literal["BINARY", "LABELMAP"]
-MANUFACTURER = "NativeDL"
 SOP_CLASSES: dict[str, str] = {"BINARY": "1.2.840.10008.5.1.4.1.1.66.4", "LABELMAP": "1.2.840.10008.5.1.4.1.1.66.7"}
 
 
 class EmptySegmentationError(NativeDLError):
     """No voxel belongs to any segment; the caller decides whether that is to be stored."""
-
-
-@dataclass(frozen=True)
-class Algorithm:
-    """What made the segmentation.
-
-    Attributes
-    ----------
-    name, version
-        As in the registry.
-    title
-        For people: it becomes the series description.
-    source
-        Who is behind it, at most 64 characters.
-    serial
-        What tells this build of it from others: the start of its weights' digest.
-    parameters
-        The effective parameters, in words.
-    """
-
-    name: str
-    version: str
-    title: str
-    source: str
-    serial: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_segmentation(
@@ -117,8 +97,8 @@ def make_segmentation(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            specimen = _build(series, header, charset, segments, algorithm, kind, review, findings)
-            dataset = with_all_frames(specimen, series, labels, len(segments))
+            dataset = _build(series, header, charset, segments, algorithm, kind, review, findings)
+            add_frames(dataset, series, header, labels, len(segments))
             if review is not None and review.predecessor is not None:
                 refer_to_predecessor(dataset, review.predecessor)
             return dataset
@@ -137,57 +117,65 @@ def _build(
     review: Review | None,
     findings: Sequence[Finding],
 ) -> Dataset:
-    """Make the SEG with a single frame, of the first slice that is stored, in which one pixel is set."""
-    columns, rows, _ = series.grid.size
-    pixels = np.zeros((1, rows, columns), np.uint8)
-    pixels[0, 0, 0] = 1
+    """Make the SEG without its frames."""
     title = titled(algorithm.title, findings, "" if review is None else review.status)
-    types = ["AUTOMATIC"] * len(segments) if review is None else review.algorithm_types
-    made_by = f"Automatic segmentation by {algorithm.title}"
-    identification = hd.AlgorithmIdentificationSequence(
-        name=algorithm.name,
-        family=codes.cid7162.ArtificialIntelligence,
-        version=algorithm.version,
-        source=algorithm.source,
-        parameters={name: value.replace("\\", "/") for name, value in algorithm.parameters.items()},
+    creator = "NativeDL^Automatic" if review is None else review.reviewer
+    hd.valuerep.check_person_name(creator)
+    dataset = derived_instance(
+        series,
+        header,
+        charset,
+        algorithm,
+        sop_class=SOP_CLASSES[kind],
+        modality="SEG",
+        title=title,
+        transfer_syntax=ExplicitVRLittleEndian,
     )
-    equipment = hd.ContributingEquipment(
+    carry_over(header, dataset, ["specimen"])
+    dataset.ContentDate, dataset.ContentTime = dataset.InstanceCreationDate, dataset.InstanceCreationTime
+    dataset.ContentLabel = "SEGMENTATION"
+    dataset.ContentDescription = title
+    dataset.ContentCreatorName = creator
+    dataset.ContributingEquipmentSequence = _equipment(header, algorithm, findings)
+    dataset.SegmentationType = kind
+    types = None if review is None else review.algorithm_types
+    dataset.SegmentSequence = described(segments, algorithm, types, findings, with_background=kind == "LABELMAP")
+    return dataset
+
+
+def _equipment(header: Dataset, algorithm: Algorithm, findings: Sequence[Finding]) -> list[Dataset]:
+    """Return what contributed: the scanner where its header names it, the algorithm, and highdicom."""
+    made_by = f"Automatic segmentation by {algorithm.title}"
+    ours = hd.ContributingEquipment(
         manufacturer=MANUFACTURER,
         purpose_of_reference=codes.DCM.ProcessingEquipment,
         manufacturer_model_name=algorithm.name,
-        software_versions=[algorithm.version, f"NativeDL {__version__}"],
+        software_versions=software_versions(algorithm),
         device_serial_number=algorithm.serial,
         contribution_description=". ".join(filter(None, (made_by, sentences(findings, None))))[:1024],
     )
-    dataset: Dataset = hd.seg.Segmentation(
-        source_images=[header],
-        pixel_array=pixels,
-        plane_positions=_position_of_first_frame(series),
-        segmentation_type=kind,
-        segment_descriptions=[
-            _describe(segment, kind_of_work, identification)
-            for segment, kind_of_work in zip(segments, types, strict=True)
-        ],
-        series_instance_uid=generate_uid(),
-        series_number=derived_series_number(series),
-        sop_instance_uid=generate_uid(),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=algorithm.name,
-        software_versions=[algorithm.version, f"NativeDL {__version__}"],
-        device_serial_number=algorithm.serial,
-        content_label="SEGMENTATION",
-        content_description=title,
-        content_creator_name="NativeDL^Automatic" if review is None else review.reviewer,
-        series_description=title,
-        pixel_measures=pixel_measures(series),
-        contributing_equipment=[equipment],
-        specific_character_set=charset,
+    equipment: list[Dataset] = [ours, hd.ContributingEquipment.for_highdicom()]
+    # Where the header does not name the scanner, or what it says is not valid, it is left out.
+    with contextlib.suppress(Exception):
+        if header.get("Manufacturer"):
+            equipment.insert(0, _scanner(header))
+    return equipment
+
+
+def _scanner(header: Dataset) -> hd.ContributingEquipment:
+    return hd.ContributingEquipment(
+        manufacturer=header.Manufacturer,
+        purpose_of_reference=codes.DCM.AcquisitionEquipment,
+        manufacturer_model_name=header.get("ManufacturerModelName"),
+        institution_name=header.get("InstitutionName"),
+        institutional_department_name=header.get("InstitutionalDepartmentName"),
+        institution_address=header.get("InstitutionAddress"),
+        station_name=header.get("StationName"),
+        device_serial_number=header.get("DeviceSerialNumber"),
+        software_versions=header.get("SoftwareVersions"),
+        contribution_datetime=header.get("AcquisitionDateTime"),
+        contribution_description="Acquisition equipment of the source image(s)",
     )
-    for described in dataset.SegmentSequence:
-        if to_check := sentences(findings, str(described.SegmentLabel)):
-            described.SegmentDescription = to_check
-    return dataset
 
 
 def _check(series: Series, labels: npt.NDArray[Any], count: int, kind: Kind) -> None:
@@ -200,37 +188,3 @@ def _check(series: Series, labels: npt.NDArray[Any], count: int, kind: Kind) -> 
         raise ValueError(f"label map holds {labels.dtype}, not whole numbers")
     if int(labels.max()) > count or int(labels.min()) < 0:
         raise ValueError(f"label map holds values outside 0 to {count}")
-
-
-def _describe(
-    segment: Segment, algorithm_type: str, identification: hd.AlgorithmIdentificationSequence
-) -> hd.seg.SegmentDescription:
-    description = hd.seg.SegmentDescription(
-        segment_number=segment.number,
-        segment_label=segment.name,
-        segmented_property_category=_code(segment.category),
-        segmented_property_type=_code(segment.type),
-        algorithm_type=algorithm_type,
-        algorithm_identification=None if algorithm_type == "MANUAL" else identification,
-        anatomic_regions=[_code(segment.region)] if segment.region else None,
-        display_color=hd.color.CIELabColor.from_rgb(*segment.color),
-    )
-    if segment.type_modifier:
-        modifier = hd.sr.CodedConcept.from_code(_code(segment.type_modifier))
-        description.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [modifier]
-    if segment.region_modifier:
-        modifier = hd.sr.CodedConcept.from_code(_code(segment.region_modifier))
-        description.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [modifier]
-    return description
-
-
-def _code(code: Code) -> DicomCode:
-    return DicomCode(code.value, code.scheme, code.meaning)
-
-
-def _position_of_first_frame(series: Series) -> list[hd.PlanePositionSequence] | None:
-    """Return where the first stored frame of a multi-frame image lies; in a classic one its header says so."""
-    if "PerFrameFunctionalGroupsSequence" not in series.header:
-        return None
-    first = next(plane for plane in series.slices if plane.frame == 0)
-    return [hd.PlanePositionSequence("PATIENT", first.position)]

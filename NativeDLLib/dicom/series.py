@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
-import SimpleITK as sitk
 from pydicom.dataset import Dataset
 
 from NativeDLLib.dicom.frames import slices_of
 from NativeDLLib.dicom.geometry import Grid, Slice, arrange
 from NativeDLLib.dicom.header import Instance, number
-from NativeDLLib.dicom.pixels import read_image
 from NativeDLLib.dicom.plain import alike, plain_numbers
 from NativeDLLib.dicom.scan import IMAGE_CLASSES, scan
 from NativeDLLib.errors import InputError
 from NativeDLLib.events import Cancel
 from NativeDLLib.uids import is_uid
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 # Without these a SEG cannot say what it belongs to (PS3.3 A.51).
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
@@ -84,11 +85,16 @@ class Series:
         InputError
             Where pixel data cannot be decoded.
         """
+        # SimpleITK takes a tenth of a second to import, and headers are read without it.
+        from NativeDLLib.dicom.pixels import read_image
+
         image, notes = read_image(self.instances, self.slices, cancel or Cancel())
         return self.grid.apply(image), notes
 
     def image_of(self, voxels: npt.NDArray[Any]) -> sitk.Image:
         """Return an array (z, y, x) on the series' grid as an image."""
+        import SimpleITK as sitk
+
         return self.grid.apply(sitk.GetImageFromArray(voxels))
 
     @classmethod

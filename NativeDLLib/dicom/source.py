@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-import highdicom as hd
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DA, TM
@@ -25,6 +24,12 @@ _MAY_BE_EMPTY = (
     "ReferringPhysicianName",
 )
 _UTF_8 = "ISO_IR 192"
+# Defined terms of PS3.3 C.12.1.1.2 that stand alone.
+_CHARACTER_SETS = {
+    *(f"ISO_IR {number}" for number in (13, 100, 101, 109, 110, 126, 127, 138, 144, 148, 166, 192, 203)),
+    "GB18030",
+    "GBK",
+}
 # Away from the numbers that scanners give, so that what is derived stands below the images it belongs to.
 _SERIES_NUMBER_OFFSET = 9000
 
@@ -33,8 +38,7 @@ def source_header(series: Series, own_text: Sequence[str]) -> tuple[Dataset, str
     """Return the header of a series' first instance, and the character set for an object derived from the series.
 
     Attributes that must be there are added empty; a sex, date or time that DICOM does not have is left empty, as no
-    conformant object can carry it. Thickness and distance of the slices are those of the series' grid, wherever the
-    source has them, if at all. Everything else stays as it is.
+    conformant object can carry it. Everything else stays as it is.
 
     Parameters
     ----------
@@ -47,24 +51,12 @@ def source_header(series: Series, own_text: Sequence[str]) -> tuple[Dataset, str
     for keyword in _MAY_BE_EMPTY:
         if keyword not in first or not _is_valid(first, keyword):
             first.add_new(keyword, dictionary_VR(keyword), None if keyword.endswith(("Date", "Time")) else "")
-    _place_measures(first, pixel_measures(series), series.slices[0].orientation)
     given = first.get("SpecificCharacterSet") or "ISO_IR 6"
     sets = [given] if isinstance(given, str) else [str(part) for part in given]
     # Sets that switch from one to the other within a text are often written wrongly, and never needed with UTF-8.
-    alone = len(sets) == 1 and not sets[0].startswith("ISO 2022")
-    known = alone and sets[0] in hd.enum.SpecificCharacterSetValues._value2member_map_
+    known = len(sets) == 1 and sets[0] in _CHARACTER_SETS
     charset = sets[0] if known and all(text.isascii() for text in own_text) else _UTF_8
     return first, charset
-
-
-def pixel_measures(series: Series) -> hd.PixelMeasuresSequence:
-    """Return the spacing of a series' grid, with the thickness of its slices where they tell it."""
-    between_columns, between_rows, distance = series.grid.spacing
-    return hd.PixelMeasuresSequence(
-        pixel_spacing=(between_rows, between_columns),
-        slice_thickness=series.slices[0].thickness or distance,
-        spacing_between_slices=distance,
-    )
 
 
 def derived_series_number(series: Series) -> int:
@@ -74,19 +66,6 @@ def derived_series_number(series: Series) -> int:
     except ValueError:
         number = 0
     return _SERIES_NUMBER_OFFSET + number if 0 <= number < 10**6 else _SERIES_NUMBER_OFFSET
-
-
-def _place_measures(header: Dataset, measures: hd.PixelMeasuresSequence, orientation: Sequence[float]) -> None:
-    """Put the measures where highdicom looks for them: the header, or the shared functional groups of all frames."""
-    if "PerFrameFunctionalGroupsSequence" not in header:
-        header.SliceThickness = measures[0].SliceThickness
-        header.SpacingBetweenSlices = measures[0].SpacingBetweenSlices
-        return
-    given = header.get("SharedFunctionalGroupsSequence")
-    shared = copy.copy(given[0]) if given else Dataset()
-    shared.PixelMeasuresSequence = measures
-    shared.PlaneOrientationSequence = hd.PlaneOrientationSequence("PATIENT", orientation)
-    header.SharedFunctionalGroupsSequence = [shared]
 
 
 def _is_valid(dataset: Dataset, keyword: str) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from NativeDLLib.threads import in_threads
+
 _BLOCK_MM = 9.0
 # Lungs are below, but no patch lies in them alone; a table's shell is thin and hardly counts in the mean of a block.
 _TISSUE_HU = -300.0
@@ -45,15 +47,22 @@ class Body:
         Body or None
             None where nothing has the values of air, so that it cannot be told from the body.
         """
-        means = np.asarray(values, np.float32)
-        if not len(means) or means.min() > _AIR_HU:
+        steps = [max(1, round(_BLOCK_MM / size)) for size in spacing]
+        starts = [np.arange(0, count, step) for count, step in zip(values.shape, steps, strict=True)]
+
+        def of_slab(start: int) -> tuple[float, npt.NDArray[np.float32]]:
+            slab = values[start : start + steps[0]]
+            sums = slab.sum(axis=0, dtype=np.float32)
+            for axis in (0, 1):
+                sums = np.add.reduceat(sums, starts[axis + 1], axis=axis)
+            return float(slab.min()), sums
+
+        slabs = in_threads(of_slab, starts[0].tolist())
+        if not slabs or min(least for least, _ in slabs) > _AIR_HU:
             return None
-        for axis, size in enumerate(spacing):
-            step = max(1, round(_BLOCK_MM / size))
-            starts = np.arange(0, means.shape[axis], step)
-            counts = np.diff([*starts, means.shape[axis]]).reshape([-1 if a == axis else 1 for a in range(3)])
-            sums = np.add.reduceat(means, starts, axis=axis)
-            means = np.asarray(sums / counts.astype(np.float32), np.float32)
+        counts = [np.diff([*s, n]).astype(np.float32) for s, n in zip(starts, values.shape, strict=True)]
+        voxels = counts[0][:, None, None] * counts[1][:, None] * counts[2]
+        means = np.stack([sums for _, sums in slabs]) / voxels
         return cls(means > _TISSUE_HU, shape)
 
     def is_air(self, window: tuple[slice, ...]) -> bool:
@@ -64,3 +73,13 @@ class Body:
             start = int(np.floor(max(0, axis.start) / size * count)) - 1
             part.append(slice(max(0, start), int(np.ceil(axis.stop / size * count)) + 1))
         return not self.blocks[*part].any()
+
+    def extent(self) -> tuple[slice, ...]:
+        """Return the part of the volume (z, y, x), in its voxels, that holds all tissue, or all of it without any."""
+        part = []
+        for axis, size in enumerate(self.shape):
+            count = self.blocks.shape[axis]
+            held = np.flatnonzero(self.blocks.any(axis=tuple(a for a in range(3) if a != axis)))
+            first, last = (held[0] - 1, held[-1] + 2) if held.size else (0, count)
+            part.append(slice(max(0, int(first / count * size)), min(size, int(np.ceil(last / count * size)))))
+        return tuple(part)

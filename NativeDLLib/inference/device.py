@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 from NativeDLLib.errors import ModelError, UsageError
@@ -91,6 +92,13 @@ def available_devices() -> dict[str, str]:
         if torch.backends.mps.is_available():
             devices["mps"] = "Apple GPU"
     return devices | {"cpu": f"processor, {os.cpu_count()} cores"}
+
+
+def give_back_memory() -> None:
+    """Give the memory of GPUs that torch keeps for later, but does not use, to other processes."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def has_nvidia_gpu() -> bool:

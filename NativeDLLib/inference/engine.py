@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,20 @@ from NativeDLLib.inference.network import Loaded, Network
 from NativeDLLib.inference.preprocess import Prepared, prepare, restore
 from NativeDLLib.inference.upsample import Head
 from NativeDLLib.registry.entry import Model
+
+# What a runtime imports before it has a network, in this order.
+_PACKAGES = {
+    "torch": ("torch",),
+    "onnx": ("onnxruntime",),
+    "nnunetv2": (
+        "torch",
+        "nnunetv2.utilities.plans_handling.plans_handler",
+        "nnunetv2.preprocessing.preprocessors.default_preprocessor",
+        "nnunetv2.utilities.get_network_from_plans",
+    ),
+}
+# nnU-Net prints, and of two threads that put something else in the place of stdout one would leave it there.
+_stdout = threading.Lock()
 
 
 class Engine(Protocol):
@@ -80,16 +95,45 @@ class ContractEngine:
         return restore(planes, prepared)
 
 
-def import_ahead(model: Model) -> None:
-    """Begin to import what runs a model, which takes a second, beside whatever the caller does next."""
-    name = "onnxruntime" if model.runtime == "onnx" else "torch"
-    threading.Thread(target=_import, args=(name,), name=f"import {name}").start()
+def import_ahead(model: Model, device: str) -> None:
+    """Begin to import what runs a model and writes its result, which takes seconds, beside what the caller does.
+
+    A GPU that is to run it is woken too.
+    """
+    names = [*_PACKAGES[model.runtime], "NativeDLLib.dicom.segmentation"]
+    threading.Thread(target=_import, args=(names, device), name="import ahead").start()
 
 
-def _import(name: str) -> None:
-    # Whoever needs it imports it again, and says what is wrong.
-    with contextlib.suppress(Exception):
-        importlib.import_module(name)
+def _import(names: Sequence[str], device: str) -> None:
+    for name in names:
+        # What is needed for nothing any more would only be waited for.
+        if not threading.main_thread().is_alive():
+            return
+        # Whoever needs it imports it again, and says what is wrong.
+        with contextlib.suppress(Exception), _silent(name.startswith("nnunetv2")):
+            importlib.import_module(name)
+    if "torch" in names and device.startswith(("auto", "cuda")):
+        with contextlib.suppress(Exception):
+            _wake_gpu(device)
+
+
+def _wake_gpu(device: str) -> None:
+    """Let CUDA and cuDNN set themselves up, which takes most of a second."""
+    import torch
+
+    if torch.cuda.is_available():
+        volume = torch.zeros((1, 1, 3, 3, 3), device="cuda" if device == "auto" else device)
+        torch.nn.functional.conv3d(volume, volume)
+
+
+@contextlib.contextmanager
+def _silent(wanted: bool) -> Iterator[None]:
+    """Keep what packages print while they are imported off stdout, which belongs to results and events."""
+    if not wanted:
+        yield
+        return
+    with _stdout, contextlib.redirect_stdout(io.StringIO()):
+        yield
 
 
 def load_engine(model: Model, weights: Path, device: str) -> Engine:
@@ -125,4 +169,5 @@ def load_engine(model: Model, weights: Path, device: str) -> Engine:
         return ContractEngine(model, load_onnx(weights, device, classes))
     from NativeDLLib.inference.nnunet import load_nnunet
 
-    return load_nnunet(model, weights, device)
+    with _stdout:
+        return load_nnunet(model, weights, device)

@@ -1,20 +1,19 @@
 """The main memory that a run will take, told before its work begins.
 
-What stages hold at the same time besides the program, in bytes. There are n voxels of the source of v bytes each, m of
-the network's grid, and s segments. A slab is what the sliding window sums up: all channels of all networks, in as many
-planes as a patch has. What stays on a GPU does not count.
+What stages hold at the same time besides what is there when the model is loaded, in bytes. There are n voxels of the
+image, m of the network's grid, and s segments. A slab is what the sliding window sums up: all channels of all networks,
+in as many planes as a patch has. What stays on a GPU does not count.
 
 ===========  ==========================================================================================================
-preprocess   (v + 7) n + 8 m: the image turned, as float32, a mask of it; resampled, and once more on the way there
-infer        (v + 2) n + 5 m: it, two grids, and the network's volume and grid; labels 2 n; and what takes more of a
-             forward pass beside a slab, and a slab beside its means, joined with those before them
-postprocess  (v + 2) n + 5 m; classes 2 n, label maps 2 n, and 5 n to clean a segment in a box of a third of the image
-write        (v + 3) n, and each segment as bits, twice, in every slice: s n / 4
+preprocess   7 n + 8 m: the image turned, as float32, and a mask of it; resampled, and once more on the way there
+infer        2 n + 5 m: two grids, and the network's volume and grid; labels 2 n; and what takes more of a forward pass
+             beside a slab, and a slab beside its means, joined with those before them
+postprocess  classes 2 n, label maps 2 n, and 5 n to clean a segment in a box of a third of the image
+write        3 n, and each segment as bits in every slice, with the rows that it is in beside them: s n / 6
 ===========  ==========================================================================================================
 
 Where nnU-Net itself prepares the image, that takes 40 n, and where it makes labels of all logits at once, infer holds
-ten bytes for each class on the larger grid. A tenth and 64 MiB are added to all, as allocators give back less than they
-were given and later stages bring code of their own.
+ten bytes for each class on the larger grid. A tenth is added to all, as allocators give back less than they were given.
 
 The network's grid is found by preparing a little noise, and what a forward pass takes by running a patch of it.
 """
@@ -49,10 +48,8 @@ class Work:
 
     Attributes
     ----------
-    source, network
-        Voxels of the source and of the network's grid along each axis; the latter (z, y, x).
-    value_bytes
-        Of a voxel of the source.
+    image, network
+        Voxels of the image and of the network's grid along each axis; the latter (z, y, x).
     patch
         Voxels (z, y, x).
     channels
@@ -71,9 +68,8 @@ class Work:
         Bytes that a forward pass takes.
     """
 
-    source: Sequence[int]
+    image: Sequence[int]
     network: Sequence[int]
-    value_bytes: int
     patch: Sequence[int]
     channels: Sequence[int]
     channel_bytes: int
@@ -86,13 +82,11 @@ class Work:
 
     @property
     def peak(self) -> int:
-        """Bytes that are held at the same time, the source included, and what is added."""
-        n, m, v = prod(self.source), prod(self.network), self.value_bytes
-        held = (v + 2) * n + 5 * m
-        write = (v + 3) * n + self.segments * n // 4
-        prepare = (v + (7 if self.is_streamed else 40)) * n + 8 * m
-        most = max(prepare, held + 2 * n + self._inference, held + 9 * n, write)
-        return most * 11 // 10 + 64 * MIB
+        """Bytes that are held at the same time, with a tenth more."""
+        n, m = prod(self.image), prod(self.network)
+        prepare = (7 if self.is_streamed else 40) * n + 8 * m
+        most = max(prepare, 4 * n + 5 * m + self._inference, 9 * n, 3 * n + self.segments * n // 6)
+        return most * 11 // 10
 
     @property
     def _inference(self) -> int:
@@ -100,7 +94,7 @@ class Work:
         # A volume that is smaller than a patch is surrounded, which makes another of it.
         surrounded = 4 * prod(grid) if grid != list(self.network) else 0
         if not self.is_streamed:
-            return surrounded + self.forward + 10 * self.classes * max(prod(self.source), prod(grid))
+            return surrounded + self.forward + 10 * self.classes * max(prod(self.image), prod(grid))
         if not self.channels:
             return surrounded + self.forward
         planes = self.patch[0] * prod(grid[1:]) * self.channel_bytes
@@ -112,9 +106,21 @@ class Work:
         return surrounded + max(self.forward + flipped + slab, 2 * slab + joined + labelled)
 
 
+def check_reading(series: Source, limit: int | None) -> None:
+    """Refuse a series before it is read if its image alone, as it is read and as float32, is more than a limit.
+
+    Raises
+    ------
+    InputError
+        With how much is needed at least.
+    """
+    needed = resident() + 8 * prod(series.grid.size)
+    if limit is not None and needed > limit:
+        raise InputError(_refusal(f"{_size(series.grid.size)} need at least", needed, limit))
+
+
 def check_memory(
-    series: Source,
-    image: sitk.Image | None,
+    image: sitk.Image,
     model: Model,
     engine: Engine,
     parameters: Mapping[str, Value],
@@ -127,8 +133,8 @@ def check_memory(
 
     Parameters
     ----------
-    series, image
-        The source, and its voxels where they have been read.
+    image
+        Which the model is to look at.
     model, engine, parameters
         What is to run, and its effective parameters.
     limit
@@ -139,36 +145,29 @@ def check_memory(
     InputError
         With how much is needed.
     """
-    work = guessed(series, image, model, engine, parameters)
+    work = guessed(image, model, engine, parameters)
     if limit is None and 2 * work.peak < available():
         return
-    work = tried(work, series, engine, reporter)
+    work = tried(work, image, engine, reporter)
     has, free = resident(), available()
-    needed = has + work.peak - (0 if image is None else prod(work.source) * work.value_bytes)
-    size = " x ".join(map(str, series.grid.size))
-    text = f"{size} voxels with {model.id} need about {ceil(needed / MIB)} MiB of memory, more than the"
+    needed, what = has + work.peak, f"{_size(image.GetSize())} with {model.id} need about"
     if limit is not None and needed > limit:
-        raise InputError(f"{text} {limit // MIB} MiB of --max-memory; {ADVICE}")
-    if needed > has + free:
+        raise InputError(_refusal(what, needed, limit))
+    if work.peak > free:
         reporter.warning(
-            f"{text} {(has + free) // MIB} MiB that this process can have here: close other programs, or it may be "
-            "slow or be ended"
+            f"{what} {ceil(needed / MIB)} MiB of memory, more than the {(has + free) // MIB} MiB that this process can "
+            "have here: close other programs, or it may be slow or be ended"
         )
 
 
-def guessed(
-    series: Source, image: sitk.Image | None, model: Model, engine: Engine, parameters: Mapping[str, Value]
-) -> Work:
+def guessed(image: sitk.Image, model: Model, engine: Engine, parameters: Mapping[str, Value]) -> Work:
     """Return what is known of a run before anything is tried, with ample room for the rest."""
-    # Not read yet: in a CT, values that are no whole numbers, or too large for two bytes, are rare.
-    unread = 2 if series.text("Modality") == "CT" else 4
     head = engine.head
     classes = model.output_channels or max(segment.label for segment in model.segments) + 1
     channels = [classes] * len(engine.networks) if head is None else [head.weights.shape[1] - 1]
     return Work(
-        source=series.grid.size,
-        network=series.grid.size[::-1],
-        value_bytes=unread if image is None else image.GetSizeOfPixelComponent(),
+        image=image.GetSize(),
+        network=image.GetSize()[::-1],
         patch=engine.patch_size,
         channels=channels,
         channel_bytes=2 if engine.half and head is None else 4,
@@ -181,23 +180,33 @@ def guessed(
     )
 
 
-def tried(work: Work, series: Source, engine: Engine, reporter: Reporter) -> Work:
+def tried(work: Work, image: sitk.Image, engine: Engine, reporter: Reporter) -> Work:
     """Return work with what a trial tells of it: the network's grid, its channels, and the memory of a patch."""
-    noise, grid = np.random.default_rng(0), series.grid
+    noise = np.random.default_rng(0)
     with reporter.stage("memory"):
-        sample = noise.integers(-1000, 1000, [ceil(size / _PROBE) for size in grid.size[::-1]], np.int16)
-        prepared = engine.prepare(grid.apply(sitk.GetImageFromArray(sample)))
+        shape = [ceil(size / _PROBE) for size in image.GetSize()[::-1]]
+        sample = sitk.GetImageFromArray(noise.integers(-1000, 1000, shape, np.int16))
+        sample.SetSpacing(image.GetSpacing())
+        sample.SetDirection(image.GetDirection())
+        prepared = engine.prepare(sample)
         patch = noise.standard_normal((1, len(prepared.volume), *engine.patch_size), np.float32)
         # ONNX Runtime arranges its memory anew for the second pass.
         for _ in range(2):
             results = [network(network.placed(patch)) for network in engine.networks]
         channels = [] if is_tensor(results[0]) else [result.shape[1] for result in results]
         del results
-    has = resident()
     return replace(
         work,
         network=[size * _PROBE for size in prepared.volume.shape[1:]],
         channels=channels,
         classes=work.classes if work.has_head else max([work.classes, *channels]),
-        forward=max(0, int(reporter.stages[-1].peak_mib * MIB) - has),
+        forward=max(0, int(reporter.stages[-1].peak_mib * MIB) - resident()),
     )
+
+
+def _size(voxels: Sequence[int]) -> str:
+    return f"{' x '.join(map(str, voxels))} voxels"
+
+
+def _refusal(what: str, needed: int, limit: int) -> str:
+    return f"{what} {ceil(needed / MIB)} MiB of memory, more than the {limit // MIB} MiB of --max-memory; {ADVICE}"

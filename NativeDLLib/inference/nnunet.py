@@ -82,7 +82,7 @@ class NnunetEngine:
         """Crop, normalise and resample as nnU-Net does; see `Engine`."""
         oriented = sitk.DICOMOrient(image, self._orientation) if self._orientation else image
         properties: dict[str, Any] = {"spacing": [float(s) for s in oriented.GetSpacing()[::-1]]}
-        data = sitk.GetArrayFromImage(oriented).astype(np.float32)[None]
+        data = sitk.GetArrayViewFromImage(oriented).astype(np.float32)[None]
         with _quiet():
             preprocessor = self._configuration.preprocessor_class(verbose=False)
             body = None
@@ -92,8 +92,8 @@ class NnunetEngine:
                 volume, _, properties = preprocessor.run_case_npy(
                     data, None, properties, self._plans, self._configuration, self._dataset
                 )
-        volume, grid = np.ascontiguousarray(volume, np.float32), empty(oriented)
-        return _NnunetPrepared(volume, grid, grid, empty(image), 0.0, body=body, properties=properties)
+        volume, grid = np.ascontiguousarray(volume, np.float32), image if oriented is image else empty(oriented)
+        return _NnunetPrepared(volume, grid, grid, image, 0.0, body=body, properties=properties)
 
     def _preprocess(self, preprocessor: Any, data: Floats, properties: dict[str, Any]) -> tuple[Floats, Body | None]:
         """Do what the preprocessor does, and note what it notes, but for the mask of what is not zero."""
@@ -101,11 +101,7 @@ class NnunetEngine:
         data = data.transpose([0, *[axis + 1 for axis in plans.transpose_forward]])
         spacing, target = self._spacings(properties)
         properties["shape_before_cropping"] = data.shape[1:]
-        filled = data[0] != 0
-        box = []
-        for axis in range(3):
-            where = np.flatnonzero(filled.any(axis=tuple(other for other in range(3) if other != axis)))
-            box.append([int(where[0]), int(where[-1]) + 1])
+        box = [_filled(data[0], axis) for axis in range(3)]
         properties["bbox_used_for_cropping"] = box
         data = np.ascontiguousarray(data[:, *(slice(*ends) for ends in box)])
         properties["shape_after_cropping_and_before_resampling"] = data.shape[1:]
@@ -209,6 +205,14 @@ def load_nnunet(model: Model, folder: Path, device: str) -> NnunetEngine:
     _check_labels(model, folder, plans.get_label_manager(dataset), dataset.get("labels", {}))
     engine.warnings = notes
     return engine
+
+
+def _filled(values: Floats, axis: int) -> list[int]:
+    """Return where along an axis the first plane that is not all zero is, and the first after the last one."""
+    planes = np.moveaxis(values, axis, 0)
+    first = next(i for i in range(len(planes)) if planes[i].any())
+    last = next(i for i in reversed(range(len(planes))) if planes[i].any())
+    return [first, last + 1]
 
 
 def _module(plans: Any, configuration: Any, dataset: dict[str, Any], checkpoint: Checkpoint) -> Any:

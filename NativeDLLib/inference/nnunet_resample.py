@@ -13,9 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from NativeDLLib.inference.upsample import Axis
+from NativeDLLib.threads import in_threads
 
 Floats = npt.NDArray[np.float32]
 Spacing = Sequence[float]
+# Rows of a matrix that are multiplied at once, and what is too small to tell in single precision.
+_ROWS, _NOTHING = 24, 1e-8
 _FUNCTION = "resample_data_or_seg_to_shape"
 
 
@@ -88,16 +91,43 @@ def _map(size: int, count: int, order: int) -> Floats:
 
 
 def _along(values: Floats, axis: int, matrix: Floats) -> Floats:
+    """Multiply by a matrix along an axis, some of its rows at a time with the voxels that they need.
+
+    Far from its diagonal a spline's matrix is nothing, so this is a fraction of the whole product.
+    """
     if matrix.shape[0] == matrix.shape[1]:
         return values
-    result: Floats
-    if axis == 2:
-        result = np.matmul(values, matrix.T)
-    elif axis == 1:
-        result = np.matmul(matrix, values)
+    shape = list(values.shape)
+    shape[axis] = len(matrix)
+    result, pieces = np.empty(shape, np.float32), _pieces(matrix)
+
+    def of_plane(z: int) -> None:
+        for to, of, part in pieces:
+            if axis == 2:
+                np.matmul(values[z][:, of], part.T, out=result[z][:, to])
+            else:
+                np.matmul(part, values[z][of], out=result[z][to])
+
+    def of_row(y: int) -> None:
+        for to, of, part in pieces:
+            np.matmul(part, values[of, y], out=result[to, y])
+
+    if axis:
+        in_threads(of_plane, range(len(values)))
     else:
-        result = (matrix @ values.reshape(len(values), -1)).reshape(len(matrix), *values.shape[1:])
+        in_threads(of_row, range(shape[1]))
     return result
+
+
+def _pieces(matrix: Floats) -> list[tuple[slice, slice, Floats]]:
+    """Return rows of a matrix, a few at a time, and the columns that are not nothing in them, with that part of it."""
+    pieces = []
+    for start in range(0, len(matrix), _ROWS):
+        rows = matrix[start : start + _ROWS]
+        used = np.flatnonzero((np.abs(rows) > _NOTHING).any(axis=0))
+        of = slice(int(used[0]), int(used[-1]) + 1)
+        pieces.append((slice(start, start + len(rows)), of, np.ascontiguousarray(rows[:, of])))
+    return pieces
 
 
 def _separate_axis(current: Spacing, new: Spacing, settings: dict[str, Any]) -> int | None:

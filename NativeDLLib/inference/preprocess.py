@@ -35,7 +35,7 @@ class Prepared:
     oriented
         The image's own voxels with their axes in the network's order.
     source
-        The image's own grid, to go back to.
+        The image itself, to whose grid the way back leads.
     fill
         What stands for nothing, such as air, in `volume`.
     reflect
@@ -88,8 +88,8 @@ def prepare(image: sitk.Image, contract: InputContract) -> Prepared:
         mean, std = contract.normalization["mean"], contract.normalization["std"]
     values -= np.float32(mean)
     values /= np.float32(std)
-    grid, turned, source = empty(resampled), empty(oriented), empty(image)
-    return Prepared(values[None], grid, turned, source, (low - mean) / std, contract.padding == "reflect", body)
+    grid, turned = empty(resampled), empty(oriented)
+    return Prepared(values[None], grid, turned, image, (low - mean) / std, contract.padding == "reflect", body)
 
 
 def restore(planes: Iterable[Array], prepared: Prepared) -> Labels:

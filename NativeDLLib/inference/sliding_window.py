@@ -32,6 +32,7 @@ def sliding_window(
     half: bool = False,
     features: bool = False,
     skip: Callable[[Window], bool] | None = None,
+    within: Window | None = None,
     reporter: Reporter | None = None,
     cancel: Cancel | None = None,
 ) -> Iterator[Array]:
@@ -64,6 +65,8 @@ def sliding_window(
     skip
         Whether a patch needs no look, given where in the volume it is; nothing is found in it. The first one is run
         all the same: it tells how many classes there are.
+    within
+        The part (z, y, x) of the volume that patches cover across slices; nothing is found beside it. None for all.
     reporter, cancel
         Told after, and looked at before, each patch.
 
@@ -75,7 +78,12 @@ def sliding_window(
     """
     reporter, cancel = reporter or Reporter(), cancel or Cancel()
     padded, (_, inside, *across) = _pad(volume, patch_size, fill, reflect)
-    starts, *rest = [window_starts(n, p, step) for n, p in zip(padded.shape[1:], patch_size, strict=True)]
+    starts = window_starts(padded.shape[1], patch_size[0], step)
+    part = within or tuple(slice(0, n) for n in volume.shape[1:])
+    rest = [
+        _starts_in(slice(p.start + i.start, p.stop + i.start), n, patch, step)
+        for p, i, n, patch in zip(part[1:], across, padded.shape[2:], patch_size[1:], strict=True)
+    ]
     columns = [
         tuple(slice(start, start + size) for start, size in zip(corner, patch_size[1:], strict=True))
         for corner in itertools.product(*rest)
@@ -208,6 +216,13 @@ def window_starts(size: int, patch: int, step: float) -> list[int]:
     if count == 1:
         return [0]
     return [int(np.round((size - patch) / (count - 1) * i)) for i in range(count)]
+
+
+def _starts_in(part: slice, size: int, patch: int, step: float) -> list[int]:
+    """Return where windows start that cover a part of an axis of `size`, or a patch around it where that is more."""
+    length = max(patch, part.stop - part.start)
+    first = min(max(0, (part.start + part.stop - length) // 2), size - length)
+    return [first + start for start in window_starts(length, patch, step)]
 
 
 def gaussian(patch_size: Sequence[int]) -> Floats:

@@ -7,9 +7,7 @@ lowest cannot win anywhere in it, and most blocks have one class left before any
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from NativeDLLib.inference.arrays import Array, copied, is_tensor, joined
+from NativeDLLib.threads import Scratch, in_threads
 
 _BLOCK = 24
 # Bytes of logits that are made at once on a GPU.
@@ -81,9 +80,10 @@ class Head:
     weights: Floats
     bias: Floats
 
-    def __call__(self, features: Floats) -> Floats:
-        """Return logits (classes, …) of features (features, …)."""
-        result: Floats = np.tensordot(self.weights, features, 1)
+    def __call__(self, features: Floats, out: Floats | None = None) -> Floats:
+        """Return logits (classes, …) of features (features, …), in `out` where that is given."""
+        result = np.empty((len(self.bias), *features.shape[1:]), np.float32) if out is None else out
+        np.matmul(self.weights, features.reshape(len(features), -1), out=result.reshape(len(result), -1))
         result += self.bias.reshape(-1, *[1] * (features.ndim - 1))
         return result
 
@@ -100,7 +100,7 @@ class LabelMaker:
     """
 
     def __init__(self, axes: Sequence[Axis], head: Head | None = None) -> None:
-        self._head = head
+        self._head, self._scratch = head, Scratch()
         self._z, self._y, self._x = axes
         self.labels: Labels = np.zeros([len(axis.first) for axis in axes], np.uint16)
         self._planes: Array | None = None
@@ -119,9 +119,7 @@ class LabelMaker:
             self._label_there(planes, ready)
         else:
             jobs = itertools.product([_piece(self._z, *ends) for ends in _steps(self._done, ready)], *self._blocks)
-            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-                for _ in pool.map(lambda job: self._label(planes, *job), jobs):
-                    pass
+            in_threads(lambda job: self._label(planes, *job), jobs)
         self._done = ready
         needed = int(self._z.first[ready]) if ready < len(self._z.first) else available
         keep = max(0, available - max(needed, self._first))
@@ -155,26 +153,29 @@ class LabelMaker:
 
     def _label(self, planes: npt.NDArray[Any], z: _Piece, y: _Piece, x: _Piece) -> None:
         zs = slice(z.source.start - self._first, z.source.stop - self._first)
-        part = planes[:, zs, y.source, x.source].astype(np.float32)
+        array, there = self._scratch.array, planes[:, zs, y.source, x.source]
+        part = array("part", there.shape)
+        part[...] = there
         if self._head is not None:
-            part = self._head(part)
+            part = self._head(part, array("logits", (len(self._head.bias), *there.shape[1:])))
         place = (z.target, y.target, x.target)
         flat = part.reshape(len(part), -1)
         possible = np.flatnonzero(flat.max(axis=1) >= flat.min(axis=1).max())
         if len(possible) == 1:
             self.labels[place] = possible[0]
             return
-        part = part[possible]
+        part = np.take(part, possible, axis=0, out=array("possible", (len(possible), *part.shape[1:])), mode="clip")
         if x.matrix is not None:
             # One product of two matrices is twice as fast as one for each plane.
-            shape = part.shape[:-1]
-            part = (part.reshape(-1, part.shape[-1]) @ x.matrix.T).reshape(*shape, -1)
+            shape = (*part.shape[:-1], len(x.matrix))
+            rows = part.reshape(-1, part.shape[-1])
+            part = np.matmul(rows, x.matrix.T, out=array("x", (len(rows), len(x.matrix)))).reshape(shape)
         if y.matrix is not None:
-            part = np.matmul(y.matrix, part)
+            part = np.matmul(y.matrix, part, out=array("y", (*part.shape[:2], len(y.matrix), part.shape[3])))
         values = part.reshape(*part.shape[:2], -1)
         if z.matrix is not None:
-            values = np.matmul(z.matrix, values)
-        self.labels[place] = possible[_largest(values)].reshape(self.labels[place].shape)
+            values = np.matmul(z.matrix, values, out=array("z", (len(values), len(z.matrix), values.shape[2])))
+        self.labels[place] = possible[_largest(values, array)].reshape(self.labels[place].shape)
 
 
 @dataclass(frozen=True)
@@ -197,12 +198,15 @@ def _piece(axis: Axis, start: int, stop: int) -> _Piece:
     return _Piece(slice(start, stop), source, None if is_unit else matrix)
 
 
-def _largest(values: Floats) -> npt.NDArray[np.integer[Any]]:
+def _largest(values: Floats, array: Callable[..., npt.NDArray[Any]]) -> npt.NDArray[np.integer[Any]]:
     """Return the index of the largest along the first axis, of the first of equal ones; NumPy's own takes ten times."""
-    kind = np.uint8 if len(values) <= 256 else np.uint16
-    best, index, larger = values[0].copy(), np.zeros(values[0].shape, kind), np.empty(values[0].shape, bool)
+    kind, shape = np.uint8 if len(values) <= 256 else np.uint16, values.shape[1:]
+    best, index = array("best", shape), array("index", shape, kind)
+    larger, here = array("larger", shape, bool), array("here", shape, kind)
+    best[...], index[...] = values[0], 0
     for number, value in enumerate(values[1:], 1):
         np.greater(value, best, out=larger)
-        np.maximum(index, larger * kind(number), out=index)
+        np.multiply(larger, kind(number), out=here)
+        np.maximum(index, here, out=index)
         np.maximum(best, value, out=best)
     return index

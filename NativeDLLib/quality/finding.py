@@ -13,6 +13,7 @@ FindingCode = Literal[
     "implausible-volume",
     "cut-by-border",
     "cut-by-field-of-view",
+    "cut-by-box",
 ]
 # The most serious first.
 _SHORT: dict[FindingCode, str] = {
@@ -22,6 +23,7 @@ _SHORT: dict[FindingCode, str] = {
     "implausible-volume": "volume",
     "cut-by-border": "cut by border",
     "cut-by-field-of-view": "cut by border",
+    "cut-by-box": "cut by box",
 }
 # More would leave no room for the title.
 _NAMED = 2

@@ -102,6 +102,28 @@ class InputContract:
 
 
 @dataclass(frozen=True)
+class Coarse:
+    """Another model that says where in an image this one is to look.
+
+    Attributes
+    ----------
+    model
+        The other one, which has none itself.
+    segments
+        Those of its segments around which this model looks.
+    margin_mm
+        How far around them.
+    use
+        Whether it is used, or the parameter that says so.
+    """
+
+    model: Model
+    segments: tuple[Segment, ...]
+    margin_mm: float
+    use: bool | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Model:
     """One model of the registry."""
 
@@ -125,11 +147,17 @@ class Model:
     card: Path | None
     registry: Path
     data: Mapping[str, Any]
+    coarse: Coarse | None = None
 
     @property
     def tool_name(self) -> str:
         """Name and version, as in ``liver-ct-demo 1.0.0``."""
         return f"{self.id} {self.version}"
+
+    @property
+    def needed(self) -> tuple[Model, ...]:
+        """The models whose weights a run takes: this one, and its coarse one."""
+        return (self,) if self.coarse is None else (self, self.coarse.model)
 
     @property
     def vertebra_levels(self) -> Mapping[str, Any] | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from NativeDLLib.errors import ModelError, NativeDLError
 from NativeDLLib.jsonfile import check_schema, read_json
+from NativeDLLib.registry.coarse import with_coarse
 from NativeDLLib.registry.entry import Model, make_model
 from NativeDLLib.registry.parameters import check_defaults
 from NativeDLLib.registry.weights import models_folder
@@ -87,8 +88,8 @@ def models_of(data: Any, path: Path, error: type[NativeDLError] = ModelError) ->
     """
     check_schema(data, "registry.schema.json", path, error, "models")
     models: list[Model] = []
-    for index, entry in enumerate(data["models"]):
-        where = f"{path}: models[{index}] ({entry['id']})"
+    places = [f"{path}: models[{index}] ({entry['id']})" for index, entry in enumerate(data["models"])]
+    for where, entry in zip(places, data["models"], strict=True):
         model = make_model(entry, path)
         if model.id in {other.id for other in models}:
             raise error(f"{where}.id: is there twice")
@@ -97,7 +98,11 @@ def models_of(data: Any, path: Path, error: type[NativeDLError] = ModelError) ->
         except ModelError as problem:
             raise error(str(problem)) from problem
         models.append(model)
-    return models
+    by_id = {model.id: model for model in models}
+    try:
+        return [with_coarse(model, by_id, where) for model, where in zip(models, places, strict=True)]
+    except ModelError as problem:
+        raise error(str(problem)) from problem
 
 
 def _check(model: Model, where: str) -> None:
@@ -201,8 +206,9 @@ def _check_architecture(model: Model, where: str) -> None:
 
 def _settings(model: Model) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
     yield "sliding_window.step", model.sliding_window.get("step"), ("number",)
-    for name in ("mirror", "skip_air"):
+    for name in ("mirror", "skip_air", "around_body"):
         yield f"sliding_window.{name}", model.sliding_window.get(name), ("boolean",)
+    yield "coarse.use", model.data.get("coarse", {}).get("use"), ("boolean",)
     for index, row in enumerate(model.postprocessing):
         yield f"postprocessing[{index}].enabled", row.get("enabled"), ("boolean",)
         yield f"postprocessing[{index}].min_ml", row.get("min_ml"), ("number", "integer")

@@ -106,8 +106,10 @@ def _order(candidate: Candidate) -> tuple[bool, bool, int, bool, int]:
 
 def _judge(model: Model, series: Described) -> Candidate:
     judged = _compare(model, series)
-    if judged.fits and to_be_fetched(model):
-        reason = f"its weights are to be fetched first: {fetch_command(model)}"
+    lacking = next(filter(to_be_fetched, model.needed), None)
+    if judged.fits and lacking is not None:
+        whose = "its weights" if lacking is model else "the weights of its coarse model"
+        reason = f"{whose} are to be fetched first: {fetch_command(lacking)}"
         return replace(judged, fits=False, reasons=(*judged.reasons, reason))
     return judged
 

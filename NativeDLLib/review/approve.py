@@ -16,6 +16,7 @@ from NativeDLLib.dicom import Grid, Series
 from NativeDLLib.dicom.review import Review
 from NativeDLLib.dicom.rtstruct import Reviewed
 from NativeDLLib.dicom.segmentation import Kind, make_segmentation
+from NativeDLLib.dicom.store import save
 from NativeDLLib.errors import InputError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.files import write_json
@@ -139,14 +140,14 @@ def approve(job: Approval, reporter: Reporter, cancel: Cancel) -> dict[str, Any]
             dataset = make_segmentation(
                 series, pixels, numbered, made_by, kind=job.kind, review=review, findings=quality
             )
-            dataset.save_as(partial / APPROVED, enforce_file_format=True)
+            save(dataset, partial / APPROVED)
             report["segmentation"] = uids_of(dataset) | {"type": job.kind}
             if job.structures:
                 kinds, reviewed = review.algorithm_types, Reviewed(reviewer, approved=review.status == _REVIEWED)
                 dataset = whole_structure_set(
                     series, pixels, numbered, made_by, cancel, types=kinds, review=reviewed, findings=quality
                 )
-                dataset.save_as(partial / _STRUCTURES, enforce_file_format=True)
+                save(dataset, partial / _STRUCTURES)
                 report["structure_set"] = uids_of(dataset)
             cancel.check()
         absent = () if job.structures else (_STRUCTURES,)

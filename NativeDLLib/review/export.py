@@ -15,6 +15,7 @@ from NativeDLLib import __version__
 from NativeDLLib.dicom import Series
 from NativeDLLib.dicom.plane import Plane
 from NativeDLLib.dicom.rtstruct import Reviewed, make_structure_set
+from NativeDLLib.dicom.store import save
 from NativeDLLib.errors import InputError, UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.files import write_json
@@ -101,7 +102,7 @@ def export_regions(job: Export, reporter: Reporter, cancel: Cancel) -> dict[str,
     with staged(job.output, (STRUCTURES, STRUCTURES_REPORT)) as partial:
         with reporter.stage("write"):
             dataset = make_structure_set(series, rois_of(validated, types), given.algorithm, Reviewed(reviewer))
-            dataset.save_as(partial / STRUCTURES, enforce_file_format=True)
+            save(dataset, partial / STRUCTURES)
             cancel.check()
         report["structure_set"] = uids_of(dataset)
         report["files"] = {name: str(job.output / name) for name in (STRUCTURES, STRUCTURES_REPORT)}

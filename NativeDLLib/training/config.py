@@ -20,6 +20,8 @@ FORMATS = ("onnx", "torch", "nnunetv2")
 
 
 SETTINGS = ("vary_shape", "synthesis", "slabs")
+# Bulges are made on a grid of every fourth voxel, and five of its points are needed.
+_LEAST_TO_VARY = 20
 """Of the augmentation, beside ``mirror``."""
 
 
@@ -206,6 +208,8 @@ def _check(config: Config) -> None:
         raise UsageError(f"{path}: entry.input: training takes one channel of CT with clip and mean and std")
     if contract.orientation is None or contract.spacing is None or contract.patch_size is None:
         raise UsageError(f"{path}: entry.input: training needs orientation, spacing and patch_size")
+    if config.vary_shape and min(contract.patch_size) < _LEAST_TO_VARY:
+        raise UsageError(f"{path}: vary_shape: needs a patch_size of at least {_LEAST_TO_VARY} voxels along each axis")
     if config.architecture is not None:
         check_patch(config, config.architecture)
     for section in ("train", "validate"):

@@ -61,29 +61,29 @@ def test_jobs_end_when_the_batch_is_killed_alone(cohort, batch, helpers):
 
 def test_ctrl_c_ends_the_jobs_and_the_same_command_goes_on(cohort, batch, helpers):
     finish, _ = helpers
-    two = batch("--input", cohort(2))
-    process = two.start()
-    two.wait_for("done", 1)
-    wait_until(two.jobs, "the second job runs")
-    before = two.results()
+    three = batch("--input", cohort(3))
+    process = three.start()
+    three.wait_for("done", 1)
+    wait_until(three.jobs, "the third job runs")
+    before = three.results()
 
     process.send_signal(signal.SIGINT)
     code, printed = finish(process)
 
     assert code == 6
     assert "the same command goes on" in printed
-    assert not two.jobs()
-    assert two.count("running") == 0
-    assert finish(two.start())[0] == 0
-    assert before.items() <= two.results().items()
-    assert set(times(two, "done").values()) == {1}
+    assert not three.jobs()
+    assert three.count("running") == 0
+    assert finish(three.start())[0] == 0
+    assert before.items() <= three.results().items()
+    assert set(times(three, "done").values()) == {1}
 
 
 def test_a_job_that_is_killed_harms_its_own_case_only(cohort, batch, helpers):
     finish, _ = helpers
     two = batch("--input", cohort(2))
     process = two.start()
-    (job,) = wait_until(two.jobs, "the first job runs")
+    job, *_ = wait_until(two.jobs, "the first job runs")
     job.kill()
 
     code, printed = finish(process)
@@ -183,7 +183,7 @@ def test_a_folder_of_somebody_else_is_not_written_to(cohort, batch, capsys):
 
 
 def test_a_batch_says_how_far_it_is(cohort, batch, capsys):
-    assert batch("--input", cohort(2, damaged=True), "--events").run() == 7
+    assert batch("--input", cohort(2, damaged=True), "--events", "--no-overlap").run() == 7
 
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     cases = [event for event in events if event["event"] == "case"]

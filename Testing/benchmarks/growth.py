@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from benchmarks.compare import Result, Setting
 from benchmarks.inputs import phantom
 from benchmarks.measure import Cost, RunError
 from benchmarks.networks import SMALL, TINY, weights
+from benchmarks.programs import fresh
 from benchmarks.segmenting import Source, segment, stage_medians
 from benchmarks.table import median
 
@@ -25,11 +27,11 @@ def run(setting: Setting) -> Result:
     points = list(dict.fromkeys([*((n, 5) for n in slices), *((middle, n) for n in classes)]))
     costs: dict[tuple[int, int], list[Cost]] = {point: [] for point in points}
     reports: dict[tuple[int, int], list[Any]] = {point: [] for point in points}
-    result = Result()
+    result, folder = Result(), fresh(setting.folder / "runs" / "growth")
     for _ in range(setting.runs):
         for point in list(costs):
             try:
-                cost, report = _once(setting, *point)
+                cost, report = _once(setting, folder, *point)
             except RunError as error:
                 result.note(f"{point[0]} slices, {point[1]} classes: {error}")
                 del costs[point]
@@ -76,7 +78,7 @@ def fit(x: Sequence[float], y: Sequence[float]) -> dict[str, float]:
     return {"offset": float(offset), "slope": float(slope), "r2": 1 - unexplained}
 
 
-def _once(setting: Setting, slices: int, classes: int) -> tuple[Cost, dict[str, Any]]:
+def _once(setting: Setting, folder: Path, slices: int, classes: int) -> tuple[Cost, dict[str, Any]]:
     case = phantom(setting, slices)
     model = weights(setting, TINY if setting.quick else SMALL, classes)
-    return segment(Source(["--input", case.dicom], case.nifti), model, setting.folder / "runs" / "growth")
+    return segment(Source(["--input", case.dicom], case.nifti), model, folder)

@@ -71,7 +71,7 @@ def run_process(
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **(environment or {})},
+                env=_user() | dict(environment or {}),
                 start_new_session=True,
             )
         except OSError as error:
@@ -95,6 +95,11 @@ def run_process(
         last = log.read_text(errors="replace").strip().splitlines()[-3:]
         raise RunError(f"{words[0]} ended with {process.returncode}, see {log}: {' / '.join(last)}")
     return Cost(seconds, seconds, usage.ru_utime + usage.ru_stime, peak.mib)
+
+
+def _user() -> dict[str, str]:
+    """Return the environment as it is for a user, whose Python keeps what it compiles."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def run_here(task: Callable[[], object]) -> Cost:

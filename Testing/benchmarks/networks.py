@@ -18,7 +18,7 @@ from benchmarks.inputs import kept
 from benchmarks.segments import rows
 from NativeDLLib.demo.phantom import make_phantom
 
-MODEL = "bench"
+MODEL, AROUND_BODY = "bench", "bench-around-body"
 _AIR_HU, _MEAN_HU, _STD_HU = -300, 40, 300
 _LEAST_VARIANCE = 0.01
 _PLACES_MM = ((0.0, 10.0, 160.0), (130.0, -60.0, 200.0), (-90.0, 60.0, 100.0), (-150.0, -100.0, 250.0))
@@ -48,7 +48,10 @@ class Weights:
 
 
 def weights(setting: Setting, size: Size, classes: int) -> Weights:
-    """Return the results folder of a network with so many labels; the background is not one of them."""
+    """Return the results folder of a network with so many labels; the background is not one of them.
+
+    Its registry has it twice: with nnU-Net's own places of the patches, and with these laid around the body.
+    """
 
     def make(folder: Path) -> None:
         nnunet_folder.write(
@@ -63,11 +66,12 @@ def weights(setting: Setting, size: Size, classes: int) -> Weights:
         path = folder / "results" / "fold_0" / "checkpoint_final.pth"
         checkpoint = torch.load(path, weights_only=False)
         torch.save(checkpoint | {"network_weights": network(size, classes).state_dict()}, path)
-        factories.registry(folder, entry(classes))
 
     name = f"unet-{len(size.features)}x{size.features[0]}-{size.patch}-{classes}"
     folder = kept(setting.folder / "models" / name, make)
-    return Weights(folder / "results", folder / "registry.json")
+    windows = {"step": 0.5, "mirror": False, "around_body": True}
+    around = entry(classes, id=AROUND_BODY, sliding_window=windows)
+    return Weights(folder / "results", factories.registry(folder, entry(classes), around))
 
 
 def network(size: Size, classes: int) -> Any:

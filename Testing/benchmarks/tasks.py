@@ -39,11 +39,12 @@ def write_nativedl(series: str, labels: str, seg: str) -> Callable[[], object]:
     from benchmarks.segments import of_registry
     from NativeDLLib.dicom import Series
     from NativeDLLib.dicom.segmentation import Algorithm, make_segmentation
+    from NativeDLLib.dicom.store import save
 
     values, source = np.load(labels), Series.read([Path(series)])
     segments = of_registry(int(values.max()))
     algorithm = Algorithm("bench", "1", "Benchmark", "NativeDL", "1")
-    return lambda: make_segmentation(source, values, segments, algorithm).save_as(seg, enforce_file_format=True)
+    return lambda: save(make_segmentation(source, values, segments, algorithm), Path(seg))
 
 
 def write_highdicom(series: str, labels: str, seg: str) -> Callable[[], object]:

@@ -136,8 +136,8 @@ def test_another_version_is_another_model(tmp_path):
     assert expect(model(tmp_path, version="1.2.4"), SIZE, SPACING, "cpu") is None
 
 
-def test_the_network_to_the_pacs_does_not_count(bright):
-    remember(report(retrieve=(100, 90), infer=(5, 90), send=(100, 90)))
+def test_the_network_to_the_pacs_and_waiting_for_other_jobs_do_not_count(bright):
+    remember(report(retrieve=(100, 90), wait=(100, 90), infer=(5, 90), send=(100, 90)))
 
     assert expect(bright, SIZE, SPACING, "cpu").seconds == pytest.approx(5)
 

@@ -19,7 +19,7 @@ def test_a_series_that_needs_more_memory_is_refused_with_the_number_and_nothing_
 
     error = capsys.readouterr().err.strip()
     assert (code, error.count("\n")) == (3, 0)
-    assert "40 x 32 x 6 voxels with bright need about" in error
+    assert "40 x 32 x 6 voxels need at least" in error
     assert "MiB of memory, more than the 5 MiB of --max-memory; allow it more" in error
     assert {path.name for path in tmp_path.iterdir()} == {"registry", "series"}
 
@@ -31,7 +31,7 @@ def test_a_series_that_fits_is_segmented(tmp_path, registry, series):
 
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["outcome"] == "segmented"
-    assert [stage["name"] for stage in report["stages"]][:4] == ["scan", "load", "memory", "read"]
+    assert [stage["name"] for stage in report["stages"]][:4] == ["scan", "read", "load", "memory"]
 
 
 @pytest.mark.parametrize("word", ["0", "-1", "much", "1.5"])

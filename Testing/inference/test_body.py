@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from NativeDLLib.inference.body import Body
-from NativeDLLib.inference.sliding_window import sliding_window
+from NativeDLLib.inference.sliding_window import _starts_in, sliding_window, window_starts
 
 SPACING = (3.0, 3.0, 3.0)
 
@@ -79,3 +79,56 @@ def test_patches_that_are_skipped_are_background_and_change_nothing_else():
     table = np.zeros(values.shape, bool)
     table[:, 75] = True
     assert np.array_equal(everything.argmax(0)[~table], skipping.argmax(0)[~table])
+
+
+def test_patches_laid_around_the_body_are_fewer_and_find_what_is_in_it():
+    values = thorax()
+    calls = []
+
+    class Tissue:
+        device = "cpu"
+
+        def placed(self, array):
+            return array
+
+        def __call__(self, batch):
+            calls.append(batch)
+            return np.concatenate([-batch - 500, batch + 500], axis=1)
+
+    body = Body.find(values, SPACING, values.shape)
+    volume = values[None].astype(np.float32)
+    everything = np.concatenate(list(sliding_window(volume, [Tissue()], (24, 24, 24))), axis=1).argmax(0)
+    looked = len(calls)
+    around = np.concatenate(list(sliding_window(volume, [Tissue()], (24, 24, 24), within=body.extent())), axis=1)
+
+    assert len(calls) - looked < 0.8 * looked
+    everything[:, 75] = 0  # the table
+    assert np.array_equal(everything, around.argmax(0))
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        (slice(0, 100), window_starts(100, 24, 0.5)),
+        (slice(30, 70), [30, 38, 46]),
+        (slice(40, 50), [33]),
+        (slice(0, 4), [0]),
+        (slice(98, 100), [76]),
+    ],
+)
+def test_patches_cover_a_part_or_lie_around_one_that_is_smaller(part, expected):
+    assert _starts_in(part, 100, 24, 0.5) == expected
+
+
+def test_the_extent_holds_all_tissue_with_a_margin_and_is_everything_where_there_is_none():
+    values = thorax()
+    tissue = np.argwhere(values[:, :75] > -300)
+
+    extent = Body.find(values, SPACING, values.shape).extent()
+
+    assert extent[0] == slice(0, 40)
+    for axis in (1, 2):
+        assert tissue[:, axis].min() - 9 <= extent[axis].start <= tissue[:, axis].min()
+        assert tissue[:, axis].max() < extent[axis].stop <= tissue[:, axis].max() + 9
+    nothing = np.full((10, 30, 40), -1000, np.int16)
+    assert Body.find(nothing, SPACING, nothing.shape).extent() == (slice(0, 10), slice(0, 30), slice(0, 40))

@@ -20,7 +20,7 @@ from NativeDLLib.registry import load_models
 from NativeDLLib.registry.entry import make_model
 
 WORK = Work(
-    source=(512, 512, 300), network=(300, 273, 273), value_bytes=2, patch=(96, 96, 96), channels=(8,), channel_bytes=4,
+    image=(512, 512, 300), network=(300, 273, 273), patch=(96, 96, 96), channels=(8,), channel_bytes=4,
     classes=26, segments=25, has_head=True, is_streamed=True, mirrors=False, forward=0,
 )  # fmt: skip
 
@@ -40,9 +40,8 @@ def run(series, out, limit):
 
 
 def test_a_run_takes_no_more_than_the_number_that_it_was_refused_with_and_not_much_less(tmp_path, series):
-    refused = run(series, tmp_path / "out", 100)
-    assert refused.returncode == 3
-    needed = int(re.search(r"need about (\d+) MiB", refused.stderr)[1])
+    unread = refusal(run(series, tmp_path / "out", 100), "at least")
+    needed = refusal(run(series, tmp_path / "out", unread + 60), "about")
 
     done = run(series, tmp_path / "out", needed)
 
@@ -50,11 +49,18 @@ def test_a_run_takes_no_more_than_the_number_that_it_was_refused_with_and_not_mu
     assert needed / 1.5 < json.loads((tmp_path / "out" / "report.json").read_text())["peak_mib"] < needed
 
 
+def refusal(finished, word):
+    assert finished.returncode == 3
+    found = re.fullmatch(rf"nativedl: error: .* need {word} (\d+) MiB of memory, more than .*\n", finished.stderr)
+    assert found, finished.stderr
+    return int(found[1])
+
+
 def test_a_trial_tells_the_networks_grid_and_what_it_gives(series):
     model = load_models()["liver-ct-demo"]
     engine = load_engine(model, model.registry.parent / model.weights["file"], "cpu")
 
-    work = tried(guessed(series, None, model, engine, {"mirror": False}), series, engine, Reporter())
+    work = tried(guessed(series.image()[0], model, engine, {"mirror": False}), series.image()[0], engine, Reporter())
 
     prepared = engine.prepare(series.image()[0])
     assert work.network == pytest.approx(prepared.volume.shape[1:], abs=memory._PROBE)
@@ -64,11 +70,12 @@ def test_a_trial_tells_the_networks_grid_and_what_it_gives(series):
 def test_without_a_limit_a_run_that_needs_more_than_there_is_goes_on_with_a_warning(series, monkeypatch):
     model, reporter = load_models()["liver-ct-demo"], Reporter()
     engine = load_engine(model, model.registry.parent / model.weights["file"], "cpu")
-    check_memory(series, None, model, engine, {"mirror": False}, None, reporter)
+    image, _ = series.image()
+    check_memory(image, model, engine, {"mirror": False}, None, reporter)
     assert (reporter.stages, reporter.warnings) == ([], [])
 
     monkeypatch.setattr(memory, "available", lambda: 2**20)
-    check_memory(series, None, model, engine, {"mirror": False}, None, reporter)
+    check_memory(image, model, engine, {"mirror": False}, None, reporter)
 
     (warning,) = reporter.warnings
     assert re.search(r"need about \d+ MiB of memory, more than the \d+ MiB that this process can have here", warning)
@@ -77,8 +84,7 @@ def test_without_a_limit_a_run_that_needs_more_than_there_is_goes_on_with_a_warn
 @pytest.mark.parametrize(
     "more",
     [
-        {"source": (512, 512, 600)},
-        {"value_bytes": 4},
+        {"image": (512, 512, 1200)},
         {"channels": (8, 8)},
         {"has_head": False, "channels": (26,)},
         {"is_streamed": False},
@@ -114,7 +120,7 @@ def test_plans_that_nnunet_itself_follows_to_the_end_are_known_to_hold_all_logit
         )
         model = make_model(entry, tmp_path / "registry.json")
 
-        work = guessed(series, None, model, load_engine(model, folder, "cpu"), {})
+        work = guessed(series.image()[0], model, load_engine(model, folder, "cpu"), {})
 
         assert work.is_streamed is not masks
         assert work.mirrors

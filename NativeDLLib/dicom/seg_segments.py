@@ -1,0 +1,94 @@
+"""The segments of a Segmentation as its Segment Sequence describes them (PS3.3 C.8.20.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import highdicom as hd
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code as DicomCode
+
+from NativeDLLib.dicom.derived import Algorithm
+from NativeDLLib.dicom.review import AlgorithmType
+from NativeDLLib.quality.finding import Finding, sentences
+from NativeDLLib.registry.entry import Code, Segment
+
+
+def described(
+    segments: Sequence[Segment],
+    algorithm: Algorithm,
+    algorithm_types: Sequence[AlgorithmType] | None,
+    findings: Sequence[Finding],
+    *,
+    with_background: bool,
+) -> list[Dataset]:
+    """Return the items of the Segment Sequence.
+
+    Parameters
+    ----------
+    segments
+        All that were looked for, in the order of their numbers.
+    algorithm
+        What found them.
+    algorithm_types
+        How each came about; None for all of them automatically.
+    findings
+        What is to be checked: each segment says its own.
+    with_background
+        Whether what is of no segment is described as number 0, as in a label map.
+    """
+    identification = hd.AlgorithmIdentificationSequence(
+        name=algorithm.name,
+        family=codes.cid7162.ArtificialIntelligence,
+        version=algorithm.version,
+        source=algorithm.source,
+        parameters={name: value.replace("\\", "/") for name, value in algorithm.parameters.items()},
+    )
+    types = algorithm_types or ["AUTOMATIC"] * len(segments)
+    items: list[Dataset] = [
+        _describe(segment, kind_of_work, identification) for segment, kind_of_work in zip(segments, types, strict=True)
+    ]
+    for item in items:
+        if to_check := sentences(findings, str(item.SegmentLabel)):
+            item.SegmentDescription = to_check
+    return [_background(items[0]), *items] if with_background else items
+
+
+def _background(first: Dataset) -> Dataset:
+    item = Dataset()
+    item.SegmentNumber = 0
+    item.SegmentLabel = "Background"
+    nothing = hd.sr.CodedConcept.from_code(codes.DCM.Background)
+    item.SegmentedPropertyCategoryCodeSequence = item.SegmentedPropertyTypeCodeSequence = [nothing]
+    item.SegmentAlgorithmType = first.SegmentAlgorithmType
+    if "SegmentAlgorithmName" in first:
+        item.SegmentAlgorithmName = first.SegmentAlgorithmName
+    item.RecommendedDisplayCIELabValue = list(hd.color.CIELabColor(0.0, 0.0, 0.0).value)
+    return item
+
+
+def _describe(
+    segment: Segment, algorithm_type: str, identification: hd.AlgorithmIdentificationSequence
+) -> hd.seg.SegmentDescription:
+    description = hd.seg.SegmentDescription(
+        segment_number=segment.number,
+        segment_label=segment.name,
+        segmented_property_category=_code(segment.category),
+        segmented_property_type=_code(segment.type),
+        algorithm_type=algorithm_type,
+        algorithm_identification=None if algorithm_type == "MANUAL" else identification,
+        anatomic_regions=[_code(segment.region)] if segment.region else None,
+        display_color=hd.color.CIELabColor.from_rgb(*segment.color),
+    )
+    if segment.type_modifier:
+        modifier = hd.sr.CodedConcept.from_code(_code(segment.type_modifier))
+        description.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [modifier]
+    if segment.region_modifier:
+        modifier = hd.sr.CodedConcept.from_code(_code(segment.region_modifier))
+        description.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [modifier]
+    return description
+
+
+def _code(code: Code) -> DicomCode:
+    return DicomCode(code.value, code.scheme, code.meaning)

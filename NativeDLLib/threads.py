@@ -1,0 +1,54 @@
+"""Threads for work on arrays: one for each core, in which a product of matrices takes no other core."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Call a function with each item, on all cores, and return the results in the items' order.
+
+    NumPy's matrix products would start threads of their own in each of these, which then wait for each other.
+    """
+    with _one_core_for_products(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return list(pool.map(work, items))
+
+
+class Scratch(threading.local):
+    """Arrays for what a thread computes again and again: a new one each time would take longer than the work on it."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, npt.NDArray[Any]] = {}
+
+    def array(self, name: str, shape: Sequence[int], dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
+        """Return an array with whatever is in it; it is this thread's until it asks for the name again."""
+        size, there = math.prod(shape), self._arrays.get(name)
+        if there is None or there.size < size or there.dtype != dtype:
+            there = self._arrays[name] = np.empty(size, dtype)
+        return there[:size].reshape(shape)
+
+
+@contextlib.contextmanager
+def _one_core_for_products() -> Iterator[None]:
+    with _libraries().limit(limits=1):
+        yield
+
+
+@functools.cache
+def _libraries() -> Any:
+    np.zeros((1, 1)) @ np.zeros((1, 1))  # so that NumPy's library is loaded before it is looked for
+    return ThreadpoolController().select(user_api="blas")

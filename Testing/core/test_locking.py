@@ -1,0 +1,60 @@
+"""Processes that take turns."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from conftest import ROOT
+
+from NativeDLLib.errors import CancelledError
+from NativeDLLib.events import Cancel
+from NativeDLLib.locking import take_turn
+
+HOLDER = """
+import sys
+from pathlib import Path
+from NativeDLLib.events import Cancel
+from NativeDLLib.locking import take_turn
+with take_turn([Path(sys.argv[1])], Cancel()):
+    print("mine", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process whose turn it is."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "0")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout.readline() == "mine\n"
+        yield process
+        process.kill()
+
+
+def test_a_process_that_is_killed_leaves_its_turn_to_the_next(tmp_path, holder):
+    threading.Timer(0.2, holder.kill).start()
+
+    with take_turn([tmp_path / "0"], Cancel()):
+        assert holder.wait() != 0
+
+
+def test_there_are_as_many_turns_as_files(tmp_path, holder):
+    with take_turn([tmp_path / "0", tmp_path / "1"], Cancel()):
+        assert holder.poll() is None
+
+
+def test_waiting_takes_no_processor_and_ends_where_it_is_cancelled(tmp_path, holder):
+    cancel, before = Cancel(), time.thread_time()
+    threading.Timer(0.5, cancel.set).start()
+
+    with pytest.raises(CancelledError), take_turn([tmp_path / "0"], cancel):
+        pass
+
+    assert time.thread_time() - before < 0.05
+
+
+def test_a_place_that_is_not_there_is_no_reason_to_wait(tmp_path):
+    with pytest.raises(FileNotFoundError), take_turn([tmp_path / "missing" / "0"], Cancel()):
+        pass
