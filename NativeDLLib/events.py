@@ -11,7 +11,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TextIO, TypeVar
 
@@ -28,9 +28,11 @@ class Cancel:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._reason: NativeDLError | None = None
 
-    def set(self) -> None:
-        """Ask for the work to stop at the next point where it can."""
+    def set(self, reason: NativeDLError | None = None) -> None:
+        """Ask for the work to stop at the next point where it can, for a reason other than that the user wishes it."""
+        self._reason = reason
         self._event.set()
 
     @property
@@ -39,9 +41,9 @@ class Cancel:
         return self._event.is_set()
 
     def check(self) -> None:
-        """Raise `CancelledError` if the work is to stop."""
+        """Raise `CancelledError`, or the reason that was given, if the work is to stop."""
         if self.is_set:
-            raise CancelledError("cancelled: nothing was written or sent after that moment")
+            raise self._reason or CancelledError("cancelled: nothing was written or sent after that moment")
 
 
 @dataclass
@@ -64,6 +66,8 @@ class Reporter:
         What the user was told.
     forward_s
         Seconds of the stage ``infer`` in the networks' forward passes.
+    watch_memory
+        Given the stage and the resident memory in bytes, many times a second, by another thread.
     """
 
     # Nobody can follow more than ten steps a second, and a reader of events should not have to.
@@ -73,6 +77,7 @@ class Reporter:
         self.stages: list[StageCost] = []
         self.warnings: list[str] = []
         self.forward_s = 0.0
+        self.watch_memory: Callable[[str, int], None] | None = None
         self._fraction_started = 0.0
         self._shown_at = 0.0
 
@@ -81,11 +86,14 @@ class Reporter:
         """Measure the block as the stage `name`."""
         self._fraction_started = started = time.perf_counter()
         self.show({"event": "stage", "stage": name})
-        with _PeakMemory() as memory:
+        with _PeakMemory(self._watch(name)) as memory:
             try:
                 yield
             finally:
                 self.stages.append(StageCost(name, time.perf_counter() - started, memory.peak_mib))
+
+    def _watch(self, stage: str) -> Callable[[int], None]:
+        return lambda has: None if self.watch_memory is None else self.watch_memory(stage, has)
 
     def apart(self, name: str, seconds: float) -> None:
         """Count some seconds of the last stage, which did two things by turns, as those of a stage of their own."""
@@ -211,8 +219,8 @@ class _PeakMemory:
 
     _INTERVAL_S = 0.02
 
-    def __init__(self) -> None:
-        self._process = psutil.Process()
+    def __init__(self, watch: Callable[[int], None]) -> None:
+        self._process, self._watch = psutil.Process(), watch
         self._done = threading.Event()
         self._peak = 0
         self._thread = threading.Thread(target=self._sample, daemon=True)
@@ -232,7 +240,9 @@ class _PeakMemory:
         self._read()
 
     def _read(self) -> None:
-        self._peak = max(self._peak, self._process.memory_info().rss)
+        has = self._process.memory_info().rss
+        self._peak = max(self._peak, has)
+        self._watch(has)
 
     def _sample(self) -> None:
         while not self._done.wait(self._INTERVAL_S):

@@ -21,6 +21,7 @@ from NativeDLLib.files import write_json
 from NativeDLLib.inference.device import check_device, is_server
 from NativeDLLib.inference.engine import import_ahead
 from NativeDLLib.job_source import open_source
+from NativeDLLib.memory import memory_limit
 from NativeDLLib.pacs.peers import find_peer, load_peers
 from NativeDLLib.pipeline import SegmentationResult, SegmentationTool
 from NativeDLLib.preview import write_preview
@@ -57,6 +58,8 @@ class Job:
         Name of a peer, with `study` and `series`.
     model, device
         Registry id or ``auto``; device as in `check_device`.
+    max_memory
+        Bytes that this process may have; None for no limit.
     parameters
         Layers of parameters over the entry's defaults: where each comes from, and its values.
     kind
@@ -86,6 +89,7 @@ class Job:
     modality: str | None = None
     model: str = "auto"
     device: str = "auto"
+    max_memory: int | None = None
     parameters: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     kind: Kind = "BINARY"
     keep_empty: bool = False
@@ -118,7 +122,7 @@ def run_job(job: Job, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
     models = load_models()
     if job.model in models and not is_server(job.device):
         import_ahead(models[job.model], job.device)
-    with open_source(job, models, reporter, cancel) as source:
+    with memory_limit(job.max_memory, reporter, cancel), open_source(job, models, reporter, cancel) as source:
         if is_server(job.device):
             kind = next(kind for kind, given in _sources(job).items() if given)
             report = segment_remotely(job, source, kind, _FILES, reporter, cancel)
@@ -126,7 +130,7 @@ def run_job(job: Job, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
             model, reasons, warnings = select(models, source, job.model)
             for warning in warnings:
                 reporter.warning(warning)
-            tool = SegmentationTool(model, job.device, job.kind, job.keep_empty, job.turns)
+            tool = SegmentationTool(model, job.device, job.kind, job.keep_empty, job.turns, job.max_memory)
             result = tool.process(source, effective(model, *job.parameters), reporter, cancel)
             if result.is_empty and result.no_seg_because:
                 reporter.warning(f"{model.id} found none of its segments: no SEG is written")

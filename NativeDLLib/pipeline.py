@@ -21,6 +21,7 @@ from NativeDLLib.events import Cancel, Reporter, Stopwatch
 from NativeDLLib.inference.bone import without_test_object
 from NativeDLLib.inference.device import give_back_memory
 from NativeDLLib.inference.engine import import_ahead, load_engine
+from NativeDLLib.inference.memory import check_memory, check_reading
 from NativeDLLib.inference.postprocess import postprocess
 from NativeDLLib.inference.skull import without_skull
 from NativeDLLib.inference.sliding_window import sliding_window
@@ -147,6 +148,8 @@ class SegmentationTool:
     ----------
     turns
         Files, one of which is held while the network runs; see `take_turn`.
+    max_memory
+        Bytes of main memory that this process may have; None for no limit.
     """
 
     model: Model
@@ -154,6 +157,7 @@ class SegmentationTool:
     kind: Kind = "BINARY"
     allow_empty: bool = False
     turns: tuple[Path, ...] = ()
+    max_memory: int | None = None
 
     def can_process_image(self, series: Source) -> Verdict:
         """Tell whether the model fits a series, or an image file in place of one."""
@@ -185,7 +189,7 @@ class SegmentationTool:
         Raises
         ------
         InputError
-            Where pixel data cannot be read.
+            Where pixel data cannot be read, or the run needs more memory than it may have.
         ModelError
             Where the weights, the runtime or the device cannot be used.
         CancelledError
@@ -193,6 +197,7 @@ class SegmentationTool:
         """
         model = self.model
         import_ahead(model, self.device)
+        check_reading(series, self.max_memory)
         with reporter.stage("read"):
             image, notes = series.image(cancel)
         for note in [*series.warnings, *notes]:
@@ -260,6 +265,7 @@ class SegmentationTool:
             engine = load_engine(model, weights, self.device)
         for note in engine.warnings:
             reporter.warning(note)
+        check_memory(image, model, engine, parameters, self.max_memory, reporter)
         cancel.check()
         with reporter.stage("preprocess"):
             prepared = engine.prepare(image)

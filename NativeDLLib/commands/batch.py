@@ -80,6 +80,7 @@ def _settings(args: argparse.Namespace, chosen: dict[str, Any]) -> Settings:
     values = {name: str(value) for _, layer in chosen["parameters"] for name, value in layer.items()}
     arguments = ["--model", chosen["model"], "--segmentation", chosen["kind"]]
     arguments += ["--device", devices[0]] if len(devices) == 1 else []
+    arguments += [f"--max-memory={args.max_memory}"] if args.max_memory else []
     arguments += [f"--set={name}={value}" for name, value in values.items()]
     arguments += ["--keep-empty"] if chosen["keep_empty"] else []
     arguments += ["--to", chosen["target_peer"]] if chosen["target_peer"] else []

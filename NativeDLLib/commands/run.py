@@ -6,12 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from NativeDLLib.commands.counts import count
 from NativeDLLib.commands.formats import add_format, wants_structures
 from NativeDLLib.configuration import read_configuration
 from NativeDLLib.errors import UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.expectation import remember
 from NativeDLLib.job import Job, check_inputs, run_job
+from NativeDLLib.memory import MIB
 from NativeDLLib.registry.parameters import parse_assignments
 
 
@@ -42,6 +44,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what says how a series is segmented, whichever it is."""
     parser.add_argument("--model", metavar="ID", help="a model of the registry, or auto (default)")
     parser.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:N or mps")
+    parser.add_argument(
+        "--max-memory",
+        type=count,
+        metavar="MIB",
+        help="refuse what takes more main memory than that, each case for itself",
+    )
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the model")
     parser.add_argument("--config", type=Path, metavar="FILE", help="JSON with model, device, segmentation, parameters")
     parser.add_argument("--segmentation", choices=["BINARY", "LABELMAP"], help="kind of DICOM SEG (default BINARY)")
@@ -97,6 +105,7 @@ def options(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "model": args.model or configured.get("model", "auto"),
         "device": args.device or configured.get("device", "auto"),
+        "max_memory": None if args.max_memory is None else args.max_memory * MIB,
         "parameters": (*layers, ("--set", parse_assignments(args.set))),
         "kind": kind,
         "keep_empty": args.keep_empty,

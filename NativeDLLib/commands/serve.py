@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 
+from NativeDLLib.commands.counts import count, count_or_none
 from NativeDLLib.errors import UsageError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.inference.device import check_device, is_server
@@ -27,14 +28,14 @@ def add_commands(subparsers: Any) -> None:
     parser.add_argument("--key", type=Path, metavar="FILE", help="its key, PEM, without a password")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:N or mps")
     limits = parser.add_argument_group("limits")
-    limits.add_argument("--jobs", type=_count, default=1, metavar="N", help="predictions at a time (default 1)")
-    limits.add_argument("--queue", type=_count_or_none, default=8, metavar="N", help="that may wait (default 8)")
-    limits.add_argument("--max-upload", type=_count, default=1024, metavar="MIB", help="of one series (default 1024)")
-    limits.add_argument("--max-parts", type=_count, default=10_000, metavar="N", help="files of it (default 10000)")
+    limits.add_argument("--jobs", type=count, default=1, metavar="N", help="predictions at a time (default 1)")
+    limits.add_argument("--queue", type=count_or_none, default=8, metavar="N", help="that may wait (default 8)")
+    limits.add_argument("--max-upload", type=count, default=1024, metavar="MIB", help="of one series (default 1024)")
+    limits.add_argument("--max-parts", type=count, default=10_000, metavar="N", help="files of it (default 10000)")
     limits.add_argument(
-        "--max-memory", type=_count, metavar="MIB", help="of one prediction (default: its share of three quarters)"
+        "--max-memory", type=count, metavar="MIB", help="of one prediction (default: its share of three quarters)"
     )
-    limits.add_argument("--timeout", type=_count, default=3600, metavar="S", help="of one prediction (default 3600)")
+    limits.add_argument("--timeout", type=count, default=3600, metavar="S", help="of one prediction (default 3600)")
     parser.set_defaults(run=run)
 
 
@@ -101,17 +102,3 @@ def _log(args: argparse.Namespace, reporter: Reporter) -> Any:
 
 def _events(args: argparse.Namespace) -> bool:
     return bool(getattr(args, "events", False))
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: at least 1")
-    return number
-
-
-def _count_or_none(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text}: at least 0")
-    return number

@@ -1,0 +1,212 @@
+"""The main memory that a run will take, told before its work begins.
+
+What stages hold at the same time besides what is there when the model is loaded, in bytes. There are n voxels of the
+image, m of the network's grid, and s segments. A slab is what the sliding window sums up: all channels of all networks,
+in as many planes as a patch has. What stays on a GPU does not count.
+
+===========  ==========================================================================================================
+preprocess   7 n + 8 m: the image turned, as float32, and a mask of it; resampled, and once more on the way there
+infer        2 n + 5 m: two grids, and the network's volume and grid; labels 2 n; and what takes more of a forward pass
+             beside a slab, and a slab beside its means, joined with those before them
+postprocess  classes 2 n, label maps 2 n, and 5 n to clean a segment in a box of a third of the image
+write        3 n, and each segment as bits in every slice, with the rows that it is in beside them: s n / 6
+===========  ==========================================================================================================
+
+Where nnU-Net itself prepares the image, that takes 40 n, and where it makes labels of all logits at once, infer holds
+ten bytes for each class on the larger grid. A tenth is added to all, as allocators give back less than they were given.
+
+The network's grid is found by preparing a little noise, and what a forward pass takes by running a patch of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import ceil, prod
+
+import numpy as np
+import SimpleITK as sitk
+
+from NativeDLLib.errors import InputError
+from NativeDLLib.events import Reporter
+from NativeDLLib.inference.arrays import is_tensor
+from NativeDLLib.inference.engine import Engine
+from NativeDLLib.memory import ADVICE, MIB, available, resident
+from NativeDLLib.registry.entry import Model
+from NativeDLLib.registry.parameters import Value, resolve
+from NativeDLLib.source import Source
+
+_PROBE = 4  # along each axis, what is prepared of the series is one in so many
+_AMPLE = 1024  # bytes of a forward pass for each voxel of a patch: no network at hand takes as much
+_BLOCK = 24**3  # voxels that each core labels at a time, as in `upsample`
+
+
+@dataclass(frozen=True)
+class Work:
+    """What decides how much a run holds.
+
+    Attributes
+    ----------
+    image, network
+        Voxels of the image and of the network's grid along each axis; the latter (z, y, x).
+    patch
+        Voxels (z, y, x).
+    channels
+        How many each network gives; none where they stay on a GPU.
+    channel_bytes
+        Of each of them while they are summed.
+    classes, segments
+        How many the network knows; those that `vertebra_levels` makes lie one above the other and do not count.
+    has_head
+        Whether networks give features, and not logits.
+    is_streamed
+        Whether labels are made of logits as they come, and not by nnU-Net itself of all at once.
+    mirrors
+        Whether a patch is looked at more than once.
+    forward
+        Bytes that a forward pass takes.
+    """
+
+    image: Sequence[int]
+    network: Sequence[int]
+    patch: Sequence[int]
+    channels: Sequence[int]
+    channel_bytes: int
+    classes: int
+    segments: int
+    has_head: bool
+    is_streamed: bool
+    mirrors: bool
+    forward: int
+
+    @property
+    def peak(self) -> int:
+        """Bytes that are held at the same time, with a tenth more."""
+        n, m = prod(self.image), prod(self.network)
+        prepare = (7 if self.is_streamed else 40) * n + 8 * m
+        most = max(prepare, 4 * n + 5 * m + self._inference, 9 * n, 3 * n + self.segments * n // 6)
+        return most * 11 // 10
+
+    @property
+    def _inference(self) -> int:
+        grid = [max(size, least) for size, least in zip(self.network, self.patch, strict=True)]
+        # A volume that is smaller than a patch is surrounded, which makes another of it.
+        surrounded = 4 * prod(grid) if grid != list(self.network) else 0
+        if not self.is_streamed:
+            return surrounded + self.forward + 10 * self.classes * max(prod(self.image), prod(grid))
+        if not self.channels:
+            return surrounded + self.forward
+        planes = self.patch[0] * prod(grid[1:]) * self.channel_bytes
+        slab = (sum(self.channels) + 1) * planes
+        # Features of all networks are joined, logits averaged; then either is joined with what came before.
+        joined = 2 * slab if self.has_head else self.classes * planes
+        flipped = 3 * 4 * max(self.channels) * prod(self.patch) if self.mirrors else 0
+        labelled = 2 * 4 * self.classes * _BLOCK * (os.cpu_count() or 1)
+        return surrounded + max(self.forward + flipped + slab, 2 * slab + joined + labelled)
+
+
+def check_reading(series: Source, limit: int | None) -> None:
+    """Refuse a series before it is read if its image alone, as it is read and as float32, is more than a limit.
+
+    Raises
+    ------
+    InputError
+        With how much is needed at least.
+    """
+    needed = resident() + 8 * prod(series.grid.size)
+    if limit is not None and needed > limit:
+        raise InputError(_refusal(f"{_size(series.grid.size)} need at least", needed, limit))
+
+
+def check_memory(
+    image: sitk.Image,
+    model: Model,
+    engine: Engine,
+    parameters: Mapping[str, Value],
+    limit: int | None,
+    reporter: Reporter,
+) -> None:
+    """Refuse a run that will take more memory than a limit, and warn of one that will take more than there is.
+
+    Without a limit nothing is tried as long as there is plenty.
+
+    Parameters
+    ----------
+    image
+        Which the model is to look at.
+    model, engine, parameters
+        What is to run, and its effective parameters.
+    limit
+        Bytes that this process may have; None for no limit.
+
+    Raises
+    ------
+    InputError
+        With how much is needed.
+    """
+    work = guessed(image, model, engine, parameters)
+    if limit is None and 2 * work.peak < available():
+        return
+    work = tried(work, image, engine, reporter)
+    has, free = resident(), available()
+    needed, what = has + work.peak, f"{_size(image.GetSize())} with {model.id} need about"
+    if limit is not None and needed > limit:
+        raise InputError(_refusal(what, needed, limit))
+    if work.peak > free:
+        reporter.warning(
+            f"{what} {ceil(needed / MIB)} MiB of memory, more than the {(has + free) // MIB} MiB that this process can "
+            "have here: close other programs, or it may be slow or be ended"
+        )
+
+
+def guessed(image: sitk.Image, model: Model, engine: Engine, parameters: Mapping[str, Value]) -> Work:
+    """Return what is known of a run before anything is tried, with ample room for the rest."""
+    head = engine.head
+    classes = model.output_channels or max(segment.label for segment in model.segments) + 1
+    channels = [classes] * len(engine.networks) if head is None else [head.weights.shape[1] - 1]
+    return Work(
+        image=image.GetSize(),
+        network=image.GetSize()[::-1],
+        patch=engine.patch_size,
+        channels=channels,
+        channel_bytes=2 if engine.half and head is None else 4,
+        classes=classes if head is None else len(head.bias),
+        segments=len(model.network_segments),
+        has_head=head is not None,
+        is_streamed=getattr(engine, "_separable", True),
+        mirrors=bool(resolve(model.sliding_window.get("mirror", engine.mirrors_by_default), parameters)),
+        forward=_AMPLE * prod(engine.patch_size),
+    )
+
+
+def tried(work: Work, image: sitk.Image, engine: Engine, reporter: Reporter) -> Work:
+    """Return work with what a trial tells of it: the network's grid, its channels, and the memory of a patch."""
+    noise = np.random.default_rng(0)
+    with reporter.stage("memory"):
+        shape = [ceil(size / _PROBE) for size in image.GetSize()[::-1]]
+        sample = sitk.GetImageFromArray(noise.integers(-1000, 1000, shape, np.int16))
+        sample.SetSpacing(image.GetSpacing())
+        sample.SetDirection(image.GetDirection())
+        prepared = engine.prepare(sample)
+        patch = noise.standard_normal((1, len(prepared.volume), *engine.patch_size), np.float32)
+        # ONNX Runtime arranges its memory anew for the second pass.
+        for _ in range(2):
+            results = [network(network.placed(patch)) for network in engine.networks]
+        channels = [] if is_tensor(results[0]) else [result.shape[1] for result in results]
+        del results
+    return replace(
+        work,
+        network=[size * _PROBE for size in prepared.volume.shape[1:]],
+        channels=channels,
+        classes=work.classes if work.has_head else max([work.classes, *channels]),
+        forward=max(0, int(reporter.stages[-1].peak_mib * MIB) - resident()),
+    )
+
+
+def _size(voxels: Sequence[int]) -> str:
+    return f"{' x '.join(map(str, voxels))} voxels"
+
+
+def _refusal(what: str, needed: int, limit: int) -> str:
+    return f"{what} {ceil(needed / MIB)} MiB of memory, more than the {limit // MIB} MiB of --max-memory; {ADVICE}"
