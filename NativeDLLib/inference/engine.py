@@ -79,10 +79,12 @@ class ContractEngine:
         return restore(planes, prepared)
 
 
-def import_ahead(model: Model) -> None:
+def import_ahead(model: Model) -> threading.Thread:
     """Begin to import what runs a model, which takes a second, beside whatever the caller does next."""
     name = "onnxruntime" if model.runtime == "onnx" else "torch"
-    threading.Thread(target=_import, args=(name,), name=f"import {name}").start()
+    thread = threading.Thread(target=_import, args=(name,), name=f"import {name}")
+    thread.start()
+    return thread
 
 
 def _import(name: str) -> None:
