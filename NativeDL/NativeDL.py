@@ -6,7 +6,7 @@ Target: Slicer 5.12 or later. Nothing heavy is imported here; the work is done b
 import qt
 import slicer
 from NativeDLPanel import install, model, regions, review, scene, send, source, watch
-from NativeDLPanel.worker import Workers, say
+from NativeDLPanel.worker import Spare, Workers, say
 from slicer.parameterNodeWrapper import parameterNodeWrapper
 from slicer.ScriptedLoadableModule import *
 from slicer.util import VTKObservationMixin
@@ -37,7 +37,8 @@ class NativeDLLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self, onChanged=lambda: None):
         ScriptedLoadableModuleLogic.__init__(self)
-        self.workers, self._folder = Workers(onChanged), None
+        self.spare, self._folder = Spare(), None
+        self.workers = Workers(onChanged, self.spare)
 
     @property
     def busy(self):
@@ -65,6 +66,7 @@ class NativeDLLogic(ScriptedLoadableModuleLogic):
 
 class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def __init__(self, parent=None):
+        self._shown = False
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
 
@@ -75,7 +77,8 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = NativeDLLogic(self._update)
-        self.install = install.Install(self.ui, self._ready)
+        # A package that a process has loaded cannot be replaced on Windows.
+        self.install = install.Install(self.ui, self._ready, self.logic.spare.stop)
         self.model = model.Model(self.ui, self._update)
         self.review = review.Review(self.ui, self._update)
         self.send = send.Send(self.ui, self.review, self._update)
@@ -98,9 +101,17 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.install.ready:
             self.send.refresh()
             self.review.show()
+        self._shown = True
+        self._update()
+
+    def exit(self):
+        self._shown = False
+        self.logic.spare.stop()
 
     def cleanup(self):
+        self._shown = False
         self.logic.stop()
+        self.logic.spare.stop()
         self.watch.stop()
         for part in (self.source, self.model, self.send, self.regions):
             part.workers.stop()
@@ -139,6 +150,8 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         runnable = chosen and not chosen["problem"] and self.install.ready
         ui.runButton.enabled = bool(runnable and not self.logic.busy)
         ui.cancelButton.enabled = ui.progressBar.visible = self.logic.busy
+        if ui.runButton.enabled and self._shown:
+            self.logic.spare.prepare(chosen["id"])
         pending = [] if ui.unreviewedCheck.checked else result.pending()
         hint = texts.send_hint(result.report, pending, not any(result.volumes.values()), ui.reviewerEdit.text)
         say(ui.reviewWarning, "\n".join(result.report["warnings"]) if result.report else "")

@@ -26,9 +26,26 @@ def worker_command(arguments: Sequence[object]) -> tuple[str, list[str], str]:
 
     Inside Slicer the program is Slicer's own Python. ``-m`` finds the library in the folder that the process starts in.
     """
+    return _python("NativeDLLib", *_with_events(arguments))
+
+
+def spare_command(model: str) -> tuple[str, list[str], str]:
+    """Return the same for a process that imports what a model needs, and then waits for `spare_line`."""
+    return _python("NativeDLLib.spare", model)
+
+
+def spare_line(arguments: Sequence[object]) -> bytes:
+    """Return what makes of a process that waits one that runs a command, as `worker_command` would have."""
+    return json.dumps(_with_events(arguments)).encode() + b"\n"
+
+
+def _with_events(arguments: Sequence[object]) -> list[str]:
+    return [*map(str, arguments), "--events", "--with-parent"]
+
+
+def _python(module: str, *arguments: str) -> tuple[str, list[str], str]:
     python = shutil.which("PythonSlicer") or sys.executable
-    folder = Path(__file__).resolve().parent.parent
-    return python, ["-m", "NativeDLLib", *map(str, arguments), "--events", "--with-parent"], str(folder)
+    return python, ["-m", module, *arguments], str(Path(__file__).resolve().parent.parent)
 
 
 def environment() -> dict[str, str]:

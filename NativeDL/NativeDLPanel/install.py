@@ -10,8 +10,8 @@ from NativeDLLib import requirements, texts
 class Install:
     """Lists what is missing and installs it; ``ready`` tells whether the bundled models can run."""
 
-    def __init__(self, ui, onReady):
-        self.ui, self._onReady, self.ready = ui, onReady, False
+    def __init__(self, ui, onReady, onInstall):
+        self.ui, self._onReady, self._onInstall, self.ready = ui, onReady, onInstall, False
         self._extras = set(requirements.BASE_EXTRAS)
         ui.installButton.connect("clicked()", self._install)
         ui.setupRefreshButton.connect("clicked()", self.check)
@@ -34,6 +34,7 @@ class Install:
     def _install(self):
         if not slicer.util.confirmOkCancelDisplay(texts.consent_text(self._missing)):
             return
+        self._onInstall()
         torch, others, kept = requirements.plan(self._missing)
         try:
             if torch is not None:

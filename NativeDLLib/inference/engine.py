@@ -95,13 +95,15 @@ class ContractEngine:
         return restore(planes, prepared)
 
 
-def import_ahead(model: Model, device: str) -> None:
+def import_ahead(model: Model, device: str) -> threading.Thread:
     """Begin to import what runs a model and writes its result, which takes seconds, beside what the caller does.
 
-    A GPU that is to run it is woken too.
+    A GPU that is to run it is woken too. The thread that does so is returned.
     """
     names = [*_PACKAGES[model.runtime], "NativeDLLib.dicom.segmentation"]
-    threading.Thread(target=_import, args=(names, device), name="import ahead").start()
+    thread = threading.Thread(target=_import, args=(names, device), name="import ahead")
+    thread.start()
+    return thread
 
 
 def _import(names: Sequence[str], device: str) -> None:

@@ -10,9 +10,9 @@ from servers import Orthanc, free_port
 from Testing.slicer import panel as panels
 
 
-def workers():
-    """Return the processes of jobs that the panel has started and that still run."""
-    return [p for p in psutil.Process().children(recursive=True) if {"NativeDLLib", "run"} <= set(p.cmdline())]
+def worker_of(panel):
+    """Return the process of the job that runs."""
+    return psutil.Process(panel.widget.logic.workers.running["run"].processId())
 
 
 def results():
@@ -42,8 +42,7 @@ def approve(panel):
 
 def test_a_killed_worker_is_said_and_leaves_nothing(panel):
     start(panel)
-    (worker,) = workers()
-    worker.kill()
+    worker_of(panel).kill()
 
     assert panel.finish().startswith("The process ended unexpectedly: memory may have run out, or it was killed.")
     assert results() == []
@@ -54,22 +53,23 @@ def test_a_killed_worker_is_said_and_leaves_nothing(panel):
 def test_cancel_ends_the_worker_and_leaves_nothing(panel, pictures):
     start(panel)
     pictures(panel, "running")
+    worker = worker_of(panel)
     panel.ui.cancelButton.click()
 
     assert panel.finish(10).startswith("cancelled")
-    assert workers() == []
+    assert not worker.is_running()
     assert results() == []
     assert panel.ui.segmentTable.rowCount == 0
 
 
 def test_a_worker_that_does_not_listen_to_cancel_is_killed_with_its_children(panel):
     start(panel)
-    (worker,) = workers()
+    worker = worker_of(panel)
     worker.suspend()
     panel.ui.cancelButton.click()
 
     assert panel.finish(10).startswith("The process ended unexpectedly")
-    assert workers() == []
+    assert not worker.is_running()
 
 
 def test_weights_that_have_gone_keep_the_model_from_running(slicer_app, tmp_path, monkeypatch, pictures):
@@ -163,10 +163,11 @@ def test_a_series_that_was_deleted_before_approval_is_said_and_the_result_is_kep
 
 def test_a_module_that_is_reloaded_while_it_runs_ends_its_worker(panel):
     start(panel)
+    worker = worker_of(panel)
     panel.widget = panel.app.reload("NativeDL")
     panel.settle()
 
-    assert workers() == []
+    assert not worker.is_running()
     assert results() == []
     panel.choose_series("portal")
     assert panel.run() == "Finished: review the result below."
