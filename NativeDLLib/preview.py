@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from PIL import Image, ImageDraw
 
 from NativeDLLib.registry.entry import Segment
+from NativeDLLib.threads import in_threads
 
 _TILE = 384
 _MOST_TILES = 9
@@ -38,17 +39,20 @@ def write_preview(
     numbers = sitk.GetArrayViewFromImage(labels)
     low, high = _ABDOMEN_HU if is_ct else tuple(np.percentile(values[::4, ::4, ::4], (1, 99)))
     most = max(s.number for s in segments)
-    by_slice = np.stack([np.bincount(plane.ravel(), minlength=most + 1) for plane in numbers])
+    by_slice = np.stack(in_threads(lambda plane: np.bincount(plane.ravel(), minlength=most + 1), numbers))
     counts = {s.number: by_slice[:, s.number] for s in segments}
     shown = sorted((s for s in segments if counts[s.number].any()), key=lambda s: -int(counts[s.number].sum()))
     captions = {int(counts[s.number].argmax()): s.name for s in reversed(shown[:_MOST_TILES])}
     if not captions:
         captions = {len(values) // 2: "nothing found"}
-    tiles = []
-    for index, caption in captions.items():
+
+    def tile_of(item: tuple[int, str]) -> Image.Image:
+        index, caption = item
         grey = np.clip((values[index] - low) / max(high - low, 1e-6) * 255, 0, 255).astype(np.uint8)
         there = [segment for segment in shown if counts[segment.number][index]]
-        tiles.append(_tile(grey, numbers[index], there, image, f"{caption} (slice {index + 1} of {len(values)})"))
+        return _tile(grey, numbers[index], there, image, f"{caption} (slice {index + 1} of {len(values)})")
+
+    tiles = in_threads(tile_of, captions.items())
     across = min(3, len(tiles))
     down = -(-len(tiles) // across)
     height = max(tile.height for tile in tiles)
@@ -69,10 +73,14 @@ def _tile(
     )
     picture = Image.fromarray(grey).convert("RGB").resize(size, Image.Resampling.BILINEAR)
     for segment in segments:
-        mask = Image.fromarray((numbers == segment.number).astype(np.uint8) * 255)
-        inside = np.asarray(mask.resize(size, Image.Resampling.BILINEAR)) >= 128
+        mask = numbers == segment.number
+        (left, right), (top, bottom) = (_around(mask.any(axis), n) for axis, n in zip((0, 1), size, strict=True))
+        scale = mask.shape[1] / size[0], mask.shape[0] / size[1]
+        box = (left * scale[0], top * scale[1], right * scale[0], bottom * scale[1])
+        part = Image.fromarray(mask.astype(np.uint8) * 255)
+        inside = np.asarray(part.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box)) >= 128
         edge = inside & ~_eroded(inside)
-        picture.paste(segment.color, (0, 0), Image.fromarray(edge.astype(np.uint8) * 255))
+        picture.paste(segment.color, (left, top), Image.fromarray(edge.astype(np.uint8) * 255))
     tile = Image.new("RGB", (_TILE, _TILE))
     left, top = (_TILE - size[0]) // 2, (_TILE - size[1]) // 2
     tile.paste(picture, (left, top))
@@ -84,6 +92,12 @@ def _tile(
     draw.text((_TILE - 12, _TILE // 2), _letter(direction[:, 0]), fill=(255, 255, 0))
     draw.text((_TILE // 2, _TILE - 14), _letter(direction[:, 1]), fill=(255, 255, 0))
     return tile
+
+
+def _around(filled: npt.NDArray[np.bool_], size: int) -> tuple[int, int]:
+    """Return the part of an axis of `size` pixels that holds what is filled on another grid, and a little more."""
+    at, scale = np.flatnonzero(filled), size / len(filled)
+    return max(0, int((at[0] - 2) * scale) - 2), min(size, int((at[-1] + 3) * scale) + 3)
 
 
 def _eroded(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

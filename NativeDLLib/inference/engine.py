@@ -52,6 +52,8 @@ class Engine(Protocol):
         Whether logits are accumulated in half precision.
     head
         What makes logits of what the networks give, where that is features.
+    is_streamed
+        Whether `restore` makes labels of logits as they come, and not of all at once.
     warnings
         What came up while loading.
     """
@@ -62,6 +64,7 @@ class Engine(Protocol):
     mirrors_by_default: bool
     half: bool
     head: Head | None
+    is_streamed: bool
     warnings: Sequence[str]
 
     def prepare(self, image: sitk.Image) -> Prepared:
@@ -77,6 +80,7 @@ class ContractEngine:
     mirrors_by_default = False
     half = False
     head: Head | None = None
+    is_streamed = True
 
     def __init__(self, model: Model, loaded: Loaded) -> None:
         assert model.input.patch_size is not None

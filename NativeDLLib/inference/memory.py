@@ -174,7 +174,7 @@ def guessed(image: sitk.Image, model: Model, engine: Engine, parameters: Mapping
         classes=classes if head is None else len(head.bias),
         segments=len(model.network_segments),
         has_head=head is not None,
-        is_streamed=getattr(engine, "_separable", True),
+        is_streamed=engine.is_streamed,
         mirrors=bool(resolve(model.sliding_window.get("mirror", engine.mirrors_by_default), parameters)),
         forward=_AMPLE * prod(engine.patch_size),
     )

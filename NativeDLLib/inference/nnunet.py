@@ -71,7 +71,7 @@ class NnunetEngine:
         self.warnings: Sequence[str] = ()
         self._plans, self._configuration, self._dataset = plans, configuration, dataset
         self._orientation, self._is_ct = orientation, is_ct
-        self._separable = separable
+        self.is_streamed = separable
         # A two-dimensional network looks at one slice after the other.
         self._flat = len(configuration.patch_size) == 2
         patch = tuple(int(n) for n in configuration.patch_size)
@@ -86,7 +86,7 @@ class NnunetEngine:
         with _quiet():
             preprocessor = self._configuration.preprocessor_class(verbose=False)
             body = None
-            if self._separable and data.any():
+            if self.is_streamed and data.any():
                 volume, body = self._preprocess(preprocessor, data, properties)
             else:
                 volume, _, properties = preprocessor.run_case_npy(
@@ -121,7 +121,7 @@ class NnunetEngine:
     def restore(self, planes: Iterable[Array], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """Resample and uncrop as nnU-Net does; see `Engine`."""
         assert isinstance(prepared, _NnunetPrepared)
-        labels = self._labels(planes, prepared) if self._separable else self._exported(planes, prepared)
+        labels = self._labels(planes, prepared) if self.is_streamed else self._exported(planes, prepared)
         return turned_back(labels, prepared)
 
     def _labels(self, planes: Iterable[Array], prepared: _NnunetPrepared) -> npt.NDArray[np.uint16]:
