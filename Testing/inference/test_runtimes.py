@@ -36,7 +36,8 @@ def test_every_kind_of_file_gives_the_same_logits(tmp_path, kind):
         loaded = load_torch(torchscript(tmp_path / "m.pt"), "auto", 2)
 
     np.testing.assert_allclose(loaded.network(BATCH), expected(0.5), atol=1e-6)
-    assert loaded.network.device.startswith("cpu")
+    chosen = "cuda" if kind == "torchscript" and torch.cuda.is_available() else "cpu"
+    assert loaded.network.device.startswith(chosen)
 
 
 @pytest.mark.parametrize("word", ["gpu", "cuda:x", "cuda:-1", "", "CPU", "cuda:123"])
