@@ -132,6 +132,8 @@ class NnunetEngine:
         maker = LabelMaker(axes_back(prepared.volume.shape[1:], shape, current, spacing, settings), self.head)
         for logits in planes:
             maker.add(logits)
+        if shape == properties["shape_before_cropping"]:
+            return maker.labels.transpose(plans.transpose_backward)
         labels = np.zeros(properties["shape_before_cropping"], np.uint16)
         labels[*(slice(*ends) for ends in properties["bbox_used_for_cropping"])] = maker.labels
         return labels.transpose(plans.transpose_backward)

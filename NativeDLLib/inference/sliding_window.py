@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.inference.arrays import Array, contiguous, copied, flipped, is_tensor, joined, to_numpy, zeros
+from NativeDLLib.inference.arrays import Array, contiguous, copied, flipped, is_tensor, to_numpy, zeros
 from NativeDLLib.inference.network import Floats, Network
+from NativeDLLib.threads import Scratch, in_threads
 
 Window = tuple[slice, ...]
 """Where a patch is, (z, y, x)."""
@@ -113,13 +115,7 @@ def sliding_window(
         finished = min(following - start, depth)
         planes = slice(max(inside.start - start, 0), min(inside.stop - start, finished))
         if planes.start < planes.stop:
-            parts, nowhere = blend.take((planes, *across))
-            if features:
-                yield joined([*parts, nowhere[None]], 0)
-            else:
-                logits = _mean(parts)
-                logits[0] += nowhere
-                yield logits
+            yield blend.features((planes, *across)) if features else blend.logits((planes, *across))
         blend.move_on(finished)
 
 
@@ -140,6 +136,7 @@ class _Blend:
         self._weights = weights
         self._weight_sums = zeros(size, weights)
         self._sums: list[Array] = []
+        self._scratch = Scratch()
 
     @property
     def is_empty(self) -> bool:
@@ -155,9 +152,13 @@ class _Blend:
         if is_tensor(sums):
             sums += logits.to(sums.dtype) * self._weights
         elif sums.dtype == np.float32:
-            logits = to_numpy(logits)
-            logits *= self._weights
-            sums += logits
+            values = to_numpy(logits)
+
+            def add_plane(z: int) -> None:
+                weighted = self._scratch.array("weighted", values[:, z].shape)
+                sums[:, z] += np.multiply(values[:, z], self._weights[z], out=weighted)
+
+            in_threads(add_plane, range(len(self._weights)))
         else:
             import torch  # NumPy takes ten times as long for half precision
 
@@ -168,21 +169,46 @@ class _Blend:
         """Note that every network has added a patch at a place."""
         self._weight_sums[:, *column] += self._weights
 
-    def take(self, part: Window) -> tuple[list[Array], Array]:
-        """Return each network's mean in a part (z, y, x), and where nothing was added, as 0 and 1."""
-        weights = self._weight_sums[part]
-        # The smallest that there is, so that nothing but the zeros of what was skipped is changed.
-        divisor = weights.clip(_SMALLEST_WEIGHT)
-        nowhere = zeros(weights.shape, weights)
-        nowhere[weights == 0] = 1
-        return [sums[:, *part] / divisor for sums in self._sums], nowhere
+    def features(self, part: Window) -> Array:
+        """Return the mean of each network's features in a part (z, y, x), and whether nothing was added, 0 or 1."""
+        divisor, nowhere = self._weights_in(part)
+        result = zeros((sum(map(len, self._sums)) + 1, *divisor.shape), divisor)
+        start = 0
+        for sums in self._sums:
+            _divide(sums[:, *part], divisor, result[start : start + len(sums)])
+            start += len(sums)
+        result[start] = nowhere
+        return result
+
+    def logits(self, part: Window) -> Array:
+        """Return the mean of all networks' logits in a part (z, y, x); the background where nothing was added."""
+        divisor, nowhere = self._weights_in(part)
+        total: Array = None
+        for sums in self._sums:
+            mean = _divide(sums[:, *part], divisor, zeros((len(sums), *divisor.shape), divisor))
+            total = mean if total is None else total + mean
+        if len(self._sums) > 1:
+            total /= len(self._sums)
+        total[0] += nowhere
+        return total
 
     def move_on(self, planes: int) -> None:
         """Forget the first planes, and make room behind the last ones."""
         for array in (*self._sums, self._weight_sums[None]):
-            kept = array[:, planes:]
-            array[:, : kept.shape[1]] = copied(kept) if is_tensor(kept) else kept
-            array[:, kept.shape[1] :] = 0
+            kept = array.shape[1] - planes
+            if is_tensor(array):
+                array[:, :kept] = copied(array[:, planes:])
+                array[:, kept:] = 0
+            else:
+                in_threads(lambda channel: _shift(channel, planes), array)
+
+    def _weights_in(self, part: Window) -> tuple[Array, Array]:
+        """Return what to divide by in a part, and where nothing was added, as 0 and 1."""
+        weights = self._weight_sums[part]
+        nowhere = zeros(weights.shape, weights)
+        nowhere[weights == 0] = 1
+        # The smallest that there is, so that nothing but the zeros of what was skipped is changed.
+        return weights.clip(_SMALLEST_WEIGHT), nowhere
 
     def _room(self, channels: int, reporter: Reporter) -> Array:
         size = (channels, *self._weight_sums.shape)
@@ -201,13 +227,20 @@ class _Blend:
         return zeros(size, self._weights)
 
 
-def _mean(parts: list[Array]) -> Array:
-    total = parts[0]
-    for part in parts[1:]:
-        total += part
-    if len(parts) > 1:
-        total /= len(parts)
-    return total
+def _divide(values: Array, divisor: Array, out: Array) -> Array:
+    if is_tensor(values):
+        out[...] = values / divisor
+    else:
+        in_threads(lambda channel: np.divide(values[channel], divisor, out=out[channel]), range(len(values)))
+    return out
+
+
+def _shift(planes: npt.NDArray[Any], count: int) -> None:
+    """Move planes to where the ones so many before them are; zeros come after the last one."""
+    kept = len(planes) - count
+    for z in range(kept):
+        planes[z] = planes[z + count]
+    planes[kept:] = 0
 
 
 def window_starts(size: int, patch: int, step: float) -> list[int]:

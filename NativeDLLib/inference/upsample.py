@@ -112,18 +112,22 @@ class LabelMaker:
 
         Of planes on a GPU the labels are made there.
         """
-        planes = logits if self._planes is None else joined([self._planes, logits], 1)
-        available = self._first + planes.shape[1]
+        before = 0 if self._planes is None else self._planes.shape[1]
+        available = self._first + before + logits.shape[1]
         ready = int(np.searchsorted(self._z.last, available))
-        if is_tensor(planes):
-            self._label_there(planes, ready)
+        if is_tensor(logits):
+            self._label_there(logits if self._planes is None else joined([self._planes, logits], 1), ready)
         else:
             jobs = itertools.product([_piece(self._z, *ends) for ends in _steps(self._done, ready)], *self._blocks)
-            in_threads(lambda job: self._label(planes, *job), jobs)
+            in_threads(lambda job: self._label(logits, *job), jobs)
         self._done = ready
         needed = int(self._z.first[ready]) if ready < len(self._z.first) else available
         keep = max(0, available - max(needed, self._first))
-        self._planes, self._first = copied(planes[:, planes.shape[1] - keep :]), available - keep
+        if keep <= logits.shape[1] or self._planes is None:
+            self._planes = copied(logits[:, logits.shape[1] - keep :])
+        else:
+            self._planes = joined([self._planes[:, before + logits.shape[1] - keep :], logits], 1)
+        self._first = available - keep
 
     def _label_there(self, planes: Array, ready: int) -> None:
         """Label what is ready where the planes are: a GPU need not know which classes are possible in a block."""
@@ -151,13 +155,19 @@ class LabelMaker:
             best = values.argmax(0)
             self.labels[start:stop] = best.to(torch.int32).cpu().numpy().reshape(-1, *shape)
 
-    def _label(self, planes: npt.NDArray[Any], z: _Piece, y: _Piece, x: _Piece) -> None:
-        zs = slice(z.source.start - self._first, z.source.stop - self._first)
-        array, there = self._scratch.array, planes[:, zs, y.source, x.source]
-        part = array("part", there.shape)
-        part[...] = there
+    def _label(self, logits: npt.NDArray[Any], z: _Piece, y: _Piece, x: _Piece) -> None:
+        array = self._scratch.array
+        part = array("part", (len(logits), *(piece.source.stop - piece.source.start for piece in (z, y, x))))
+        # Some may be of the planes that came before.
+        new = self._first + (0 if self._planes is None else self._planes.shape[1])
+        start, stop = (min(max(0, end - new), logits.shape[1]) for end in (z.source.start, z.source.stop))
+        old = part.shape[1] - (stop - start)
+        if self._planes is not None:
+            first = z.source.start - self._first
+            part[:, :old] = self._planes[:, first : first + old, y.source, x.source]
+        part[:, old:] = logits[:, start:stop, y.source, x.source]
         if self._head is not None:
-            part = self._head(part, array("logits", (len(self._head.bias), *there.shape[1:])))
+            part = self._head(part, array("logits", (len(self._head.bias), *part.shape[1:])))
         place = (z.target, y.target, x.target)
         flat = part.reshape(len(part), -1)
         possible = np.flatnonzero(flat.max(axis=1) >= flat.min(axis=1).max())
