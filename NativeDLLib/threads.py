@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import math
 import os
 import threading
@@ -15,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
+# For each thread, so that none waits long for the last one.
+_GROUPS = 12
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -24,8 +27,12 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Re
 
     NumPy's matrix products would start threads of their own in each of these, which then wait for each other.
     """
-    with _one_core_for_products(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return list(pool.map(work, items))
+    every, workers = list(items), os.cpu_count() or 1
+    # A few items at a time, as handing one over takes as long as a small one.
+    size = max(1, len(every) // (_GROUPS * workers))
+    groups = [every[start : start + size] for start in range(0, len(every), size)]
+    with _one_core_for_products(), ThreadPoolExecutor(workers) as pool:
+        return list(itertools.chain.from_iterable(pool.map(lambda group: [work(item) for item in group], groups)))
 
 
 class Scratch(threading.local):

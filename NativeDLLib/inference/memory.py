@@ -32,6 +32,7 @@ from NativeDLLib.errors import InputError
 from NativeDLLib.events import Reporter
 from NativeDLLib.inference.arrays import is_tensor
 from NativeDLLib.inference.engine import Engine
+from NativeDLLib.inference.upsample import BLOCK
 from NativeDLLib.memory import ADVICE, MIB, available, resident
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.parameters import Value, resolve
@@ -39,7 +40,6 @@ from NativeDLLib.source import Source
 
 _PROBE = 4  # along each axis, what is prepared of the series is one in so many
 _AMPLE = 1024  # bytes of a forward pass for each voxel of a patch: no network at hand takes as much
-_BLOCK = 24**3  # voxels that each core labels at a time, as in `upsample`
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Work:
         # Features of all networks are joined, logits averaged; then either is joined with what came before.
         joined = 2 * slab if self.has_head else self.classes * planes
         flipped = 3 * 4 * max(self.channels) * prod(self.patch) if self.mirrors else 0
-        labelled = 2 * 4 * self.classes * _BLOCK * (os.cpu_count() or 1)
+        labelled = 2 * 4 * self.classes * BLOCK**3 * (os.cpu_count() or 1)
         return surrounded + max(self.forward + flipped + slab, 2 * slab + joined + labelled)
 
 

@@ -76,6 +76,8 @@ def cpu_session(content: bytes, threads: int) -> Any:
 def _options(runtime: Any) -> Any:
     options = runtime.SessionOptions()
     options.log_severity_level = 3
+    # Between two patches its threads would go on waiting for work, on cores that have other things to do.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
 

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from NativeDLLib.inference.arrays import Array, copied, is_tensor, joined
 from NativeDLLib.threads import Scratch, in_threads
 
-_BLOCK = 24
+BLOCK = 32
+"""Voxels of the output along each axis that a thread labels at once."""
 # Bytes of logits that are made at once on a GPU.
 _AT_ONCE = 2**29
 Floats = npt.NDArray[np.float32]
@@ -198,7 +199,7 @@ class _Piece:
 
 
 def _steps(start: int, stop: int) -> list[tuple[int, int]]:
-    return [(first, min(first + _BLOCK, stop)) for first in range(start, stop, _BLOCK)]
+    return [(first, min(first + BLOCK, stop)) for first in range(start, stop, BLOCK)]
 
 
 def _piece(axis: Axis, start: int, stop: int) -> _Piece:
