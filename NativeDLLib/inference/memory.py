@@ -209,4 +209,6 @@ def _size(voxels: Sequence[int]) -> str:
 
 
 def _refusal(what: str, needed: int, limit: int) -> str:
-    return f"{what} {ceil(needed / MIB)} MiB of memory, more than the {limit // MIB} MiB of --max-memory; {ADVICE}"
+    # From run to run it is a little different, and who allows what is said here shall not be refused again.
+    enough = ceil(needed * 1.02 / MIB / 10) * 10
+    return f"{what} {enough} MiB of memory, more than the {limit // MIB} MiB of --max-memory; {ADVICE}"
