@@ -17,6 +17,7 @@ import numpy as np
 
 def read_nativedl(series: str) -> Callable[[], object]:
     """Read a series' voxels with our reader."""
+    import NativeDLLib.dicom.pixels  # noqa: F401  (Series imports it, and SimpleITK, when it reads voxels)
     from NativeDLLib.dicom import Series
 
     return lambda: Series.read([Path(series)]).image()
