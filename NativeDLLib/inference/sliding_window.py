@@ -18,6 +18,8 @@ from NativeDLLib.threads import Scratch, in_threads
 Window = tuple[slice, ...]
 """Where a patch is, (z, y, x)."""
 
+# Planes that are given at once: all that are finished would need as much memory again as the sums.
+_PLANES = 32
 # The centre of a patch, and its corners, whose weight must still be something to divide by in half precision.
 _LARGEST_WEIGHT, _SMALLEST_WEIGHT = 10.0, 2.0**-24
 
@@ -114,8 +116,9 @@ def sliding_window(
             reporter.progress("infer", done / (len(starts) * len(columns)))
         finished = min(following - start, depth)
         planes = slice(max(inside.start - start, 0), min(inside.stop - start, finished))
-        if planes.start < planes.stop:
-            yield blend.features((planes, *across)) if features else blend.logits((planes, *across))
+        for first in range(planes.start, planes.stop, _PLANES):
+            some = (slice(first, min(first + _PLANES, planes.stop)), *across)
+            yield blend.features(some) if features else blend.logits(some)
         blend.move_on(finished)
 
 
