@@ -45,14 +45,14 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} ({self.prog} --help)")
 
 
-def program() -> NoReturn:
-    """Be the program ``nativedl``: run the command of this process, and end it.
+def program(argv: Sequence[str] | None = None) -> NoReturn:
+    """Be the program ``nativedl``: run the command of this process, or one that is given, and end the process.
 
     Importing makes hundreds of thousands of objects that stay. Looking through them for garbage, and taking them apart
     at the end, took more than a second of a run.
     """
     gc.set_threshold(_OBJECTS_BEFORE_LOOK)
-    code = main()
+    code = main(argv)
     gc.freeze()
     sys.exit(code)
 

@@ -13,6 +13,7 @@ import SimpleITK as sitk
 
 from NativeDLLib.dicom import Grid
 from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.inference.box import box_of
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.masks import LEAST_CM2, SIDES, counts, letter
 from NativeDLLib.registry import effective
@@ -203,14 +204,13 @@ def _place(
     names = {segment.name for segment in coarse.segments}
     # Of a result with vertebrae only the levels that are there have numbers.
     wanted = np.array([False, *(segment.name in names for segment in found.model.segments)])
-    mask = wanted[sitk.GetArrayViewFromImage(found.labels)]
+    box = box_of(wanted[sitk.GetArrayViewFromImage(found.labels)])
+    if box is None:
+        return None
     place = []
-    for axis, (size, spacing, mm) in enumerate(zip(grid.size[::-1], grid.spacing[::-1], least_mm, strict=True)):
-        hit = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        if not len(hit):
-            return None
+    for held, size, spacing, mm in zip(box, grid.size[::-1], grid.spacing[::-1], least_mm, strict=True):
         margin = ceil(coarse.margin_mm / spacing)
-        start, stop = max(0, int(hit[0]) - margin), min(size, int(hit[-1]) + 1 + margin)
+        start, stop = max(0, held.start - margin), min(size, held.stop + margin)
         # A voxel more than a patch, as the network's grid may be rounded to one less.
         count = min(size, max(stop - start, ceil(mm / spacing) + 1))
         start = min(max(0, (start + stop - count) // 2), size - count)

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 
-from NativeDLLib.cli import main
+from NativeDLLib.cli import program
 
 
 def _import(model_id: str) -> None:
@@ -43,5 +43,5 @@ def _line() -> bytes:
 
 if __name__ == "__main__":
     _import(sys.argv[1])
-    command = _line()
-    sys.exit(main(json.loads(command)) if command else 0)
+    if command := _line():
+        program(json.loads(command))

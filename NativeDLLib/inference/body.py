@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from NativeDLLib.inference.box import box_of
 from NativeDLLib.threads import in_threads
 
 _BLOCK_MM = 9.0
@@ -76,10 +77,11 @@ class Body:
 
     def extent(self) -> tuple[slice, ...]:
         """Return the part of the volume (z, y, x), in its voxels, that holds all tissue, or all of it without any."""
+        box = box_of(self.blocks)
+        if box is None:
+            return tuple(slice(0, size) for size in self.shape)
         part = []
-        for axis, size in enumerate(self.shape):
-            count = self.blocks.shape[axis]
-            held = np.flatnonzero(self.blocks.any(axis=tuple(a for a in range(3) if a != axis)))
-            first, last = (held[0] - 1, held[-1] + 2) if held.size else (0, count)
-            part.append(slice(max(0, int(first / count * size)), min(size, int(np.ceil(last / count * size)))))
+        for held, size, count in zip(box, self.shape, self.blocks.shape, strict=True):
+            start, stop = int((held.start - 1) / count * size), int(np.ceil((held.stop + 1) / count * size))
+            part.append(slice(max(0, start), min(size, stop)))
         return tuple(part)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import io
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +14,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.inference.arrays import Array
-from NativeDLLib.inference.network import Loaded, Network
+from NativeDLLib.inference.network import Loaded, Network, silent
 from NativeDLLib.inference.preprocess import Prepared, prepare, restore
 from NativeDLLib.inference.upsample import Head
 from NativeDLLib.registry.entry import Model
@@ -31,8 +30,6 @@ _PACKAGES = {
         "nnunetv2.utilities.get_network_from_plans",
     ),
 }
-# nnU-Net prints, and of two threads that put something else in the place of stdout one would leave it there.
-_stdout = threading.Lock()
 
 
 class Engine(Protocol):
@@ -115,8 +112,8 @@ def _import(names: Sequence[str], device: str) -> None:
         # What is needed for nothing any more would only be waited for.
         if not threading.main_thread().is_alive():
             return
-        # Whoever needs it imports it again, and says what is wrong.
-        with contextlib.suppress(Exception), _silent(name.startswith("nnunetv2")):
+        # Whoever needs it imports it again, and says what is wrong. nnU-Net prints while it is imported.
+        with contextlib.suppress(Exception), silent() if name.startswith("nnunetv2") else contextlib.nullcontext():
             importlib.import_module(name)
     if "torch" in names and device.startswith(("auto", "cuda")):
         with contextlib.suppress(Exception):
@@ -130,16 +127,6 @@ def _wake_gpu(device: str) -> None:
     if torch.cuda.is_available():
         volume = torch.zeros((1, 1, 3, 3, 3), device="cuda" if device == "auto" else device)
         torch.nn.functional.conv3d(volume, volume)
-
-
-@contextlib.contextmanager
-def _silent(wanted: bool) -> Iterator[None]:
-    """Keep what packages print while they are imported off stdout, which belongs to results and events."""
-    if not wanted:
-        yield
-        return
-    with _stdout, contextlib.redirect_stdout(io.StringIO()):
-        yield
 
 
 def load_engine(model: Model, weights: Path, device: str) -> Engine:
@@ -175,5 +162,4 @@ def load_engine(model: Model, weights: Path, device: str) -> Engine:
         return ContractEngine(model, load_onnx(weights, device, classes))
     from NativeDLLib.inference.nnunet import load_nnunet
 
-    with _stdout:
-        return load_nnunet(model, weights, device)
+    return load_nnunet(model, weights, device)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Sequence
+import io
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -47,6 +50,17 @@ class Loaded:
 
     network: Network
     warnings: Sequence[str] = ()
+
+
+# Of two threads that put something else in the place of stdout one would leave it there.
+_stdout = threading.RLock()
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Keep what packages print off stdout, which belongs to results and events; one thread at a time does so."""
+    with _stdout, contextlib.redirect_stdout(io.StringIO()):
+        yield
 
 
 def require(module: str, extra: str) -> Any:

@@ -7,7 +7,6 @@ name nothing but nnU-Net's own architectures and torch's layers.
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +23,7 @@ from NativeDLLib.inference.arrays import Array, to_numpy
 from NativeDLLib.inference.body import Body
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.forward import fastest
-from NativeDLLib.inference.network import Floats, Network, require
+from NativeDLLib.inference.network import Floats, Network, require, silent
 from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, load_checkpoint
 from NativeDLLib.inference.nnunet_resample import axes_back, is_separable, resampled
 from NativeDLLib.inference.preprocess import Prepared, empty, turned_back
@@ -311,7 +310,7 @@ def _check_labels(model: Model, folder: Path, manager: Any, labels: dict[str, An
 @contextlib.contextmanager
 def _quiet() -> Any:
     """Keep nnU-Net's prints and warnings away from stdout, which belongs to results and events."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings(), silent():
         warnings.simplefilter("ignore")
         yield
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.inference.box import box_of
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.registry.parameters import Value, resolve
 
@@ -37,7 +38,7 @@ def postprocess(
     """
     values = sitk.GetArrayFromImage(labels)
     voxel_ml = float(np.prod(labels.GetSpacing())) / 1000
-    box = _box(values > 0)
+    box = box_of(values > 0)
     inside = values if box is None else values[box]
     for step in steps:
         if not resolve(step.get("enabled", True), parameters):
@@ -55,7 +56,7 @@ def _apply(
     step: Mapping[str, Any], values: npt.NDArray[Any], number: int, voxel_ml: float, parameters: Mapping[str, Value]
 ) -> None:
     # Only the box around the segment is worked on: the rest of the volume holds none of it.
-    box = _box(values == number)
+    box = box_of(values == number)
     if box is None:
         return
     part = values[box]
@@ -82,13 +83,3 @@ def _components_from(mask: Mask, least: float, *, largest_only: bool) -> Mask:
     keep[0] = False
     result: Mask = keep[numbered]
     return result
-
-
-def _box(mask: Mask) -> tuple[slice, ...] | None:
-    slices = []
-    for axis in range(mask.ndim):
-        hit = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
-        if not len(hit):
-            return None
-        slices.append(slice(int(hit[0]), int(hit[-1]) + 1))
-    return tuple(slices)

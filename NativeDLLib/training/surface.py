@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.inference.box import box_of
+
 
 @dataclass(frozen=True)
 class Score:
@@ -36,15 +38,11 @@ def score(found: npt.NDArray[Any], truth: npt.NDArray[Any], spacing: tuple[float
     if not all(sizes):
         return Score(0.0 if any(sizes) else 1.0, None, None)
     dice = 2 * int(np.count_nonzero(a & b)) / sum(sizes)
-    box = tuple(_range((a | b).any(axis=tuple(other for other in range(3) if other != axis))) for axis in range(3))
+    box = box_of(a | b)
+    assert box is not None
     a, b = a[box], b[box]
     distances = np.concatenate([_to_surface(a, b, spacing), _to_surface(b, a, spacing)])
     return Score(dice, float(distances.mean()), float(np.percentile(distances, 95)))
-
-
-def _range(hit: npt.NDArray[np.bool_]) -> slice:
-    places = np.flatnonzero(hit)
-    return slice(int(places[0]), int(places[-1]) + 1)
 
 
 def _to_surface(mask: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], spacing: tuple[float, ...]) -> Any:
