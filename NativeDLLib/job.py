@@ -162,7 +162,7 @@ def _write(
             is_ct = source.text("Modality") == "CT"
             write_preview(partial / "preview.png", result.image, result.labels, segments, is_ct=is_ct)
             if not result.no_seg_because:
-                dataset = result.to_dicom()[0]
+                dataset = result.to_dicom(buffered=True)[0]
                 save(dataset, partial / SEG)
                 segmentation = uids_of(dataset) | {"type": job.kind}
             if job.structures and isinstance(source, Series) and not result.is_empty:

@@ -119,25 +119,27 @@ class SegmentationResult:
             **({"coarse": self.box.coarse} if self.box.coarse else {}),
         }
 
-    def to_dicom(self) -> list[Dataset]:
-        """Return the SEG; see `make_segmentation` for what it raises."""
+    def to_dicom(self, *, buffered: bool = False) -> list[Dataset]:
+        """Return the SEG; see `make_segmentation` for `buffered` and what it raises."""
         if not isinstance(self.source, Series):
             raise InputError(self.no_seg_because)
         # highdicom is imported when there is something to write: see `import_ahead`.
         from NativeDLLib.dicom.segmentation import make_segmentation
 
         values = sitk.GetArrayViewFromImage(self.labels)
-        return [
-            make_segmentation(
-                self.source,
-                values,
-                self.model.segments,
-                self.algorithm,
-                kind=self.kind,
-                allow_empty=self.allow_empty,
-                findings=self.quality,
-            )
-        ]
+        dataset = make_segmentation(
+            self.source,
+            values,
+            self.model.segments,
+            self.algorithm,
+            kind=self.kind,
+            allow_empty=self.allow_empty,
+            findings=self.quality,
+            buffered=buffered,
+        )
+        if buffered:
+            dataset.PixelData.owner = self.labels
+        return [dataset]
 
 
 @dataclass(frozen=True)

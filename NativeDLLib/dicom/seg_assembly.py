@@ -29,7 +29,9 @@ _BY_SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence", "Refe
 _BY_PLACE = ("ImagePositionPatient", "PlanePositionSequence", "Image Position Patient")
 
 
-def add_frames(dataset: Dataset, series: Series, header: Dataset, labels: Array, count: int) -> None:
+def add_frames(
+    dataset: Dataset, series: Series, header: Dataset, labels: Array, count: int, *, buffered: bool
+) -> None:
     """Give a Segmentation the frames of a label map, or of masks that overlap.
 
     Parameters
@@ -42,6 +44,8 @@ def add_frames(dataset: Dataset, series: Series, header: Dataset, labels: Array,
         Array (z, y, x) of Segment Numbers, or (z, y, x, segment) of booleans, in the order of the series' slices.
     count
         How many segments there are.
+    buffered
+        Whether Pixel Data is made when it is read, and not now.
     """
     labelmap = dataset.SegmentationType == "LABELMAP"
     frames = frames_of(labels, count, labelmap)
@@ -60,9 +64,10 @@ def add_frames(dataset: Dataset, series: Series, header: Dataset, labels: Array,
     dataset.SharedFunctionalGroupsSequence = [shared]
     if labelmap:
         dataset.PixelPaddingValue = 0
-        dataset.PixelData = label_pixels(labels, frames, f"<u{dataset.BitsAllocated // 8}")
+        pixels = label_pixels(labels, frames, f"<u{dataset.BitsAllocated // 8}")
     else:
-        dataset.PixelData = binary_pixels(labels, frames)
+        pixels = binary_pixels(labels, frames)
+    dataset.PixelData = pixels if buffered else pixels.read()
     # What is raw is stored as it is only in the encoding that it came in.
     dataset.set_original_encoding(False, True, convert_encodings(dataset.get("SpecificCharacterSet")))
     correct_ambiguous_vr(dataset, True)

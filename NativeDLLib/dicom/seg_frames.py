@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +15,11 @@ from NativeDLLib.threads import in_threads
 
 Array = npt.NDArray[Any]
 Rows = tuple[int, int | None]
+Piece = bytes | memoryview
 
 _ALL: Rows = (0, None)
-# Frames that a thread packs before it takes others.
-_AT_ONCE = 64
+# Frames that a thread packs before it takes others, and how many times as many are packed before they are given.
+_FOR_ONE, _AT_ONCE = 64, 16
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,81 @@ def frames_of(labels: Array, count: int, labelmap: bool) -> list[Frame]:
     return [Frame(n, plane, found[plane][n]) for n in numbers for plane in planes if n in found[plane]]
 
 
-def label_pixels(labels: Array, frames: Sequence[Frame], dtype: npt.DTypeLike) -> bytes:
+class PixelStream(io.BufferedIOBase):
+    """Pixel Data that is made while it is read, so that little of it is held at a time.
+
+    Parameters
+    ----------
+    make
+        Begins to make it anew, one piece after the other.
+    length
+        How many bytes all pieces have.
+
+    Attributes
+    ----------
+    owner
+        What has to live as long as this, where pieces are made of a view of it.
+    """
+
+    owner: object = None
+
+    def __init__(self, make: Callable[[], Iterator[Piece]], length: int) -> None:
+        self._make, self._length, self._at = make, length, 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._coming, self._piece, self._start = self._make(), memoryview(b""), 0
+
+    def readable(self) -> bool:
+        """Return true: it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return true; but what comes before where it was read to is made again."""
+        return True
+
+    def tell(self) -> int:
+        """Return where the next byte is read."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a byte counted from the beginning, from here or from the end."""
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._length}[whence])
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return the next bytes, or all that are left."""
+        stop = self._length if size is None or size < 0 else min(self._at + size, self._length)
+        if self._at < self._start:
+            self._begin()
+        parts = []
+        while self._at < stop:
+            end = self._start + len(self._piece)
+            if end <= self._at:
+                self._start, self._piece = end, memoryview(next(self._coming))
+                continue
+            part = self._piece[self._at - self._start : stop - self._start]
+            self._at += len(part)
+            parts.append(part)
+        return b"".join(parts)
+
+
+def label_pixels(labels: Array, frames: Sequence[Frame], dtype: npt.DTypeLike) -> PixelStream:
     """Return the Pixel Data of a label map."""
-    pixels = b"".join(labels[frame.plane].astype(dtype, copy=False).tobytes() for frame in frames)
-    return pixels + bytes(len(pixels) % 2)
+    length = len(frames) * labels[0].size * np.dtype(dtype).itemsize
+
+    def pieces() -> Iterator[Piece]:
+        for frame in frames:
+            yield labels[frame.plane].astype(dtype, copy=False).tobytes()
+        yield bytes(length % 2)
+
+    return PixelStream(pieces, length + length % 2)
 
 
-def binary_pixels(labels: Array, frames: Sequence[Frame]) -> bytes:
+def binary_pixels(labels: Array, frames: Sequence[Frame]) -> PixelStream:
     """Return the Pixel Data of binary frames: one bit a pixel, without a gap from frame to frame (PS3.5 8.1.1)."""
     rows, columns = labels.shape[1:3]
+    length = (len(frames) * rows * columns + 15) // 16 * 2
 
     def packed(numbers: Sequence[int]) -> list[tuple[int, bytes]]:
         """Return for some frames where their first byte goes, and the bytes of their rows."""
@@ -89,21 +157,25 @@ def binary_pixels(labels: Array, frames: Sequence[Frame]) -> bytes:
             result.append((first, np.packbits(bits, bitorder="little").tobytes()))
         return result
 
-    some = [range(start, min(start + _AT_ONCE, len(frames))) for start in range(0, len(frames), _AT_ONCE)]
-    # Between what is in two frames there are less than two frames of nothing.
-    nothing = memoryview(bytes(rows * columns // 4 + 2))
-    parts: list[bytes | memoryview] = []
-    done = 0
-    for first, piece in itertools.chain.from_iterable(in_threads(packed, some)):
-        if first < done:
-            before = parts.pop()
-            parts.append(before[:-1])
-            piece = bytes([before[-1] | piece[0]]) + piece[1:]
-            done -= 1
-        parts += [nothing[: first - done], piece]
-        done = first + len(piece)
-    length = (len(frames) * rows * columns + 15) // 16 * 2
-    return b"".join([*parts, nothing[: length - done]])
+    def pieces() -> Iterator[Piece]:
+        some = [range(start, min(start + _FOR_ONE, len(frames))) for start in range(0, len(frames), _FOR_ONE)]
+        # Between what is in two frames there are less than two frames of nothing.
+        nothing = memoryview(bytes(rows * columns // 4 + 2))
+        # A last byte is kept back, for the next frame may begin in it.
+        last, done = b"", 0
+        for start in range(0, len(some), _AT_ONCE):
+            for first, piece in itertools.chain.from_iterable(in_threads(packed, some[start : start + _AT_ONCE])):
+                if first < done:
+                    piece = bytes([last[0] | piece[0]]) + piece[1:]
+                else:
+                    yield last
+                    yield nothing[: first - done]
+                yield memoryview(piece)[:-1]
+                last, done = piece[-1:], first + len(piece)
+        yield last
+        yield nothing[: length - done]
+
+    return PixelStream(pieces, length)
 
 
 def overlap(labels: Array) -> bool:

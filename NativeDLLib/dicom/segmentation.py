@@ -49,6 +49,7 @@ def make_segmentation(
     allow_empty: bool = False,
     review: Review | None = None,
     findings: Sequence[Finding] = (),
+    buffered: bool = False,
 ) -> Dataset:
     """Make a SEG from a label map, or from masks that overlap, on the grid of its series.
 
@@ -71,6 +72,8 @@ def make_segmentation(
         What a physician made of it; None for an automatic result.
     findings
         What is to be checked about it: in brief in its descriptions, in full with the segment or the algorithm.
+    buffered
+        Whether Pixel Data is to be a stream that makes it of `labels` as it is written, in place of all its bytes.
 
     Returns
     -------
@@ -98,7 +101,7 @@ def make_segmentation(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dataset = _build(series, header, charset, segments, algorithm, kind, review, findings)
-            add_frames(dataset, series, header, labels, len(segments))
+            add_frames(dataset, series, header, labels, len(segments), buffered=buffered)
             if review is not None and review.predecessor is not None:
                 refer_to_predecessor(dataset, review.predecessor)
             return dataset

@@ -12,13 +12,17 @@ _AT_ONCE = 2**20
 
 
 def save(dataset: Dataset, path: Path) -> None:
-    """Write a data set as a DICOM file (PS3.10), its pixels without the two copies that pydicom makes of an element."""
+    """Write a data set as a DICOM file (PS3.10), its pixels without the two copies that pydicom makes of an element.
+
+    They may be a stream.
+    """
     if "PixelData" not in dataset:
         dataset.save_as(path, enforce_file_format=True)
         return
     pixels, size = dataset.PixelData, config.settings.buffered_read_size
     try:
-        dataset.PixelData = BytesIO(pixels)
+        if isinstance(pixels, bytes):
+            dataset.PixelData = BytesIO(pixels)
         config.settings.buffered_read_size = _AT_ONCE
         dataset.save_as(path, enforce_file_format=True)
     finally:

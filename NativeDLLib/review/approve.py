@@ -138,7 +138,7 @@ def approve(job: Approval, reporter: Reporter, cancel: Cancel) -> dict[str, Any]
                 reporter.warning(finding.message)
             made_by = automatic.algorithm
             dataset = make_segmentation(
-                series, pixels, numbered, made_by, kind=job.kind, review=review, findings=quality
+                series, pixels, numbered, made_by, kind=job.kind, review=review, findings=quality, buffered=True
             )
             save(dataset, partial / APPROVED)
             report["segmentation"] = uids_of(dataset) | {"type": job.kind}

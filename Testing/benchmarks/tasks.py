@@ -45,7 +45,7 @@ def write_nativedl(series: str, labels: str, seg: str) -> Callable[[], object]:
     values, source = np.load(labels), Series.read([Path(series)])
     segments = of_registry(int(values.max()))
     algorithm = Algorithm("bench", "1", "Benchmark", "NativeDL", "1")
-    return lambda: save(make_segmentation(source, values, segments, algorithm), Path(seg))
+    return lambda: save(make_segmentation(source, values, segments, algorithm, buffered=True), Path(seg))
 
 
 def write_highdicom(series: str, labels: str, seg: str) -> Callable[[], object]:

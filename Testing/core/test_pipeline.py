@@ -54,6 +54,16 @@ def test_a_result_has_metadata_without_patient_data(tool, tmp_path):
     assert dataset.DeviceSerialNumber == tool.model.weights["sha256"][:16]
 
 
+def test_buffered_pixels_outlive_the_result_that_they_are_of(tool, tmp_path):
+    result = tool.process(series_with(tmp_path), effective(tool.model), Reporter(), Cancel())
+    expected = result.to_dicom()[0].PixelData
+
+    stream = result.to_dicom(buffered=True)[0].PixelData
+    del result
+
+    assert stream.read() == expected
+
+
 def test_an_empty_result_is_the_callers_decision(tool, tmp_path):
     parameters = effective(tool.model, ("test", {"min_volume": 1000}))
 

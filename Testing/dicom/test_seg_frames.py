@@ -1,6 +1,7 @@
 """A Segmentation is what highdicom makes of the same, frame by frame, and stays so in every encoding."""
 
 import copy
+import io
 
 import factories
 import highdicom as hd
@@ -11,8 +12,9 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from NativeDLLib.dicom import Series
 from NativeDLLib.dicom.explicit import element
-from NativeDLLib.dicom.seg_frames import Frame, binary_pixels, frames_of, label_pixels
+from NativeDLLib.dicom.seg_frames import Frame, PixelStream, binary_pixels, frames_of, label_pixels
 from NativeDLLib.dicom.segmentation import Algorithm, make_segmentation
+from NativeDLLib.dicom.store import save
 from NativeDLLib.registry.entry import make_model
 
 ALGORITHM = Algorithm("bright", "1.2.3", "Bright block", "NativeDL registry (onnx)", "0123456789abcdef")
@@ -140,10 +142,43 @@ def test_only_frames_with_a_segment_are_listed_segment_by_segment_from_the_last_
 
 def test_bits_run_on_from_frame_to_frame_and_an_odd_length_is_padded():
     pixels = np.ones((3, 1, 3), np.uint8)
-    assert binary_pixels(pixels, [Frame(1, plane) for plane in (2, 1, 0)]) == b"\xff\x01"
-    assert binary_pixels(pixels[:1], [Frame(1, 0)]) == b"\x07\0"
-    assert label_pixels(pixels[:1], [Frame(0, 0)], "<u1") == b"\1\1\1\0"
-    assert label_pixels(pixels[:1], [Frame(0, 0)], "<u2") == b"\1\0\1\0\1\0"
+    assert binary_pixels(pixels, [Frame(1, plane) for plane in (2, 1, 0)]).read() == b"\xff\x01"
+    assert binary_pixels(pixels[:1], [Frame(1, 0)]).read() == b"\x07\0"
+    assert label_pixels(pixels[:1], [Frame(0, 0)], "<u1").read() == b"\1\1\1\0"
+    assert label_pixels(pixels[:1], [Frame(0, 0)], "<u2").read() == b"\1\0\1\0\1\0"
+
+
+def test_pixels_are_the_same_however_they_are_read():
+    pixels = labels((1400, 5, 7), 3)
+    frames = frames_of(pixels, 3, labelmap=False)
+    stream, planes = binary_pixels(pixels, frames), [pixels[f.plane] == f.segment for f in frames]
+    bits = np.packbits(np.stack(planes).ravel(), bitorder="little").tobytes()
+    expected = bits + bytes(len(bits) % 2)
+
+    assert stream.seek(0, io.SEEK_END) == len(expected)
+    assert stream.read() == b""
+    assert stream.seek(0) == 0
+    assert b"".join(iter(lambda: stream.read(1000), b"")) == expected
+    assert stream.tell() == len(expected)
+    assert stream.seek(-9, io.SEEK_CUR) == len(expected) - 9
+    assert stream.read() == expected[-9:]
+    stream.seek(101)
+    assert stream.read(3) == expected[101:104]
+    assert stream.read(None) == expected[104:]
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+def test_a_buffered_segmentation_is_the_same_file(tmp_path, kind):
+    factories.ct_series(tmp_path / "s", np.zeros((6, 33, 41), np.int16))
+    series, pixels = Series.read([tmp_path / "s"]), labels((6, 33, 41), 3)
+    for name, buffered in (("bytes.dcm", False), ("stream.dcm", True)):
+        seg = make_segmentation(series, pixels, segments(tmp_path, 3), ALGORITHM, kind=kind, buffered=buffered)
+        assert isinstance(seg.PixelData, PixelStream if buffered else bytes)
+        for _ in range(2):
+            save(seg, tmp_path / name)
+    plain, streamed = pydicom.dcmread(tmp_path / "bytes.dcm"), pydicom.dcmread(tmp_path / "stream.dcm")
+    assert plain.PixelData == streamed.PixelData
+    assert np.array_equal(plain.pixel_array, streamed.pixel_array)
 
 
 def test_what_does_not_fit_a_length_of_two_bytes_is_refused():
