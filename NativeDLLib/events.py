@@ -64,8 +64,8 @@ class Reporter:
         What each took.
     warnings
         What the user was told.
-    forward_s
-        Seconds of the stage ``infer`` in the networks' forward passes.
+    forward
+        Tells the seconds in which forward passes of networks ran.
     watch_memory
         Given the stage and the resident memory in bytes, many times a second, by another thread.
     """
@@ -76,7 +76,7 @@ class Reporter:
     def __init__(self) -> None:
         self.stages: list[StageCost] = []
         self.warnings: list[str] = []
-        self.forward_s = 0.0
+        self.forward = Busy()
         self.watch_memory: Callable[[str, int], None] | None = None
         self._fraction_started = 0.0
         self._shown_at = 0.0
@@ -135,6 +135,26 @@ class Reporter:
 
     def show(self, event: dict[str, Any]) -> None:
         """Show one event; the base class keeps quiet."""
+
+
+class Busy:
+    """Adds up the seconds in which at least one thread is in the block that it is entered for."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._since = threading.Lock(), 0, 0.0
+        self.seconds = 0.0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._since = time.perf_counter()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self.seconds += time.perf_counter() - self._since
 
 
 class Stopwatch(Generic[Step]):

@@ -115,7 +115,7 @@ def costs(started: float, reporter: Reporter) -> dict[str, Any]:
         {"name": s.name, "seconds": round(s.seconds, 3), "peak_mib": round(s.peak_mib, 1)} for s in reporter.stages
     ]
     peak = max((s.peak_mib for s in reporter.stages), default=0.0)
-    forward = {"forward_seconds": round(reporter.forward_s, 3)} if reporter.forward_s else {}
+    forward = {"forward_seconds": round(reporter.forward.seconds, 3)} if reporter.forward.seconds else {}
     return {"stages": stages, **forward, "seconds": round(time.perf_counter() - started, 3), "peak_mib": round(peak, 1)}
 
 

@@ -29,9 +29,7 @@ _BY_SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence", "Refe
 _BY_PLACE = ("ImagePositionPatient", "PlanePositionSequence", "Image Position Patient")
 
 
-def add_frames(
-    dataset: Dataset, series: Series, header: Dataset, labels: Array, count: int, *, buffered: bool
-) -> None:
+def add_frames(dataset: Dataset, series: Series, header: Dataset, labels: Array, count: int, *, buffered: bool) -> None:
     """Give a Segmentation the frames of a label map, or of masks that overlap.
 
     Parameters

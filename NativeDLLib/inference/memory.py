@@ -32,6 +32,7 @@ from NativeDLLib.errors import InputError
 from NativeDLLib.events import Reporter
 from NativeDLLib.inference.arrays import is_tensor
 from NativeDLLib.inference.engine import Engine
+from NativeDLLib.inference.network import together
 from NativeDLLib.inference.upsample import BLOCK
 from NativeDLLib.memory import ADVICE, MIB, available, resident
 from NativeDLLib.registry.entry import Model
@@ -192,7 +193,7 @@ def tried(work: Work, image: sitk.Image, engine: Engine, reporter: Reporter) -> 
         patch = noise.standard_normal((1, len(prepared.volume), *engine.patch_size), np.float32)
         # ONNX Runtime arranges its memory anew for the second pass.
         for _ in range(2):
-            results = [network(network.placed(patch)) for network in engine.networks]
+            results = [together(network, network.placed(patch))[0] for network in engine.networks]
         channels = [] if is_tensor(results[0]) else [result.shape[1] for result in results]
         del results
     return replace(

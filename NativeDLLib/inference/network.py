@@ -7,6 +7,7 @@ import importlib
 import io
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,9 +28,12 @@ class Network(Protocol):
     ----------
     device
         The device in fact used, in words.
+    at_once
+        How many threads may call it at the same time, which is faster than one after the other where it is not 1.
     """
 
     device: str
+    at_once: int
 
     def placed(self, array: npt.NDArray[Any]) -> Array:
         """Return an array where the network takes its batches from and gives its results: a tensor on a GPU."""
@@ -42,6 +46,12 @@ class Network(Protocol):
         ModelError
             Where the network cannot take it, or memory runs out.
         """
+
+
+def together(network: Network, batch: Array) -> list[Array]:
+    """Return the results of as many calls at the same time as the network is for, all of the same batch."""
+    with ThreadPoolExecutor(network.at_once) as pool:
+        return list(pool.map(network, [batch] * network.at_once))
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ _CUDA = "CUDAExecutionProvider"
 class OnnxNetwork:
     """An ONNX Runtime `session` behind the interface of `Network`."""
 
-    def __init__(self, session: Any, description: str, classes: int, path: Path) -> None:
-        self.device = description
+    def __init__(self, session: Any, description: str, classes: int, path: Path, *, at_once: int = 1) -> None:
+        self.device, self.at_once = description, at_once
         self.session, self._classes, self._path = session, classes, path
         inputs = session.get_inputs()
         if len(inputs) != 1 or inputs[0].type != "tensor(float)":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -50,7 +52,7 @@ def sliding_window(
     volume
         Preprocessed image (channels, z, y, x).
     networks
-        One, or the folds of an ensemble; each is called with one patch at a time.
+        One, or the folds of an ensemble; each is called with one patch at a time, by as many threads as it is for.
     patch_size
         Size (z, y, x) of the patches in voxels.
     step
@@ -98,29 +100,59 @@ def sliding_window(
     depth, done = patch_size[0], 0
     blend = _Blend(networks[0].placed(weights), (depth, *padded.shape[2:]))
     padded = networks[0].placed(padded)
-    for start, following in itertools.pairwise([*starts, padded.shape[1]]):
-        for column in columns:
-            cancel.check()
-            window = (slice(start, start + depth), *column)
-            where = tuple(
-                slice(w.start - i.start, w.stop - i.start) for w, i in zip(window, (inside, *across), strict=True)
-            )
-            if blend.is_empty or skip is None or not skip(where):
-                patch = contiguous(padded[:, *window])
-                for fold, network in enumerate(networks):
-                    began = time.perf_counter()
-                    logits = _flipped_mean(network, patch, flips)
-                    reporter.forward_s += time.perf_counter() - began
-                    blend.add(fold, column, logits, reporter)
-                blend.count(column)
-            done += 1
-            reporter.progress("infer", done / (len(starts) * len(columns)))
-        finished = min(following - start, depth)
-        planes = slice(max(inside.start - start, 0), min(inside.stop - start, finished))
-        for first in range(planes.start, planes.stop, _PLANES):
-            some = (slice(first, min(first + _PLANES, planes.stop)), *across)
-            yield blend.features(some) if features else blend.logits(some)
-        blend.move_on(finished)
+
+    def look(window: Window) -> Iterator[Array]:
+        patch = contiguous(padded[:, *window])
+        for network in networks:
+            with reporter.forward:
+                logits = _flipped_mean(network, patch, flips)
+            yield logits
+
+    def is_needed(window: Window) -> bool:
+        return skip is None or not skip(
+            tuple(slice(w.start - i.start, w.stop - i.start) for w, i in zip(window, (inside, *across), strict=True))
+        )
+
+    windows = [(slice(start, start + depth), *column) for start in starts for column in columns]
+    needed = [True, *map(is_needed, windows[1:])]
+    at_once = min(network.at_once for network in networks)
+    with contextlib.closing(_in_order(look, itertools.compress(windows, needed), at_once)) as found:
+        for start, following in itertools.pairwise([*starts, padded.shape[1]]):
+            for column in columns:
+                cancel.check()
+                if needed[done]:
+                    for fold, logits in enumerate(next(found)):
+                        blend.add(fold, column, logits, reporter)
+                    blend.count(column)
+                done += 1
+                reporter.progress("infer", done / len(windows))
+            finished = min(following - start, depth)
+            planes = slice(max(inside.start - start, 0), min(inside.stop - start, finished))
+            for first in range(planes.start, planes.stop, _PLANES):
+                some = (slice(first, min(first + _PLANES, planes.stop)), *across)
+                yield blend.features(some) if features else blend.logits(some)
+            blend.move_on(finished)
+
+
+def _in_order(
+    look: Callable[[Window], Iterator[Array]], windows: Iterable[Window], at_once: int
+) -> Generator[Iterable[Array], None, None]:
+    """Give what is found in each window, in their order; where several are looked at at once, ahead of who asks."""
+    if at_once == 1:
+        yield from map(look, windows)
+        return
+    ahead = deque[Future[list[Array]]]()
+    with ThreadPoolExecutor(at_once) as pool:
+        try:
+            for window in windows:
+                ahead.append(pool.submit(lambda window: list(look(window)), window))
+                # One more waits, so that no thread does.
+                if len(ahead) > at_once:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 class _Blend:
@@ -141,11 +173,6 @@ class _Blend:
         self._weight_sums = zeros(size, weights)
         self._sums: list[Array] = []
         self._scratch = Scratch()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was added yet."""
-        return not self._sums
 
     def add(self, fold: int, column: Window, logits: Array, reporter: Reporter) -> None:
         """Add what a network gave (channels, z, y, x) for the patch at a place (y, x)."""

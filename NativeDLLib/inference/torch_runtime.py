@@ -27,6 +27,8 @@ class TorchNetwork:
         Whether volumes and results stay on the device; None for what is the best there.
     """
 
+    at_once = 1
+
     def __init__(
         self, module: Any, device: Any, description: str, classes: int, path: Path, *, resident: bool | None = None
     ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from NativeDLLib.inference import forward
 from NativeDLLib.inference.forward import fastest
+from NativeDLLib.inference.network import together
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
@@ -26,11 +27,11 @@ def network(seed=0, **settings):
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Let the ways take given seconds: torch, channels last, ONNX Runtime."""
+    """Let the ways take given seconds: torch, channels last, ONNX Runtime, the same for two patches at once."""
 
     def let(*seconds):
-        following = itertools.chain(seconds, itertools.repeat(0.0))
-        monkeypatch.setattr(forward, "_seconds", lambda run, patch: next(following))
+        following = itertools.chain(seconds, itertools.repeat(9.0))
+        monkeypatch.setattr(forward, "_seconds", lambda network, patch: next(following))
 
     return let
 
@@ -47,6 +48,7 @@ def nothing_is_measured(*_):
     ("seconds", "device"),
     [
         ((1.0, 0.95, 0.5), "cpu (2 threads, onnxruntime)"),
+        ((1.0, 0.95, 0.5, 0.45), "cpu (2 threads, onnxruntime for two patches)"),
         ((1.0, 0.5, 0.8), "cpu (2 threads, channels last)"),
         ((1.0, 0.95, 0.95), "cpu (2 threads)"),
     ],
@@ -62,8 +64,10 @@ def test_the_fastest_way_is_taken_and_remembered(tmp_path, monkeypatch, measured
     again = faster(network(), tmp_path)
 
     assert (first.device, again.device) == (device, device)
+    assert first.at_once == again.at_once == (2 if "two" in device else 1)
     for made in (first, again):
-        np.testing.assert_allclose(made(patch), expected, atol=1e-5)
+        for result in together(made, patch):
+            np.testing.assert_allclose(result, expected, atol=1e-5)
     files = sorted(path.suffix for path in (tmp_path / "memory").iterdir())
     assert files == ([".json", ".onnx"] if "onnxruntime" in device else [".json"])
 
@@ -71,6 +75,16 @@ def test_the_fastest_way_is_taken_and_remembered(tmp_path, monkeypatch, measured
 def test_what_is_done_in_no_time_is_not_measured(tmp_path):
     assert faster(network(), tmp_path).device == "cpu (2 threads)"
     assert not (tmp_path / "memory").exists()
+
+
+def test_on_one_thread_no_two_patches_are_looked_at_at_once(tmp_path, measured):
+    threads = torch.get_num_threads()
+    measured(1.0, 1.0, 0.5, 0.1)
+    torch.set_num_threads(1)
+    try:
+        assert faster(network(), tmp_path).device == "cpu (2 threads, onnxruntime)"
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_it_can_be_switched_off(tmp_path, monkeypatch, measured):

@@ -1,9 +1,12 @@
+import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from NativeDLLib.errors import CancelledError
+from NativeDLLib.errors import CancelledError, ModelError
 from NativeDLLib.events import Cancel, Reporter
 from NativeDLLib.inference import sliding_window as windows
 from NativeDLLib.inference.arrays import zeros
@@ -21,7 +24,7 @@ def sliding_window(*arguments, **options):
 class Pointwise:
     """A network that looks at single voxels, so that windows must not change its answer."""
 
-    device = "cpu"
+    device, at_once = "cpu", 1
 
     def placed(self, array):
         return array
@@ -163,6 +166,89 @@ def test_networks_of_an_ensemble_are_averaged():
     logits = sliding_window(volume, [Pointwise(), Negative()], (8, 8, 8))
 
     np.testing.assert_allclose(logits[0], -1, rtol=1e-5)
+
+
+class Slow(Pointwise):
+    """A network for several threads, of which later calls end earlier."""
+
+    at_once = 2
+
+    def __init__(self):
+        super().__init__()
+        self.inside = self.most = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, batch):
+        with self._lock:
+            self.calls += 1
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            seconds = 0.02 if self.calls % 2 else 0.005
+        time.sleep(seconds)
+        with self._lock:
+            self.inside -= 1
+        return np.stack([batch[:, 0] ** 2, batch[:, 0].mean() + batch[:, 0]], axis=1)
+
+
+@pytest.mark.parametrize("networks", [1, 2])
+def test_several_patches_at_once_give_bit_for_bit_what_one_after_the_other_give(networks):
+    volume = np.random.default_rng(0).normal(size=(1, 20, 24, 28)).astype(np.float32)
+    slow, alone = [Slow() for _ in range(networks)], [Slow() for _ in range(networks)]
+    alone[0].at_once = 1
+
+    at_once, one_by_one = (
+        sliding_window(volume, some, (8, 8, 8), skip=lambda window: window[1].start == 0) for some in (slow, alone)
+    )
+
+    assert np.array_equal(at_once, one_by_one)
+    assert [network.calls for network in slow] == [network.calls for network in alone]
+    assert sum(network.most for network in slow) > networks
+    assert all(network.most == 1 for network in alone)
+
+
+def test_an_error_in_a_thread_and_a_wish_to_stop_end_all_threads():
+    class Failing(Slow):
+        def __call__(self, batch):
+            result = super().__call__(batch)
+            if self.calls > 3:
+                raise ModelError("no memory")
+            return result
+
+    volume, before = np.zeros((1, 8, 8, 80), np.float32), threading.active_count()
+    network = Failing()
+    with pytest.raises(ModelError, match="no memory"):
+        sliding_window(volume, [network], (8, 8, 8))
+    assert network.calls < 8
+
+    class CancelAfterTwo(Reporter):
+        def progress(self, stage, fraction):
+            if network.calls > 1:
+                cancel.set()
+
+    network, cancel = Slow(), Cancel()
+    with pytest.raises(CancelledError):
+        sliding_window(volume, [network], (8, 8, 8), reporter=CancelAfterTwo(), cancel=cancel)
+    assert network.calls < 8
+    assert threading.active_count() == before
+
+
+def test_seconds_of_forward_passes_are_counted_once_where_several_run():
+    reporter, volume = Reporter(), np.zeros((1, 8, 8, 80), np.float32)
+    began = time.perf_counter()
+    sliding_window(volume, [Slow()], (8, 8, 8), reporter=reporter)
+    assert 0.05 < reporter.forward.seconds < time.perf_counter() - began
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_patches_are_blended_alike_with_and_without_torch(monkeypatch, half):
+    volume = np.random.default_rng(0).normal(size=(1, 20, 24, 28)).astype(np.float32)
+    with_torch = sliding_window(volume, [Pointwise()], (8, 8, 8), half=half)
+    monkeypatch.delitem(sys.modules, "torch")
+
+    without = sliding_window(volume, [Pointwise()], (8, 8, 8), half=half)
+
+    assert without.dtype == with_torch.dtype
+    np.testing.assert_allclose(without, with_torch, atol=2e-3 if half else 1e-5)
 
 
 def two_networks(*, resident):
