@@ -2,14 +2,15 @@
 
 What stages hold at the same time besides what is there when the model is loaded, in bytes. There are n voxels of the
 image, m of the network's grid, and s segments. A slab is what the sliding window sums up: all channels of all networks,
-in as many planes as a patch has. What stays on a GPU does not count.
+in as many planes as a patch has, and means are made of some planes of it at a time. What stays on a GPU does not count.
 
 ===========  ==========================================================================================================
 preprocess   7 n + 8 m: the image turned, as float32, and a mask of it; resampled, and once more on the way there
-infer        2 n + 5 m: two grids, and the network's volume and grid; labels 2 n; and what takes more of a forward pass
-             beside a slab, and a slab beside its means, joined with those before them
-postprocess  classes 2 n, label maps 2 n, and 5 n to clean a segment in a box of a third of the image
-write        3 n, and each segment as bits in every slice, with the rows that it is in beside them: s n / 6
+infer        2 n + 5 m: two grids, and the network's volume and grid; labels 2 n; a slab, and its means, those before
+             them and those that they are made of; what labels are made in; forward passes, and the results that wait
+postprocess  classes 2 n, label maps 2 n, and 5 n to clean a segment in a box of a third of the image; the network and
+             what it took for itself are gone
+write        5 n: the label map, and copies of it that other threads write
 ===========  ==========================================================================================================
 
 Where nnU-Net itself prepares the image, that takes 40 n, and where it makes labels of all logits at once, infer holds
@@ -33,6 +34,7 @@ from NativeDLLib.events import Reporter
 from NativeDLLib.inference.arrays import is_tensor
 from NativeDLLib.inference.engine import Engine
 from NativeDLLib.inference.network import together
+from NativeDLLib.inference.sliding_window import PLANES
 from NativeDLLib.inference.upsample import BLOCK
 from NativeDLLib.memory import ADVICE, MIB, available, resident
 from NativeDLLib.registry.entry import Model
@@ -57,8 +59,8 @@ class Work:
         How many each network gives; none where they stay on a GPU.
     channel_bytes
         Of each of them while they are summed.
-    classes, segments
-        How many the network knows; those that `vertebra_levels` makes lie one above the other and do not count.
+    classes
+        How many the network knows.
     has_head
         Whether networks give features, and not logits.
     is_streamed
@@ -66,7 +68,11 @@ class Work:
     mirrors
         Whether a patch is looked at more than once.
     forward
-        Bytes that a forward pass takes.
+        Bytes that forward passes take, of as many patches as are looked at at once.
+    at_once
+        How many that are.
+    kept
+        Bytes that a network took when it ran, and gives back when it goes.
     """
 
     image: Sequence[int]
@@ -75,18 +81,19 @@ class Work:
     channels: Sequence[int]
     channel_bytes: int
     classes: int
-    segments: int
     has_head: bool
     is_streamed: bool
     mirrors: bool
     forward: int
+    at_once: int
+    kept: int = 0
 
     @property
     def peak(self) -> int:
         """Bytes that are held at the same time, with a tenth more."""
         n, m = prod(self.image), prod(self.network)
         prepare = (7 if self.is_streamed else 40) * n + 8 * m
-        most = max(prepare, 4 * n + 5 * m + self._inference, 9 * n, 3 * n + self.segments * n // 6)
+        most = max(prepare, 4 * n + 5 * m + self._inference, 9 * n - self.kept)
         return most * 11 // 10
 
     @property
@@ -98,13 +105,14 @@ class Work:
             return surrounded + self.forward + 10 * self.classes * max(prod(self.image), prod(grid))
         if not self.channels:
             return surrounded + self.forward
-        planes = self.patch[0] * prod(grid[1:]) * self.channel_bytes
-        slab = (sum(self.channels) + 1) * planes
-        # Features of all networks are joined, logits averaged; then either is joined with what came before.
-        joined = 2 * slab if self.has_head else self.classes * planes
-        flipped = 3 * 4 * max(self.channels) * prod(self.patch) if self.mirrors else 0
+        plane = prod(grid[1:]) * self.channel_bytes
+        slab = (sum(self.channels) + 1) * self.patch[0] * plane
+        # Features of all networks follow each other, logits are averaged.
+        means = 3 * (sum(self.channels) + 1 if self.has_head else self.classes) * min(PLANES, self.patch[0]) * plane
+        result = 4 * max(self.channels) * prod(self.patch)
+        results = (3 * result if self.mirrors else 0) + (self.at_once * len(self.channels) * result)
         labelled = 2 * 4 * self.classes * BLOCK**3 * (os.cpu_count() or 1)
-        return surrounded + max(self.forward + flipped + slab, 2 * slab + joined + labelled)
+        return surrounded + self.forward + results + slab + means + labelled
 
 
 def check_reading(series: Source, limit: int | None) -> None:
@@ -173,17 +181,17 @@ def guessed(image: sitk.Image, model: Model, engine: Engine, parameters: Mapping
         channels=channels,
         channel_bytes=2 if engine.half and head is None else 4,
         classes=classes if head is None else len(head.bias),
-        segments=len(model.network_segments),
         has_head=head is not None,
         is_streamed=engine.is_streamed,
         mirrors=bool(resolve(model.sliding_window.get("mirror", engine.mirrors_by_default), parameters)),
         forward=_AMPLE * prod(engine.patch_size),
+        at_once=min(network.at_once for network in engine.networks),
     )
 
 
 def tried(work: Work, image: sitk.Image, engine: Engine, reporter: Reporter) -> Work:
     """Return work with what a trial tells of it: the network's grid, its channels, and the memory of a patch."""
-    noise = np.random.default_rng(0)
+    noise, before = np.random.default_rng(0), resident()
     with reporter.stage("memory"):
         shape = [ceil(size / _PROBE) for size in image.GetSize()[::-1]]
         sample = sitk.GetImageFromArray(noise.integers(-1000, 1000, shape, np.int16))
@@ -196,12 +204,14 @@ def tried(work: Work, image: sitk.Image, engine: Engine, reporter: Reporter) -> 
             results = [together(network, network.placed(patch))[0] for network in engine.networks]
         channels = [] if is_tensor(results[0]) else [result.shape[1] for result in results]
         del results
+    after = resident()
     return replace(
         work,
         network=[size * _PROBE for size in prepared.volume.shape[1:]],
         channels=channels,
         classes=work.classes if work.has_head else max([work.classes, *channels]),
-        forward=max(0, int(reporter.stages[-1].peak_mib * MIB) - resident()),
+        forward=max(0, int(reporter.stages[-1].peak_mib * MIB) - after),
+        kept=max(0, after - before),
     )
 
 

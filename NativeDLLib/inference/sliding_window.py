@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -21,8 +22,8 @@ from NativeDLLib.threads import Scratch, in_threads
 Window = tuple[slice, ...]
 """Where a patch is, (z, y, x)."""
 
-# Planes that are given at once: all that are finished would need as much memory again as the sums.
-_PLANES = 32
+PLANES = 24
+"""Planes that are given at once at most: all that are finished would need as much memory again as the sums."""
 # The centre of a patch, and its corners, whose weight must still be something to divide by in half precision.
 _LARGEST_WEIGHT, _SMALLEST_WEIGHT = 10.0, 2.0**-24
 
@@ -128,8 +129,10 @@ def sliding_window(
                 reporter.progress("infer", done / len(windows))
             finished = min(following - start, depth)
             planes = slice(max(inside.start - start, 0), min(inside.stop - start, finished))
-            for first in range(planes.start, planes.stop, _PLANES):
-                some = (slice(first, min(first + _PLANES, planes.stop)), *across)
+            parts = math.ceil(max(0, planes.stop - planes.start) / PLANES)
+            # As many in each: what takes them does so in larger blocks.
+            for ends in itertools.pairwise(np.linspace(planes.start, planes.stop, parts + 1).astype(int)):
+                some = (slice(*ends), *across)
                 yield blend.features(some) if features else blend.logits(some)
             blend.move_on(finished)
 
