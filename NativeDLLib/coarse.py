@@ -71,6 +71,15 @@ class Box:
         whole[self.place] = classes
         return whole
 
+    def remarks_on(self, levels: str) -> list[str]:
+        """Return what is to be told of vertebrae whose levels are known from `levels` (see `SegmentationResult`)."""
+        if self.place is None or self.coarse is None or levels != "numbered":
+            return []
+        return [
+            f"vertebrae are numbered from the top of the box around what {self.coarse['model']['id']} found: in the "
+            "whole image another one may be the first"
+        ]
+
     def cut_segments(self, labels: sitk.Image, segments: Sequence[Segment]) -> list[Finding]:
         """Find segments that end at a side of the box inside the image, as if they went on beyond.
 

@@ -224,7 +224,7 @@ class SegmentationTool:
                 del classes  # A volume more would be the most that a run holds.
                 classes, levels, more = with_vertebrae(given, step)
                 del given
-                remarks += more
+                remarks += more + box.remarks_on(levels)
             for remark in remarks:
                 reporter.warning(remark)
             labels = series.image_of(_segment_numbers(classes, model))

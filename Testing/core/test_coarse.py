@@ -1,12 +1,14 @@
 """A coarse model finds the place, the fine one looks only there: the labels are those of a look at everything."""
 
 import json
+import shutil
 
 import factories
 import highdicom as hd
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from conftest import ROOT
 from tools import nativedl
 
 SHAPE = (32, 64, 72)
@@ -154,6 +156,24 @@ def test_what_goes_on_beyond_the_box_is_told(tmp_path):
     assert (finding["code"], finding["segment"]) == ("cut-by-box", "Liver")
     assert finding["message"].startswith("Liver: cut at the right side of the box around what rough found")
     assert finding["message"] in report["warnings"]
+
+
+def test_that_vertebrae_are_numbered_in_the_box_alone_is_told(tmp_path, real_data):
+    bundled = json.loads((ROOT / "Resources" / "registry.json").read_text())
+    (entry,) = (model for model in bundled["models"] if model["id"] == "vertebra-ct-demo")
+    shutil.copytree(ROOT / "Resources" / "models", tmp_path / "models")
+    fine, rough = entry | {"id": "bright", "coarse": {"model": "rough"}}, entry | {"id": "rough"}
+    (tmp_path / "registry.json").write_text(json.dumps(bundled | {"models": [fine, rough]}))
+    (tmp_path / "series").symlink_to(real_data / "upper_abdomen_ct_dicom")
+
+    report, _ = run(tmp_path, tmp_path / "registry.json")
+
+    assert report["levels"] == "numbered"
+    assert report["coarse"]["box"] is not None
+    told = [
+        warning for warning in report["warnings"] if "numbered from the top of the box around what rough" in warning
+    ]
+    assert len(told) == 1
 
 
 def test_weights_of_the_coarse_model_are_checked_too(tmp_path, capsys):
