@@ -182,10 +182,10 @@ class _Blend:
         if len(self._sums) == fold:
             room = self._room(len(logits), reporter)
             self._sums.append(room)
-        sums, torch = self._sums[fold][:, :, *column], sys.modules.get("torch")
+        sums = self._sums[fold][:, :, *column]
         if is_tensor(sums):
             sums += logits.to(sums.dtype) * self._weights
-        elif torch is None:
+        elif "torch" not in sys.modules:
             values = to_numpy(logits)
 
             def add_plane(z: int) -> None:
@@ -195,6 +195,8 @@ class _Blend:
             in_threads(add_plane, range(len(self._weights)))
         else:
             # NumPy takes twice as long, and ten times in half precision, which is rounded after each step.
+            import torch
+
             there, weights = torch.from_numpy(sums), torch.from_numpy(self._weights)
             weighted = torch.from_numpy(to_numpy(logits))
             if there.dtype == torch.float32:
