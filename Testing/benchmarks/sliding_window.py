@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,11 +66,12 @@ class _CountingNetwork:
     """A network behind the interface of ours that counts how often it is called."""
 
     def __init__(self, network: Network) -> None:
-        self._network, self.device = network, network.device
-        self.calls, self.placed = 0, network.placed
+        self._network, self.device, self.at_once = network, network.device, network.at_once
+        self.calls, self.placed, self._lock = 0, network.placed, threading.Lock()
 
     def __call__(self, batch: Floats) -> Floats:
-        self.calls += 1
+        with self._lock:
+            self.calls += 1
         return self._network(batch)
 
 
