@@ -86,7 +86,8 @@ def test_one_organ_of_24_is_exported_with_the_labels_of_nnunet_itself(tmp_path):
     assert len(np.unique(expected)) > 5
     assert liver.sum() > 100
     assert np.mean(liver == (found == 1)) >= 0.999
-    assert np.mean(found[liver] == 1) >= 0.99
+    # Of fewer than 200 voxels, each a matter of the last digits of random weights.
+    assert np.mean(found[liver] == 1) >= 0.98
 
 
 @pytest.mark.parametrize(
