@@ -36,7 +36,9 @@ _GAIN = 0.9
 _TOLERANCE = 3e-5
 _REMEMBERED = 8
 _TORCH, _CHANNELS_LAST, _ONNX, _ONNX_TWICE = "torch", "channels last", "onnxruntime", "onnxruntime for two patches"
-_WAYS = (_TORCH, _CHANNELS_LAST, _ONNX, _ONNX_TWICE)
+# Patches that ONNX Runtime is given at once.
+_AT_ONCE = {_ONNX: 1, _ONNX_TWICE: 2}
+_WAYS = (_TORCH, _CHANNELS_LAST, *_AT_ONCE)
 
 
 def fastest(module: Any, shape: Sequence[int], description: str, path: Path, folder: Path) -> Network:
@@ -63,8 +65,8 @@ def fastest(module: Any, shape: Sequence[int], description: str, path: Path, fol
     choice = _remembered(folder, key) or _measure(module, shape, folder, key)
     way = choice["way"]
     device = description if way == _TORCH else f"{description.removesuffix(')')}, {way})"
-    if way in (_ONNX, _ONNX_TWICE):
-        return _onnx_network(folder / f"{key}.onnx", device, path, 1 if way == _ONNX else 2)
+    if way in _AT_ONCE:
+        return _onnx_network(folder / f"{key}.onnx", device, path, _AT_ONCE[way])
     _lay_out(module, channels_last=way == _CHANNELS_LAST)
     return _torch_network(module, device, path)
 
@@ -76,7 +78,7 @@ def _remembered(folder: Path, key: str) -> dict[str, Any] | None:
         choice: dict[str, Any] = read_json(folder / f"{key}.json", ModelError)
         if choice["way"] not in _WAYS:
             return None
-        if choice["way"] in (_ONNX, _ONNX_TWICE):
+        if choice["way"] in _AT_ONCE:
             if sha256(weights) != choice["sha256"]:
                 return None
             os.utime(weights)
@@ -106,13 +108,13 @@ def _measure(module: Any, shape: Sequence[int], folder: Path, key: str) -> dict[
     weights, choice = folder / f"{key}.onnx", dict[str, Any]()
     try:
         if _export(module, patch, weights):
-            consider(_ONNX, _onnx_network(weights, "cpu", weights, 1))
+            consider(_ONNX, _onnx_network(weights, "cpu", weights, _AT_ONCE[_ONNX]))
             if _ONNX in seconds and torch.get_num_threads() > 1:
-                consider(_ONNX_TWICE, _onnx_network(weights, "cpu", weights, 2))
+                consider(_ONNX_TWICE, _onnx_network(weights, "cpu", weights, _AT_ONCE[_ONNX_TWICE]))
             choice["sha256"] = sha256(weights)
         best = min(seconds, key=seconds.__getitem__)
         choice["way"] = best if seconds[best] < _GAIN * seconds[_TORCH] else _TORCH
-        if choice["way"] not in (_ONNX, _ONNX_TWICE):
+        if choice["way"] not in _AT_ONCE:
             weights.unlink(missing_ok=True)
         write_json(folder / f"{key}.json", choice | {"seconds": seconds})
         _forget(folder)

@@ -50,6 +50,8 @@ class Network(Protocol):
 
 def together(network: Network, batch: Array) -> list[Array]:
     """Return the results of as many calls at the same time as the network is for, all of the same batch."""
+    if network.at_once == 1:
+        return [network(batch)]  # torch would start threads of its own for another thread
     with ThreadPoolExecutor(network.at_once) as pool:
         return list(pool.map(network, [batch] * network.at_once))
 
