@@ -11,8 +11,9 @@ from slicer.parameterNodeWrapper import parameterNodeWrapper
 from slicer.ScriptedLoadableModule import *
 from slicer.util import VTKObservationMixin
 
-from NativeDLLib import texts, worklist
-from NativeDLLib.resources import resources_folder
+from NativeDLLib.core.places import resources_folder
+from NativeDLLib.panel import jobs as worklist
+from NativeDLLib.panel import wording as texts
 
 
 class NativeDL(ScriptedLoadableModule):
@@ -204,7 +205,7 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 class NativeDLTest(ScriptedLoadableModuleTest):
     def runTest(self):
-        from NativeDLLib.demo.phantom import phantom_volume
+        from NativeDLLib.phantom.torso import phantom_volume
 
         slicer.mrmlScene.Clear()
         volume = slicer.util.addVolumeFromArray(*phantom_volume())

@@ -20,7 +20,7 @@ if __name__ == "__main__":
         sys.path.insert(0, str(Path(__file__).resolve().parent))
         import NativeDLPanel  # noqa: F401  finds the library
 
-        from NativeDLLib.cli import main
+        from NativeDLLib.cli.main import main
 
         # Jobs are started with sys.executable, which is Slicer itself here.
         sys.executable = shutil.which("PythonSlicer") or sys.executable

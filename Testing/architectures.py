@@ -3,6 +3,9 @@
 import torch
 from torch import nn
 
+from NativeDLLib.inference.module import DescribedNetwork
+from NativeDLLib.registry.architecture.check import make_plan
+
 PLANE, VOLUME = (4, 8, 6), (4, 6, 8, 10)
 
 
@@ -18,6 +21,11 @@ def layer(kind, **options):
 
 def convolution(**options):
     return layer("convolution", **{"filters": 4, "kernel_size": 3, "padding": 1, **options})
+
+
+def build_module(description):
+    """Return the torch module of a description, with the weights that torch gives it."""
+    return DescribedNetwork(make_plan(description))
 
 
 def shaken(module, seed=0):

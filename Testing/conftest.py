@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import factories
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,3 +27,16 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real series: {folder} is not there (NATIVEDL_TEST_DATA)")
     return folder
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Path:
+    """A registry with a working network."""
+    return factories.registry(tmp_path / "registry")
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> Path:
+    """A series that this network fits."""
+    factories.ct_series(tmp_path / "series")
+    return tmp_path / "series"

@@ -12,10 +12,10 @@ import numpy as np
 import SimpleITK as sitk
 from servers import require
 
-from NativeDLLib.dicom import Series
-from NativeDLLib.dicom.segmentation import Algorithm
+from NativeDLLib.dicom.seg import Algorithm
 from NativeDLLib.registry import Segment
 from NativeDLLib.registry.entry import Code
+from NativeDLLib.source import Series
 
 OBLIQUE = ((0.8660254, 0.5, 0.0), (-0.4698463, 0.8137977, 0.3420201))
 WAYS = {

@@ -6,7 +6,7 @@ import os
 from pydicom import dcmread
 from pydicom.uid import ImplicitVRLittleEndian
 
-from NativeDLLib.dicom import iodeep_elements as e
+from NativeDLLib.models.iodeep import elements as e
 
 ELEMENTS = [e.ENTRY, e.ID, e.VERSION, e.MODEL_UID, e.RUNTIME, e.FORM, e.WEIGHTS, e.SHA256, e.SIZE, e.FRAGMENT]
 ELEMENTS += [e.FRAGMENTS, e.DIGEST]

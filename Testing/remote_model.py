@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from tools import nativedl
 
-from NativeDLLib.errors import ModelError
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.models.fetch.download import download
 from NativeDLLib.registry import Model, load_registry
-from NativeDLLib.registry.download import download
 
 RESULTS = "Dataset901_Random/nnUNetTrainer__nnUNetPlans__3d_fullres"
 

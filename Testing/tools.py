@@ -11,7 +11,7 @@ from unittest import mock
 
 from servers import require
 
-from NativeDLLib.cli import main
+from NativeDLLib.cli.main import main
 
 
 def dcmqi(name: str) -> str:

@@ -4,7 +4,8 @@ import subprocess
 
 import slicer
 
-from NativeDLLib import requirements, texts
+from NativeDLLib.panel import requirements
+from NativeDLLib.panel import wording as texts
 
 
 class Install:

@@ -5,9 +5,9 @@ from pathlib import Path
 import qt
 import slicer
 
-from NativeDLLib import texts
-from NativeDLLib.configuration import read_configuration_for
-from NativeDLLib.files import write_json
+from NativeDLLib.cli.configuration import read_configuration_for
+from NativeDLLib.core.files import write_json
+from NativeDLLib.panel import wording as texts
 from NativeDLPanel import scene
 from NativeDLPanel.worker import Workers, say
 

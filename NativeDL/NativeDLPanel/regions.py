@@ -4,7 +4,8 @@ import numpy
 import qt
 import slicer
 
-from NativeDLLib import region_rows, texts
+from NativeDLLib.panel import region_rows
+from NativeDLLib.panel import wording as texts
 from NativeDLPanel import scene
 from NativeDLPanel.worker import Workers, say
 

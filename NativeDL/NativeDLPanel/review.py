@@ -3,7 +3,7 @@
 import qt
 import slicer
 
-from NativeDLLib import worklist
+from NativeDLLib.panel import jobs as worklist
 from NativeDLPanel import scene
 
 _DECISIONS = {scene.PENDING: "To review", scene.ACCEPTED: "Accepted", scene.REJECTED: "Rejected"}

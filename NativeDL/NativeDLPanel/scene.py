@@ -8,8 +8,9 @@ import qt
 import slicer
 import vtk
 
-from NativeDLLib import region_rows, texts
-from NativeDLLib.files import atomic_path
+from NativeDLLib.core.files import atomic_path
+from NativeDLLib.panel import region_rows
+from NativeDLLib.panel import wording as texts
 
 REVIEW, RESULT = "NativeDL.Review", "NativeDL.Result"
 PENDING, ACCEPTED, REJECTED = "pending", "accepted", "rejected"

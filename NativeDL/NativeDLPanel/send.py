@@ -5,7 +5,7 @@ from pathlib import Path
 import qt
 import slicer
 
-from NativeDLLib import texts
+from NativeDLLib.panel import wording as texts
 from NativeDLPanel import scene
 from NativeDLPanel.worker import Workers, say
 
@@ -24,7 +24,7 @@ class Send:
 
     def refresh(self):
         """Read the peers and the outbox anew."""
-        from NativeDLLib.pacs.slicer_servers import peers_for_panel
+        from NativeDLLib.panel.slicer_servers import peers_for_panel
 
         value, chosen = qt.QSettings().value, self.ui.peerBox.currentText
         servers = [value(f"DICOM/ServerNodes/{n}") or "" for n in range(int(value("DICOM/ServerNodeCount") or 0))]

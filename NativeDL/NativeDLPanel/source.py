@@ -5,7 +5,8 @@ from pathlib import Path
 import qt
 import slicer
 
-from NativeDLLib import texts, worklist
+from NativeDLLib.panel import jobs as worklist
+from NativeDLLib.panel import wording as texts
 from NativeDLPanel import scene
 from NativeDLPanel.worker import Workers, say
 

@@ -3,7 +3,7 @@
 import qt
 import slicer
 
-from NativeDLLib import watch
+from NativeDLLib.panel import watch_rules as watch
 from NativeDLPanel import scene
 from NativeDLPanel.worker import say
 

@@ -4,7 +4,7 @@ import os
 
 import qt
 
-from NativeDLLib.processes import EventReader, kill_tree, spare_command, spare_line, worker_command
+from NativeDLLib.worker.processes import EventReader, kill_tree, spare_command, spare_line, worker_command
 
 
 def say(label, text):

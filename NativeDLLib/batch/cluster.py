@@ -12,8 +12,8 @@ from typing import Any
 from NativeDLLib.batch.local import Happening
 from NativeDLLib.batch.manifest import CANCELLED, FAILED
 from NativeDLLib.batch.work import Outcome, Task, perform
-from NativeDLLib.errors import NativeDLError, UsageError
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.errors import NativeDLError, UsageError
+from NativeDLLib.core.events import Cancel, Reporter
 
 _CONNECT_S, _POLL_S, _LOOK_S = 10, 0.1, 1.0
 _ATTEMPTS = 3

@@ -10,14 +10,14 @@ from pathlib import Path
 from pydicom.uid import UID
 
 from NativeDLLib.batch.case import Case, Cohort, Wanted
-from NativeDLLib.dicom.database import list_series, series_files
-from NativeDLLib.dicom.header import Instance, read_header
-from NativeDLLib.dicom.scan import Scan, scan
-from NativeDLLib.errors import InputError
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.uids import is_uid
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.services import find
-from NativeDLLib.uids import is_uid
+from NativeDLLib.source.database import list_series, series_files
+from NativeDLLib.source.header import Instance, read_header
+from NativeDLLib.source.scan import Scan, scan
 
 
 def from_folders(folders: Sequence[Path], wanted: Wanted, reporter: Reporter, cancel: Cancel) -> Cohort:

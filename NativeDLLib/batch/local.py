@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from NativeDLLib.batch.work import Outcome, Task, perform
-from NativeDLLib.events import Cancel
+from NativeDLLib.core.events import Cancel
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from NativeDLLib.locking import hold
+from NativeDLLib.core.locking import hold
 
 
 def locked(folder: Path) -> AbstractContextManager[None]:

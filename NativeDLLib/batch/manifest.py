@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib import __version__
-from NativeDLLib.errors import InputError
+from NativeDLLib.core.errors import InputError
 
 NAME = "manifest.jsonl"
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"

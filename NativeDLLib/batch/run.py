@@ -15,9 +15,9 @@ from NativeDLLib.batch.local import Happening, run_here
 from NativeDLLib.batch.lock import locked
 from NativeDLLib.batch.manifest import DONE, FAILED, RUNNING, Manifest
 from NativeDLLib.batch.work import Task, end_jobs, is_complete
-from NativeDLLib.errors import InputError, UsageError
-from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.files import write_text
+from NativeDLLib.core.errors import InputError, UsageError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.files import write_text
 
 
 @dataclass(frozen=True)

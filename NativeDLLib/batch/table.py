@@ -10,8 +10,8 @@ from pathlib import Path
 
 from NativeDLLib.batch.case import Case, Cohort
 from NativeDLLib.batch.cohort import digest_name
-from NativeDLLib.errors import UsageError
-from NativeDLLib.uids import is_uid
+from NativeDLLib.core.errors import UsageError
+from NativeDLLib.core.uids import is_uid
 
 COLUMNS = ("path", "study", "series", "model", "id")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")

@@ -18,9 +18,9 @@ from typing import IO, Any
 import psutil
 
 from NativeDLLib.batch.manifest import CANCELLED, DONE, FAILED
-from NativeDLLib.errors import CancelledError
-from NativeDLLib.files import write_json
-from NativeDLLib.processes import environment, kill_tree
+from NativeDLLib.core.errors import CancelledError
+from NativeDLLib.core.files import write_json
+from NativeDLLib.worker.processes import environment, kill_tree
 
 _REPORT, _SEG = "report.json", "segmentation.dcm"
 _POLL_S = 0.1

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from NativeDLLib.demo.ct_series import write_ct_series
-from NativeDLLib.demo.phantom import LABELS, make_phantom
-from NativeDLLib.errors import UsageError
-from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.files import write_json
-from NativeDLLib.job import Job, run_job
+from NativeDLLib.core.errors import UsageError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.files import write_json
+from NativeDLLib.demo.pacs_server import EmbeddedPacs
 from NativeDLLib.pacs.peers import load_peers
-from NativeDLLib.pacs.server import EmbeddedPacs
 from NativeDLLib.pacs.services import find
 from NativeDLLib.pacs.store import store
+from NativeDLLib.phantom.ct_series import write_ct_series
+from NativeDLLib.phantom.torso import LABELS, make_phantom
+from NativeDLLib.segment.run import Job, run_job
 
 _PEER = "DEMO"
 _SIZE, _SPACING_MM = (512, 512, 60), (0.78, 0.78, 5.0)

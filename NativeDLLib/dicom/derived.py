@@ -10,9 +10,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, generate_uid
 
 from NativeDLLib import __version__
-from NativeDLLib.dicom.modules import ATTRIBUTES, PATIENT_AND_STUDY
-from NativeDLLib.dicom.series import Series
-from NativeDLLib.dicom.source import derived_series_number
+from NativeDLLib.dicom.module_attributes import ATTRIBUTES, PATIENT_AND_STUDY
+from NativeDLLib.dicom.source_header import derived_series_number
+from NativeDLLib.source.series import Series
 
 MANUFACTURER = "NativeDL"
 _LONGEST = 64

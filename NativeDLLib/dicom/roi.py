@@ -9,10 +9,10 @@ import highdicom as hd
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code as DicomCode
 
-from NativeDLLib.dicom.geometry import Array
-from NativeDLLib.dicom.plane import Plane
 from NativeDLLib.dicom.review import AlgorithmType
 from NativeDLLib.registry.entry import Code, Segment
+from NativeDLLib.source.geometry import Array
+from NativeDLLib.source.plane import Plane
 
 _LONGEST_LABEL = 16
 # SNOMED CT, Anatomical Structure: what is no structure of the body is no ORGAN; what it is else, nobody said.

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
+from NativeDLLib.core.errors import InputError
 from NativeDLLib.dicom.derived import Algorithm, derived_instance
-from NativeDLLib.dicom.plane import Plane
 from NativeDLLib.dicom.roi import Roi, contour_item, image_item, observation_item, roi_item
-from NativeDLLib.dicom.series import Series
-from NativeDLLib.dicom.source import source_header
-from NativeDLLib.errors import InputError
+from NativeDLLib.dicom.source_header import source_header
 from NativeDLLib.quality.finding import Finding, titled
+from NativeDLLib.source.plane import Plane
+from NativeDLLib.source.series import Series
 
 STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 # The Study Component Management of old, which the standard still has here (PS3.3 C.8.8.5).

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
-from NativeDLLib.dicom.geometry import Array
-from NativeDLLib.dicom.header import read_header, text
+from NativeDLLib.core.errors import InputError
 from NativeDLLib.dicom.rtstruct import STRUCTURE_SET
-from NativeDLLib.errors import InputError
 from NativeDLLib.registry.entry import Code, Segment
+from NativeDLLib.source.geometry import Array
+from NativeDLLib.source.header import read_header, text
 
 _CLOSED = ("CLOSED_PLANAR", "CLOSED_PLANAR_XOR")
 _KINDS = ("AUTOMATIC", "SEMIAUTOMATIC", "MANUAL")

@@ -20,9 +20,9 @@ from pydicom.tag import Tag
 from pydicom.uid import generate_uid
 from pydicom.valuerep import DS
 
-from NativeDLLib.dicom.explicit import element, elements, sequence, sequence_value
+from NativeDLLib.dicom.encoding import element, elements, sequence, sequence_value
 from NativeDLLib.dicom.seg_frames import Array, Frame, binary_pixels, frames_of, label_pixels, overlap
-from NativeDLLib.dicom.series import Series
+from NativeDLLib.source.series import Series
 
 # What frames are indexed by: the attribute, the functional group that holds it, and its description (PS3.3 C.7.6.17).
 _BY_SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence", "Referenced Segment Number")

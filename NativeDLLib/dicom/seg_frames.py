@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib.threads import in_threads
+from NativeDLLib.core.threads import in_threads
 
 Array = npt.NDArray[Any]
 Rows = tuple[int, int | None]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib.inference.box import box_of
-from NativeDLLib.threads import in_threads
+from NativeDLLib.core.box import box_of
+from NativeDLLib.core.threads import in_threads
 
 _BLOCK_MM = 9.0
 # Lungs are below, but no patch lies in them alone; a table's shell is thin and hardly counts in the mean of a block.

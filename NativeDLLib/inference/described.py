@@ -5,13 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from NativeDLLib.errors import ModelError
-from NativeDLLib.inference.architecture import load_network
+from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.network import Loaded, require
 from NativeDLLib.inference.torch_runtime import TorchNetwork
+from NativeDLLib.registry.architecture.check import make_plan
+from NativeDLLib.registry.architecture.weights import COUNTER, matched
+
+if TYPE_CHECKING:
+    import torch
 
 
 class _Slices:
@@ -35,7 +39,7 @@ def load_described(path: Path, description: Mapping[str, Any], device: str, clas
     path
         What ``torch.save`` made of a state dict, or a ``.safetensors`` file; its digest has been checked.
     description
-        See `NativeDLLib.inference.architecture`.
+        See `NativeDLLib.registry.architecture`.
     device
         As in `check_device`.
     classes
@@ -54,6 +58,35 @@ def load_described(path: Path, description: Mapping[str, Any], device: str, clas
         raise ModelError(f"{path}: {error}") from error
     runs = module if len(description["input_shape"]) == 4 else _Slices(module)
     return Loaded(TorchNetwork(runs, chosen, text, classes, path), notes)
+
+
+def load_network(description: Mapping[str, Any], state_dict: Mapping[str, Any]) -> torch.nn.Module:
+    """Build a described network with given weights, ready for prediction.
+
+    Parameters
+    ----------
+    description
+        See `NativeDLLib.registry.architecture`.
+    state_dict
+        A tensor for each canonical name (see `parameter_shapes`), in any floating-point type; not copied where it is
+        float32.
+
+    Raises
+    ------
+    ModelError
+        Naming what is missing, not expected or of another shape.
+    """
+    plan = make_plan(description)
+    torch = require("torch", "torch")
+    from NativeDLLib.inference.module import DescribedNetwork
+
+    weights = {name: value.detach().float() for name, value in matched(plan, state_dict).items()}
+    # Without weights of its own, which would only be thrown away.
+    with torch.device("meta"):
+        network = DescribedNetwork(plan)
+    counters = {name: torch.tensor(0) for name, _ in network.named_buffers() if name.endswith(COUNTER)}
+    network.load_state_dict({**weights, **counters}, assign=True)
+    return network.eval().requires_grad_(False)
 
 
 def read_weights(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from NativeDLLib.errors import ModelError, UsageError
+from NativeDLLib.core.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     import torch

@@ -101,7 +101,7 @@ def import_ahead(model: Model, device: str) -> threading.Thread:
 
     A GPU that is to run it is woken too. The thread that does so is returned.
     """
-    names = [*_PACKAGES[model.runtime], "NativeDLLib.dicom.segmentation"]
+    names = [*_PACKAGES[model.runtime], "NativeDLLib.dicom.seg"]
     thread = threading.Thread(target=_import, args=(names, device), name="import ahead")
     thread.start()
     return thread

@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from NativeDLLib.errors import ModelError
-from NativeDLLib.files import atomic_path, sha256, write_json
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.files import atomic_path, sha256, write_json
+from NativeDLLib.core.jsonfile import read_json
+from NativeDLLib.core.versions import versions
 from NativeDLLib.inference.network import Floats, Network, together
 from NativeDLLib.inference.onnx_runtime import OnnxNetwork, cpu_session
 from NativeDLLib.inference.torch_runtime import TorchNetwork
-from NativeDLLib.jsonfile import read_json
-from NativeDLLib.results import versions
 
 # Below this a patch is not worth the seconds that the other ways take to make ready.
 _WORTH_S = 0.2

@@ -29,17 +29,17 @@ from math import ceil, prod
 import numpy as np
 import SimpleITK as sitk
 
-from NativeDLLib.errors import InputError
-from NativeDLLib.events import Reporter
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.core.events import Reporter
+from NativeDLLib.core.memory import ADVICE, MIB, available, resident
 from NativeDLLib.inference.arrays import is_tensor
 from NativeDLLib.inference.engine import Engine
 from NativeDLLib.inference.network import together
 from NativeDLLib.inference.sliding_window import PLANES
 from NativeDLLib.inference.upsample import BLOCK
-from NativeDLLib.memory import ADVICE, MIB, available, resident
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.parameters import Value, resolve
-from NativeDLLib.source import Source
+from NativeDLLib.source.source import Source
 
 _PROBE = 4  # along each axis, what is prepared of the series is one in so many
 _AMPLE = 1024  # bytes of a forward pass for each voxel of a patch: no network at hand takes as much

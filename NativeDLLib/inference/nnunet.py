@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.errors import ModelError
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.inference.arrays import Array, to_numpy
 from NativeDLLib.inference.body import Body
 from NativeDLLib.inference.device import torch_device
@@ -29,7 +30,6 @@ from NativeDLLib.inference.nnunet_resample import axes_back, is_separable, resam
 from NativeDLLib.inference.preprocess import Prepared, empty, turned_back
 from NativeDLLib.inference.torch_runtime import TorchNetwork
 from NativeDLLib.inference.upsample import Head, LabelMaker
-from NativeDLLib.jsonfile import read_json
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import models_folder
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from NativeDLLib.errors import ModelError
+from NativeDLLib.core.errors import ModelError
 
 
 @dataclass(frozen=True)

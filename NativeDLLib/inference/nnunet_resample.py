@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from NativeDLLib.core.threads import in_threads
 from NativeDLLib.inference.upsample import Axis
-from NativeDLLib.threads import in_threads
 
 Floats = npt.NDArray[np.float32]
 Spacing = Sequence[float]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from NativeDLLib.errors import ModelError
+from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.arrays import Array
 from NativeDLLib.inference.device import check_device, has_nvidia_gpu
 from NativeDLLib.inference.network import Loaded, checked_output, require

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.errors import InputError
+from NativeDLLib.core.errors import InputError
 from NativeDLLib.inference.arrays import Array
 from NativeDLLib.inference.body import Body
 from NativeDLLib.inference.network import Floats

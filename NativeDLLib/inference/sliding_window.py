@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.threads import Scratch, in_threads
 from NativeDLLib.inference.arrays import Array, contiguous, copied, flipped, is_tensor, to_numpy, zeros
 from NativeDLLib.inference.network import Floats, Network
-from NativeDLLib.threads import Scratch, in_threads
 
 Window = tuple[slice, ...]
 """Where a patch is, (z, y, x)."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.errors import ModelError
+from NativeDLLib.core.errors import ModelError
 
 _MEMBER = re.compile(
     r"[^/]+/(data/(weights|constants)/[\w.]+|data/sample_inputs/model\.pt|models/model\.json|archive_(format|version)"

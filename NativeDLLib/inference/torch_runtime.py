@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from NativeDLLib.errors import ModelError
+from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.arrays import Array, is_tensor, to_numpy
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.network import Loaded, checked_output, require

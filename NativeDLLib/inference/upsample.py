@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from NativeDLLib.core.threads import Scratch, in_threads
 from NativeDLLib.inference.arrays import Array, copied, is_tensor, joined
-from NativeDLLib.threads import Scratch, in_threads
 
 BLOCK = 32
 """Voxels of the output along each axis that a thread labels at once."""

@@ -13,7 +13,7 @@ from pynetdicom import AE, _config, build_context, evt
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification
 
-from NativeDLLib.errors import PacsError
+from NativeDLLib.core.errors import PacsError
 from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError, RefusedError
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.status import explain_query

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from NativeDLLib.errors import InputError, PacsError, UsageError
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.errors import InputError, PacsError, UsageError
+from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.pacs.headers import read_header
 from NativeDLLib.pacs.ledger import Entry
 from NativeDLLib.pacs.outbox import Outbox

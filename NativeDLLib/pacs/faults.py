@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from NativeDLLib.errors import PacsError
+from NativeDLLib.core.errors import PacsError
 
 
 class AssociationLostError(PacsError):

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from NativeDLLib.errors import PacsError
-from NativeDLLib.events import Reporter
+from NativeDLLib.core.errors import PacsError
+from NativeDLLib.core.events import Reporter
+from NativeDLLib.core.uids import is_uid
 from NativeDLLib.pacs.peers import Peer
-from NativeDLLib.uids import is_uid
 
 
 class Inbox:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 
-from NativeDLLib.errors import UsageError
+from NativeDLLib.core.errors import UsageError
 
 RETURN_KEYS: dict[str, tuple[str, ...]] = {
     "PATIENT": ("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from NativeDLLib.errors import PacsError
+from NativeDLLib.core.errors import PacsError
 
 _BUSY_S = 60.0
 _SCHEMA = """

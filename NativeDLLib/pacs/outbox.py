@@ -17,9 +17,9 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from NativeDLLib.errors import InputError, PacsError
-from NativeDLLib.events import Cancel
-from NativeDLLib.files import atomic_path, sha256
+from NativeDLLib.core.errors import InputError, PacsError
+from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.files import atomic_path, sha256
 from NativeDLLib.pacs.claims import is_live, new_claim
 from NativeDLLib.pacs.headers import read_header
 from NativeDLLib.pacs.ledger import Entry, Ledger, NewEntry, transaction

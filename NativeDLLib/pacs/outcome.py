@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.events import Cancel, Reporter
 
 
 @dataclass(frozen=True)

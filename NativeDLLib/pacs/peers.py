@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.errors import UsageError
-from NativeDLLib.jsonfile import check_schema, read_json
+from NativeDLLib.core.errors import UsageError
+from NativeDLLib.core.jsonfile import check_schema, read_json
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
 )
 
-from NativeDLLib.errors import PacsError
+from NativeDLLib.core.errors import PacsError
 from NativeDLLib.pacs.association import associate, check_answer
 from NativeDLLib.pacs.faults import RefusedError
 from NativeDLLib.pacs.keys import identifier

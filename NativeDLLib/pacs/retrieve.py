@@ -14,8 +14,8 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelMove,
 )
 
-from NativeDLLib.errors import CancelledError, PacsError
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.errors import CancelledError, PacsError
+from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.pacs.association import associate, check_answer
 from NativeDLLib.pacs.contexts import USUAL_CLASSES, storage_proposal, storage_support
 from NativeDLLib.pacs.inbox import Inbox

@@ -9,7 +9,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError, RefusedError
 from NativeDLLib.pacs.peers import Peer
 

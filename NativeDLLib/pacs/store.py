@@ -11,8 +11,8 @@ from pydicom import dcmread
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import build_context
 
-from NativeDLLib.errors import PacsError, UsageError
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.errors import PacsError, UsageError
+from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, associate
 from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError
 from NativeDLLib.pacs.headers import Header, read_header

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from NativeDLLib.errors import UsageError
+from NativeDLLib.core.errors import UsageError
 from NativeDLLib.pacs.peers import Tls
 
 

@@ -17,8 +17,8 @@ import urllib3
 from dicomweb_client import DICOMwebClient
 from pydicom import Dataset, dcmread, dcmwrite
 
-from NativeDLLib.errors import NativeDLError, PacsError, UsageError
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.errors import NativeDLError, PacsError, UsageError
+from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.pacs.faults import AssociationLostError, RefusedError
 from NativeDLLib.pacs.headers import read_header
 from NativeDLLib.pacs.inbox import Inbox

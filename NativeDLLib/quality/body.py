@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.dicom.geometry import Grid
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.masks import SIDES, letter
 from NativeDLLib.registry.entry import Segment
+from NativeDLLib.source.geometry import Grid
 
 _LUNG_HU = -300
 _SAMPLING_MM = 4.0

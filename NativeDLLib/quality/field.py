@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib.dicom.geometry import Grid
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.masks import LEAST_CM2, SIDES, counts, letter
 from NativeDLLib.registry.entry import Segment
+from NativeDLLib.source.geometry import Grid
 
 # The circle is drawn a voxel or two larger or smaller by different scanners.
 _VAGUE = 2.5

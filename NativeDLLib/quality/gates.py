@@ -8,14 +8,14 @@ from typing import Any
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.dicom.geometry import Grid
 from NativeDLLib.quality.body import wrong_sides
 from NativeDLLib.quality.field import cut_by_field
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.hounsfield import not_hounsfield
 from NativeDLLib.quality.masks import cut_by_border, implausible_volumes
 from NativeDLLib.registry.entry import Segment
-from NativeDLLib.source import Source
+from NativeDLLib.source.geometry import Grid
+from NativeDLLib.source.source import Source
 
 # They follow from the masks alone, so that they are found anew after a correction.
 _OF_MASKS = ("implausible-volume", "cut-by-border")

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib.dicom.geometry import Grid
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.registry.entry import Segment
+from NativeDLLib.source.geometry import Grid
 
 # Directions of the patient's axes x, y, z in the letters of Patient Orientation (PS3.3 C.7.6.1.1.1).
 _LETTERS = (("R", "L"), ("A", "P"), ("F", "H"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from NativeDLLib.errors import InputError
-from NativeDLLib.files import write_text
-from NativeDLLib.jsonfile import check_schema, read_json
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.core.files import write_text
+from NativeDLLib.core.jsonfile import check_schema, read_json
 from NativeDLLib.regions.region import RegionSet
 
 # About three million points: a whole body.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from NativeDLLib.dicom.geometry import Array
+from NativeDLLib.source.geometry import Array
 
 
 def join(outer: Array, holes: Sequence[Array]) -> Array | None:

@@ -13,9 +13,9 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib.dicom import Series
-from NativeDLLib.dicom.geometry import Array
-from NativeDLLib.dicom.plane import Plane
+from NativeDLLib.source import Series
+from NativeDLLib.source.geometry import Array
+from NativeDLLib.source.plane import Plane
 
 Bools = npt.NDArray[np.bool_]
 # How near to a contour, in pixels, a centre lies on it: more than the decimals of coordinates leave.

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib.dicom.geometry import Array
 from NativeDLLib.regions.keyhole import join
+from NativeDLLib.source.geometry import Array
 
 # Of a pixel's smaller side, where nobody asks for another tolerance.
 _SAFE = 0.25

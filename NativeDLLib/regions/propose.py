@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib.dicom import Series
-from NativeDLLib.dicom.geometry import Array
-from NativeDLLib.dicom.plane import Plane
-from NativeDLLib.errors import UsageError
-from NativeDLLib.events import Cancel
+from NativeDLLib.core.errors import UsageError
+from NativeDLLib.core.events import Cancel
 from NativeDLLib.regions.outlines import area, outlines, safe_tolerance
 from NativeDLLib.regions.region import DECIMALS, Region
 from NativeDLLib.registry.entry import Segment
+from NativeDLLib.source import Series
+from NativeDLLib.source.geometry import Array
+from NativeDLLib.source.plane import Plane
 
 LARGEST_TOLERANCE_MM = 10.0
 

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from NativeDLLib.dicom.geometry import Array
 from NativeDLLib.dicom.review import AlgorithmType
-from NativeDLLib.dicom.segmentation import Algorithm
+from NativeDLLib.dicom.seg import Algorithm
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.registry.segment_json import segment_json, segment_of
+from NativeDLLib.source.geometry import Array
 
 Status = Literal["proposed", "validated", "rejected"]
 # Of the coordinates in mm: a tenth of a micrometre, in 16 characters of a Decimal String at any place in a patient.

@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from NativeDLLib.dicom import Series
+from NativeDLLib.core.events import Cancel
 from NativeDLLib.dicom.review import AlgorithmType
 from NativeDLLib.dicom.roi import Contour, Roi
 from NativeDLLib.dicom.rtstruct import Reviewed, make_structure_set
-from NativeDLLib.dicom.segmentation import Algorithm
-from NativeDLLib.events import Cancel
+from NativeDLLib.dicom.seg import Algorithm
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.regions.propose import propose
 from NativeDLLib.regions.region import Region
 from NativeDLLib.registry.entry import Segment
+from NativeDLLib.source import Series
 
 
 def rois_of(regions: Iterable[Region], types: Mapping[int, AlgorithmType]) -> list[Roi]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from NativeDLLib.errors import ModelError
+from NativeDLLib.core.errors import ModelError
 from NativeDLLib.registry.entry import Coarse, Model
 
 _MARGIN_MM = 20.0

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.errors import ModelError, NativeDLError
-from NativeDLLib.jsonfile import check_schema, read_json
+from NativeDLLib.core.errors import ModelError, NativeDLError
+from NativeDLLib.core.jsonfile import check_schema, read_json
+from NativeDLLib.core.places import resources_folder
 from NativeDLLib.registry.coarse import with_coarse
 from NativeDLLib.registry.entry import Model, make_model
 from NativeDLLib.registry.parameters import check_defaults
 from NativeDLLib.registry.weights import models_folder
-from NativeDLLib.resources import resources_folder
 
 
 def registry_files() -> list[Path]:
@@ -182,7 +182,7 @@ def _check_architecture(model: Model, where: str) -> None:
     if model.architecture is None:
         return
     # Imported where it is used: the panel lists models before NumPy is installed.
-    from NativeDLLib.inference.architecture import check_architecture
+    from NativeDLLib.registry.architecture import check_architecture
 
     try:
         shapes = check_architecture(model.architecture)

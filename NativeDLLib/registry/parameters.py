@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from NativeDLLib.errors import NativeDLError, UsageError
+from NativeDLLib.core.errors import NativeDLError, UsageError
 from NativeDLLib.registry.entry import Model, Parameter
 
 Value = float | bool | str

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from NativeDLLib.errors import ModelError
+from NativeDLLib.core.errors import ModelError
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.load import find_model
 from NativeDLLib.registry.weights import fetch_command, find_weights, to_be_fetched

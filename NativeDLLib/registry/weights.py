@@ -7,10 +7,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from NativeDLLib.errors import ModelError
-from NativeDLLib.files import sha256
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.files import sha256
 from NativeDLLib.registry.entry import Model
-from NativeDLLib.registry.lock import read_lock
+from NativeDLLib.registry.fetched import read_lock
 
 
 def models_folder() -> Path:

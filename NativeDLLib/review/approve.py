@@ -12,26 +12,27 @@ import numpy as np
 import numpy.typing as npt
 
 from NativeDLLib import __version__
-from NativeDLLib.dicom import Grid, Series
+from NativeDLLib.core.errors import InputError, UsageError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.files import write_json
+from NativeDLLib.core.versions import versions
+from NativeDLLib.dicom.person_name import person_name
 from NativeDLLib.dicom.review import Review
 from NativeDLLib.dicom.rtstruct import Reviewed
-from NativeDLLib.dicom.segmentation import Kind, make_segmentation
-from NativeDLLib.dicom.store import save
-from NativeDLLib.errors import InputError, UsageError
-from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.files import write_json
+from NativeDLLib.dicom.seg import Kind, make_segmentation
+from NativeDLLib.dicom.write import save
 from NativeDLLib.pacs.peers import find_peer, load_peers
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.gates import examine_again
 from NativeDLLib.regions.structure import whole_structure_set
 from NativeDLLib.registry.segment_json import segment_json
-from NativeDLLib.results import check_output, costs, send_result, staged, uids_of, versions
-from NativeDLLib.review.automatic import AutomaticResult
+from NativeDLLib.results.automatic import AutomaticResult
+from NativeDLLib.results.folder import check_output, costs, send_result, staged, uids_of
+from NativeDLLib.results.saved import APPROVED, APPROVED_REPORT
 from NativeDLLib.review.combine import combined
 from NativeDLLib.review.decisions import ReviewedSegment, judge
-from NativeDLLib.review.person_name import person_name
-from NativeDLLib.review.result import APPROVED, APPROVED_REPORT
-from NativeDLLib.review.where import Where
+from NativeDLLib.source import Grid, Series
+from NativeDLLib.source.where import Where
 from NativeDLLib.volumes.seg_nrrd_reader import read_seg_nrrd
 
 _REVIEWED = "reviewed"

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib.dicom import Grid
-from NativeDLLib.dicom.segmentation import Kind
-from NativeDLLib.errors import UsageError
+from NativeDLLib.core.errors import UsageError
+from NativeDLLib.dicom.seg import Kind
 from NativeDLLib.review.decisions import ReviewedSegment
+from NativeDLLib.source import Grid
 
 
 def combined(stored: Sequence[ReviewedSegment], grid: Grid, kind: Kind) -> npt.NDArray[Any]:

@@ -8,13 +8,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib.dicom import Grid
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.core.events import Cancel
 from NativeDLLib.dicom.review import AlgorithmType
-from NativeDLLib.errors import InputError
-from NativeDLLib.events import Cancel
 from NativeDLLib.registry import Segment
-from NativeDLLib.review.automatic import AutomaticResult
+from NativeDLLib.results.automatic import AutomaticResult
 from NativeDLLib.review.masks import Mask, place, voxels_outside
+from NativeDLLib.source import Grid
 from NativeDLLib.volumes.seg_nrrd_reader import StoredSegment, StoredSegmentation
 from NativeDLLib.volumes.terminology import Meaning, meaning_of, parse_entry
 

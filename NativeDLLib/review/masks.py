@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.dicom import Grid
-from NativeDLLib.events import Cancel
+from NativeDLLib.core.events import Cancel
+from NativeDLLib.source import Grid
 
 Array = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from NativeDLLib import __version__
-from NativeDLLib.errors import NativeDLError, UsageError
+from NativeDLLib.core.errors import NativeDLError, UsageError
 from NativeDLLib.registry import load_models, rank
 from NativeDLLib.serve import attributes
 from NativeDLLib.serve.auth import is_known

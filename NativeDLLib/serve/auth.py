@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from NativeDLLib.errors import UsageError
+from NativeDLLib.core.errors import UsageError
 
 _SHORTEST = 16
 # What RFC 6750 allows in a header.

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.files import write_json
-from NativeDLLib.job import REPORT, SEG, STRUCTURES
+from NativeDLLib.core.files import write_json
+from NativeDLLib.segment.run import REPORT, SEG, STRUCTURES
 from NativeDLLib.serve.errors import ServeError
 
 # Where the files that a client sends lie in the folder of its request.

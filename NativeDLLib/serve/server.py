@@ -11,8 +11,8 @@ from pathlib import Path
 
 import uvicorn
 
-from NativeDLLib.errors import NativeDLError, UsageError
-from NativeDLLib.events import Cancel
+from NativeDLLib.core.errors import NativeDLError, UsageError
+from NativeDLLib.core.events import Cancel
 from NativeDLLib.serve.app import make_app
 from NativeDLLib.serve.desk import Desk
 from NativeDLLib.serve.limits import Settings

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import psutil
 
-from NativeDLLib.errors import InputError, ModelError, UsageError
-from NativeDLLib.processes import EventReader, environment, kill_tree
+from NativeDLLib.core.errors import InputError, ModelError, UsageError
 from NativeDLLib.serve.errors import ServeError
 from NativeDLLib.serve.formats import without_places
 from NativeDLLib.serve.limits import Settings
+from NativeDLLib.worker.processes import EventReader, environment, kill_tree
 
 _POLL_S = 0.1
 # A job that is asked to end has as long as `parent` gives it, and some more.

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from NativeDLLib.errors import InputError, UsageError
-from NativeDLLib.files import atomic_path
+from NativeDLLib.core.errors import InputError, UsageError
+from NativeDLLib.core.files import atomic_path
 from NativeDLLib.training.config import SETTINGS, Config
 from NativeDLLib.training.unet import Architecture
 

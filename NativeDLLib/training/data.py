@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from NativeDLLib.demo.phantom import make_phantom
-from NativeDLLib.dicom import Grid, Series
-from NativeDLLib.errors import InputError
-from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.source import Source
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.phantom.torso import make_phantom
+from NativeDLLib.source import Grid, Series
+from NativeDLLib.source.image_file import ImageFile
+from NativeDLLib.source.source import Source
 from NativeDLLib.training.cases import Case, make_case
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.labels import named_labels, read_labels, read_segmentation, to_classes
 from NativeDLLib.training.negatives import make_negative
-from NativeDLLib.volumes.image_file import ImageFile
 
 _PHANTOM_SIZE = (128, 108, 122)
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.pipeline import SegmentationTool
+from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.registry import effective
 from NativeDLLib.registry.entry import Model
+from NativeDLLib.segment.pipeline import SegmentationTool
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.data import Example, examples
 from NativeDLLib.training.surface import score

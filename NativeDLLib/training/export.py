@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from NativeDLLib.errors import ModelError
-from NativeDLLib.files import atomic_path
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.files import atomic_path
 from NativeDLLib.inference.onnx_runtime import load_onnx
 from NativeDLLib.inference.torch_runtime import load_torch
 

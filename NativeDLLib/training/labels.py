@@ -10,11 +10,11 @@ import highdicom as hd
 import numpy as np
 import SimpleITK as sitk
 
-from NativeDLLib.dicom import Series
-from NativeDLLib.errors import InputError, UsageError
+from NativeDLLib.core.errors import InputError, UsageError
+from NativeDLLib.source import Series
+from NativeDLLib.source.volume_file import checked_grid, open_volume, read_volume
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.vertebra_classes import vertebra_classes
-from NativeDLLib.volumes.reader import checked_grid, open_volume, read_volume
 
 _LARGEST_LABEL = 65535
 

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from types import TracebackType
 
-from NativeDLLib.files import write_text
+from NativeDLLib.core.files import write_text
 
 LOG = "log.csv"
 _COLUMNS = ("step", "loss", "learning_rate", "seconds")

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from NativeDLLib.errors import CancelledError, ModelError
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.errors import CancelledError, ModelError
+from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.training.cases import Case
 from NativeDLLib.training.checkpoint import load_checkpoint, save_checkpoint
 from NativeDLLib.training.config import Config

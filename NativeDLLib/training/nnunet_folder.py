@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from NativeDLLib.files import atomic_path, write_json
+from NativeDLLib.core.files import atomic_path, write_json
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.unet import CLASS_NAME, TYPES, Architecture
 

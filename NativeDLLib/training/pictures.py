@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from NativeDLLib.dicom import Series
-from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.files import atomic_path
-from NativeDLLib.pipeline import SegmentationTool
-from NativeDLLib.preview import write_preview
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.files import atomic_path
 from NativeDLLib.registry import effective
 from NativeDLLib.registry.entry import Model
+from NativeDLLib.segment.pipeline import SegmentationTool
+from NativeDLLib.source import Series
 from NativeDLLib.training.config import Config
+from NativeDLLib.volumes.preview import write_preview
 
 
 def pictures_of(config: Config) -> dict[str, str]:

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.errors import ModelError
-from NativeDLLib.files import atomic_path, sha256, write_json, write_text
-from NativeDLLib.jsonfile import read_json
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.files import atomic_path, sha256, write_json, write_text
+from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.load import load_registry
 from NativeDLLib.training.card import card

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 
 from NativeDLLib import __version__
-from NativeDLLib.errors import ModelError, UsageError
-from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.files import sha256, write_json
+from NativeDLLib.core.errors import ModelError, UsageError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.files import sha256, write_json
+from NativeDLLib.core.versions import versions
 from NativeDLLib.inference.device import is_server, torch_device
 from NativeDLLib.registry.entry import Model
-from NativeDLLib.results import check_output, costs, versions
+from NativeDLLib.results.folder import check_output, costs
 from NativeDLLib.training.checkpoint import CHECKPOINT, fingerprint, load_checkpoint
 from NativeDLLib.training.config import Config, check_patch
 from NativeDLLib.training.data import read_cases

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from NativeDLLib.errors import ModelError
+from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.network import require
 from NativeDLLib.inference.nnunet_checkpoint import find_folds, load_checkpoint
 from NativeDLLib.inference.torch_guard import check_pt2, is_pt2

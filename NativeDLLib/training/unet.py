@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from NativeDLLib.errors import ModelError
+from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.network import require
 
 CLASS_NAME = "dynamic_network_architectures.architectures.unet.PlainConvUNet"

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.errors import NativeDLError
+from NativeDLLib.core.errors import NativeDLError
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.volumes.terminology import meaning_of, terminology_entry
 

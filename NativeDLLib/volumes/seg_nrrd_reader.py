@@ -10,8 +10,8 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from NativeDLLib.errors import InputError
-from NativeDLLib.volumes.reader import checked_grid, open_volume, read_volume
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.source.volume_file import checked_grid, open_volume, read_volume
 
 _LONGEST_LINE = 2**20
 _NAMES = ("Int8", "UInt8", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64")

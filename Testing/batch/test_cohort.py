@@ -8,9 +8,9 @@ from pydicom.uid import SegmentationStorage, generate_uid
 
 from NativeDLLib.batch import Wanted
 from NativeDLLib.batch.cohort import from_database, from_folders
-from NativeDLLib.dicom import Series
-from NativeDLLib.errors import InputError
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.source import Series
 
 
 def cohort(*folders, **wanted):

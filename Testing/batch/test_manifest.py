@@ -4,7 +4,7 @@ import pytest
 
 from NativeDLLib.batch.lock import locked
 from NativeDLLib.batch.manifest import Manifest
-from NativeDLLib.errors import InputError, UsageError
+from NativeDLLib.core.errors import InputError, UsageError
 
 
 @pytest.fixture

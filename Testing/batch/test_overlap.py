@@ -8,8 +8,8 @@ import psutil
 import pytest
 from servers import wait_until
 
-from NativeDLLib.events import Cancel
-from NativeDLLib.locking import take_turn
+from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.locking import take_turn
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
 

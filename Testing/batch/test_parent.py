@@ -10,8 +10,8 @@ from servers import wait_until
 
 STUCK = """
 import subprocess, sys, threading
-from NativeDLLib import parent
-from NativeDLLib.events import Cancel
+from NativeDLLib.worker import parent
+from NativeDLLib.core.events import Cancel
 parent._GRACE_S = 0.2
 child = subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"])
 parent.end_with_parent(Cancel())
@@ -21,8 +21,8 @@ threading.Event().wait()
 
 WILLING = """
 import sys
-from NativeDLLib.events import Cancel
-from NativeDLLib.parent import end_with_parent
+from NativeDLLib.core.events import Cancel
+from NativeDLLib.worker.parent import end_with_parent
 cancel = Cancel()
 end_with_parent(cancel)
 cancel._event.wait()

@@ -6,7 +6,7 @@ import factories
 import pytest
 from servers import LOOPBACK, Orthanc
 
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.pacs.services import find
 from NativeDLLib.pacs.store import store
 

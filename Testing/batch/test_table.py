@@ -1,7 +1,7 @@
 import pytest
 
 from NativeDLLib.batch.table import from_csv
-from NativeDLLib.errors import UsageError
+from NativeDLLib.core.errors import UsageError
 
 
 @pytest.fixture

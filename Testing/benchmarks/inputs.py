@@ -13,8 +13,8 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from benchmarks.compare import MissingError, Setting
-from NativeDLLib.demo.ct_series import write_ct_series
-from NativeDLLib.demo.phantom import make_phantom
+from NativeDLLib.phantom.ct_series import write_ct_series
+from NativeDLLib.phantom.torso import make_phantom
 
 ROOT = Path(__file__).resolve().parents[2]
 _SIDE, _SPACING = (512, 64), ((0.8, 0.8, 1.5), (6.0, 6.0, 9.0))

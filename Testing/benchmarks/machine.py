@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from NativeDLLib import __version__
-from NativeDLLib.results import versions
+from NativeDLLib.core.versions import versions
 
 _PEERS = ("monai", "dcm2niix", "dcmqi", "pynetdicom")
 

@@ -16,7 +16,7 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from benchmarks.compare import Setting
 from benchmarks.inputs import kept
 from benchmarks.segments import rows
-from NativeDLLib.demo.phantom import make_phantom
+from NativeDLLib.phantom.torso import make_phantom
 
 MODEL, AROUND_BODY = "bench", "bench-around-body"
 _AIR_HU, _MEAN_HU, _STD_HU = -300, 40, 300

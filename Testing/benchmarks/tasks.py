@@ -17,8 +17,8 @@ import numpy as np
 
 def read_nativedl(series: str) -> Callable[[], object]:
     """Read a series' voxels with our reader."""
-    import NativeDLLib.dicom.pixels  # noqa: F401  (Series imports it, and SimpleITK, when it reads voxels)
-    from NativeDLLib.dicom import Series
+    import NativeDLLib.source.pixels  # noqa: F401  (Series imports it, and SimpleITK, when it reads voxels)
+    from NativeDLLib.source import Series
 
     return lambda: Series.read([Path(series)]).image()
 
@@ -38,9 +38,9 @@ def read_simpleitk(series: str) -> Callable[[], object]:
 def write_nativedl(series: str, labels: str, seg: str) -> Callable[[], object]:
     """Write a label map as a SEG of a series with our writer."""
     from benchmarks.segments import of_registry
-    from NativeDLLib.dicom import Series
-    from NativeDLLib.dicom.segmentation import Algorithm, make_segmentation
-    from NativeDLLib.dicom.store import save
+    from NativeDLLib.dicom.seg import Algorithm, make_segmentation
+    from NativeDLLib.dicom.write import save
+    from NativeDLLib.source import Series
 
     values, source = np.load(labels), Series.read([Path(series)])
     segments = of_registry(int(values.max()))
@@ -62,7 +62,7 @@ def write_highdicom(series: str, labels: str, seg: str) -> Callable[[], object]:
 
 def send_nativedl(series: str, port: str) -> Callable[[], object]:
     """Send a series by C-STORE with our sender, without the outbox before it."""
-    from NativeDLLib.events import Cancel, Reporter
+    from NativeDLLib.core.events import Cancel, Reporter
     from NativeDLLib.pacs.peers import Peer
     from NativeDLLib.pacs.store import store
 

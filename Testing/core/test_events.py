@@ -5,8 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from NativeDLLib.errors import CancelledError, InputError, NativeDLError
-from NativeDLLib.events import Cancel, JsonReporter, Reporter, TerminalReporter
+from NativeDLLib.core.errors import CancelledError, InputError, NativeDLError
+from NativeDLLib.core.events import Cancel, JsonReporter, Reporter, TerminalReporter
 
 
 class Terminal(io.StringIO):

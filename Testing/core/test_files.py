@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from NativeDLLib.files import atomic_path, sha256, write_json, write_text
+from NativeDLLib.core.files import atomic_path, sha256, write_json, write_text
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):

@@ -2,8 +2,8 @@ import sys
 
 import pytest
 
-from NativeDLLib.errors import ModelError, UsageError
-from NativeDLLib.jsonfile import check_schema, place, read_json
+from NativeDLLib.core.errors import ModelError, UsageError
+from NativeDLLib.core.jsonfile import check_schema, place, read_json
 from NativeDLLib.registry import load_registry
 
 

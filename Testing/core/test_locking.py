@@ -8,15 +8,15 @@ import time
 import pytest
 from conftest import ROOT
 
-from NativeDLLib.errors import CancelledError
-from NativeDLLib.events import Cancel
-from NativeDLLib.locking import take_turn
+from NativeDLLib.core.errors import CancelledError
+from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.locking import take_turn
 
 HOLDER = """
 import sys
 from pathlib import Path
-from NativeDLLib.events import Cancel
-from NativeDLLib.locking import take_turn
+from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.locking import take_turn
 with take_turn([Path(sys.argv[1])], Cancel()):
     print("mine", flush=True)
     sys.stdin.read()

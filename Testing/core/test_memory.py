@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from tools import nativedl
 
-from NativeDLLib.errors import InputError
-from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.memory import MIB, available, left_in_groups, memory_limit, resident
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.memory import MIB, available, left_in_groups, memory_limit, resident
 
 
 def test_a_series_that_needs_more_memory_is_refused_with_the_number_and_nothing_is_written(

@@ -6,12 +6,12 @@ import pydicom
 import pytest
 from highdicom._standard_utils import get_iod_module_map, get_module_attribute_map, get_sop_class_iod_map
 
-from NativeDLLib.dicom import Series
-from NativeDLLib.dicom.modules import ATTRIBUTES, PATIENT_AND_STUDY
-from NativeDLLib.dicom.scan import IMAGE_CLASSES
-from NativeDLLib.dicom.segmentation import Algorithm, make_segmentation
-from NativeDLLib.errors import InputError
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.dicom.module_attributes import ATTRIBUTES, PATIENT_AND_STUDY
+from NativeDLLib.dicom.seg import Algorithm, make_segmentation
 from NativeDLLib.registry.entry import make_model
+from NativeDLLib.source import Series
+from NativeDLLib.source.scan import IMAGE_CLASSES
 
 
 @pytest.mark.parametrize("module", ATTRIBUTES)

@@ -10,12 +10,12 @@ import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from NativeDLLib.dicom import Series
-from NativeDLLib.dicom.explicit import element
+from NativeDLLib.dicom.encoding import element
+from NativeDLLib.dicom.seg import Algorithm, make_segmentation
 from NativeDLLib.dicom.seg_frames import Frame, PixelStream, binary_pixels, frames_of, label_pixels
-from NativeDLLib.dicom.segmentation import Algorithm, make_segmentation
-from NativeDLLib.dicom.store import save
+from NativeDLLib.dicom.write import save
 from NativeDLLib.registry.entry import make_model
+from NativeDLLib.source import Series
 
 ALGORITHM = Algorithm("bright", "1.2.3", "Bright block", "NativeDL registry (onnx)", "0123456789abcdef")
 ALWAYS_NEW = {

@@ -95,7 +95,7 @@ def test_the_library_and_its_list_of_requirements_need_no_package_but_packaging(
     (tmp_path / "packaging").symlink_to(SITE_PACKAGES / "packaging")
     code = """
 import NativeDLLib
-from NativeDLLib.requirements import missing, project_file
+from NativeDLLib.panel.requirements import missing, project_file
 print(NativeDLLib.__version__, NativeDLLib.__file__, project_file(), missing()[0].specifier, sep="\\n")
 """
 

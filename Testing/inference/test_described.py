@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from NativeDLLib.dicom import Series
-from NativeDLLib.errors import ModelError
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.inference.described import load_described
 from NativeDLLib.inference.engine import load_engine
-from NativeDLLib.pipeline import SegmentationTool
 from NativeDLLib.registry import effective, load_registry
+from NativeDLLib.segment.pipeline import SegmentationTool
+from NativeDLLib.source import Series
 
 torch = pytest.importorskip("torch")
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from NativeDLLib.dicom import Series
-from NativeDLLib.events import Reporter
+from NativeDLLib.core.events import Reporter
 from NativeDLLib.inference import memory
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.memory import Work, check_memory, guessed, tried
 from NativeDLLib.registry import load_models
 from NativeDLLib.registry.entry import make_model
+from NativeDLLib.source import Series
 
 WORK = Work(
     image=(512, 512, 300), network=(300, 273, 273), patch=(96, 96, 96), channels=(8,), channel_bytes=4,

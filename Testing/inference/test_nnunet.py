@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from NativeDLLib.dicom import Series
-from NativeDLLib.errors import ModelError
+from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.sliding_window import sliding_window
 from NativeDLLib.registry.entry import make_model
+from NativeDLLib.source import Series
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("nnunetv2")

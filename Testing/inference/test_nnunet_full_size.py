@@ -9,11 +9,11 @@ import pytest
 import SimpleITK as sitk
 from tools import nativedl
 
-from NativeDLLib.dicom import Series
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.nnunet_checkpoint import load_checkpoint
 from NativeDLLib.registry import load_models
 from NativeDLLib.registry.weights import verified_weights
+from NativeDLLib.source import Series
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("nnunetv2")

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from NativeDLLib.errors import InputError
+from NativeDLLib.core.errors import InputError
 from NativeDLLib.inference.preprocess import prepare, resample, restore
 from NativeDLLib.registry.entry import make_model
 

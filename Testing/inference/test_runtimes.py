@@ -5,7 +5,7 @@ import factories
 import numpy as np
 import pytest
 
-from NativeDLLib.errors import ModelError, UsageError
+from NativeDLLib.core.errors import ModelError, UsageError
 from NativeDLLib.inference.device import check_device
 from NativeDLLib.inference.network import require
 from NativeDLLib.inference.onnx_runtime import load_onnx

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from NativeDLLib.errors import CancelledError, ModelError
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.errors import CancelledError, ModelError
+from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.inference import sliding_window as windows
 from NativeDLLib.inference.arrays import zeros
 from NativeDLLib.inference.sliding_window import gaussian, window_starts

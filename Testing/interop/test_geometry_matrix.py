@@ -12,10 +12,10 @@ import pytest
 import SimpleITK as sitk
 import tools
 
-from NativeDLLib.dicom import Series
-from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.pipeline import SegmentationTool
+from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.registry import effective, load_registry
+from NativeDLLib.segment.pipeline import SegmentationTool
+from NativeDLLib.source import Series
 
 CENTRE = np.array([10.0, -20.0, 30.0])
 # Three spheres (offset and radius in mm) that no flip or turn maps onto themselves.

@@ -11,9 +11,9 @@ import SimpleITK as sitk
 from servers import Orthanc
 from tools import dciodvfy_errors, dcmqi, nativedl
 
-from NativeDLLib.dicom import Series
+from NativeDLLib.core.places import resources_folder
 from NativeDLLib.pacs.services import find
-from NativeDLLib.resources import resources_folder
+from NativeDLLib.source import Series
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from pynetdicom.sop_class import (
 from pynetdicom.transport import ThreadedAssociationServer
 from servers import LOOPBACK, Orthanc
 
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.pacs.peers import Peer, Timeouts
 
 

@@ -14,7 +14,7 @@ from pydicom.uid import MRImageStorage
 from pynetdicom import build_context
 from servers import Orthanc, wait_until
 
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.pacs.delivery import send
 from NativeDLLib.pacs.outbox import Outbox
 

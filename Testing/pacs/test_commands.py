@@ -6,8 +6,8 @@ import pytest
 from pydicom import dcmread
 from servers import LOOPBACK, free_port
 
-from NativeDLLib.cli import main
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.cli.main import main
+from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.pacs import Outbox, fetch_series
 from NativeDLLib.pacs.store import store
 

@@ -13,8 +13,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from NativeDLLib.errors import CancelledError, PacsError, UsageError
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.errors import CancelledError, PacsError, UsageError
+from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.pacs.association import echo
 from NativeDLLib.pacs.query import find, inventory
 from NativeDLLib.pacs.retrieve import retrieve

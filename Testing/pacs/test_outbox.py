@@ -11,7 +11,7 @@ import pytest
 from pydicom import dcmread
 from servers import LOOPBACK, free_port, wait_until
 
-from NativeDLLib.errors import CancelledError, InputError, PacsError
+from NativeDLLib.core.errors import CancelledError, InputError, PacsError
 from NativeDLLib.pacs import claims
 from NativeDLLib.pacs.delivery import complain, deliver, send
 from NativeDLLib.pacs.outbox import FIRST_DELAY_S, LONGEST_DELAY_S, Outbox, default_folder

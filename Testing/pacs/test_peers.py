@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from NativeDLLib.errors import UsageError
+from NativeDLLib.core.errors import UsageError
 from NativeDLLib.pacs.peers import default_pacs_file, find_peer, load_peers
 
 PLAIN = {"name": "MAIN", "ae_title": "MAIN", "host": "pacs.example", "port": 104}

@@ -5,7 +5,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage, RTImageStorage, SecondaryCaptureImageStorage
 from pynetdicom import build_context
 
-from NativeDLLib.errors import CancelledError, PacsError
+from NativeDLLib.core.errors import CancelledError, PacsError
 from NativeDLLib.pacs.contexts import storage_proposal
 from NativeDLLib.pacs.inbox import Inbox, is_uid
 from NativeDLLib.pacs.peers import Peer

@@ -20,7 +20,7 @@ from pynetdicom import AllStoragePresentationContexts, build_context
 from pynetdicom.sop_class import CTImageStorage
 from servers import LOOPBACK, Storescp, free_port
 
-from NativeDLLib.errors import InputError, PacsError
+from NativeDLLib.core.errors import InputError, PacsError
 from NativeDLLib.pacs.association import echo
 from NativeDLLib.pacs.peers import Peer, Timeouts
 from NativeDLLib.pacs.query import find

@@ -6,11 +6,11 @@ import pytest
 from pydicom import dcmread
 from servers import LOOPBACK, Storescp, free_port, make_certificate
 
-from NativeDLLib.errors import PacsError, UsageError
+from NativeDLLib.core.errors import PacsError, UsageError
+from NativeDLLib.demo.pacs_server import EmbeddedPacs
 from NativeDLLib.pacs.association import echo
 from NativeDLLib.pacs.peers import Peer, Timeouts, Tls
 from NativeDLLib.pacs.retrieve import retrieve
-from NativeDLLib.pacs.server import EmbeddedPacs
 from NativeDLLib.pacs.store import store
 from NativeDLLib.pacs.tls import server_tls
 

@@ -11,7 +11,7 @@ from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless
 from servers import LOOPBACK, free_port, make_certificate
 
-from NativeDLLib.errors import CancelledError, PacsError, UsageError
+from NativeDLLib.core.errors import CancelledError, PacsError, UsageError
 from NativeDLLib.pacs import services, web
 from NativeDLLib.pacs.peers import DicomWeb, Peer, Timeouts, Tls
 from NativeDLLib.pacs.tls import server_tls

@@ -6,9 +6,9 @@ import SimpleITK as sitk
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-from NativeDLLib.demo.phantom import make_phantom
-from NativeDLLib.dicom import Series
+from NativeDLLib.phantom.torso import make_phantom
 from NativeDLLib.quality.hounsfield import not_hounsfield
+from NativeDLLib.source import Series
 
 
 @pytest.fixture(scope="module")

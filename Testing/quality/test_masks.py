@@ -7,12 +7,12 @@ import pytest
 import SimpleITK as sitk
 from drawing import KIDNEY, LIVER
 
-from NativeDLLib.dicom.geometry import Grid
 from NativeDLLib.quality.body import wrong_sides
 from NativeDLLib.quality.field import cut_by_field
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.masks import cut_by_border, implausible_volumes
 from NativeDLLib.registry.entry import Plausible
+from NativeDLLib.source.geometry import Grid
 
 AXIAL = (1.0, 0, 0, 0, 1, 0, 0, 0, 1)
 CORONAL = (1.0, 0, 0, 0, 0, 1, 0, -1, 0)

@@ -3,8 +3,8 @@
 import factories
 import pytest
 
-from NativeDLLib.dicom.iodeep import write_model
-from NativeDLLib.errors import ModelError
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.models.iodeep.object_writer import write_model
 from NativeDLLib.registry import load_registry
 from NativeDLLib.registry.select import rank
 

@@ -4,10 +4,10 @@ import os
 import factories
 import pytest
 
-from NativeDLLib.errors import ModelError
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.places import resources_folder
 from NativeDLLib.registry import find_model, load_models, load_registry
 from NativeDLLib.registry.load import registry_files
-from NativeDLLib.resources import resources_folder
 
 
 def changed(path, value):

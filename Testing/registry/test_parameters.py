@@ -1,7 +1,7 @@
 import factories
 import pytest
 
-from NativeDLLib.errors import UsageError
+from NativeDLLib.core.errors import UsageError
 from NativeDLLib.registry import effective, load_registry
 from NativeDLLib.registry.parameters import parse_assignments, resolve
 

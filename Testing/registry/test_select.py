@@ -1,7 +1,7 @@
 import factories
 import pytest
 
-from NativeDLLib.errors import ModelError
+from NativeDLLib.core.errors import ModelError
 from NativeDLLib.registry import rank, select
 from NativeDLLib.registry.entry import make_model
 

@@ -5,9 +5,9 @@ import json
 import factories
 import pytest
 
-from NativeDLLib.errors import ModelError
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.places import resources_folder
 from NativeDLLib.registry import load_registry
-from NativeDLLib.resources import resources_folder
 
 
 def entry():

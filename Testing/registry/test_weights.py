@@ -3,7 +3,7 @@ import hashlib
 import factories
 import pytest
 
-from NativeDLLib.errors import ModelError
+from NativeDLLib.core.errors import ModelError
 from NativeDLLib.registry import load_registry
 from NativeDLLib.registry.weights import find_weights, models_folder, verified_weights
 

@@ -21,7 +21,7 @@ import SimpleITK as sitk
 from onnx import TensorProto, helper
 from tools import dcmqi, nativedl
 
-from NativeDLLib.dicom import Series
+from NativeDLLib.source import Series
 
 OBLIQUE = ((0.8660254, 0.5, 0.0), (-0.4698463, 0.8137977, 0.3420201))
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from NativeDLLib.dicom import Grid
-from NativeDLLib.errors import CancelledError
-from NativeDLLib.events import Cancel
+from NativeDLLib.core.errors import CancelledError
+from NativeDLLib.core.events import Cancel
 from NativeDLLib.review.masks import place, voxels_outside
+from NativeDLLib.source import Grid
 
 SIZE, SPACING, ORIGIN = (24, 20, 10), (0.8, 0.8, 2.5), (-31.25, 17.5, -204.125)
 

@@ -8,9 +8,9 @@ import scene
 from servers import Orthanc
 from tools import dciodvfy_errors, nativedl
 
-from NativeDLLib.dicom import Series
 from NativeDLLib.dicom.rtstruct_reader import read_structure_set
 from NativeDLLib.regions.masks import mask_of
+from NativeDLLib.source import Series
 
 
 def last_line(capsys):

@@ -81,7 +81,7 @@ def test_it_is_spoken_to_over_tls_on_every_address(serve, tokens, token, tls):
 
 def test_nothing_of_the_service_is_imported_by_other_commands():
     code = (
-        "import sys; from NativeDLLib.cli import main; main(['models']);"
+        "import sys; from NativeDLLib.cli.main import main; main(['models']);"
         "print([m for m in sys.modules if m.split('.')[0] in ('fastapi', 'starlette', 'uvicorn', 'python_multipart')])"
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

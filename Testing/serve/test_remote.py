@@ -9,9 +9,9 @@ from pydicom import dcmread
 from servers import LOOPBACK, free_port, make_certificate, wait_until
 from tools import nativedl
 
-from NativeDLLib.errors import CancelledError
-from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.job import Job, run_job
+from NativeDLLib.core.errors import CancelledError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.segment.run import Job, run_job
 
 
 @pytest.fixture

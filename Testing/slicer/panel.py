@@ -121,8 +121,8 @@ class Panel:
 
 def phantom(app: Any, folder: Path) -> str:
     """Put the phantom of a patient with a liver into the application's database; return its Series Instance UID."""
-    from NativeDLLib.demo.ct_series import write_ct_series
-    from NativeDLLib.demo.phantom import make_phantom
+    from NativeDLLib.phantom.ct_series import write_ct_series
+    from NativeDLLib.phantom.torso import make_phantom
 
     image, _ = make_phantom(7, (192, 192, 40), (2.0, 2.0, 7.0))
     return add(

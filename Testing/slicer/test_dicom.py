@@ -10,8 +10,8 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 
-from NativeDLLib.dicom import Series
-from NativeDLLib.dicom.database import series_files
+from NativeDLLib.source import Series
+from NativeDLLib.source.database import series_files
 
 
 def fill(app, folder, **options):

@@ -10,7 +10,7 @@ FINISHED = "Finished: review the result below."
 
 def spares():
     """Return the processes that were started ahead, whether they wait or run."""
-    return [p for p in psutil.Process().children() if "NativeDLLib.spare" in words(p)]
+    return [p for p in psutil.Process().children() if "NativeDLLib.cli.spare" in words(p)]
 
 
 def words(process):

@@ -9,9 +9,9 @@ import pytest
 import torch
 from trainings import write_config
 
-from NativeDLLib.demo.phantom import make_phantom
+from NativeDLLib.core.places import resources_folder
+from NativeDLLib.phantom.torso import make_phantom
 from NativeDLLib.registry.load import load_registry
-from NativeDLLib.resources import resources_folder
 from NativeDLLib.training.cases import Case, make_case
 from NativeDLLib.training.config import Config, read_config
 from NativeDLLib.training.labels import to_classes

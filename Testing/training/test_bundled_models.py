@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 
-from NativeDLLib.demo.phantom import make_phantom
-from NativeDLLib.events import Cancel, Reporter
-from NativeDLLib.files import sha256
-from NativeDLLib.pipeline import SegmentationTool
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.files import sha256
+from NativeDLLib.core.places import resources_folder
+from NativeDLLib.phantom.torso import make_phantom
 from NativeDLLib.registry import effective
 from NativeDLLib.registry.load import load_registry
-from NativeDLLib.resources import resources_folder
+from NativeDLLib.segment.pipeline import SegmentationTool
 from NativeDLLib.training.config import Config, read_config
 from NativeDLLib.training.data import Volume
 from NativeDLLib.training.surface import score

@@ -8,9 +8,9 @@ import SimpleITK as sitk
 import torch
 from trainings import ball, image_of
 
-from NativeDLLib.events import Cancel
+from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.places import resources_folder
 from NativeDLLib.inference.preprocess import prepare
-from NativeDLLib.resources import resources_folder
 from NativeDLLib.training.cases import Case, make_case, on_grid
 from NativeDLLib.training.config import Config, read_config
 from NativeDLLib.training.data import examples, read_cases
@@ -71,7 +71,7 @@ def test_labels_beyond_what_a_byte_holds_keep_their_uptake(config: Config) -> No
 def test_rows_share_the_patches(config: Config, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from NativeDLLib.events import Reporter
+    from NativeDLLib.core.events import Reporter
 
     rows = [{**row} for row in config.data["data"]["train"]]
     rows[0]["share"] = 0.8

@@ -10,8 +10,8 @@ from factories import ct_series, registry
 from PIL import Image
 from trainings import ball, without_export, write_ball, write_config
 
-from NativeDLLib.cli import main
-from NativeDLLib.files import sha256
+from NativeDLLib.cli.main import main
+from NativeDLLib.core.files import sha256
 from NativeDLLib.registry.load import load_registry
 from NativeDLLib.registry.weights import verified_weights
 from NativeDLLib.training.nnunet_folder import FOLDER

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from trainings import ball_entry, content
 
-from NativeDLLib.cli import main
-from NativeDLLib.errors import UsageError
-from NativeDLLib.resources import resources_folder
+from NativeDLLib.cli.main import main
+from NativeDLLib.core.errors import UsageError
+from NativeDLLib.core.places import resources_folder
 from NativeDLLib.training.checkpoint import fingerprint
 from NativeDLLib.training.config import FORMATS, Config, read_config
 from NativeDLLib.training.unet import Architecture

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 import torch
 from trainings import ball, image_of
 
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.network import Network
 from NativeDLLib.inference.onnx_runtime import load_onnx

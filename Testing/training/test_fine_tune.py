@@ -11,13 +11,13 @@ import torch
 from factories import ct_series, entry, registry, threshold_pt2
 from trainings import ball, ball_entry, without_export, write_ball, write_config
 
-from NativeDLLib.cli import main
-from NativeDLLib.dicom import Series
-from NativeDLLib.dicom.segmentation import Algorithm, make_segmentation
-from NativeDLLib.errors import InputError, ModelError, UsageError
-from NativeDLLib.events import Cancel
-from NativeDLLib.files import sha256
+from NativeDLLib.cli.main import main
+from NativeDLLib.core.errors import InputError, ModelError, UsageError
+from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.files import sha256
+from NativeDLLib.dicom.seg import Algorithm, make_segmentation
 from NativeDLLib.registry.load import load_registry
+from NativeDLLib.source import Series
 from NativeDLLib.training.config import read_config
 from NativeDLLib.training.data import examples
 from NativeDLLib.training.labels import read_segmentation

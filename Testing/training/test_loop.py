@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from NativeDLLib.errors import CancelledError, InputError, ModelError, UsageError
-from NativeDLLib.events import Cancel, Reporter
+from NativeDLLib.core.errors import CancelledError, InputError, ModelError, UsageError
+from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.training.checkpoint import fingerprint
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.data import read_cases

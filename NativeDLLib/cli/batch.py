@@ -1,0 +1,147 @@
+"""``nativedl batch``: many series, each in a process of its own; started again it goes on where it was ended."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.batch import Cohort, Settings, Wanted, run_batch
+from NativeDLLib.batch.cohort import from_database, from_folders, from_peer
+from NativeDLLib.batch.table import COLUMNS, from_csv
+from NativeDLLib.cli.pacs import add_study_filters, keys_of
+from NativeDLLib.cli.run import add_options, options
+from NativeDLLib.core.errors import CancelledError, CasesFailedError, UsageError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.inference.device import check_device, is_server
+from NativeDLLib.pacs.peers import find_peer, load_peers
+from NativeDLLib.registry import effective, find_model, load_models
+
+_SHOWN = 50
+
+
+def add_commands(subparsers: Any) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser("batch", help="segment many series and store the results", description=__doc__)
+    source = parser.add_argument_group("source (one of; --database or --from also say where the series of a --csv are)")
+    source.add_argument("--input", nargs="+", type=Path, metavar="FOLDER", help="every image series below these")
+    source.add_argument("--csv", type=Path, metavar="FILE", help=f"a table with columns {', '.join(COLUMNS)}")
+    source.add_argument("--database", type=Path, metavar="FILE", help="Slicer's ctkDICOM.sql")
+    source.add_argument("--from", dest="source_peer", metavar="PEER", help="what a peer finds")
+    chosen = parser.add_argument_group("which series (default: every CT, MR and PT series)")
+    chosen.add_argument("--modality", metavar="CT", help="only those of this modality")
+    chosen.add_argument("--description", metavar="PATTERN", help="only those whose description fits: '*portal*'")
+    studies = parser.add_argument_group("which studies, with --from")
+    add_study_filters(studies)
+    studies.add_argument("--study", metavar="UID")
+    add_options(parser)
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a folder for each case, a manifest")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many at a time; --device a,b for each")
+    parser.add_argument(
+        "--no-overlap", action="store_true", help="read and write only between runs of the network, for less memory"
+    )
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler whose workers see the same files")
+    parser.add_argument("--retry-failed", action="store_true", help="try again what failed at an earlier start")
+    parser.add_argument("--again", action="store_true", help="do every case anew and replace its result")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+    """Find the cohort, do it, and say what became of it."""
+    chosen = options(args)
+    settings = _settings(args, chosen)
+    with reporter.stage("cohort"):
+        cohort = _cohort(args, reporter, cancel)
+    _check_models(cohort, chosen)
+    if cohort.left_out:
+        reporter.warning(str(cohort))
+    report = run_batch(cohort, settings, reporter, cancel)
+    reporter.result(report)
+    if not getattr(args, "events", False):
+        _print(report)
+    counts = f"{report['done']} of {report['total']} cases are done"
+    if report["cancelled"]:
+        raise CancelledError(f"cancelled: {counts}; the same command goes on with the other {report['left']}")
+    if report["failed"]:
+        raise CasesFailedError(f"{counts}, {len(report['failed'])} failed; --retry-failed tries those again")
+    return 0
+
+
+def _settings(args: argparse.Namespace, chosen: dict[str, Any]) -> Settings:
+    devices = tuple(check_device(word) for word in str(chosen["device"]).split(","))
+    if args.jobs < 1:
+        raise UsageError(f"--jobs {args.jobs}: at least one")
+    if args.scheduler and (args.jobs > 1 or len(devices) > 1):
+        raise UsageError("--jobs and several devices are for this machine; with --scheduler each worker does one case")
+    peers = {name for name in (args.source_peer, chosen["target_peer"]) if name}
+    for name in peers:
+        find_peer(load_peers(chosen["pacs_file"]), name)
+    # In plain words, so that a configuration file may change or be out of reach while the batch runs.
+    values = {name: str(value) for _, layer in chosen["parameters"] for name, value in layer.items()}
+    arguments = ["--model", chosen["model"], "--segmentation", chosen["kind"]]
+    arguments += ["--device", devices[0]] if len(devices) == 1 else []
+    arguments += [f"--max-memory={args.max_memory}"] if args.max_memory else []
+    arguments += [f"--set={name}={value}" for name, value in values.items()]
+    arguments += ["--keep-empty"] if chosen["keep_empty"] else []
+    arguments += ["--to", chosen["target_peer"]] if chosen["target_peer"] else []
+    pacs = ("--pacs", str(chosen["pacs_file"].resolve())) if chosen["pacs_file"] else ()
+    return Settings(
+        output=args.output.resolve(),
+        arguments=(*arguments, *pacs),
+        options={
+            "model": chosen["model"],
+            "parameters": values,
+            "segmentation": chosen["kind"],
+            "keep-empty": chosen["keep_empty"],
+            "to": chosen["target_peer"],
+        },
+        send=(chosen["target_peer"], *pacs) if chosen["target_peer"] else (),
+        jobs=args.jobs,
+        devices=devices if len(devices) > 1 else (),
+        # A server has a queue of its own.
+        overlap=not (args.no_overlap or any(map(is_server, devices))),
+        scheduler=args.scheduler,
+        again=args.again,
+        retry_failed=args.retry_failed,
+    )
+
+
+def _cohort(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> Cohort:
+    places = [name for name in ("database", "source_peer") if getattr(args, name)]
+    others = [name for name in ("input", "csv") if getattr(args, name)]
+    if len(others) > 1 or len(places) > 1 or not (others or places) or (args.input and places):
+        raise UsageError("name one source: --input FOLDER..., --csv FILE, --database FILE, or --from PEER")
+    keys, wanted = keys_of(args), Wanted(args.modality, args.description)
+    if keys and (args.csv or not args.source_peer):
+        raise UsageError("studies are chosen by patient, date, accession number or UID only with --from, without --csv")
+    if args.csv and wanted != Wanted():
+        raise UsageError("--modality and --description choose series, which a --csv has done already")
+    if args.input:
+        return from_folders(args.input, wanted, reporter, cancel)
+    if args.csv and args.database:
+        return from_csv(args.csv, ("--database", str(args.database.resolve())))
+    if args.csv:
+        return from_csv(args.csv, ("--from", args.source_peer) if args.source_peer else ())
+    if args.database:
+        return from_database(args.database, wanted)
+    peer = find_peer(load_peers(args.pacs), args.source_peer)
+    return from_peer(peer, keys, wanted, reporter, cancel)
+
+
+def _check_models(cohort: Cohort, chosen: dict[str, Any]) -> None:
+    """Refuse at once what every case would fail with."""
+    models = load_models()
+    for name in {chosen["model"], *(case.model for case in cohort.cases if case.model)} - {"auto"}:
+        effective(find_model(models, name), *chosen["parameters"])
+
+
+def _print(report: dict[str, Any]) -> None:
+    print(
+        f"{report['done']} done, {len(report['failed'])} failed, {report['left']} left of {report['total']} cases"
+        f" ({report['seconds']:.0f} s)"
+    )
+    for failed in report["failed"][:_SHOWN]:
+        print(f"  {failed['case']}: {failed['reason']}")
+    if len(report["failed"]) > _SHOWN:
+        print(f"  and {len(report['failed']) - _SHOWN} more")
+    print(f"manifest: {report['manifest']}")

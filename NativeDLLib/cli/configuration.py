@@ -1,0 +1,74 @@
+"""Configuration files: which model runs on which device with which parameters, as people save it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.core.errors import UsageError
+from NativeDLLib.core.jsonfile import read_json
+
+_CONFIGURATION = {"model": str, "device": str, "segmentation": str, "parameters": dict}
+
+
+def read_configuration(path: Path) -> dict[str, Any]:
+    """Read a configuration file.
+
+    Raises
+    ------
+    UsageError
+        Where it is not an object, or something in it is unknown or of the wrong kind.
+    """
+    data = read_json(path, UsageError)
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: must be an object with {', '.join(_CONFIGURATION)}")
+    for key, value in data.items():
+        if key not in _CONFIGURATION:
+            raise UsageError(f"{path}: '{key[:64]}' is not known; there are {', '.join(_CONFIGURATION)}")
+        if not isinstance(value, _CONFIGURATION[key]):
+            raise UsageError(f"{path}: {key}: must be {'text' if _CONFIGURATION[key] is str else 'an object'}")
+    return data
+
+
+def read_configuration_for(
+    path: Path, models: Sequence[Mapping[str, Any]], current: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Read a configuration file for one of some models; its parameters are those of its model.
+
+    Parameters
+    ----------
+    path
+        The file.
+    models
+        What ``inspect`` reported; where there are none yet, nothing is checked against them.
+    current
+        The one that is meant where the file names none.
+
+    Raises
+    ------
+    UsageError
+        Where the file is wrong, or asks for another model or for a value that the model does not take.
+    """
+    # The panel is loaded where nothing that the registry needs is installed yet.
+    from NativeDLLib.registry.entry import Parameter
+    from NativeDLLib.registry.parameters import checked
+
+    data = read_configuration(path)
+    if not models:
+        return data
+    data = {"model": current["id"] if current else ""} | data
+    model = next((model for model in models if model["id"] == data["model"]), None)
+    if model is None:
+        ids = ", ".join(model["id"] for model in models)
+        raise UsageError(f"{path}: model '{data['model'][:64]}' is not in the registry; there are {ids}")
+    known = {p["name"]: Parameter(**p) for p in model["parameters"]}
+    values = data.get("parameters", {})
+    for name, value in values.items():
+        if name not in known:
+            raise UsageError(f"{path}: model {model['id']} has no parameter '{name[:64]}'")
+        try:
+            values[name] = checked(known[name], value)
+        except ValueError as error:
+            raise UsageError(f"{path}: parameter {name}: {error}") from error
+    return data

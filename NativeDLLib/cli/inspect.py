@@ -1,0 +1,227 @@
+"""What to know before a run: ``inspect`` (a series and the models for it), ``devices``, ``database``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.core.errors import InputError, ModelError, UsageError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.inference.device import available_devices, check_device
+from NativeDLLib.panel.wording import shown_name
+from NativeDLLib.registry import Candidate, load_models, rank
+from NativeDLLib.registry.weights import find_weights, to_be_fetched
+from NativeDLLib.segment.expectation import expect
+from NativeDLLib.segment.remote_connection import known_servers
+from NativeDLLib.source import Series
+from NativeDLLib.source.database import list_series
+from NativeDLLib.source.file_list import local_files
+
+_FACTS = {
+    "Name": "PatientName",
+    "Patient ID": "PatientID",
+    "Birth date": "PatientBirthDate",
+    "Sex": "PatientSex",
+    "Accession number": "AccessionNumber",
+    "Institution": "InstitutionName",
+    "Referring physician": "ReferringPhysicianName",
+    "Study date": "StudyDate",
+    "Study": "StudyDescription",
+    "Series": "SeriesDescription",
+}
+_NO_DICOM = "The volume does not come from DICOM images, and a DICOM SEG must refer to the images it was made from."
+_LEFT = "The images that the volume was loaded from are no longer in Slicer's DICOM database; import them again."
+_MODULES = {"torch": "torch", "onnx": "onnxruntime", "nnunetv2": "nnunetv2"}
+
+
+def add_commands(subparsers: Any) -> None:
+    """Register the commands."""
+    parser = subparsers.add_parser("inspect", help="show a series, and the models for it with what each will take")
+    source = parser.add_argument_group("source (one of)")
+    source.add_argument("--input", nargs="+", type=Path, default=[], metavar="PATH", help="files and folders")
+    source.add_argument("--files", type=Path, metavar="LIST", help="a text file that names the DICOM files")
+    source.add_argument("--database", type=Path, metavar="FILE", help="Slicer's ctkDICOM.sql, with --series")
+    parser.add_argument("--series", metavar="UID", help="Series Instance UID, where there is more than one")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="for the time and memory expected")
+    parser.add_argument(
+        "--volume",
+        metavar="JSON",
+        help='a loaded volume, {"size": [3 numbers], "ijk_to_ras": [16 numbers]}: whether its voxels are the series\', '
+        'or what models there are for it alone; with "from_dicom": true where it was loaded from images',
+    )
+    parser.add_argument(
+        "--regularized",
+        action="store_true",
+        help="the volume was made regular at loading: take it if its slices are not",
+    )
+    parser.set_defaults(run=_inspect)
+    devices = subparsers.add_parser("devices", help="list the devices that models can run on")
+    devices.set_defaults(run=_devices)
+    database = subparsers.add_parser("database", help="list the image series of Slicer's DICOM database")
+    database.add_argument("database", type=Path, metavar="FILE", help="ctkDICOM.sql, or its folder")
+    database.set_defaults(run=_database)
+
+
+def _inspect(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
+    check_device(args.device)
+    given = [bool(args.input), args.files is not None, args.database is not None]
+    if sum(given) > 1 or not (any(given) or args.volume):
+        raise UsageError(
+            "name one source: --input PATH..., --files LIST, --database FILE --series UID, or --volume JSON"
+        )
+    volume = _volume(args.volume) if args.volume else None
+    source: Series | _Volume
+    no_seg = _LEFT if volume is not None and volume.from_dicom else _NO_DICOM
+    try:
+        with reporter.stage("scan"):
+            source = _series(args) if any(given) or volume is None else volume
+        if isinstance(source, Series):
+            no_seg = _moved(source, volume)
+    except InputError as error:
+        if not args.regularized or volume is None:
+            raise
+        source, no_seg = volume, f"Slicer resampled the volume when it loaded it. {error}"
+    # What was moved is segmented as it is now.
+    grid = source.grid if isinstance(source, Series) and not no_seg else volume
+    assert grid is not None
+    size, spacing = grid.size, grid.spacing
+    report = {
+        "facts": {name: _shown(keyword, source.text(keyword)) for name, keyword in _FACTS.items()},
+        "series": source.text("SeriesInstanceUID") or None,
+        "modality": source.text("Modality") or None,
+        "size": size,
+        "spacing_mm": spacing,
+        "warnings": list(source.warnings),
+        "no_seg_because": no_seg or None,
+        "models": [_candidate(c, size, spacing, args.device) for c in rank(load_models().values(), source)],
+    }
+    reporter.result(report)
+    if not getattr(args, "events", False):
+        _print_inspection(report)
+    return 0
+
+
+@dataclass(frozen=True)
+class _Volume:
+    """A volume of which only the place is known; see `Described`."""
+
+    size: tuple[int, int, int]
+    ijk_to_ras: tuple[float, ...]
+    from_dicom: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        matrix = self.ijk_to_ras
+        return tuple(round(math.hypot(*(matrix[4 * row + column] for row in range(3))), 6) for column in range(3))
+
+    def text(self, _: str) -> str:
+        return ""
+
+
+def _volume(text: str) -> _Volume:
+    try:
+        given = json.loads(text)
+        size, matrix = tuple(int(n) for n in given["size"]), tuple(float(v) for v in given["ijk_to_ras"])
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise UsageError(f"--volume: is not what it should be ({type(error).__name__}: {error})") from error
+    if len(size) != 3 or min(size) < 1 or len(matrix) != 16 or not all(map(math.isfinite, matrix)):
+        raise UsageError("--volume: needs three sizes from 1 and sixteen finite numbers")
+    volume = _Volume((size[0], size[1], size[2]), matrix, given.get("from_dicom") is True)
+    if min(volume.spacing) <= 0:
+        raise UsageError("--volume: ijk_to_ras has a column without length")
+    return volume
+
+
+def _series(args: argparse.Namespace) -> Series:
+    return Series.read(local_files(args.input, args.files, args.database, args.series), args.series)
+
+
+def _moved(source: Series, volume: _Volume | None) -> str:
+    if volume is None or source.grid.has_voxels_of(volume.size, volume.ijk_to_ras):
+        return ""
+    return (
+        "The volume's voxels are not those of its DICOM slices: it was resampled, or a transform was hardened on it. "
+        "A DICOM SEG of it would lie in the wrong place."
+    )
+
+
+def _candidate(candidate: Candidate, size: tuple[int, ...], spacing: tuple[float, ...], device: str) -> dict[str, Any]:
+    model = candidate.model
+    expected = expect(model, size, spacing, device)
+    problem = None
+    if find_spec(_MODULES[model.runtime]) is None:
+        problem = f"needs {_MODULES[model.runtime]}, which is not installed"
+    try:
+        for needed in model.needed:
+            find_weights(needed)
+    except ModelError as error:
+        problem = str(error)
+    return {
+        **candidate.as_json(),
+        "title": model.title,
+        "version": model.version,
+        "description": model.description,
+        "intended_use": model.intended_use,
+        "runtime": model.runtime,
+        "card": str(model.card) if model.card else None,
+        "segments": [segment.name for segment in model.segments],
+        "parameters": [asdict(parameter) for parameter in model.parameters],
+        "expected": asdict(expected) if expected else None,
+        "problem": problem,
+        "to_be_fetched": to_be_fetched(model),
+    }
+
+
+def _shown(keyword: str, value: str) -> str:
+    if keyword in ("PatientName", "ReferringPhysicianName"):
+        return shown_name(value)
+    is_date = keyword.endswith("Date") and len(value) == 8 and value.isdecimal()
+    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if is_date else value
+
+
+def _print_inspection(report: dict[str, Any]) -> None:
+    for name, value in report["facts"].items():
+        print(f"{name}: {value}")
+    print(f"Voxels: {' x '.join(map(str, report['size']))}, {' x '.join(f'{s:g}' for s in report['spacing_mm'])} mm")
+    for model in report["models"]:
+        verdict = "fits" if model["fits"] else "does not fit"
+        took = (
+            f"; about {model['expected']['seconds']:.0f} s ({model['expected']['basis']})" if model["expected"] else ""
+        )
+        print(f"{model['id']}: {verdict}: {'; '.join(model['reasons'])}{took}")
+
+
+def _devices(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
+    devices = available_devices() | dict.fromkeys(known_servers(), "another computer, with nativedl serve")
+    reporter.result({"devices": devices})
+    if not getattr(args, "events", False):
+        for word, what in devices.items():
+            print(f"{word}  {what}")
+    return 0
+
+
+def _database(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
+    rows = [_row(row) for row in list_series(args.database, ("CT", "MR", "PT"))]
+    reporter.result({"series": rows})
+    if not getattr(args, "events", False):
+        for row in rows:
+            print("  ".join((*row["columns"], row["uid"])))
+    return 0
+
+
+def _row(series: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a list of series shows: its columns, what it is found by, its UID, and what tells more."""
+    texts = {keyword: _shown(keyword, str(value)) for keyword, value in series.items()}
+    columns = [texts[keyword] for keyword in ("PatientName", "StudyDate", "SeriesDescription", "Modality", "instances")]
+    more = [texts[keyword] for keyword in ("StudyDescription", "SeriesDescription") if texts[keyword]]
+    # Each once, and name and date also as they are stored, as people copy them.
+    found_by = [*columns, texts["StudyDescription"], texts["PatientID"], series["PatientName"], series["StudyDate"]]
+    words = " ".join(filter(None, dict.fromkeys(found_by))).lower()
+    return {"columns": columns, "words": words, "uid": texts["SeriesInstanceUID"], "tip": " · ".join(more)}

@@ -1,0 +1,144 @@
+"""The command line ``nativedl``.
+
+Exit codes: 0 done, 1 the result could not be written or a defect of this program, 2 usage, 3 input refused, 4 model
+problem, 5 PACS problem (the result is kept), 6 cancelled, 7 some cases of a batch failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn
+
+from NativeDLLib import __version__
+from NativeDLLib.core.errors import CancelledError, NativeDLError, UsageError
+from NativeDLLib.core.events import Cancel, JsonReporter, Reporter, TerminalReporter
+from NativeDLLib.worker.parent import end_with_parent
+
+# What each module of commands adds: only that of the command asked for is imported, as some take a second.
+_COMMANDS = {
+    "run": ("run",),
+    "batch": ("batch",),
+    "approve": ("approve",),
+    "regions": ("regions", "rtstruct", "read-rtstruct"),
+    "inspect": ("inspect", "devices", "database"),
+    "models": ("models",),
+    "pacs": ("echo", "find", "get", "send", "outbox"),
+    "serve": ("serve",),
+    "train": ("train",),
+    "demo": ("demo",),
+}
+# New objects that may be in cycles, after which Python looks for some that are garbage; by default after 700.
+_OBJECTS_BEFORE_LOOK = 10_000
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of exiting, so that a wrong command line is reported like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} ({self.prog} --help)")
+
+
+def program(argv: Sequence[str] | None = None) -> NoReturn:
+    """Be the program ``nativedl``: run the command of this process, or one that is given, and end the process.
+
+    Importing makes hundreds of thousands of objects that stay. Looking through them for garbage, and taking them apart
+    at the end, took more than a second of a run.
+    """
+    gc.set_threshold(_OBJECTS_BEFORE_LOOK)
+    code = main(argv)
+    gc.freeze()
+    sys.exit(code)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    reporter: Reporter = JsonReporter() if "--events" in arguments else TerminalReporter()
+    _quiet_libraries(debug)
+    cancel = Cancel()
+    _cancel_on_signals(cancel)
+    if "--with-parent" in arguments:
+        end_with_parent(cancel)
+    try:
+        args = _parser(arguments).parse_args(arguments)
+        return int(args.run(args, reporter, cancel))
+    except NativeDLError as error:
+        return _fail(reporter, error, debug)
+    except KeyboardInterrupt:
+        return _fail(reporter, CancelledError("cancelled"), debug)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(reporter, NativeDLError(f"{place}{error.strerror or error}"), debug)
+    except MemoryError:
+        return _fail(reporter, NativeDLError("memory ran out; close other programs or use a machine with more"), debug)
+    # The last line of defence: a defect still ends in one line, and --debug shows where.
+    except Exception as error:
+        text = f"unexpected {type(error).__name__}: {error}; this is a defect, please report it with --debug"
+        return _fail(reporter, NativeDLError(text), debug)
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    command = next((argument for argument in arguments if not argument.startswith("-")), "")
+    names = [name for name, commands in _COMMANDS.items() if command in commands] or list(_COMMANDS)
+    # Imported here so that a defect in one of them is reported like any other.
+    modules = [importlib.import_module(f"NativeDLLib.cli.{name}") for name in names]
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--events", action="store_true", default=argparse.SUPPRESS, help="JSON lines on stdout")
+    common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="tracebacks and library logs")
+    alone = "end when standard input is closed, as it is when the program that started this one is gone"
+    common.add_argument("--with-parent", action="store_true", default=argparse.SUPPRESS, help=alone)
+    description, _, codes = (__doc__ or "").partition("\n\n")
+    parser = _Parser(prog="nativedl", description=description, epilog=codes, parents=[common])
+    parser.add_argument("--version", action="version", version=f"nativedl {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
+    for module in modules:
+        module.add_commands(subparsers)
+    _add_to_all(parser, common)
+    return parser
+
+
+def _add_to_all(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    """Let ``--events`` and ``--debug`` stand anywhere on the line."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for child in dict.fromkeys(action.choices.values()):
+                child._add_container_actions(common)
+                _add_to_all(child, common)
+
+
+def _fail(reporter: Reporter, error: NativeDLError, debug: bool) -> int:
+    reporter.error(error)
+    if debug:
+        logging.getLogger(__name__).exception("traceback, as asked for by --debug")
+    return error.exit_code
+
+
+def _quiet_libraries(debug: bool) -> None:
+    """Keep the logs of libraries off the terminal; what matters in them reaches the user as errors and warnings."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING if debug else logging.CRITICAL)
+    logging.basicConfig(handlers=[handler], force=True)
+    if not debug:
+        warnings.simplefilter("ignore")
+
+
+def _cancel_on_signals(cancel: Cancel) -> None:
+    def handle(number: int, _: object) -> None:
+        # A second time the user means it: end now, as the system would have it.
+        signal.signal(number, signal.SIG_DFL)
+        cancel.set()
+
+    for name in ("SIGINT", "SIGTERM"):
+        try:
+            signal.signal(getattr(signal, name), handle)
+        except ValueError:
+            # Only the main thread may; whoever runs us in another one cancels by other means.
+            return

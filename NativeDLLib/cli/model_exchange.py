@@ -1,0 +1,129 @@
+"""``nativedl models push``, ``pull`` and ``list --from``: models that live in the PACS."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.core.errors import UsageError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.models.iodeep.choose import choose, offer_of
+from NativeDLLib.source import Series
+
+
+def add_commands(commands: Any, listing: argparse.ArgumentParser) -> None:
+    """Add ``push`` and ``pull`` to those of ``models``, and the peer to its ``list``."""
+    listing.add_argument("--from", dest="source_peer", metavar="PEER", help="the models of this peer")
+    _add_pacs(listing)
+    push = commands.add_parser("push", help="store a model on a PACS as a DICOM object")
+    push.add_argument("id", metavar="ID")
+    push.add_argument("--to", dest="target_peer", metavar="PEER", required=True)
+    push.add_argument("--sign", type=Path, metavar="KEY", help="PEM file of an Ed25519 private key")
+    _add_pacs(push)
+    push.set_defaults(run=_push)
+    pull = commands.add_parser("pull", help="fetch and verify models from a PACS, to be used like bundled ones")
+    pull.add_argument("ids", metavar="ID", nargs="*", help="models; without them all")
+    pull.add_argument("--from", dest="source_peer", metavar="PEER", required=True)
+    published = "fetch a network in the layout of the IODeep authors' code by its UID instead, to run it from Python"
+    pull.add_argument("--published", metavar="UID", help=published)
+    pull.add_argument("--for", dest="images", nargs="+", type=Path, metavar="PATH", help="say which fits this series")
+    pull.add_argument("--series", metavar="UID", help="with --for, where there is more than one")
+    consent = "also those that are not signed, or by a key that is not in ~/.nativedl/trusted_keys"
+    pull.add_argument("--accept-unsigned", action="store_true", help=consent)
+    _add_pacs(pull)
+    pull.set_defaults(run=_pull)
+
+
+def list_of_peer(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+    """List the models of a peer."""
+    from NativeDLLib.models.iodeep.exchange import find_models
+
+    cancel.check()
+    rows = [
+        {
+            "id": row.id,
+            "version": row.version,
+            "modality": row.modality,
+            "body_part": row.body_part,
+            "series": row.series_uid,
+            "here": row.is_here,
+        }
+        for row in find_models(_peer(args))
+    ]
+    reporter.result({"peer": args.source_peer, "models": rows})
+    if not getattr(args, "events", False):
+        for row in rows:
+            here = "here" if row["here"] else "-"
+            print(f"{row['id']:<24} {row['version']:<8} {row['modality']:<3} {row['body_part']:<16} {here}")
+        if not rows:
+            print(f"{args.source_peer} has no model")
+    return 0
+
+
+def _add_pacs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pacs", metavar="FILE", type=Path, help="the peers, instead of ~/.nativedl/pacs.json")
+
+
+def _peer(args: argparse.Namespace) -> Any:
+    from NativeDLLib.pacs.peers import find_peer, load_peers
+
+    return find_peer(load_peers(args.pacs), args.source_peer)
+
+
+def _push(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+    from NativeDLLib.models.iodeep.exchange import push
+
+    uids = push(args.id, args.target_peer, args.pacs, reporter, cancel, signing_key=args.sign)
+    reporter.result({"peer": args.target_peer, "model": args.id, "instances": uids})
+    if not getattr(args, "events", False):
+        done = f"stored as {len(uids)} instance(s) of the series {uids[0]}" if uids else "is there already"
+        print(f"{args.target_peer}: {args.id} {done}")
+    return 0
+
+
+def _pull(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+    from NativeDLLib.models.iodeep.exchange import pull
+
+    if args.published:
+        return _pull_published(args, reporter, cancel)
+    series = Series.read(args.images, args.series) if args.images else None
+    modality = series.text("Modality") if series else None
+    pulled = pull(_peer(args), args.ids, args.accept_unsigned, reporter, cancel, modality=modality)
+    rows = [
+        {"id": row.model.id, "version": row.model.version, "signer": row.signer, "fetched": row.fetched}
+        for row in pulled
+    ]
+    report: dict[str, Any] = {"peer": args.source_peer, "models": rows}
+    if series:
+        choice = choose([offer_of(row.model) for row in pulled], series)
+        others = [{"id": offer.id, "reason": reason} for offer, reason in choice.others]
+        report["chosen"] = {"id": choice.offer.id, "reasons": list(choice.reasons), "others": others}
+    reporter.result(report)
+    if not getattr(args, "events", False):
+        _print(report)
+    return 0
+
+
+def _pull_published(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+    from NativeDLLib.models.iodeep.published_cache import pull_published
+
+    if args.ids or args.images:
+        raise UsageError("models pull --published takes neither an ID nor --for")
+    path, network = pull_published(_peer(args), args.published, args.accept_unsigned, reporter, cancel)
+    offer = network.offer
+    report = {"peer": args.source_peer, "path": str(path), "name": offer.id, "modality": offer.modality}
+    reporter.result(report | {"body_parts": list(offer.body_parts)})
+    if not getattr(args, "events", False):
+        print(f"{offer.id!r} for {offer.modality} {' '.join(offer.body_parts)}: {path}")
+    return 0
+
+
+def _print(report: dict[str, Any]) -> None:
+    for row in report["models"]:
+        signer = f"signed by {row['signer']}" if row["signer"] else "accepted without a trusted signature"
+        print(f"{row['id']} {row['version']}: {'verified' if row['fetched'] else 'was here'}, {signer}")
+    if not report["models"]:
+        print(f"{report['peer']} has no such model")
+    if "chosen" in report:
+        print(f"chosen: {report['chosen']['id']} ({'; '.join(report['chosen']['reasons'])})")

@@ -1,0 +1,102 @@
+"""``nativedl models``: what the registry holds, whether a registry file is right, and which model fits a series."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.cli import model_exchange, models_add, models_fetch
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.registry import Model, find_model, load_models, load_registry, rank
+from NativeDLLib.registry.weights import to_be_fetched, verified_weights
+from NativeDLLib.source import Series
+
+
+def add_commands(subparsers: Any) -> None:
+    """Register the command and its own."""
+    parser = subparsers.add_parser("models", help="list, show and check models", description=__doc__)
+    parser.set_defaults(run=_list)
+    commands = parser.add_subparsers(metavar="COMMAND")
+    listing = commands.add_parser("list", help="list the models in force (default), or those of a peer")
+    listing.set_defaults(run=_list)
+    model_exchange.add_commands(commands, listing)
+    models_add.add_commands(commands)
+    show = commands.add_parser("show", help="show one model")
+    show.add_argument("id", metavar="ID")
+    show.set_defaults(run=_show)
+    check = commands.add_parser("check", help="check a registry file and the weights it names")
+    check.add_argument("file", type=Path, metavar="FILE")
+    check.set_defaults(run=_check)
+    models_fetch.add_commands(commands)
+    fit = commands.add_parser("fit", help="rank the models for a series, with reasons")
+    fit.add_argument("--input", nargs="+", type=Path, required=True, metavar="PATH")
+    fit.add_argument("--series", metavar="UID")
+    fit.set_defaults(run=_fit)
+
+
+def _list(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+    if getattr(args, "source_peer", None):
+        return model_exchange.list_of_peer(args, reporter, cancel)
+    models = load_models()
+    reporter.result({"models": [_summary(model) for model in models.values()]})
+    if not _events(args):
+        width = max((len(model.id) for model in models.values()), default=0)
+        for model in models.values():
+            row = f"{model.id:<{width}}  {model.version:<8} {model.input.modality:<3} {model.runtime:<9} {model.title}"
+            print(f"{row}  (to be fetched)" if to_be_fetched(model) else row)
+    return 0
+
+
+def _show(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
+    model = find_model(load_models(), args.id)
+    reporter.result({"registry": str(model.registry), "model": dict(model.data)})
+    if not _events(args):
+        print(f"{model.title} ({model.tool_name}), from {model.registry}")
+        print(f"Intended use: {model.intended_use}")
+        print(json.dumps(model.data, indent=2, ensure_ascii=False))
+        if model.card is not None:
+            print(f"Model card: {model.card}")
+    return 0
+
+
+def _check(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
+    models = load_registry(args.file)
+    states = {}
+    for model in models:
+        # Weights that are still to be fetched are no fault of the file.
+        states[model.id] = "to be fetched" if to_be_fetched(model) else f"weights {verified_weights(model)[1][:12]}"
+    reporter.result({"file": str(args.file), "models": states})
+    if not _events(args):
+        for model_id, state in states.items():
+            print(f"{model_id}: right ({state})")
+        print(f"{args.file}: {len(models)} model(s), no errors")
+    return 0
+
+
+def _fit(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
+    series = Series.read(args.input, args.series)
+    ranking = rank(load_models().values(), series)
+    reporter.result({"series": series.uid, "ranking": [candidate.as_json() for candidate in ranking]})
+    if not _events(args):
+        for candidate in ranking:
+            verdict = "fits" if candidate.fits else "does not fit"
+            print(f"{candidate.model.id}: {verdict}: {'; '.join(candidate.reasons)}")
+    return 0
+
+
+def _summary(model: Model) -> dict[str, Any]:
+    return {
+        "id": model.id,
+        "version": model.version,
+        "title": model.title,
+        "modality": model.input.modality,
+        "runtime": model.runtime,
+        "to_be_fetched": to_be_fetched(model),
+        "registry": str(model.registry),
+    }
+
+
+def _events(args: argparse.Namespace) -> bool:
+    return bool(getattr(args, "events", False))

@@ -1,0 +1,118 @@
+"""``nativedl models add``: a registry entry for a model of one's own, from its files and the answers of a person."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.core.errors import CancelledError, UsageError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.files import write_text
+from NativeDLLib.core.jsonfile import read_json
+from NativeDLLib.models.add.draft import printable
+from NativeDLLib.registry.load import registry_files
+
+
+def add_commands(commands: Any) -> None:
+    """Add ``add`` to the commands of ``models``."""
+    add = commands.add_parser("add", help="add a model of your own: nnU-Net results folder, ONNX or .pt2 file")
+    add.add_argument("source", type=Path, metavar="FOLDER|FILE")
+    add.add_argument("--id", metavar="ID", help="instead of one made from the name")
+    add.add_argument("--registry", type=Path, metavar="FILE", help="instead of ~/.nativedl/registry.json")
+    add.add_argument("--answers", type=Path, metavar="FILE", help="JSON with the fields that the files do not say")
+    add.add_argument("--template", type=Path, metavar="FILE", help="write what is missing to a new file, and end")
+    add.add_argument("--architecture", type=Path, metavar="FILE", help="the network as JSON, for a file of weights")
+    add.add_argument("--folds", nargs="+", metavar="N", help="of an nnU-Net folder; without it all there are")
+    add.add_argument("--only", nargs="+", metavar="NAME", help="the labels to segment; without it all there are")
+    add.add_argument("--replace", action="store_true", help="take the place of a model with the same id")
+    add.set_defaults(run=_add)
+
+
+def _add(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+    from NativeDLLib.models.add import install, questions, read_source, template, user_registry
+    from NativeDLLib.models.add.add import require_complete
+    from NativeDLLib.models.add.install import check_free
+    from NativeDLLib.models.add.structures import code_doubts
+
+    registry = args.registry or user_registry()
+    events = bool(getattr(args, "events", False))
+    draft = read_source(args.source, architecture=args.architecture, folds=args.folds)
+    if args.answers:
+        draft.merge(read_json(args.answers, UsageError), str(args.answers))
+    if args.id:
+        draft.merge({"id": args.id}, "--id")
+    if args.only:
+        draft.keep(args.only)
+    check_free(draft.entry["id"], registry, args.replace)
+    if args.template:
+        return _write_template(args.template, template(draft), reporter, events)
+    pending = questions(draft)
+    if pending and not events and sys.stdin.isatty() and sys.stdout.isatty():
+        _print_lines(draft.told)
+        with _interruptible():
+            while pending := questions(draft):
+                _ask(draft, pending[0])
+    require_complete(draft)
+    model = install(draft, registry, replace=args.replace, reporter=reporter, cancel=cancel)
+    for row in model.data["output"]["segments"]:
+        for doubt in code_doubts(row):
+            reporter.warning(doubt)
+    if registry.resolve() not in {file.resolve() for file in registry_files()}:
+        reporter.warning(f"{registry} is not in force; name it in NATIVEDL_REGISTRY")
+    reporter.result({"registry": str(registry), "model": dict(model.data), "found": draft.told})
+    if not events:
+        _print_lines(draft.told)
+        print(f"{model.tool_name} is in {registry}; look at it with: nativedl models show {model.id}")
+    return 0
+
+
+def _write_template(path: Path, content: dict[str, Any], reporter: Reporter, events: bool) -> int:
+    if path.exists():
+        raise UsageError(f"{path}: is there already; name a new file")
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    reporter.result({"template": str(path)})
+    if not events:
+        print(f"{path}: complete it (null is missing; codes are proposals, check them) and give it with --answers")
+    return 0
+
+
+def _ask(draft: Any, question: Any) -> None:
+    """Put one question until its answer is right."""
+    from NativeDLLib.models.add.questions import in_words
+
+    offer = question.offer
+    shown = f" [{printable(in_words(offer))}]" if offer is not None else ""
+    while True:
+        try:
+            text = input(f"{printable(question.text)}{shown}: ").strip()
+        except EOFError as error:
+            raise CancelledError("cancelled: nothing was added") from error
+        if not text and offer is not None:
+            draft.take(question.place)
+            return
+        try:
+            draft.put(question.place, question.answer(text))
+            return
+        except ValueError as error:
+            print(f"  {error}")
+
+
+def _print_lines(lines: list[str]) -> None:
+    for line in lines:
+        print(f"  {printable(line)}")
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end a question; a job, which notices the wish at its next step, would go on waiting for an answer."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

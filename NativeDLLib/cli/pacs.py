@@ -1,0 +1,218 @@
+"""The commands that speak to a PACS: ``echo``, ``find``, ``get``, ``send`` and ``outbox``."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from NativeDLLib.core.errors import InputError, UsageError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.pacs.delivery import Delivery, complain, deliver, send
+from NativeDLLib.pacs.ledger import Entry
+from NativeDLLib.pacs.outbox import Outbox
+from NativeDLLib.pacs.peers import Peer, find_peer, load_peers
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_FILTERS = {
+    "patient_id": "PatientID",
+    "patient_name": "PatientName",
+    "study_date": "StudyDate",
+    "study": "StudyInstanceUID",
+    "series": "SeriesInstanceUID",
+    "accession": "AccessionNumber",
+}
+_COLUMNS = {
+    "PATIENT": ("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
+    "STUDY": ("StudyDate", "PatientID", "PatientName", "ModalitiesInStudy", "StudyDescription", "StudyInstanceUID"),
+    "SERIES": ("SeriesNumber", "Modality", "NumberOfSeriesRelatedInstances", "SeriesDescription", "SeriesInstanceUID"),
+}
+
+
+def add_commands(subparsers: Any) -> None:
+    """Add the commands to argparse's ``subparsers``; each sets ``run(args, reporter, cancel) -> exit code``."""
+    echo = _command(subparsers, "echo", _echo, "ask a PACS whether it answers (C-ECHO)")
+    echo.add_argument("peer", metavar="PEER")
+
+    find = _command(subparsers, "find", _find, "find patients, studies or series on a PACS (C-FIND, QIDO-RS)")
+    find.add_argument("peer", metavar="PEER")
+    find.add_argument("--level", choices=("study", "series", "patient"), default="study")
+    add_study_filters(find)
+    find.add_argument("--modality", metavar="CT")
+    find.add_argument("--study", metavar="UID", help="needed with --level series")
+    find.add_argument("--series", metavar="UID")
+    find.add_argument("--json", action="store_true", help="print the matches as DICOM JSON")
+
+    get = _command(subparsers, "get", _get, "retrieve a study or series from a PACS (C-GET, C-MOVE, WADO-RS)")
+    get.add_argument("peer", metavar="PEER")
+    get.add_argument("--study", metavar="UID", required=True)
+    get.add_argument("--series", metavar="UID", help="without it the whole study")
+    get.add_argument("--output", metavar="DIR", type=Path, required=True)
+
+    put = _command(subparsers, "send", _send, "send DICOM files to a PACS through the outbox (C-STORE, STOW-RS)")
+    put.add_argument("peer", metavar="PEER")
+    put.add_argument("paths", metavar="FILE|DIR", nargs="+", type=Path)
+
+    outbox = _command(subparsers, "outbox", _outbox, "show, send or drop what waits for a PACS")
+    outbox.add_argument("action", choices=("list", "send", "drop"))
+    outbox.add_argument("ids", metavar="ID", nargs="*", type=int, help="objects; without them send takes all")
+    outbox.add_argument("--all", action="store_true", help="all objects, for drop")
+    outbox.add_argument("--due", action="store_true", help="send only those whose next attempt is due")
+    outbox.add_argument("--peer", metavar="PEER", help="only objects for this one")
+
+
+def add_study_filters(parser: Any) -> None:
+    """Add the keys that studies are looked for by; `keys_of` gives what was asked for."""
+    parser.add_argument("--patient-id", metavar="ID")
+    parser.add_argument("--patient-name", metavar="NAME", help="may have wildcards: 'Doe*'")
+    parser.add_argument("--study-date", metavar="DATE", help="20260131, or a range: 20260101-20260131, 20260101-")
+    parser.add_argument("--accession", metavar="NUMBER")
+
+
+def keys_of(args: argparse.Namespace) -> dict[str, str]:
+    """Return the matching keys that were asked for, by DICOM keyword."""
+    return {keyword: value for name, keyword in _FILTERS.items() if (value := getattr(args, name, None))}
+
+
+def _command(subparsers: Any, name: str, run: Callable[..., int], help_text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = subparsers.add_parser(name, help=help_text, description=help_text)
+    parser.add_argument("--pacs", metavar="FILE", type=Path, help="the peers, instead of ~/.nativedl/pacs.json")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _peer(args: argparse.Namespace) -> Peer:
+    return find_peer(load_peers(args.pacs), args.peer)
+
+
+def _echo(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+    from NativeDLLib.pacs import services
+
+    peer = _peer(args)
+    cancel.check()
+    seconds = services.echo(peer)
+    _say(args, reporter, {"peer": peer.name, "seconds": round(seconds, 3)}, f"{peer} answers in {seconds:.3f} s")
+    return 0
+
+
+def _find(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+    from NativeDLLib.pacs import services
+
+    level = args.level.upper()
+    keys = keys_of(args)
+    if args.modality:
+        keys["ModalitiesInStudy" if level == "STUDY" else "Modality"] = args.modality
+    cancel.check()
+    matches = services.find(_peer(args), level, keys)
+    records = [match.to_json_dict() for match in matches]
+    if args.json:
+        import json
+
+        text = json.dumps(records, indent=2, ensure_ascii=False)
+    else:
+        text = _table(_COLUMNS[level], [_match_row(match, _COLUMNS[level]) for match in matches])
+    _say(args, reporter, {"level": level, "matches": records}, text)
+    return 0
+
+
+def _get(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+    from NativeDLLib.pacs import services
+
+    with reporter.stage("retrieve"):
+        files = services.retrieve(_peer(args), args.study, args.series, args.output, reporter, cancel)
+    report = {"output": str(args.output), "files": [str(file) for file in files]}
+    _say(args, reporter, report, f"{len(files)} files in {args.output}")
+    return 0
+
+
+def _send(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+    files = _dicom_files(args.paths)
+    with reporter.stage("send"):
+        deliveries = deliver(files, args.peer, args.pacs, reporter, cancel)
+    _report_deliveries(args, reporter, deliveries)
+    return 0
+
+
+def _outbox(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+    outbox = Outbox()
+    entries = [entry for entry in outbox.entries() if args.peer in (None, entry.peer)]
+    if args.ids:
+        unknown = set(args.ids) - {entry.id for entry in entries}
+        if unknown:
+            raise UsageError(f"the outbox has no object {min(unknown)}; see: nativedl outbox list")
+        entries = [entry for entry in entries if entry.id in args.ids]
+    ids = [entry.id for entry in entries]
+    if args.action == "list":
+        rows = [_entry_row(entry) for entry in entries]
+        text = _table(("id", "peer", "state", "attempts", "next", "SOP Instance UID", "reason"), rows)
+        _say(args, reporter, {"outbox": [asdict(entry) for entry in entries]}, text)
+    elif args.action == "drop":
+        if not args.ids and not args.all:
+            raise UsageError("outbox drop needs the ids of objects, or --all")
+        dropped = outbox.drop(ids)
+        _say(args, reporter, {"dropped": [entry.id for entry in dropped]}, f"{len(dropped)} dropped")
+    else:
+        with reporter.stage("send"):
+            deliveries = send(outbox, load_peers(args.pacs), reporter, cancel, only_due=args.due, ids=ids)
+        _report_deliveries(args, reporter, deliveries)
+        complain(outbox, [delivery.id for delivery in deliveries] if args.due else ids)
+    return 0
+
+
+def _dicom_files(paths: Sequence[Path]) -> list[Path]:
+    """List the files to send: those named, and those in named folders that are DICOM."""
+    files: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder")
+        if path.is_dir():
+            found = sorted(file for file in path.rglob("*") if file.is_file() and _is_dicom(file))
+            if not found:
+                raise InputError(f"{path}: has no DICOM file")
+            files.extend(found)
+        else:
+            files.append(path)
+    return files
+
+
+def _is_dicom(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM" and file.name != "DICOMDIR"
+
+
+def _report_deliveries(args: argparse.Namespace, reporter: Reporter, deliveries: Sequence[Delivery]) -> None:
+    rows = [(delivery.peer, delivery.sop_instance_uid, delivery.message) for delivery in deliveries]
+    text = _table(("peer", "SOP Instance UID", "outcome"), rows)
+    _say(args, reporter, {"deliveries": [asdict(delivery) for delivery in deliveries]}, text)
+
+
+def _entry_row(entry: Entry) -> tuple[str, ...]:
+    due = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.next_attempt)) if entry.next_attempt else "now"
+    return str(entry.id), entry.peer, entry.state, str(entry.attempts), due, entry.sop_instance_uid, entry.reason
+
+
+def _match_row(match: Dataset, columns: Sequence[str]) -> tuple[str, ...]:
+    values = (match.get(column) for column in columns)
+    return tuple("" if value is None else str(value) for value in values)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write aligned columns; foreign text is made printable, so that it cannot steer the terminal."""
+    if not rows:
+        return "nothing"
+    cells = [columns, *(["".join(c if c.isprintable() else " " for c in cell) for cell in row] for row in rows)]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _say(args: argparse.Namespace, reporter: Reporter, report: dict[str, Any], text: str) -> None:
+    """Report what came out: as an event to a program, as text to a person."""
+    reporter.result(report)
+    if not getattr(args, "events", False):
+        print(text)

@@ -1,0 +1,104 @@
+"""``nativedl serve``: models and predictions over HTTP, for programs on the hospital network."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from NativeDLLib.cli.counts import count, count_or_none
+from NativeDLLib.core.errors import UsageError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.inference.device import check_device, is_server
+
+_OTHERS_MAY_READ = 0o077
+
+
+def add_commands(subparsers: Any) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser("serve", help="choose models and segment series over HTTP", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen (default: loopback)")
+    parser.add_argument("--port", type=int, default=8443, metavar="N", help="(default 8443; 0 for a free one)")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="the tokens of the clients, one a line")
+    parser.add_argument("--cert", type=Path, metavar="FILE", help="certificate chain for TLS, PEM, with --key")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="its key, PEM, without a password")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:N or mps")
+    limits = parser.add_argument_group("limits")
+    limits.add_argument("--jobs", type=count, default=1, metavar="N", help="predictions at a time (default 1)")
+    limits.add_argument("--queue", type=count_or_none, default=8, metavar="N", help="that may wait (default 8)")
+    limits.add_argument("--max-upload", type=count, default=1024, metavar="MIB", help="of one series (default 1024)")
+    limits.add_argument("--max-parts", type=count, default=10_000, metavar="N", help="files of it (default 10000)")
+    limits.add_argument(
+        "--max-memory", type=count, metavar="MIB", help="of one prediction (default: its share of three quarters)"
+    )
+    limits.add_argument("--timeout", type=count, default=3600, metavar="S", help="of one prediction (default 3600)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+    """Serve until a signal comes."""
+    try:
+        from NativeDLLib.serve.auth import is_loopback, read_tokens
+        from NativeDLLib.serve.limits import Settings
+        from NativeDLLib.serve.server import check_certificate, listen, serve
+    except ModuleNotFoundError as absent:
+        raise UsageError(f"serve needs the package {absent.name}: pip install 'NativeDL[serve]'") from absent
+
+    if is_server(check_device(args.device)):
+        raise UsageError("--device: a server does not pass predictions on to another one")
+    if (args.cert is None) != (args.key is None):
+        raise UsageError("--cert and --key go together")
+    if args.cert:
+        check_certificate(args.cert, args.key)
+    local = is_loopback(args.host)
+    if not local and not (args.token_file and args.cert):
+        raise UsageError(
+            f"--host {args.host}: other computers can reach this, so give --token-file and --cert with --key; "
+            "or listen on loopback, behind a proxy that has them"
+        )
+    tokens = read_tokens(args.token_file) if args.token_file else ()
+    if args.token_file and sys.platform != "win32" and args.token_file.stat().st_mode & _OTHERS_MAY_READ:
+        reporter.warning(f"{args.token_file}: other users of this computer can read it (chmod 600)")
+    share = psutil.virtual_memory().total * 3 // 4 // args.jobs
+    with tempfile.TemporaryDirectory(prefix="nativedl-serve-") as folder, listen(args.host, args.port) as listening:
+        settings = Settings(
+            folder=Path(folder).resolve(),
+            log=_log(args, reporter),
+            device=args.device,
+            jobs=args.jobs,
+            queue=args.queue,
+            max_upload=args.max_upload * 2**20,
+            max_parts=args.max_parts,
+            max_memory=args.max_memory * 2**20 if args.max_memory else share,
+            timeout=args.timeout,
+            tokens=tokens,
+            names=frozenset({"localhost", "127.0.0.1", "[::1]", args.host}) if local else frozenset(),
+        )
+        host = f"[{args.host}]" if ":" in args.host else args.host
+        url = f"{'https' if args.cert else 'http'}://{host}:{listening.getsockname()[1]}"
+
+        def announce() -> None:
+            reporter.show({"event": "listening", "url": url})
+            if not _events(args):
+                print(f"listening on {url}; its description is at {url}/openapi.json", flush=True)
+
+        serve(settings, listening, args.cert, args.key, announce, cancel)
+    return 0
+
+
+def _log(args: argparse.Namespace, reporter: Reporter) -> Any:
+    def log(row: dict[str, Any]) -> None:
+        if _events(args):
+            reporter.show(row)
+        else:
+            print(" ".join(str(value) for key, value in row.items() if key != "event"), file=sys.stderr, flush=True)
+
+    return log
+
+
+def _events(args: argparse.Namespace) -> bool:
+    return bool(getattr(args, "events", False))

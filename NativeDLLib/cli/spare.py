@@ -1,0 +1,47 @@
+"""A process that imports what a model needs, and then waits to be told which command it is: ``python -m`` this, an id.
+
+One line on standard input is the command, a JSON list of its arguments. From then on nothing is different from
+``python -m NativeDLLib`` with these arguments. Where standard input is closed before, the process ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+
+from NativeDLLib.cli.main import program
+
+
+def _import(model_id: str) -> None:
+    # Whatever is wrong here, the command meets it too, and says it.
+    with contextlib.suppress(Exception):
+        from NativeDLLib.cli import run  # noqa: F401
+        from NativeDLLib.inference.engine import import_ahead
+        from NativeDLLib.registry import load_models
+
+        # To its end: a thread that waits for input can keep others from loading libraries on Windows.
+        model = load_models()[model_id]
+        # A GPU is left alone: what waits shall hold none of its memory.
+        import_ahead(model, "cpu").join()
+        if model.runtime == "torch" and model.architecture is None:
+            importlib.import_module("torch.export.pt2_archive")  # what reading a .pt2 needs besides, for a second
+
+
+def _line() -> bytes:
+    """Return the line from standard input, or nothing where that was closed before."""
+    line = b""
+    while not line.endswith(b"\n"):
+        part = os.read(0, 65536)
+        if not part:
+            return b""
+        line += part
+    return line
+
+
+if __name__ == "__main__":
+    _import(sys.argv[1])
+    if command := _line():
+        program(json.loads(command))

@@ -1,0 +1,78 @@
+"""``nativedl train``: from images and labels to a model in the registry."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from NativeDLLib.core.errors import UsageError
+from NativeDLLib.core.events import Cancel, Reporter
+
+if TYPE_CHECKING:
+    from NativeDLLib.training.config import Config
+
+
+def add_commands(subparsers: Any) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser("train", help="train a model, or fine-tune one of the registry", description=__doc__)
+    parser.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="JSON: data, classes, network, entry"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder for model, log and checkpoint"
+    )
+    parser.add_argument("--from", dest="start", metavar="ID", help="a registry model to start from (fine-tuning)")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --output")
+    parser.add_argument("--overwrite", action="store_true", help="replace a training in --output")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:N or mps")
+    parser.add_argument("--publish", type=Path, metavar="FILE", help="a registry that the model is put into")
+    options = parser.add_argument_group("in place of what --config says")
+    options.add_argument("--steps", type=int, metavar="N", help="optimiser steps")
+    options.add_argument("--minutes", type=float, metavar="N", help="wall time; the result is then not repeatable")
+    options.add_argument("--seed", type=int, metavar="N", help="of weights, patches and augmentation")
+    options.add_argument("--threads", type=int, metavar="N", help="processor cores")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+    """Run the training and print what the model is worth."""
+    # Threads that spin while they wait for each other halve the pace where anything else runs; torch reads it once.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # torch takes seconds, and other commands have no use for it.
+    from NativeDLLib.inference.network import require
+    from NativeDLLib.registry import find_model, load_models
+
+    require("torch", "train")
+    from NativeDLLib.training.config import read_config
+    from NativeDLLib.training.evaluate import table
+    from NativeDLLib.training.session import Session, run_session
+
+    if args.resume and args.overwrite:
+        raise UsageError("--resume goes on and --overwrite starts again: give one of them")
+    config = _changed(read_config(args.config), args)
+    start = find_model(load_models(), args.start) if args.start else None
+    session = Session(
+        config, args.output, start, resume=args.resume, overwrite=args.overwrite, device=args.device,
+        registry=args.publish,
+    )  # fmt: skip
+    report = run_session(session, reporter, cancel)
+    reporter.result(report)
+    if not getattr(args, "events", False):
+        for line in table(report["evaluation"]):
+            print(line)
+        for stage in report["stages"]:
+            print(f"  {stage['name']:<24}{stage['seconds']:10.2f} s    {stage['peak_mib']:8.0f} MiB")
+        print(f"model: {args.output / 'registry.json'}")
+    return 0
+
+
+def _changed(config: Config, args: argparse.Namespace) -> Config:
+    given = {key: getattr(args, key) for key in ("steps", "minutes", "seed") if getattr(args, key) is not None}
+    for key, value in [*given.items(), ("threads", 1 if args.threads is None else args.threads)]:
+        if value < (0 if key == "seed" else 1e-6):
+            raise UsageError(f"--{key} {value:g}: must be positive")
+    config = replace(config, schedule=replace(config.schedule, **given))
+    return config if args.threads is None else replace(config, threads=args.threads)

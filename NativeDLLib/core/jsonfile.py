@@ -1,0 +1,149 @@
+"""JSON files that people write: read strictly, checked against a JSON Schema, wrong in words that name the place."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.core.errors import NativeDLError
+from NativeDLLib.core.places import resources_folder
+
+_LARGEST = 16 * 2**20
+
+
+def read_json(path: Path, error: type[NativeDLError], largest: int = _LARGEST) -> Any:
+    """Read a JSON file.
+
+    Parameters
+    ----------
+    path
+        The file, UTF-8.
+    error
+        What to raise where it cannot be read, has a key twice, or a number that JSON does not have.
+    largest
+        How many bytes it may have.
+    """
+    try:
+        if path.stat().st_size > largest:
+            raise error(f"{path}: is larger than {largest // 2**20} MiB")
+        content = path.read_text(encoding="utf-8-sig")
+    except OSError as problem:
+        raise error(f"{path}: cannot be read ({problem.strerror})") from problem
+    except UnicodeDecodeError as problem:
+        raise error(f"{path}: is not UTF-8 text (byte {problem.start})") from problem
+    return parse_json(content, str(path), error)
+
+
+def parse_json(content: str, where: str, error: type[NativeDLError]) -> Any:
+    """Return the data of a JSON text, as strictly as `read_json`; `where` names it in messages."""
+    try:
+        data = json.loads(
+            content, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite, parse_int=_countable
+        )
+        # Half a character that was escaped: it can be held, but neither be shown nor stored.
+        json.dumps(data, ensure_ascii=False).encode()
+    except json.JSONDecodeError as problem:
+        raise error(f"{where}: line {problem.lineno} column {problem.colno}: {problem.msg}") from problem
+    except (ValueError, RecursionError) as problem:
+        raise error(f"{where}: {str(problem)[:200]}") from problem
+    return data
+
+
+def check_schema(data: Any, schema_name: str, path: Path, error: type[NativeDLError], list_name: str) -> None:
+    """Check data against a schema in ``Resources``.
+
+    Parameters
+    ----------
+    data
+        What `read_json` returned.
+    schema_name
+        File name of the schema.
+    path
+        Where the data came from, for the message.
+    error
+        What to raise; its message names file, entry and field.
+    list_name
+        Key of the list of entries, each of which is named by its ``id`` or ``name``.
+    """
+    try:
+        problem = _best(_validator(schema_name).iter_errors(data))
+    except RecursionError as deep:
+        raise error(f"{path}: is nested too deeply") from deep
+    except ModuleNotFoundError as absent:
+        raise error(f"{path}: cannot be checked before the Python package {absent.name} is installed") from absent
+    if problem is not None:
+        message = "is not allowed here" if problem.validator == "not" else problem.message
+        message = message if len(message) <= 200 else f"{message[:200]} ..."
+        raise error(f"{path}: {place(data, problem.absolute_path, list_name)}: {message}")
+
+
+def problem_of(value: Any, schema_name: str, pointer: str) -> str | None:
+    """Say what is wrong with a value by the part of a schema that a JSON pointer names; None where nothing is."""
+    problem = _best(_validator(schema_name, pointer).iter_errors(value))
+    return None if problem is None else str(problem.message)[:200]
+
+
+def place(data: Any, steps: Iterable[str | int], list_name: str) -> str:
+    """Return where in the data something is, as ``models[1] (liver).input.spacing``."""
+    shown, here, previous = "", data, None
+    for step in steps:
+        here = here[step]
+        shown += f"[{step}]" if isinstance(step, int) else f".{step}"
+        if previous == list_name and isinstance(here, dict):
+            name = here.get("id", here.get("name"))
+            shown += f" ({str(name)[:64]})" if name is not None else ""
+        previous = step
+    return shown.lstrip(".") or "top level"
+
+
+def _best(problems: Iterable[Any]) -> Any:
+    from jsonschema.exceptions import best_match
+
+    return best_match(problems)
+
+
+@cache
+def _validator(schema_name: str, pointer: str = "") -> Any:
+    # Imported where it is used: a panel that only wants to know its version does not wait for it.
+    from jsonschema import Draft202012Validator, ValidationError
+    from jsonschema.validators import extend
+
+    def pattern(validator: Any, expression: str, instance: Any, _: Any) -> Iterator[ValidationError]:
+        # In JSON Schema $ is the very end; in Python a line break may still follow it.
+        if validator.is_type(instance, "string") and not re.search(expression.replace("$", r"\Z"), instance):
+            yield ValidationError(f"{instance!r} does not match {expression!r}")
+
+    schema = json.loads((resources_folder() / schema_name).read_text(encoding="utf-8"))
+    if pointer:
+        schema = {"$defs": schema["$defs"], "$ref": f"#{pointer}"}
+    return extend(Draft202012Validator, {"pattern": pattern})(schema)  # type: ignore[no-untyped-call]
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key '{next(k for k in keys if keys.count(k) > 1)}' is there twice")
+    return result
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return number
+
+
+def _countable(text: str) -> int:
+    # Everything that computes with it computes in double precision.
+    _finite(text)
+    return int(text)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")

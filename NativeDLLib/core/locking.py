@@ -1,0 +1,85 @@
+"""A folder that only one process works in at a time, and turns that processes take."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO
+
+from NativeDLLib.core.errors import UsageError
+from NativeDLLib.core.events import Cancel
+
+_POLL_S = 0.05
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(stream: IO[bytes]) -> None:
+        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(stream: IO[bytes]) -> None:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def hold(folder: Path, busy: str) -> Iterator[None]:
+    """Hold the folder for the block; the system lets go of it when the process ends, in whatever way.
+
+    Parameters
+    ----------
+    folder
+        Made where it does not exist.
+    busy
+        What to say where another process holds it.
+
+    Raises
+    ------
+    UsageError
+        Where another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("ab") as stream:
+        try:
+            _lock(stream)
+        except OSError as error:
+            raise UsageError(busy) from error
+        yield
+
+
+@contextmanager
+def take_turn(files: Sequence[Path], cancel: Cancel) -> Iterator[None]:
+    """Wait until one of some files is held by no other process, and hold it until the context is left or closed.
+
+    Parameters
+    ----------
+    files
+        One for each process that may have its turn at a time; made where they do not exist.
+    cancel
+        Looked at while waiting.
+
+    Raises
+    ------
+    CancelledError
+        Where `cancel` was set.
+    """
+    with ExitStack() as stack:
+        streams = [stack.enter_context(file.open("ab")) for file in files]
+        while not any(_is_locked(stream) for stream in streams):
+            cancel.check()
+            time.sleep(_POLL_S)
+        yield
+
+
+def _is_locked(stream: IO[bytes]) -> bool:
+    """Lock a file, and tell whether that was possible now."""
+    try:
+        _lock(stream)
+    # What is held by another process; that a file system knows no locks would not change by waiting.
+    except (BlockingIOError, PermissionError):
+        return False
+    return True

@@ -1,0 +1,91 @@
+"""What main memory there is for this process, and a limit that it keeps to."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.core.events import Cancel, Reporter
+
+MIB = 2**20
+ADVICE = "allow it more, or take a model with larger voxels or a computer with more memory"
+# By the name of the controller in /proc/self/cgroup: folder, limit, what is used, and what of that is only a cache.
+_CGROUPS = {
+    "": ("", "memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process has."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def available() -> int:
+    """Return how many more bytes this process can have: what the computer, or its control group on Linux, has left."""
+    return int(min(psutil.virtual_memory().available, left_in_groups()))
+
+
+def left_in_groups(groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")) -> float:
+    """Return the bytes that the control groups of this process, version 1 or 2, have left; infinity without a limit.
+
+    Parameters
+    ----------
+    groups
+        The file that says which groups the process is in.
+    mounted
+        The folder in which groups are folders.
+    """
+    left = math.inf
+    # Without such files there is no limit, and a line in another form is none of a group that we know.
+    with contextlib.suppress(OSError, ValueError):
+        for line in groups.read_text().splitlines():
+            _, controller, path = line.split(":", 2)
+            # Controllers of version 1 may share a hierarchy.
+            for name, *files in [_CGROUPS[one] for one in controller.split(",") if one in _CGROUPS]:
+                group = Path(path.strip("/"))
+                # Those above limit it, too. Inside a container only the outermost may be there.
+                left = min(left, *(_left(mounted / name / each, *files) for each in (group, *group.parents)))
+    return left
+
+
+def _left(folder: Path, most: str, used: str, cache: str) -> float:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        statistics = dict(line.split(" ", 1) for line in (folder / "memory.stat").read_text().splitlines())
+        return max(0, int((folder / most).read_text()) - int((folder / used).read_text()) + int(statistics[cache]))
+    return math.inf
+
+
+@contextlib.contextmanager
+def memory_limit(limit: int | None, reporter: Reporter, cancel: Cancel) -> Iterator[None]:
+    """Have the work in the block stop where it can as soon as this process has more memory than a limit.
+
+    Parameters
+    ----------
+    limit
+        Bytes; None for no limit.
+    reporter
+        Whose stages are measured.
+    cancel
+        Set, with an `InputError` that it raises, when a stage goes beyond the limit.
+    """
+
+    def watch(stage: str, has: int) -> None:
+        if limit is not None and has > limit and not cancel.is_set:
+            cancel.set(
+                InputError(
+                    f"the {stage} stage took {has / MIB:.0f} MiB of memory, more than the {limit / MIB:.0f} MiB of "
+                    f"--max-memory: nothing was written after that moment; {ADVICE}"
+                )
+            )
+
+    reporter.watch_memory = watch
+    try:
+        yield
+    finally:
+        reporter.watch_memory = None

@@ -1,0 +1,19 @@
+"""Versions of the packages that a result depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+_PACKAGES = ("numpy", "pydicom", "highdicom", "SimpleITK", "torch", "onnxruntime", "nnunetv2")
+
+
+def versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
+    """Return the versions of packages, by default those that a result depends on, of those that are installed."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,171 @@
+"""A small PACS of our own for the demonstration and the tests: it stores, finds, and gives back."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydicom import Dataset, dcmread
+from pynetdicom import AE, build_context, evt
+from pynetdicom.sop_class import (
+    PatientRootQueryRetrieveInformationModelFind,
+    PatientRootQueryRetrieveInformationModelGet,
+    PatientRootQueryRetrieveInformationModelMove,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+    Verification,
+)
+
+from NativeDLLib.core.errors import PacsError
+from NativeDLLib.core.files import atomic_path
+from NativeDLLib.core.uids import is_uid
+from NativeDLLib.demo.pacs_index import UNIQUE_KEYS, search, select
+from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, no_delay
+from NativeDLLib.pacs.contexts import storage_support
+
+_SERVICES = (
+    Verification,
+    PatientRootQueryRetrieveInformationModelFind,
+    PatientRootQueryRetrieveInformationModelGet,
+    PatientRootQueryRetrieveInformationModelMove,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+)
+
+
+class EmbeddedPacs:
+    """A Storage and Query/Retrieve SCP on loopback; a context manager that listens inside its block.
+
+    Parameters
+    ----------
+    folder
+        Where the objects lie, each named by its SOP Instance UID; those already there are served if they can be read.
+    port
+        0 for any free one; then read `port`.
+    ae_title
+        Its own AE title.
+    destinations
+        Address by AE title of those to whom it sends for C-MOVE.
+    tls
+        The TLS context to listen with, if any.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int = 0,
+        ae_title: str = "NATIVEDL-PACS",
+        destinations: Mapping[str, tuple[str, int]] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.port = port
+        self.ae_title = ae_title
+        self._folder = folder
+        self._destinations = dict(destinations or {})
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._headers: dict[str, Dataset] = {}
+
+    def __enter__(self) -> EmbeddedPacs:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for file in sorted(self._folder.glob("*.dcm")):
+            with contextlib.suppress(Exception):  # a damaged file can make the parser raise nearly anything
+                self._add(dcmread(file, stop_before_pixels=True))
+        self._entity = AE(self.ae_title)
+        self._entity.supported_contexts = storage_support()
+        for context in self._entity.supported_contexts:
+            context.scu_role = context.scp_role = True  # C-GET sends objects to whom opened the association
+        for service in _SERVICES:
+            self._entity.add_supported_context(service)
+        handlers = [
+            (evt.EVT_CONN_OPEN, no_delay),
+            (evt.EVT_C_STORE, self._store),
+            (evt.EVT_C_FIND, self._find),
+            (evt.EVT_C_GET, self._get),
+            (evt.EVT_C_MOVE, self._move),
+        ]
+        try:
+            server = self._entity.start_server(
+                ("127.0.0.1", self.port), block=False, ssl_context=self._tls, evt_handlers=handlers
+            )
+        except OSError as error:
+            raise PacsError(
+                f"the embedded PACS cannot listen on port {self.port}: {error.strerror or error}; choose another"
+            ) from error
+        self.port = server.socket.getsockname()[1]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._entity.shutdown()
+
+    def instances(self) -> list[Path]:
+        """Return the files of all stored objects, by SOP Instance UID."""
+        with self._lock:
+            return [self._file(uid) for uid in sorted(self._headers)]
+
+    def _file(self, uid: str) -> Path:
+        return self._folder / f"{uid}.dcm"
+
+    def _add(self, header: Dataset) -> None:
+        with self._lock:
+            self._headers[str(header.SOPInstanceUID)] = header
+
+    def _catalogue(self) -> list[Dataset]:
+        with self._lock:
+            return list(self._headers.values())
+
+    def _store(self, event: Any) -> int:
+        content = event.encoded_dataset()
+        try:
+            header = dcmread(io.BytesIO(content), stop_before_pixels=True)
+            uid = str(header.SOPInstanceUID)
+            complete = all(key in header for key in ("StudyInstanceUID", "SeriesInstanceUID"))
+        except Exception:  # a damaged object can make the parser raise nearly anything
+            return 0xC000
+        if not is_uid(uid) or not complete:
+            return 0xA900
+        try:
+            with atomic_path(self._file(uid)) as temporary:
+                temporary.write_bytes(content)
+        except OSError:
+            return 0xA700
+        self._add(header)
+        return 0x0000
+
+    def _find(self, event: Any) -> Iterator[tuple[int, Dataset | None]]:
+        query = event.identifier
+        if query.get("QueryRetrieveLevel") not in UNIQUE_KEYS:
+            yield 0xA900, None
+            return
+        for answer in search(self._catalogue(), query):
+            if event.is_cancelled:
+                yield 0xFE00, None
+                return
+            answer.RetrieveAETitle = self.ae_title
+            yield 0xFF00, answer
+
+    def _get(self, event: Any) -> Iterator[Any]:
+        yield from self._objects(event, select(self._catalogue(), event.identifier))
+
+    def _move(self, event: Any) -> Iterator[Any]:
+        host, port = self._destinations.get(event.move_destination or "", (None, None))
+        chosen = select(self._catalogue(), event.identifier)
+        pairs = sorted({(header.SOPClassUID, header.file_meta.TransferSyntaxUID) for header in chosen})
+        contexts = [build_context(*pair) for pair in pairs[:MAXIMUM_CONTEXTS]]
+        yield host, port, {"contexts": contexts or None, "evt_handlers": [(evt.EVT_CONN_OPEN, no_delay)]}
+        yield from self._objects(event, chosen)
+
+    def _objects(self, event: Any, chosen: list[Dataset]) -> Iterator[Any]:
+        yield len(chosen)
+        for header in chosen:
+            if event.is_cancelled:
+                yield 0xFE00, None
+                return
+            yield 0xFF00, dcmread(self._file(str(header.SOPInstanceUID)))

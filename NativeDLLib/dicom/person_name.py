@@ -1,0 +1,70 @@
+"""A name as a person writes it, as a Person Name of DICOM (PS3.5 6.2.1): family^given^middle^prefix^suffix."""
+
+from __future__ import annotations
+
+from NativeDLLib.core.errors import UsageError
+
+_LONGEST = 64
+_PREFIXES = {"dr", "prof", "pd", "med", "hc", "dipl", "ing", "mr", "mrs", "ms", "herr", "frau", "sir", "dame"}
+_SUFFIXES = {"md", "phd", "do", "dds", "msc", "bsc", "mph", "frcr", "frcp", "facr", "jr", "sr", "ii", "iii"}
+
+
+def person_name(text: str) -> str:
+    """Return a Person Name.
+
+    Parameters
+    ----------
+    text
+        One with carets, which stays as it is; or ``Dr. Jane Doe``, ``Doe, Jane``, ``Jane van der Doe, MD``.
+
+    Raises
+    ------
+    UsageError
+        Where it is empty, too long, or has characters that a name cannot have. The name itself is not repeated.
+    """
+    name = " ".join(text.split())
+    if not name.strip("^= "):
+        raise UsageError("--reviewer: the name is empty; write Doe^Jane or Jane Doe")
+    if "\\" in name or not name.isprintable():
+        raise UsageError("--reviewer: a name holds neither backslashes nor control characters")
+    groups = name.split("=")
+    if "^" not in name and len(groups) == 1:
+        groups = [_components(name)]
+    if len(groups) > 3 or any(len(group.split("^")) > 5 for group in groups):
+        raise UsageError("--reviewer: a name has at most 5 parts between ^ (family^given^middle^prefix^suffix)")
+    if max(len(group) for group in groups) > _LONGEST:
+        raise UsageError(f"--reviewer: a name has at most {_LONGEST} characters")
+    return "=".join(groups)
+
+
+def _components(name: str) -> str:
+    before, comma, after = (part.strip() for part in name.partition(","))
+    words, suffix = before.split(), ""
+    if comma and all(_plain(word) in _SUFFIXES for word in after.split()):
+        suffix = after
+    elif comma:
+        words = [*after.split(), *words]
+        return _joined(before, _without_prefix(after.split()), suffix)
+    given, prefix = _without_prefix(words)
+    # Particles such as "van der" belong to the family name.
+    start = len(given) - 1
+    while start > 1 and given[start - 1].islower():
+        start -= 1
+    return _joined(" ".join(given[start:]), (given[:start], prefix), suffix)
+
+
+def _without_prefix(words: list[str]) -> tuple[list[str], str]:
+    count = 0
+    while count < len(words) - 1 and _plain(words[count]) in _PREFIXES:
+        count += 1
+    return words[count:], " ".join(words[:count])
+
+
+def _joined(family: str, given_and_prefix: tuple[list[str], str], suffix: str) -> str:
+    given, prefix = given_and_prefix
+    parts = [family, given[0] if given else "", " ".join(given[1:]), prefix, suffix]
+    return "^".join(parts).rstrip("^")
+
+
+def _plain(word: str) -> str:
+    return word.replace(".", "").lower()

@@ -1,0 +1,193 @@
+"""Segments as a DICOM Segmentation object (PS3.3 A.51) in the study of the series it was made from."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import highdicom as hd
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian
+
+from NativeDLLib.core.errors import InputError, NativeDLError
+from NativeDLLib.dicom.derived import (
+    MANUFACTURER,
+    Algorithm,
+    carry_over,
+    derived_instance,
+    software_versions,
+)
+from NativeDLLib.dicom.review import Review, refer_to_predecessor
+from NativeDLLib.dicom.seg_assembly import add_frames
+from NativeDLLib.dicom.seg_segments import described
+from NativeDLLib.dicom.source_header import source_header
+from NativeDLLib.quality.finding import Finding, sentences, titled
+from NativeDLLib.registry.entry import Segment
+from NativeDLLib.source.series import Series
+
+__all__ = ["SOP_CLASSES", "Algorithm", "EmptySegmentationError", "Kind", "make_segmentation"]
+
+Kind = Literal["BINARY", "LABELMAP"]
+SOP_CLASSES: dict[str, str] = {"BINARY": "1.2.840.10008.5.1.4.1.1.66.4", "LABELMAP": "1.2.840.10008.5.1.4.1.1.66.7"}
+
+
+class EmptySegmentationError(NativeDLError):
+    """No voxel belongs to any segment; the caller decides whether that is to be stored."""
+
+
+def make_segmentation(
+    series: Series,
+    labels: npt.NDArray[Any],
+    segments: Sequence[Segment],
+    algorithm: Algorithm,
+    *,
+    kind: Kind = "BINARY",
+    allow_empty: bool = False,
+    review: Review | None = None,
+    findings: Sequence[Finding] = (),
+    buffered: bool = False,
+) -> Dataset:
+    """Make a SEG from a label map, or from masks that overlap, on the grid of its series.
+
+    Parameters
+    ----------
+    series
+        The source. Every instance of it is referred to; patient, study and frame of reference are carried over.
+    labels
+        Array (z, y, x) of Segment Numbers, 0 for none, one plane for each slice of the series in its order; or array
+        (z, y, x, segment) of booleans, which a LABELMAP cannot hold.
+    segments
+        All segments that were looked for, in the order of their numbers; those not found stay described.
+    algorithm
+        What made the label map.
+    kind
+        BINARY, which every viewer reads, or LABELMAP (Supplement 243).
+    allow_empty
+        Whether a label map without any segment is to be stored, with every frame empty.
+    review
+        What a physician made of it; None for an automatic result.
+    findings
+        What is to be checked about it: in brief in its descriptions, in full with the segment or the algorithm.
+    buffered
+        Whether Pixel Data is to be a stream that makes it of `labels` as it is written, in place of all its bytes.
+
+    Returns
+    -------
+    Dataset
+        A new instance of a new series, ready to be written.
+
+    Raises
+    ------
+    EmptySegmentationError
+        Where nothing was found and `allow_empty` is false.
+    InputError
+        Where the source's patient or study attributes cannot be carried over.
+    ValueError
+        Where the label map is not on the series' grid or has other values.
+    """
+    _check(series, labels, len(segments), kind)
+    if not allow_empty and not labels.any():
+        raise EmptySegmentationError(
+            f"series {series.uid}: {algorithm.name} found none of its {len(segments)} segments"
+        )
+    own_text = [algorithm.title, algorithm.source, *(s.name for s in segments), *algorithm.parameters.values()]
+    own_text += [finding.message for finding in findings] + ([] if review is None else [review.reviewer])
+    header, charset = source_header(series, own_text)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = _build(series, header, charset, segments, algorithm, kind, review, findings)
+            add_frames(dataset, series, header, labels, len(segments), buffered=buffered)
+            if review is not None and review.predecessor is not None:
+                refer_to_predecessor(dataset, review.predecessor)
+            return dataset
+    # What is carried over is parsed only now, and pydicom lets pass whatever its parser stumbles over.
+    except Exception as error:
+        raise InputError(f"series {series.uid}: its header cannot be carried over to a SEG ({error})") from error
+
+
+def _build(
+    series: Series,
+    header: Dataset,
+    charset: str,
+    segments: Sequence[Segment],
+    algorithm: Algorithm,
+    kind: Kind,
+    review: Review | None,
+    findings: Sequence[Finding],
+) -> Dataset:
+    """Make the SEG without its frames."""
+    title = titled(algorithm.title, findings, "" if review is None else review.status)
+    creator = "NativeDL^Automatic" if review is None else review.reviewer
+    hd.valuerep.check_person_name(creator)
+    dataset = derived_instance(
+        series,
+        header,
+        charset,
+        algorithm,
+        sop_class=SOP_CLASSES[kind],
+        modality="SEG",
+        title=title,
+        transfer_syntax=ExplicitVRLittleEndian,
+    )
+    carry_over(header, dataset, ["specimen"])
+    dataset.ContentDate, dataset.ContentTime = dataset.InstanceCreationDate, dataset.InstanceCreationTime
+    dataset.ContentLabel = "SEGMENTATION"
+    dataset.ContentDescription = title
+    dataset.ContentCreatorName = creator
+    dataset.ContributingEquipmentSequence = _equipment(header, algorithm, findings)
+    dataset.SegmentationType = kind
+    types = None if review is None else review.algorithm_types
+    dataset.SegmentSequence = described(segments, algorithm, types, findings, with_background=kind == "LABELMAP")
+    return dataset
+
+
+def _equipment(header: Dataset, algorithm: Algorithm, findings: Sequence[Finding]) -> list[Dataset]:
+    """Return what contributed: the scanner where its header names it, the algorithm, and highdicom."""
+    made_by = f"Automatic segmentation by {algorithm.title}"
+    ours = hd.ContributingEquipment(
+        manufacturer=MANUFACTURER,
+        purpose_of_reference=codes.DCM.ProcessingEquipment,
+        manufacturer_model_name=algorithm.name,
+        software_versions=software_versions(algorithm),
+        device_serial_number=algorithm.serial,
+        contribution_description=". ".join(filter(None, (made_by, sentences(findings, None))))[:1024],
+    )
+    equipment: list[Dataset] = [ours, hd.ContributingEquipment.for_highdicom()]
+    # Where the header does not name the scanner, or what it says is not valid, it is left out.
+    with contextlib.suppress(Exception):
+        if header.get("Manufacturer"):
+            equipment.insert(0, _scanner(header))
+    return equipment
+
+
+def _scanner(header: Dataset) -> hd.ContributingEquipment:
+    return hd.ContributingEquipment(
+        manufacturer=header.Manufacturer,
+        purpose_of_reference=codes.DCM.AcquisitionEquipment,
+        manufacturer_model_name=header.get("ManufacturerModelName"),
+        institution_name=header.get("InstitutionName"),
+        institutional_department_name=header.get("InstitutionalDepartmentName"),
+        institution_address=header.get("InstitutionAddress"),
+        station_name=header.get("StationName"),
+        device_serial_number=header.get("DeviceSerialNumber"),
+        software_versions=header.get("SoftwareVersions"),
+        contribution_datetime=header.get("AcquisitionDateTime"),
+        contribution_description="Acquisition equipment of the source image(s)",
+    )
+
+
+def _check(series: Series, labels: npt.NDArray[Any], count: int, kind: Kind) -> None:
+    columns, rows, planes = series.grid.size
+    overlapping = labels.ndim == 4 and labels.dtype == bool and kind == "BINARY"
+    expected = (planes, rows, columns, count) if overlapping else (planes, rows, columns)
+    if labels.shape != expected:
+        raise ValueError(f"label map is {labels.shape}, the series is {expected}")
+    if labels.dtype.kind not in "iub":
+        raise ValueError(f"label map holds {labels.dtype}, not whole numbers")
+    if int(labels.max()) > count or int(labels.min()) < 0:
+        raise ValueError(f"label map holds values outside 0 to {count}")

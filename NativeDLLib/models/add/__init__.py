@@ -1,0 +1,13 @@
+"""Making a registry entry from a network that lies somewhere: an nnU-Net results folder, an ONNX or a ``.pt2`` file.
+
+What the files say is filled in, the rest is asked for: `read_source` gives a `Draft`, `questions` what it lacks, and
+`install` puts weights and entry in place once the network has been loaded and run. `add_model` does all of it.
+"""
+
+from NativeDLLib.models.add.add import add_model
+from NativeDLLib.models.add.draft import Draft
+from NativeDLLib.models.add.install import install, user_registry
+from NativeDLLib.models.add.model_files import read_source
+from NativeDLLib.models.add.questions import Question, questions, template
+
+__all__ = ["Draft", "Question", "add_model", "install", "questions", "read_source", "template", "user_registry"]

@@ -1,0 +1,165 @@
+"""A registry entry in the making: what is known, where it is from, and which of it nobody may change."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.core.errors import UsageError
+
+Place = tuple[str | int, ...]
+STEP = {
+    "name": "step",
+    "type": "number",
+    "default": 0.5,
+    "minimum": 0.25,
+    "maximum": 1.0,
+    "label": "Overlap step",
+    "help": "Distance between patches as a fraction of their size; smaller is slower and smoother.",
+}
+"""The one parameter that every model has."""
+
+# What follows from the files and the way they are read.
+_OURS = ("runtime", "weights", "architecture")
+_SEGMENTS = ("output", "segments")
+
+
+@dataclass
+class Draft:
+    """An entry that lacks something.
+
+    Attributes
+    ----------
+    entry
+        What is known of it. ``weights`` names nothing yet but an nnU-Net folder's folds and checkpoint.
+    files
+        The files of the weights, by the name they are to have.
+    folder
+        The results folder; None where the weights are one file.
+    fixed
+        Places at which the network itself says what is there.
+    offers
+        What may be meant at places where nothing is known: shown to a person, never taken without one.
+    told
+        Lines about what was found.
+    """
+
+    entry: dict[str, Any]
+    files: dict[str, Path]
+    folder: Path | None = None
+    fixed: Sequence[Place] = ()
+    offers: dict[Place, Any] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
+
+    def at(self, place: Place) -> Any:
+        """Return what is known at a place, None where nothing is."""
+        here: Any = self.entry
+        for step in place:
+            try:
+                here = here[step]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return here
+
+    def put(self, place: Place, value: Any) -> None:
+        """Fill in a place."""
+        here: Any = self.entry
+        for step in place[:-1]:
+            here = here.setdefault(step, {}) if isinstance(here, dict) else here[step]
+        here[place[-1]] = value
+
+    def take(self, place: Place) -> None:
+        """Fill in a place with what is offered for it; a code with the side that its name has."""
+        self.put(place, self.offers[place])
+        modifier = (*place[:-1], "type_modifier")
+        if place[-1] == "type" and modifier in self.offers:
+            self.put(modifier, self.offers[modifier])
+
+    def merge(self, answers: Any, where: str) -> None:
+        """Fill in the places of a fragment of an entry; segments go by their label, null says nothing.
+
+        Raises
+        ------
+        UsageError
+            Where it is none, names a segment that the network has not, or contradicts what the network says.
+        """
+        if not isinstance(answers, dict):
+            raise UsageError(f"{where}: must be an object with fields of a registry entry")
+        for key in _OURS:
+            if answers.get(key) is not None:
+                raise UsageError(f"{where}: {key}: follows from the files of the model; leave it out")
+        merged = _merged(self.entry, copy.deepcopy(answers), where, ())
+        for place in self.fixed:
+            before, after = self.at(place), _at(merged, place)
+            if before != after:
+                raise UsageError(f"{where}: {shown(place)}: the network says {before}, not {str(after)[:80]}")
+        self.entry = merged
+
+    def keep(self, names: Sequence[str]) -> None:
+        """Leave out all segments but those of these names.
+
+        Raises
+        ------
+        UsageError
+            Where there is none of a name.
+        """
+        rows = self.at(_SEGMENTS)
+        there = [str(row.get("name")) for row in rows]
+        missing = [name for name in names if name not in there]
+        if missing:
+            raise UsageError(f"there is no label '{missing[0]}'; there are {', '.join(there[:20])}")
+        self.put(_SEGMENTS, [row for row in rows if row.get("name") in names])
+
+
+def shown(place: Place) -> str:
+    """Return a place as ``output.segments[0].type``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
+
+
+def printable(text: str) -> str:
+    """Return a text without what a terminal may take for a command."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def identifier(name: str) -> str:
+    """Return a name as the ``id`` of an entry."""
+    return re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-._")[:64] or "model"
+
+
+def _merged(known: Mapping[str, Any], given: Mapping[str, Any], where: str, place: Place) -> dict[str, Any]:
+    result = dict(known)
+    for key, value in given.items():
+        here = (*place, key)
+        if value is None:
+            continue
+        if here == _SEGMENTS and key in known:
+            result[key] = _merged_rows(known[key], value, where)
+        elif isinstance(known.get(key), dict) and place == ():
+            if not isinstance(value, dict):
+                raise UsageError(f"{where}: {shown(here)}: must be an object")
+            result[key] = _merged(known[key], value, where, here)
+        else:
+            result[key] = value
+    return result
+
+
+def _merged_rows(known: list[dict[str, Any]], given: Any, where: str) -> list[dict[str, Any]]:
+    if not isinstance(given, list) or not all(isinstance(row, dict) for row in given):
+        raise UsageError(f"{where}: output.segments: must be a list of objects")
+    rows = {row["label"]: row for row in known}
+    for new in given:
+        label = new.get("label")
+        # A list or an object is no key.
+        if not isinstance(label, int) or label not in rows:
+            labels = ", ".join(str(row["label"]) for row in known[:20])
+            raise UsageError(f"{where}: output.segments: there is no label {str(label)[:20]}; there are {labels}")
+        rows[label] = rows[label] | {key: value for key, value in new.items() if value is not None}
+    return list(rows.values())
+
+
+def _at(entry: Any, place: Place) -> Any:
+    return Draft(entry, {}).at(place)

@@ -1,0 +1,215 @@
+"""Putting a model in force: its weights checked where they will lie, its entry written into a registry."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from NativeDLLib.core.errors import ModelError, UsageError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.files import sha256, write_text
+from NativeDLLib.core.jsonfile import problem_of, read_json
+from NativeDLLib.models.add.draft import Draft
+from NativeDLLib.registry.entry import Model, make_model
+from NativeDLLib.registry.load import load_models, load_registry, models_of
+from NativeDLLib.registry.weights import verified_weights
+
+_FOLDER = "weights"
+_CHUNK = 2**22
+# As the registry's schema has paths.
+_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*")
+
+
+def user_registry() -> Path:
+    """Return the user's own registry, ``~/.nativedl/registry.json``."""
+    return Path.home() / ".nativedl" / "registry.json"
+
+
+def check_free(model_id: Any, registry: Path, replace: bool) -> None:
+    """Check that nobody has an id yet, or that it may be taken over.
+
+    Raises
+    ------
+    UsageError
+        Where it is no id, or a model of the registry, or of one in force, has it.
+    ModelError
+        Where a registry is wrong.
+    """
+    problem = problem_of(model_id, "registry.schema.json", "/$defs/model/properties/id")
+    if problem:
+        raise UsageError(f"id: {problem}")
+    models = load_models()
+    models |= {model.id: model for model in load_registry(registry)} if registry.is_file() else {}
+    if model_id in models and not replace:
+        place = models[model_id].registry
+        raise UsageError(f"there is a model '{model_id}' in {place}; choose another --id, or replace it with --replace")
+
+
+def install(
+    draft: Draft,
+    registry: Path,
+    *,
+    replace: bool = False,
+    reporter: Reporter | None = None,
+    cancel: Cancel | None = None,
+) -> Model:
+    """Check a complete draft as registries are checked, run its network once on the CPU, and put it in force.
+
+    Parameters
+    ----------
+    draft
+        With nothing missing.
+    registry
+        The file, which need not be there. Weights below its folder stay where they are, others are copied to
+        ``weights/ID`` in it.
+    replace
+        Whether an entry of the same id may be replaced; weights that were copied for it are removed.
+    reporter, cancel
+        Of a job.
+
+    Returns
+    -------
+    Model
+        As the registry has it now. In any other case nothing is left behind.
+
+    Raises
+    ------
+    ModelError, UsageError
+        Where the entry is wrong, its id taken, the disk full, or the network cannot be loaded and run.
+    """
+    reporter, cancel = reporter or Reporter(), cancel or Cancel()
+    check_free(draft.entry.get("id"), registry, replace)
+    with reporter.stage("hash"):
+        digests = {name: sha256(path) for name, path in draft.files.items()}
+    mark = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:16]
+    place, name = _beneath(draft, registry.parent), "" if draft.folder else f"/{next(iter(draft.files))}"
+    before = load_registry(registry) if registry.is_file() else []
+    target = place or f"{_FOLDER}/{draft.entry['id']}/{mark}{name}"
+    entry = draft.entry | {"weights": _weights(draft, target, digests)}
+    models_of(_with(registry, entry), registry)
+    if place:
+        _prove(make_model(entry, registry), reporter, cancel)
+        write_text(Path(os.path.realpath(registry)), _text(_with(registry, entry)))
+    else:
+        with _staging(registry.parent) as staged:
+            _copy(draft.files, staged, reporter, cancel)
+            weights = _weights(draft, f"{_FOLDER}/{staged.parent.name}/{staged.name}{name}", digests)
+            _prove(make_model(entry | {"weights": weights}, registry), reporter, cancel)
+            cancel.check()
+            _place(staged, registry.parent / _FOLDER / entry["id"] / mark, registry, entry)
+    for model in before:
+        if model.id == entry["id"]:
+            _remove_copy(model, target)
+    return next(model for model in load_registry(registry) if model.id == entry["id"])
+
+
+def _weights(draft: Draft, target: str, digests: Mapping[str, str]) -> dict[str, Any]:
+    if draft.folder is not None:
+        return {"folder": target, "files": dict(digests), **draft.entry["weights"]}
+    ((name, digest),) = digests.items()
+    return {"file": target, "sha256": digest, "size": draft.files[name].stat().st_size}
+
+
+def _beneath(draft: Draft, root: Path) -> str | None:
+    """Return where the weights lie below a folder, None where they do not, or by a name that entries cannot have."""
+    source = draft.folder or next(iter(draft.files.values()))
+    real, base = Path(os.path.realpath(source)), Path(os.path.realpath(root))
+    if not real.is_relative_to(base):
+        return None
+    relative = real.relative_to(base).as_posix()
+    return relative if _PATH.fullmatch(relative) and len(relative) <= 255 else None
+
+
+def _with(registry: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    """Return what a registry file holds, read anew, with an entry."""
+    data: dict[str, Any] = {"schema_version": "1.0", "models": []}
+    if registry.is_file():
+        data = read_json(registry, ModelError)
+    models = list(data["models"])
+    places = [index for index, other in enumerate(models) if other["id"] == entry["id"]]
+    if places:
+        models[places[0]] = entry
+    else:
+        models.append(entry)
+    return {**data, "models": models}
+
+
+def _text(data: dict[str, Any]) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+@contextlib.contextmanager
+def _staging(root: Path) -> Iterator[Path]:
+    (root / _FOLDER).mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=root / _FOLDER))
+    try:
+        (folder / "new").mkdir()
+        yield folder / "new"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            (root / _FOLDER).rmdir()
+
+
+def _copy(files: Mapping[str, Path], folder: Path, reporter: Reporter, cancel: Cancel) -> None:
+    size, free, done = sum(path.stat().st_size for path in files.values()), shutil.disk_usage(folder).free, 0
+    if size > free:
+        raise ModelError(f"{folder.parents[1]}: has {free // 2**20} MiB left, the weights need {size // 2**20 + 1} MiB")
+    with reporter.stage("copy"):
+        for name, path in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            with path.open("rb") as source, (folder / name).open("xb") as target:
+                while chunk := source.read(_CHUNK):
+                    cancel.check()
+                    target.write(chunk)
+                    done += len(chunk)
+                    reporter.progress("copy", done / size)
+                target.flush()
+                os.fsync(target.fileno())
+
+
+def _prove(model: Model, reporter: Reporter, cancel: Cancel) -> None:
+    """Load the network from the weights that will be used, and run it on nothing but zeros."""
+    from NativeDLLib.inference.engine import load_engine
+
+    with reporter.stage("try"):
+        engine = load_engine(model, verified_weights(model)[0], "cpu")
+        cancel.check()
+        # The folds of an ensemble are the same network with other weights.
+        engine.networks[0](np.zeros([1, 1, *engine.patch_size], np.float32))
+
+
+def _place(staged: Path, target: Path, registry: Path, entry: dict[str, Any]) -> None:
+    """Move staged weights to where the entry says, and write the entry; what was there comes back where that fails."""
+    before = staged.with_name("before")
+    target.parent.mkdir(exist_ok=True)
+    if target.exists():
+        target.replace(before)
+    try:
+        staged.replace(target)
+        write_text(Path(os.path.realpath(registry)), _text(_with(registry, entry)))
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        if before.exists():
+            before.replace(target)
+        with contextlib.suppress(OSError):
+            target.parent.rmdir()
+        raise
+
+
+def _remove_copy(model: Model, target: str) -> None:
+    """Remove the weights that were copied for an entry, unless they are those of the one that took its place."""
+    path = "" if "url" in model.weights else str(model.weights.get("file") or model.weights["folder"])
+    folder = re.match(rf"{_FOLDER}/{re.escape(model.id)}/[0-9a-f]{{16}}(?=/|$)", path)
+    if folder and not target.startswith(folder.group()):
+        shutil.rmtree(model.registry.parent / folder.group(), ignore_errors=True)

@@ -1,0 +1,71 @@
+"""What a path given by a person is: a results folder, or a file with a network; what it is not is said in one line."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from NativeDLLib.core.errors import ModelError, UsageError
+from NativeDLLib.models.add.draft import Draft
+
+_EXPORT = "export the network with torch.export.export and torch.export.save to a .pt2 file"
+
+
+def read_source(path: Path, *, architecture: Path | None = None, folds: Sequence[str] | None = None) -> Draft:
+    """Read what can be known of a model from its files, without running code of theirs.
+
+    Parameters
+    ----------
+    path
+        An nnU-Net results folder (or the one above it), an ``.onnx``, ``.pt2`` or ``.safetensors`` file, or a state
+        dict written by ``torch.save``.
+    architecture
+        The network as JSON, where the file holds nothing but weights.
+    folds
+        Of a results folder, those to be taken (``0`` to ``4``, or ``all``); without it all there are.
+
+    Raises
+    ------
+    ModelError, UsageError
+        Where it is none of these, is damaged, holds more than a network needs, or takes what a series does not give.
+    """
+    # These import the runtimes' ways of reading, which take their time.
+    from NativeDLLib.models.add import network_file
+    from NativeDLLib.models.add.results_folder import read_results_folder
+
+    if path.is_dir():
+        if architecture is not None:
+            raise UsageError(f"--architecture is for a file of weights; {path} is a folder")
+        return read_results_folder(path, folds)
+    if not path.is_file():
+        raise UsageError(f"{path}: is not there")
+    if folds is not None:
+        raise UsageError(f"--folds is for an nnU-Net results folder; {path} is a file")
+    if architecture is not None:
+        return network_file.read_described(path, architecture)
+    if path.suffix.lower() == ".onnx":
+        return network_file.read_onnx(path)
+    if path.suffix.lower() == ".safetensors":
+        raise UsageError(f"{path}: holds weights without a network; say which one it is with --architecture FILE")
+    return _read_torch(path)
+
+
+def _read_torch(path: Path) -> Draft:
+    from NativeDLLib.models.add import network_file
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile, ValueError) as error:
+        raise ModelError(
+            f"{path}: is no .onnx, .pt2 or .safetensors file; pickled networks are not loaded: {_EXPORT}"
+        ) from error
+    if any(name.endswith("models/model.json") for name in names):
+        return network_file.read_pt2(path)
+    if any(name.endswith(("/constants.pkl", ".py")) for name in names):
+        raise ModelError(f"{path}: is TorchScript, which is code; {_EXPORT}")
+    raise ModelError(
+        f"{path}: is a file of torch.save, and a pickled network is not loaded; {_EXPORT}, "
+        "or give a state dict with its --architecture FILE"
+    )

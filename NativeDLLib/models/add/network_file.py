@@ -1,0 +1,151 @@
+"""What a file with a network says of it: the shapes it takes and gives, and hints that its maker left in it."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.jsonfile import parse_json, read_json
+from NativeDLLib.inference.torch_guard import check_pt2
+from NativeDLLib.models.add.draft import STEP, Draft, Place, identifier
+
+HINTS = "nativedl.json"
+"""Where a file may carry a fragment of its entry: a key of ONNX's metadata, an extra file in a ``.pt2``."""
+
+_LARGEST_HINTS = 2**20
+# What an axis of free size is tried with: what networks that halve their input five times can take.
+_FREE_SIZE = 32
+_AXES = 5
+# The field of ONNX's files that leads to other files, in whatever length its numbers are written.
+_ELSEWHERE = re.compile(rb"(\x0a|\x8a\x80*\x00)(\x08|\x88\x80*\x00)location")
+
+
+def read_onnx(path: Path) -> Draft:
+    """Read an ONNX file; see `read_source`."""
+    from NativeDLLib.inference.onnx_runtime import OnnxNetwork, load_onnx
+
+    if _ELSEWHERE.search(path.read_bytes()):
+        raise ModelError(f"{path}: keeps weights in other files; save it as one file (save_as_external_data=False)")
+    network = load_onnx(path, "cpu", 1).network
+    assert isinstance(network, OnnxNetwork)
+    session = network.session
+    taken, given = session.get_inputs()[0], session.get_outputs()[0]
+    shape = _checked_shape(path, taken.shape)
+    classes = given.shape[1] if len(given.shape or ()) == _AXES else None
+    if not isinstance(classes, int):
+        classes = network(np.zeros([1, 1, *(n or _FREE_SIZE for n in shape)], np.float32)).shape[1]
+    draft = _draft(path, "onnx", shape, classes)
+    draft.told.insert(0, f"ONNX, input {taken.name!r} {taken.shape}, output {given.name!r} {given.shape}")
+    hints = session.get_modelmeta().custom_metadata_map.get(HINTS)
+    return _with_hints(draft, path, hints)
+
+
+def read_pt2(path: Path) -> Draft:
+    """Read an archive of ``torch.export``; see `read_source`."""
+    check_pt2(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            (model,) = (name for name in names if name.endswith("models/model.json"))
+            module = json.loads(archive.read(model))["graph_module"]
+            extra = next((name for name in names if name.endswith(f"extra/{HINTS}")), None)
+            large = extra is not None and archive.getinfo(extra).file_size > _LARGEST_HINTS
+            hints = None if extra is None or large else archive.read(extra).decode("utf-8")
+        (taken,) = (row["user_input"] for row in module["signature"]["input_specs"] if "user_input" in row)
+        given = next(row["user_output"] for row in module["signature"]["output_specs"] if "user_output" in row)
+        tensors = module["graph"]["tensor_values"]
+        inputs, outputs = (
+            [size.get("as_int") for size in tensors[row["arg"]["as_tensor"]["name"]]["sizes"]] for row in (taken, given)
+        )
+    except (KeyError, ValueError, TypeError, AttributeError, StopIteration, zipfile.BadZipFile) as error:
+        raise ModelError(f"{path}: is no network with one input and one output ({error!r:.200})") from error
+    shape = _checked_shape(path, inputs)
+    if len(outputs) != _AXES or outputs[1] is None:
+        raise ModelError(f"{path}: gives {outputs}; an output (batch, classes, z, y, x) is needed")
+    draft = _draft(path, "torch", shape, outputs[1])
+    draft.told.insert(0, f"torch.export archive, input {inputs}, output {outputs}")
+    return _with_hints(draft, path, hints)
+
+
+def read_described(path: Path, architecture: Path) -> Draft:
+    """Read a file of weights whose network is described as JSON; see `read_source`."""
+    from NativeDLLib.inference.described import load_described
+    from NativeDLLib.registry.architecture import check_architecture
+
+    description = read_json(architecture, ModelError)
+    try:
+        shapes = check_architecture(description)
+    except ModelError as error:
+        raise ModelError(f"{architecture}: {error}") from error
+    channels, *sizes = description["input_shape"]
+    shape = _checked_shape(path, [1, channels, *([1] if len(sizes) == 2 else []), *sizes])
+    load_described(path, description, "cpu", 1)
+    # A network for slices is given as many at once as it may.
+    draft = _draft(path, "torch", shape if len(sizes) == 3 else (None, *shape[1:]), shapes[-1][0])
+    draft.entry["architecture"] = description
+    draft.told.insert(0, f"weights of the network in {architecture.name}, input {description['input_shape']}")
+    if len(sizes) == 2:
+        draft.offers[("input", "patch_size")] = [1, *sizes]
+    return draft
+
+
+def _checked_shape(path: Path, shape: Sequence[Any] | None) -> tuple[int | None, ...]:
+    """Return the sizes (z, y, x) that a network takes, None for those that are free."""
+    sizes = [size if isinstance(size, int) else None for size in shape or ()]
+    if len(sizes) != _AXES:
+        raise ModelError(f"{path}: takes {len(sizes)} axes; an input (batch, channels, z, y, x) is needed")
+    if sizes[1] not in (1, None):
+        raise ModelError(f"{path}: takes {sizes[1]} channels; a series gives one")
+    if sizes[0] not in (1, None):
+        raise ModelError(f"{path}: takes batches of {sizes[0]}; export it with a free batch size, or 1")
+    if any(size is not None and not 1 <= size <= 512 for size in sizes[2:]):
+        raise ModelError(f"{path}: takes patches of {sizes[2:]} voxels; 1 to 512 along each axis can be run")
+    return tuple(sizes[2:])
+
+
+def _draft(path: Path, runtime: str, shape: Sequence[int | None], classes: int) -> Draft:
+    if not 2 <= classes <= 256:
+        raise ModelError(f"{path}: gives {classes} class(es); 2 to 256, the background included, are needed")
+    entry: dict[str, Any] = {
+        "id": identifier(path.stem),
+        "version": "1.0.0",
+        "description": f"Network of the file {path.name[:80]!r}.",
+        "runtime": runtime,
+        "input": {"channels": [{"name": "image"}]},
+        "sliding_window": {"step": {"parameter": "step"}},
+        "output": {"channels": classes, "segments": [{"label": label} for label in range(1, classes)]},
+        "parameters": [STEP],
+    }
+    fixed: list[Place] = [("output", "channels")]
+    if None not in shape:
+        entry["input"]["patch_size"] = list(shape)
+        fixed.append(("input", "patch_size"))
+    draft = Draft(entry, {f"weights{_suffix(path)}": path}, fixed=fixed)
+    draft.offers[("input", "orientation")] = "LPS"
+    draft.told.append(f"{classes} classes, the background included")
+    return draft
+
+
+def _suffix(path: Path) -> str:
+    # By it, weights in safetensors are told from a state dict of torch.
+    known = (".onnx", ".pt2", ".safetensors")
+    return path.suffix.lower() if path.suffix.lower() in known else ".pth"
+
+
+def _with_hints(draft: Draft, path: Path, hints: str | None) -> Draft:
+    if hints is None:
+        return draft
+    where = f"{path}: {HINTS}"
+    if len(hints) > _LARGEST_HINTS:
+        raise ModelError(f"{where}: is larger than {_LARGEST_HINTS // 2**20} MiB")
+    fragment: Mapping[str, Any] = parse_json(hints, where, ModelError)
+    draft.merge(fragment, where)
+    draft.told.append(f"{', '.join(sorted(fragment))}: from {HINTS} in the file")
+    return draft

@@ -1,0 +1,181 @@
+"""What an entry still lacks, in the order and the words in which a person is asked for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from NativeDLLib.core.jsonfile import problem_of
+from NativeDLLib.models.add.draft import Draft, Place
+from NativeDLLib.models.add.structures import ANATOMICAL, code_of, known_structure, offered_codes
+
+_ROW = "/$defs/output/properties/segments/items/properties"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One field of an entry that is not known.
+
+    Attributes
+    ----------
+    place
+        The field.
+    text
+        What is wanted, and how it is written.
+    pointer
+        The field in the registry's schema.
+    offer
+        What may be meant; None where nothing suggests itself.
+    """
+
+    place: Place
+    text: str
+    pointer: str
+    offer: Any
+    _parse: Callable[[str], Any]
+
+    def answer(self, text: str) -> Any:
+        """Return the value that a person wrote.
+
+        Raises
+        ------
+        ValueError
+            Saying why it cannot be one.
+        """
+        value = self._parse(text)
+        problem = problem_of(value, "registry.schema.json", self.pointer)
+        if problem:
+            raise ValueError(problem)
+        return value
+
+
+def questions(draft: Draft) -> list[Question]:
+    """Return what a draft lacks, after filling in the codes of segments whose names our table has."""
+    asked = [_question(draft, place, text, pointer, parse) for place, text, pointer, parse in _FIELDS]
+    if draft.entry["runtime"] != "nnunetv2":
+        asked += [_question(draft, place, text, pointer, parse) for place, text, pointer, parse in _CONTRACT]
+    for index, row in enumerate(draft.entry["output"]["segments"]):
+        _match(draft, index, row)
+        label = f"label {row['label']}" + (f" '{row['name']}'" if isinstance(row.get("name"), str) else "")
+        for key, text, pointer, parse in _SEGMENT:
+            asked.append(_question(draft, ("output", "segments", index, key), f"{text} of {label}", pointer, parse))
+    return [question for question in asked if draft.at(question.place) is None]
+
+
+def template(draft: Draft) -> dict[str, Any]:
+    """Return a fragment of an entry to be completed: what is missing is null, or what may be meant."""
+    missing = Draft({key: draft.entry[key] for key in ("id", "version", "description")}, {})
+    rows: dict[int, dict[str, Any]] = {}
+    for question in questions(draft):
+        if question.place[:2] == ("output", "segments"):
+            index, key = int(question.place[2]), str(question.place[3])
+            known = draft.entry["output"]["segments"][index]
+            row = rows.setdefault(index, {k: known.get(k) for k in ("label", "name")})
+            row[key] = question.offer
+            modifier = draft.offers.get((*question.place[:3], "type_modifier"))
+            row.update({"type_modifier": modifier} if key == "type" and modifier else {})
+        else:
+            missing.put(question.place, question.offer)
+    if rows:
+        missing.put(("output", "segments"), list(rows.values()))
+    return missing.entry
+
+
+def _question(draft: Draft, place: Place, text: str, pointer: str, parse: Callable[[str], Any]) -> Question:
+    return Question(place, text, pointer, draft.offers.get(place), parse)
+
+
+def _match(draft: Draft, index: int, row: dict[str, Any]) -> None:
+    name = row.get("name")
+    if not isinstance(name, str):
+        return
+    place: Place = ("output", "segments", index)
+    found = known_structure(name)
+    if found and "type" not in row:
+        row.update(found | row)
+        draft.told.append(f"label {row['label']} '{name}': {said(row)} (by its name, from NativeDL's table)")
+        return
+    for key, code in offered_codes(name).items():
+        draft.offers[(*place, key)] = code
+    draft.offers[(*place, "category")] = ANATOMICAL
+    draft.offers[(*place, "color")] = _color(row["label"])
+
+
+def said(row: dict[str, Any]) -> str:
+    """Return the codes of a segment in words."""
+    codes = [row[key] for key in ("type", "type_modifier", "category") if row.get(key)]
+    return ", ".join(f"{code['value']} {code['scheme']} {code['meaning']}" for code in codes)
+
+
+def in_words(offer: Any) -> str:
+    """Return what is offered as a person would write it."""
+    if isinstance(offer, dict):
+        return f"{offer['value']} {offer['scheme']} {offer['meaning']}"
+    return " ".join(str(part) for part in offer) if isinstance(offer, list) else str(offer)
+
+
+def _color(label: int) -> list[int]:
+    """Return a colour that neighbouring labels do not have: steps of the golden angle around the colour wheel."""
+    import colorsys
+
+    return [round(255 * part) for part in colorsys.hsv_to_rgb(label * 0.381966 % 1, 0.6, 0.9)]
+
+
+def _numbers(text: str) -> list[float]:
+    numbers = [float(part) for part in text.replace(",", " ").split()]
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError("that is no number")
+    return [int(number) if number.is_integer() else number for number in numbers]
+
+
+def _intensity(text: str) -> dict[str, Any]:
+    words = text.replace(",", " ").split()
+    named = words.pop() if words and words[-1] in ("image", "none") else None
+    numbers = _numbers(" ".join(words))
+    if len(numbers) not in ((0, 2) if named else (2, 4)):
+        raise ValueError("write none, image, or MEAN STD; before it LOW HIGH where values are clipped")
+    normalization = named or {"mean": numbers[-2], "std": numbers[-1]}
+    clip = numbers[:2] if named else numbers[:-2]
+    return ({"clip": clip} if clip else {}) | {"normalization": normalization}
+
+
+def _code(text: str) -> dict[str, str]:
+    value, *rest = text.split(None, 2)
+    if len(rest) == 2:
+        return {"value": value, "scheme": rest[0], "meaning": rest[1]}
+    code = code_of(value)
+    if rest or code is None:
+        raise ValueError("write VALUE SCHEME MEANING, as in 10200004 SCT Liver; unknown codes are not guessed")
+    return code
+
+
+_FIELDS: tuple[tuple[Place, str, str, Callable[[str], Any]], ...] = (
+    (("title",), "title, as people will see it", "/$defs/model/properties/title", str),
+    (("license",), "licence of the weights", "/$defs/line", str),
+    (("intended_use",), "intended use, in a sentence", "/$defs/line", str),
+    (("input", "modality"), "modality (CT, MR or PT)", "/$defs/input/properties/modality", str.upper),
+)
+_CONTRACT: tuple[tuple[Place, str, str, Callable[[str], Any]], ...] = (
+    (
+        ("input", "orientation"),
+        "where its axes x, y, z point in the patient, as in LPS",
+        "/$defs/input/properties/orientation",
+        str.upper,
+    ),
+    (("input", "spacing"), "spacing in mm (z y x)", "/$defs/input/properties/spacing", _numbers),
+    (
+        ("input", "intensity"),
+        "intensities: none, image (its own mean and deviation) or MEAN STD; before it LOW HIGH where they are clipped",
+        "/$defs/input/properties/intensity",
+        _intensity,
+    ),
+    (("input", "patch_size"), "patch size in voxels (z y x)", "/$defs/input/properties/patch_size", _numbers),
+)
+_SEGMENT: tuple[tuple[str, str, str, Callable[[str], Any]], ...] = (
+    ("name", "name", f"{_ROW}/name", str),
+    ("type", "code (VALUE SCHEME MEANING)", "/$defs/code", _code),
+    ("category", "category (VALUE SCHEME MEANING)", "/$defs/code", _code),
+    ("color", "colour (red green blue)", f"{_ROW}/color", _numbers),
+)

@@ -1,0 +1,129 @@
+"""Unpacking a downloaded zip of which nothing is trusted: neither names, nor kinds, nor the sizes it states."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import stat
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from NativeDLLib.core.errors import ModelError, NativeDLError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.files import sync
+
+LARGEST = 16 * 2**30
+"""Bytes that an archive may have, packed or unpacked."""
+
+_MOST_MEMBERS = 1000
+# Weights hardly shrink; text shrinks by ten at most. Small archives may be nothing but text.
+_HIGHEST_RATIO, _SMALL = 100, 2**26
+_CHUNK = 2**20
+# A step of a path on every system: not '.' or '..', no drive, no backslash, no device, nothing that Windows trims.
+_STEP = re.compile(
+    r"(?!\.{1,2}$)(?!(con|prn|aux|nul|com\d|lpt\d)(\.|$))[^\\/:*?\"<>|\x00-\x1f\x7f]{1,200}(?<![. ])", re.IGNORECASE
+)
+
+
+def unpack_zip(archive: Path, folder: Path, reporter: Reporter, cancel: Cancel) -> None:
+    """Unpack an archive into a folder: plain files below it and nothing else.
+
+    Parameters
+    ----------
+    archive
+        A zip.
+    folder
+        A new folder. What is in it after an error is of no use.
+    reporter, cancel
+        Told of the progress, and looked at between pieces of files.
+
+    Raises
+    ------
+    ModelError
+        Where it is no zip, is damaged, or holds what no archive of a model has.
+    NativeDLError
+        Where the disk has no room for it.
+    CancelledError
+        Where `cancel` was set.
+    """
+    limit = min(LARGEST, max(_SMALL, _HIGHEST_RATIO * archive.stat().st_size))
+    try:
+        with zipfile.ZipFile(archive) as source:
+            members = list(_checked(archive, source.infolist()))
+            stated = sum(member.file_size for member in members)
+            if stated > limit:
+                raise ModelError(f"{archive}: says that it unpacks to {stated} bytes; {limit} are allowed")
+            check_space(folder, stated)
+            done = 0
+            for member in members:
+                for size in _extract(source, member, folder / member.filename, cancel):
+                    done += size
+                    # The sizes that an archive states are not believed.
+                    if done > limit:
+                        raise ModelError(f"{archive}: unpacks to more than {limit} bytes")
+                    reporter.progress("unpack", min(1.0, done / max(stated, 1)))
+    # Besides its own error, zipfile lets through those of the decompressor and of what it does not know.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError) as error:
+        raise ModelError(f"{archive}: is not a zip that can be unpacked ({str(error)[:200]})") from error
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise ModelError(f"{archive}: holds two members of which one is in the way of the other") from error
+
+
+def check_space(folder: Path, size: int) -> None:
+    """Check that a folder's disk has room.
+
+    Raises
+    ------
+    NativeDLError
+        Where it has not; the message says how much is needed.
+    """
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise NativeDLError(
+            f"{folder}: {size / 2**20:.0f} MiB are needed there and {free / 2**20:.0f} MiB are free; make room, or "
+            "name another cache with NATIVEDL_MODELS"
+        )
+
+
+def _checked(archive: Path, members: list[zipfile.ZipInfo]) -> Iterator[zipfile.ZipInfo]:
+    """Yield the files among the members, in order."""
+    if len(members) > _MOST_MEMBERS:
+        raise ModelError(f"{archive}: has {len(members)} members; {_MOST_MEMBERS} are allowed")
+    spelled: dict[str, str] = {}
+    names: set[str] = set()
+    for member in members:
+        # What zipfile itself made of the name is not what the archive says.
+        name = member.orig_filename.removesuffix("/")
+        where = f"{archive}: its member '{name[:80]}'"
+        steps = name.split("/")
+        if len(name) > 400 or not all(_STEP.fullmatch(step) for step in steps):
+            raise ModelError(f"{where} has a name that could lead out of its folder")
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if kind not in (0, stat.S_IFDIR if member.is_dir() else stat.S_IFREG):
+            raise ModelError(f"{where} is a link or another thing that is no plain file")
+        if member.flag_bits & 0x1:
+            raise ModelError(f"{where} is encrypted")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ModelError(f"{where} is compressed in an unusual way")
+        for count in range(1, len(steps) + 1):
+            path = "/".join(steps[:count])
+            if spelled.setdefault(unicodedata.normalize("NFC", path).casefold(), path) != path:
+                raise ModelError(f"{where} has a name that some systems take for that of another one")
+        if name in names:
+            raise ModelError(f"{where} is there twice")
+        names.add(name)
+        if not member.is_dir():
+            yield member
+
+
+def _extract(source: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, cancel: Cancel) -> Iterator[int]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with source.open(member) as content, path.open("xb") as target:
+        while data := content.read(_CHUNK):
+            cancel.check()
+            target.write(data)
+            yield len(data)
+    sync(path)

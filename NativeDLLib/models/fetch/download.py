@@ -1,0 +1,194 @@
+"""Downloading one file over HTTP(S), from where it was broken off, through the proxy that the environment names."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.files import write_json
+from NativeDLLib.models.fetch.archive import LARGEST, check_space
+
+_TRIES = 5
+_FIRST_WAIT_S = 1.0
+_TIMEOUT_S = (20, 30)
+_MOST_REDIRECTS = 10
+# What came of a piece that was not whole is lost.
+_CHUNK = 2**16
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class _BrokenError(Exception):
+    """What may go better the next time."""
+
+
+def download(url: str, part: Path, size: int | None, reporter: Reporter, cancel: Cancel) -> None:
+    """Download a file, or the rest of it.
+
+    Parameters
+    ----------
+    url
+        ``https://``, or ``http://`` on this computer.
+    part
+        Where to; what is there after an error is gone on with the next time, if the server still has the same file.
+    size
+        In bytes, where it is known.
+    reporter, cancel
+        Told of the progress; looked at between pieces, and while waiting to try again.
+
+    Raises
+    ------
+    ModelError
+        Where the server refuses, is not the one it says it is, or breaks off again and again.
+    NativeDLError
+        Where the disk has no room for it.
+    CancelledError
+        Where `cancel` was set.
+    """
+    failures = 0
+    while True:
+        had = _size(part)
+        try:
+            with requests.Session() as session:
+                _attempt(session, url, part, size, reporter, cancel)
+            return
+        except requests.exceptions.SSLError as error:
+            raise ModelError(
+                f"{url}: the certificate of the server, or of a proxy on the way, is not trusted; if your site has an "
+                "authority of its own, name its file in SSL_CERT_FILE"
+            ) from error
+        except (requests.Timeout, requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            cause = _BrokenError(_reason(error))
+        except _BrokenError as error:
+            cause = error
+        except requests.RequestException as error:
+            raise ModelError(f"{url}: cannot be downloaded ({type(error).__name__})") from error
+        # A line that breaks every minute still brings everything in the end.
+        failures = 1 if _size(part) > had else failures + 1
+        if failures >= _TRIES:
+            raise ModelError(f"{url}: {cause}; what came is kept, the same command goes on from there") from cause
+        _wait(_FIRST_WAIT_S * 2 ** (failures - 1), cancel)
+
+
+def forget_part(part: Path) -> None:
+    """Remove what was downloaded."""
+    part.unlink(missing_ok=True)
+    _notes(part).unlink(missing_ok=True)
+
+
+def _attempt(
+    session: requests.Session, url: str, part: Path, size: int | None, reporter: Reporter, cancel: Cancel
+) -> None:
+    notes = _read_notes(part)
+    done = _size(part) if notes.get("url") == url and notes.get("validator") else 0
+    if done and done == notes.get("size"):
+        return
+    # Compressed on the way, a range would be one of the compressed bytes.
+    headers = {"Accept-Encoding": "identity"}
+    if done:
+        headers |= {"Range": f"bytes={done}-", "If-Range": notes["validator"]}
+    with closing(_open(session, url, headers)) as response:
+        total = _start(response, url, part, done)
+        done = done if response.status_code == 206 else 0
+        if total is not None:
+            if total > LARGEST or (size is not None and total != size):
+                raise ModelError(f"{url}: has {total} bytes; {size or f'{LARGEST} at most'} are expected")
+            check_space(part.parent, total - done)
+        if not done:
+            part.unlink(missing_ok=True)
+            write_json(_notes(part), {"url": url, "validator": _validator(response), "size": total})
+        with part.open("ab") as target:
+            for data in response.iter_content(_CHUNK):
+                cancel.check()
+                target.write(data)
+                done += len(data)
+                if done > (total or size or LARGEST):
+                    raise ModelError(f"{url}: sends more bytes than it may")
+                if total:
+                    reporter.progress("download", done / total)
+        if total is not None and done != total:
+            raise _BrokenError("the connection breaks off")
+
+
+def _open(session: requests.Session, url: str, headers: dict[str, str]) -> requests.Response:
+    """Ask for a URL, following redirects to nothing that is less safe."""
+    here = url
+    for _ in range(_MOST_REDIRECTS):
+        parts = urlsplit(here)
+        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+            raise ModelError(f"{url}: leads to an address without TLS, from which nothing is downloaded")
+        response = session.get(
+            here,
+            headers=headers,
+            stream=True,
+            timeout=_TIMEOUT_S,
+            allow_redirects=False,
+            verify=os.environ.get("SSL_CERT_FILE") or True,
+        )
+        if not response.is_redirect:
+            return response
+        here = urljoin(here, response.headers["Location"])
+        response.close()
+    raise ModelError(f"{url}: is redirected more than {_MOST_REDIRECTS} times")
+
+
+def _start(response: requests.Response, url: str, part: Path, done: int) -> int | None:
+    """Check how a server answers, and return the size of the whole file, None where it does not say."""
+    status = response.status_code
+    if status == 206 and done:
+        start, _, total = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
+        if start.partition("-")[0] == str(done) and total.isdecimal():
+            return int(total)
+    if status in (206, 416):
+        forget_part(part)
+        raise _BrokenError("the server answers with another part than was asked for")
+    if status in (408, 429) or status >= 500:
+        raise _BrokenError(f"the server answers {status} {response.reason}")
+    if status != 200:
+        raise ModelError(f"{url}: the server answers {status} {response.reason}")
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() else None
+
+
+def _validator(response: requests.Response) -> str | None:
+    """Return what tells this file from another one at the same address, if the server says it."""
+    tag = response.headers.get("ETag", "")
+    return tag if tag.startswith('"') else response.headers.get("Last-Modified")
+
+
+def _notes(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
+
+
+def _read_notes(part: Path) -> dict[str, Any]:
+    try:
+        notes = json.loads(_notes(part).read_text(encoding="utf-8"))
+        return notes if isinstance(notes, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _reason(error: requests.RequestException) -> str:
+    # Their own texts are long, and name signed addresses and proxies with their passwords.
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy cannot be reached or refuses"
+    return "the server does not answer" if isinstance(error, requests.Timeout) else "the connection fails or breaks off"
+
+
+def _wait(seconds: float, cancel: Cancel) -> None:
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        cancel.check()
+        time.sleep(min(left, 0.1))

@@ -1,0 +1,212 @@
+"""Fetching a model's weights into the cache: whole, as declared, able to run, or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from NativeDLLib.core.errors import InputError, ModelError, UsageError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.files import sha256
+from NativeDLLib.core.locking import hold
+from NativeDLLib.models.fetch.archive import check_space, unpack_zip
+from NativeDLLib.models.fetch.download import download, forget_part
+from NativeDLLib.registry.entry import Model
+from NativeDLLib.registry.fetched import Fetched, lock_file, read_lock, write_lock
+from NativeDLLib.registry.weights import file_digests, models_folder, to_be_fetched, verified_weights
+
+# Without its runtime it cannot be seen whether what was fetched is a model.
+_RUNTIMES = {"torch": ("torch", "torch"), "onnx": ("onnxruntime", "onnx"), "nnunetv2": ("nnunetv2", "nnunet")}
+
+
+def fetch(
+    model: Model, file: Path | None, agrees: Callable[[str], bool], reporter: Reporter, cancel: Cancel
+) -> tuple[Path, Fetched | None]:
+    """Put a model's weights into the cache.
+
+    Parameters
+    ----------
+    model
+        Whose weights are at a URL.
+    file
+        What is there at that URL, where it was brought here by other means.
+    agrees
+        Asked where nobody has said yet what the SHA-256 should be: whether to take what comes, and record it.
+    reporter, cancel
+        Told of the stages, and looked at during each.
+
+    Returns
+    -------
+    path, fetched
+        Where the weights are, and what was fetched; None where they were there and right.
+
+    Raises
+    ------
+    UsageError
+        Where there is nothing to fetch, the user does not agree, or another process fetches the model.
+    InputError
+        Where `file` does not exist.
+    ModelError
+        Where it cannot be downloaded, is not what it should be, or cannot run.
+    NativeDLError
+        Where the disk has no room for it.
+    """
+    _check_url(model)
+    if file is not None and not file.is_file():
+        raise InputError(f"{file}: is not a file")
+    place = _place(model)
+    with hold(place, f"model {model.id}: another process fetches it; wait for that one"):
+        _clean(place)
+        if not to_be_fetched(model):
+            try:
+                return verified_weights(model)[0], None
+            except ModelError as error:
+                reporter.warning(f"{error}; it is fetched again")
+        module, extra = _RUNTIMES[model.runtime]
+        if find_spec(module) is None:
+            raise ModelError(
+                f"model {model.id}: needs {module}, without which it cannot be checked; install it with: "
+                f"pip install 'NativeDL[{extra}]'"
+            )
+        wanted = _wanted_digest(model)
+        if wanted is None and not agrees(_question(model, file)):
+            raise UsageError(f"model {model.id}: nothing was fetched")
+        part = place / "download.part"
+        if file is None:
+            with reporter.stage("download"):
+                download(model.weights["url"], part, model.weights.get("size"), reporter, cancel)
+        try:
+            fetched = _install(model, file or part, wanted, place, reporter, cancel)
+        except ModelError:
+            # What is not right now will not be right the next time.
+            forget_part(part)
+            raise
+        forget_part(part)
+    return verified_weights(model)[0], fetched
+
+
+def remove(model: Model, forget: bool) -> bool:
+    """Remove a model's weights from the cache, and what came of them so far.
+
+    Parameters
+    ----------
+    model
+        Whose weights are at a URL.
+    forget
+        Whether another SHA-256 may be recorded the next time.
+
+    Returns
+    -------
+    bool
+        Whether there was anything to remove.
+
+    Raises
+    ------
+    UsageError
+        Where they are not from a URL, or are being fetched.
+    """
+    _check_url(model)
+    place, folder, lock = _place(model), models_folder() / model.id, lock_file(models_folder(), model.id)
+    with hold(place, f"model {model.id}: another process fetches it; end that one first"):
+        found = any(path.exists() for path in (folder, place / "download.part", *([lock] if forget else [])))
+        forget_part(place / "download.part")
+        _clean(place)
+        if folder.exists():
+            # First out of sight, so that no run finds half a model.
+            with _staging(place) as staged:
+                folder.rename(staged / model.id)
+        if forget:
+            lock.unlink(missing_ok=True)
+    return found
+
+
+def _install(
+    model: Model, archive: Path, wanted: str | None, place: Path, reporter: Reporter, cancel: Cancel
+) -> Fetched:
+    """Check what was downloaded, unpack it, see whether it runs, record it and put it in place."""
+    weights = model.weights
+    with reporter.stage("verify"):
+        digest, size = sha256(archive), archive.stat().st_size
+        if wanted not in (None, digest) or weights.get("size", size) != size:
+            source = "the registry says" if "sha256" in weights else "was recorded the first time"
+            raise ModelError(
+                f"model {model.id}: {archive.name} has SHA-256 {digest} and {size} bytes, and is not the file that "
+                f"{source} ({wanted}); nothing was installed"
+            )
+        cancel.check()
+    with _staging(place) as staged:
+        content = staged / model.id
+        content.mkdir()
+        with reporter.stage("unpack"):
+            if "folder" in weights:
+                unpack_zip(archive, content, reporter, cancel)
+            else:
+                check_space(staged, size)
+                (content / weights["file"]).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(archive, content / weights["file"])
+        path = content / str(weights.get("file") or weights["folder"])
+        with reporter.stage("check"):
+            if not path.exists():
+                raise ModelError(f"model {model.id}: what was fetched holds no {weights['folder']}")
+            _check_runs(model, path)
+            fetched = Fetched(weights["url"], digest, size, file_digests(model, path) if path.is_dir() else {})
+        cancel.check()
+        # Recorded first: weights without a record are never run, a record without weights does no harm.
+        write_lock(models_folder(), model.id, fetched)
+        target = models_folder() / model.id
+        if target.exists():
+            target.rename(staged / ".old")
+        content.rename(target)
+    return fetched
+
+
+def _check_runs(model: Model, path: Path) -> None:
+    # Imported where it is used: listing models needs no runtime.
+    from NativeDLLib.inference.engine import load_engine
+
+    load_engine(model, path, "cpu")
+
+
+def _wanted_digest(model: Model) -> str | None:
+    """Return the SHA-256 that the registry says or that was recorded, None where nobody knows it yet."""
+    if "sha256" in model.weights:
+        return str(model.weights["sha256"])
+    known = read_lock(models_folder(), model.id)
+    return known.sha256 if known is not None and known.url == model.weights["url"] else None
+
+
+def _question(model: Model, file: Path | None) -> str:
+    source = f"in {file}" if file else f"at {model.weights['url']}"
+    return (
+        f"The registry knows no SHA-256 of {model.title} (license: {model.license}). Take what is {source}, and record "
+        "its SHA-256, so that only the same is taken from now on?"
+    )
+
+
+def _check_url(model: Model) -> None:
+    if "url" not in model.weights:
+        raise UsageError(f"model {model.id}: its weights are not downloaded; they belong to {model.registry}")
+
+
+def _place(model: Model) -> Path:
+    # No model's id begins with an underscore, so that none has this folder for its weights.
+    return models_folder() / "_downloads" / model.id
+
+
+def _clean(place: Path) -> None:
+    """Remove what an earlier process that was killed could not."""
+    for left in place.glob(".partial-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def _staging(place: Path) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=place))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,120 @@
+"""What was pulled: verified models by the UID and digest they came with, as a registry layer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.files import write_json
+from NativeDLLib.models.iodeep.elements import mark
+from NativeDLLib.models.iodeep.object_reader import ReceivedModel
+from NativeDLLib.registry.entry import Model
+from NativeDLLib.registry.load import load_registry, pulled_registry
+
+_KEYS = ("id", "version", "digest", "mark", "signer", "peer")
+
+
+@contextmanager
+def staging() -> Iterator[Path]:
+    """Give an empty folder on the cache's disk, gone after the block."""
+    root = pulled_registry().parent
+    root.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=root))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def known(series_uid: str, content_mark: str) -> tuple[Model, str | None] | None:
+    """Return the model of an object that was pulled before, and its signer; None where it is to be fetched.
+
+    Parameters
+    ----------
+    series_uid
+        Of the object.
+    content_mark
+        What the peer says of its content and signer (see ``iodeep_elements.mark``): another copy need not be fetched.
+    """
+    for uid, row in _index().items():
+        if series_uid == uid or (content_mark and content_mark == row["mark"]):
+            model = _models().get(row["id"])
+            # A version pulled later may have taken its place, or someone has cleared the cache.
+            if model is not None and _is_there(model, row):
+                return model, row["signer"]
+    return None
+
+
+def install(received: ReceivedModel, staged: Path, series_uid: str, signer: str | None, peer: str) -> Model:
+    """Put a model that was read and whose signer was judged into force, in place of another one of its id.
+
+    Parameters
+    ----------
+    received, staged
+        The model and the folder that it was read to.
+    series_uid
+        Of the object, so that it is not fetched again.
+    signer
+        Name of the trusted key, None where the user agreed to do without.
+    peer
+        Where it came from.
+
+    Returns
+    -------
+    Model
+        As the registry has it now.
+    """
+    root, model = pulled_registry().parent, received.model
+    models = _models()
+    before = models.get(model.id)
+    if (staged / received.place).is_dir():
+        # What lies there already may be damaged; the weights just read are whole.
+        shutil.rmtree(root / received.place, ignore_errors=True)
+        (staged / received.place).replace(root / received.place)
+    entries = [found.data for found in (models | {model.id: model}).values()]
+    row = {"id": model.id, "version": model.version, "digest": received.digest, "signer": signer, "peer": peer}
+    row["mark"] = mark(received.statement, received.public_key)
+    write_json(pulled_registry(), {"schema_version": "1.0", "models": entries})
+    write_json(_index_file(), _index() | {series_uid: row})
+    if before is not None and _place(before) not in (None, received.place):
+        shutil.rmtree(root / str(_place(before)), ignore_errors=True)
+    return _models()[model.id]
+
+
+def _is_there(model: Model, row: dict[str, Any]) -> bool:
+    place = _place(model)
+    if place is None:
+        return bool(model.version == row["version"])
+    return bool(place == row["digest"][:32]) and (pulled_registry().parent / place).is_dir()
+
+
+def _place(model: Model) -> str | None:
+    """Return the name of the folder with a model's weights, None where they are downloaded from elsewhere."""
+    weights = model.weights
+    return None if "url" in weights else str(weights.get("file") or weights["folder"]).partition("/")[0]
+
+
+def _models() -> dict[str, Model]:
+    if not pulled_registry().is_file():
+        return {}
+    return {model.id: model for model in load_registry(pulled_registry())}
+
+
+def _index_file() -> Path:
+    return pulled_registry().with_name("objects.json")
+
+
+def _index() -> dict[str, dict[str, Any]]:
+    try:
+        index = json.loads(_index_file().read_text(encoding="utf-8"))
+        return {str(uid): {key: row[key] for key in _KEYS} for uid, row in index.items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
+        raise ModelError(f"{_index_file()}: is damaged ({error}); remove it and pull again") from error

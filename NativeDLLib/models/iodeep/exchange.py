@@ -1,0 +1,233 @@
+"""Models on a peer: which there are, bringing one there, and fetching them so that they are models like any other."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.uids import is_uid
+from NativeDLLib.models.iodeep.cache import install, known, staging
+from NativeDLLib.models.iodeep.choose import newest
+from NativeDLLib.models.iodeep.elements import STUDY_DESCRIPTION
+from NativeDLLib.models.iodeep.object_reader import read_model
+from NativeDLLib.models.iodeep.object_writer import CHUNK_SIZE, write_model
+from NativeDLLib.models.iodeep.trust import judge
+from NativeDLLib.pacs.delivery import deliver
+from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError, RefusedError
+from NativeDLLib.pacs.peers import Peer, find_peer, load_peers
+from NativeDLLib.pacs.services import find, retrieve
+from NativeDLLib.registry import Model, find_model, load_models
+from NativeDLLib.source.header import text
+
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A model on a peer, as the peer's answers describe it: nothing of it is verified yet."""
+
+    study_uid: str
+    series_uid: str
+    id: str
+    version: str
+    modality: str
+    body_part: str
+    mark: str
+    created: str
+    instances: int | None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it was pulled before and is in force."""
+        return known(self.series_uid, self.mark) is not None
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """A model that is in force now; the signer is None where the user agreed to do without one that is trusted."""
+
+    model: Model
+    signer: str | None
+    fetched: bool
+
+
+def find_models(peer: Peer) -> list[Stored]:
+    """Find all models on a peer, by id, the newest version first, then the latest copy.
+
+    Raises
+    ------
+    PacsError
+        Where the peer cannot be reached or refuses the query.
+    """
+    found = []
+    for study in find(peer, "STUDY", {"StudyDescription": STUDY_DESCRIPTION, "StudyID": ""}):
+        uid = _text(study, "StudyInstanceUID")
+        # A peer that cannot match by description answers with everything that it has.
+        if _text(study, "StudyDescription") != STUDY_DESCRIPTION or not is_uid(uid):
+            continue
+        for series in find(peer, "SERIES", {"StudyInstanceUID": uid, "ProtocolName": ""}):
+            row = _stored(study, series)
+            if is_uid(row.series_uid) and _ID.fullmatch(row.id):
+                found.append(row)
+    found.sort(key=lambda row: (row.created, row.series_uid), reverse=True)
+    found.sort(key=lambda row: newest(row.version), reverse=True)
+    return sorted(found, key=lambda row: row.id)
+
+
+def push(
+    model_id: str,
+    peer_name: str,
+    pacs_file: Path | None,
+    reporter: Reporter,
+    cancel: Cancel,
+    *,
+    signing_key: Path | None = None,
+    chunk_size: int = CHUNK_SIZE,
+) -> list[str]:
+    """Store a model of the registry on a peer, through the outbox.
+
+    Returns
+    -------
+    list of str
+        The SOP Instance UIDs of the new copy; none where the peer has the same content by the same signer already.
+
+    Raises
+    ------
+    NativeDLError
+        Where there is no such model or peer, the weights or the key cannot be used, or the peer does not take it.
+    """
+    peer, model = find_peer(load_peers(pacs_file), peer_name), find_model(load_models(), model_id)
+    with tempfile.TemporaryDirectory(prefix="nativedl-push-") as folder:
+        with reporter.stage("write"):
+            files = write_model(model, Path(folder), signing_key=signing_key, chunk_size=chunk_size)
+        mark = str(dcmread(files[0], specific_tags=["StudyID"]).StudyID)
+        if any(row.mark == mark and row.instances in (None, len(files)) for row in _there(peer)):
+            return []
+        cancel.check()
+        with reporter.stage("send"):
+            deliver(files, peer_name, pacs_file, reporter, cancel)
+        return [file.stem for file in files]
+
+
+def pull(
+    peer: Peer,
+    ids: Collection[str],
+    accept_unsigned: bool,
+    reporter: Reporter,
+    cancel: Cancel,
+    *,
+    modality: str | None = None,
+) -> list[Pulled]:
+    """Fetch models, verify them and put them into force; one that is here already is not fetched again.
+
+    Parameters
+    ----------
+    peer
+        Where they are.
+    ids
+        Which; none means all.
+    accept_unsigned
+        See `judge`.
+    modality
+        Only those for images of this one.
+
+    Returns
+    -------
+    list of Pulled
+        By id, the newest version of each that the peer has.
+
+    Raises
+    ------
+    ModelError
+        Where the peer has no such model, or one is damaged, or is not trusted. The others are in force then.
+    PacsError
+        Where the peer cannot be reached, refuses, or sends less than it listed.
+    """
+    copies: dict[str, list[Stored]] = {}
+    for found in find_models(peer):
+        if (not ids or found.id in ids) and modality in (None, found.modality):
+            newest_ones = copies.setdefault(found.id, [])
+            if not newest_ones or newest_ones[0].version == found.version:
+                newest_ones.append(found)
+    missing = sorted(set(ids) - set(copies))
+    if missing:
+        raise ModelError(f"{peer} has no model '{missing[0]}'; see: nativedl models list --from {peer.name}")
+    pulled, refusals = [], []
+    for rows in copies.values():
+        try:
+            pulled.append(_pull_one(peer, rows, accept_unsigned, reporter, cancel))
+        except ModelError as error:
+            refusals.append(str(error))
+    in_force = load_models()
+    for row in pulled:
+        winner = in_force[row.model.id].registry
+        if winner != row.model.registry:
+            reporter.warning(f"{row.model.id} is in {winner} too, which wins over what was pulled")
+    if refusals:
+        raise ModelError(" | ".join(refusals))
+    return pulled
+
+
+def _pull_one(peer: Peer, rows: Sequence[Stored], accept_unsigned: bool, reporter: Reporter, cancel: Cancel) -> Pulled:
+    """Pull the first copy of a version that can be used; one may be damaged or unsigned and another not."""
+    # What is here under a version stays: content that changes without a new version is not taken.
+    for row in rows:
+        seen = known(row.series_uid, row.mark)
+        if seen is not None:
+            return Pulled(*seen, fetched=False)
+    problem: ModelError | None = None
+    for row in rows:
+        cancel.check()
+        try:
+            return _fetch(peer, row, accept_unsigned, reporter, cancel)
+        except ModelError as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
+
+
+def _fetch(peer: Peer, row: Stored, accept_unsigned: bool, reporter: Reporter, cancel: Cancel) -> Pulled:
+    with staging() as folder:
+        with reporter.stage("retrieve"):
+            files = retrieve(peer, row.study_uid, row.series_uid, folder / "objects", reporter, cancel)
+        with reporter.stage("verify"):
+            received = read_model(files, folder / "model")
+            if (received.model.id, received.model.version) != (row.id, row.version):
+                raise ModelError(f"{peer} lists {row.id} {row.version}, but holds {received.model.tool_name} there")
+            signer = judge(received, accept_unsigned)
+        return Pulled(install(received, folder / "model", row.series_uid, signer, peer.name), signer, fetched=True)
+
+
+def _there(peer: Peer) -> list[Stored]:
+    try:
+        return find_models(peer)
+    except (AssociationLostError, NoneAcceptedError, RefusedError):
+        # A peer that only stores cannot say what it has.
+        return []
+
+
+def _stored(study: Dataset, series: Dataset) -> Stored:
+    count = _text(series, "NumberOfSeriesRelatedInstances")
+    return Stored(
+        study_uid=_text(study, "StudyInstanceUID"),
+        series_uid=_text(series, "SeriesInstanceUID"),
+        id=_text(series, "SeriesDescription"),
+        version=_text(series, "ProtocolName"),
+        modality=_text(series, "Modality"),
+        body_part=_text(series, "BodyPartExamined"),
+        mark=_text(study, "StudyID"),
+        created=f"{_text(study, 'StudyDate')}{_text(study, 'StudyTime')}",
+        instances=int(count) if count.isdecimal() else None,
+    )
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    # Made printable, so that a peer's answer cannot steer the terminal.
+    return "".join(character for character in text(dataset, keyword) if character.isprintable())

@@ -1,0 +1,199 @@
+"""A model of the registry as DICOM instances (IODeep, Contino et al. 2024): SOP Class Raw Data Storage, no patient.
+
+As in the paper, one UID names the study, the series and the first instance of a copy; Modality, BodyPartExamined,
+PhotometricInterpretation, SamplesPerPixel, PatientOrientation, Rows and Columns are those of the images that the model
+is for. SeriesDescription is the model's id, ProtocolName its version, StudyDescription ``NATIVEDL-IODEEP``; StudyID
+tells the same content, signed by the same key, from any other. Every copy has new UIDs.
+
+The DNN module lies in group 0017, private creator ``NATIVEDL IODEEP 1.0``, each element with VM 1:
+
+========  ==  ====================================================================================================
+Element   VR  Meaning
+========  ==  ====================================================================================================
+0017,xx01 UT  Registry entry: JSON (ASCII) as ``Resources/registry.schema.json`` describes it
+0017,xx02 LO  Model id, that of the entry
+0017,xx03 LO  Model version, that of the entry
+0017,xx04 UI  UID of the content, made from the digest: the same for every copy
+0017,xx05 CS  What reads architecture and weights: TORCH, ONNX or NNUNETV2
+0017,xx06 CS  Form of the weights: FILE, TAR (an nnU-Net results folder, uncompressed USTAR) or URI
+0017,xx07 OB  Weights, or a fragment of them; absent for URI; a last byte of padding where their size is odd
+0017,xx08 UR  Where the weights are (https), for URI only
+0017,xx09 LO  SHA-256 of the file or archive, hexadecimal; empty for URI where the entry has one for each file
+0017,xx0A UL  Size of the file or archive in bytes; 0 for URI
+0017,xx0B US  Number of this fragment, from 1
+0017,xx0C US  Number of fragments, each an instance of the series
+0017,xx0D LO  Digest: SHA-256 of the statement, hexadecimal
+0017,xx0E OB  Ed25519 signature (RFC 8032) of the statement, 64 bytes; absent where unsigned
+0017,xx0F OB  Ed25519 public key, 32 bytes; absent where unsigned
+========  ==  ====================================================================================================
+
+The statement is three lines of ASCII, each ending with a line feed: the private creator; ``entry`` and the SHA-256 of
+the registry entry's text; ``weights``, their form, SHA-256 (``-`` where empty) and size. All fragments carry
+everything but the other fragments' weights, so that none can be exchanged for that of another model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from NativeDLLib import __version__
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.files import atomic_path, sha256
+from NativeDLLib.models.iodeep import elements as e
+from NativeDLLib.models.iodeep.object_reader import ReceivedModel, read_model
+from NativeDLLib.models.iodeep.payload import pack
+from NativeDLLib.models.iodeep.signing import load_private_key, public_bytes
+from NativeDLLib.registry.entry import Model
+
+__all__ = ["CHUNK_SIZE", "ReceivedModel", "read_model", "write_model"]
+
+CHUNK_SIZE = 64 * 2**20
+"""Bytes of weights in one instance: what any PACS takes and a workstation holds in memory."""
+
+_MOST_FRAGMENTS = 2**16 - 1
+
+
+def write_model(
+    model: Model, folder: Path, *, signing_key: Path | None = None, chunk_size: int = CHUNK_SIZE
+) -> list[Path]:
+    """Write a model as DICOM files.
+
+    Parameters
+    ----------
+    model
+        Registry entry; its weights are checked.
+    folder
+        Where the files go, each named by its SOP Instance UID.
+    signing_key
+        PEM file of an Ed25519 private key; without one the object is unsigned.
+    chunk_size
+        Bytes of weights in one instance, even.
+
+    Returns
+    -------
+    list of Path
+        The instances of one new series, in the order of the fragments.
+
+    Raises
+    ------
+    ModelError
+        Where the weights are not what the registry says or are too large, or the model needs another one.
+    UsageError
+        Where the key cannot be read.
+    """
+    if model.coarse is not None:
+        other = model.coarse.model.id
+        raise ModelError(f"model {model.id}: needs the coarse model {other} too, and an object holds one; leave it out")
+    key = None if signing_key is None else load_private_key(signing_key)
+    with tempfile.TemporaryDirectory(dir=_made(folder), prefix=".partial-") as scratch:
+        entry, form, weights = pack(model, Path(scratch))
+        text = json.dumps(entry, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+        size = 0 if weights is None else weights.stat().st_size
+        digest = str(entry["weights"].get("sha256", "")) if weights is None else sha256(weights)
+        content = e.statement(text, form, digest, size)
+        values: dict[int, Any] = {
+            e.ENTRY: text,
+            e.ID: model.id,
+            e.VERSION: model.version,
+            e.MODEL_UID: e.model_uid(hashlib.sha256(content).hexdigest()),
+            e.RUNTIME: model.runtime.upper(),
+            e.FORM: form,
+            e.SHA256: digest,
+            e.SIZE: size,
+            e.FRAGMENTS: max(1, -(-size // chunk_size)),
+            e.DIGEST: hashlib.sha256(content).hexdigest(),
+        }
+        if values[e.FRAGMENTS] > _MOST_FRAGMENTS:
+            raise ModelError(f"model {model.id}: {values[e.FRAGMENTS]} fragments are too many; use a larger chunk size")
+        if form == "URI":
+            values[e.URI] = entry["weights"]["url"]
+        if key is not None:
+            values |= {e.SIGNATURE: key.sign(content), e.PUBLIC_KEY: public_bytes(key)}
+        header = _header(model, e.mark(content, values.get(e.PUBLIC_KEY, b"")))
+        return [
+            _write(header, values | {e.FRAGMENT: number} | ({} if piece is None else {e.WEIGHTS: piece}), folder)
+            for number, piece in enumerate(_pieces(weights, chunk_size), 1)
+        ]
+
+
+def _pieces(weights: Path | None, chunk_size: int) -> Iterator[bytes | None]:
+    if weights is None:
+        yield None
+        return
+    with weights.open("rb") as stream:
+        while piece := stream.read(chunk_size):
+            yield piece + b"\0" * (len(piece) % 2)
+
+
+def _header(model: Model, study_id: str) -> Dataset:
+    """Make the attributes that all instances share; those of the patient and of the order are there and empty."""
+    now, uid = datetime.now().astimezone(), generate_uid(prefix=None)
+    date, time = now.strftime("%Y%m%d"), now.strftime("%H%M%S.%f")
+    dataset = Dataset()
+    values: dict[str, Any] = {
+        "SpecificCharacterSet": "ISO_IR 192",
+        "SOPClassUID": e.RAW_DATA_STORAGE,
+        "InstanceCreationDate": date,
+        "InstanceCreationTime": time,
+        "StudyDate": date,
+        "SeriesDate": date,
+        "ContentDate": date,
+        "StudyTime": time,
+        "SeriesTime": time,
+        "ContentTime": time,
+        "AccessionNumber": "",
+        "ReferringPhysicianName": "",
+        "StudyDescription": e.STUDY_DESCRIPTION,
+        "SeriesDescription": model.id,
+        "ProtocolName": model.version,
+        "CreatorVersionUID": generate_uid(entropy_srcs=["NativeDL", __version__]),
+        "PatientName": "",
+        "PatientID": "",
+        "PatientBirthDate": "",
+        "PatientSex": "",
+        "StudyInstanceUID": uid,
+        "SeriesInstanceUID": uid,
+        "StudyID": study_id,
+        "SeriesNumber": 1,
+        "Manufacturer": "NativeDL",
+        "ManufacturerModelName": "NativeDL",
+        "SoftwareVersions": __version__,
+        "AcquisitionContextSequence": [],
+        "ContentLabel": "MODEL",
+        **e.image_attributes(model),
+    }
+    for keyword, value in values.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def _write(header: Dataset, values: dict[int, Any], folder: Path) -> Path:
+    dataset = Dataset()
+    dataset.update(header)
+    number = values[e.FRAGMENT]
+    dataset.InstanceNumber = number
+    # The paper gives study, series and instance one UID; further fragments need their own.
+    dataset.SOPInstanceUID = header.StudyInstanceUID if number == 1 else generate_uid(prefix=None)
+    block = dataset.private_block(e.GROUP, e.CREATOR, create=True)
+    for element, value in values.items():
+        block.add_new(element, e.VRS[element], value)
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path = folder / f"{dataset.SOPInstanceUID}.dcm"
+    with atomic_path(path) as temporary:
+        dataset.save_as(temporary, enforce_file_format=True)
+    return path
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,124 @@
+"""A model's weights as one file that can be cut into pieces, and safely back again."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.files import sha256
+from NativeDLLib.registry.entry import Model
+from NativeDLLib.registry.weights import verified_weights
+
+LARGEST_WEIGHTS = 2**32 - 2
+"""In bytes; the size of the weights is an unsigned 32-bit number (VR UL) and even."""
+
+_MOST_FILES = 1000
+# As the registry's schema has paths: no empty, hidden or upward step, no drive, no backslash.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*")
+
+
+def pack(model: Model, folder: Path) -> tuple[dict[str, Any], str, Path | None]:
+    """Make one file of a model's weights, after checking their digests.
+
+    Parameters
+    ----------
+    model
+        Registry entry.
+    folder
+        Where an archive may be written.
+
+    Returns
+    -------
+    entry, form, file
+        The registry entry as it travels: without what stays behind, with the digest of every file. The form is
+        ``FILE`` (the file is the weights), ``TAR`` (an archive of nnU-Net's results folder) or ``URI`` (there is no
+        file: the entry says where the weights are).
+
+    Raises
+    ------
+    ModelError
+        Where the weights are not there or not what the registry says, or are far away without a digest.
+    """
+    # The model card lies beside the registry and is not part of what is signed and run.
+    entry = {key: value for key, value in model.data.items() if key != "card"}
+    weights = dict(entry["weights"])
+    if "url" in weights:
+        if "sha256" not in weights and not weights.get("files"):
+            raise ModelError(f"model {model.id}: its weights are at a URL without a SHA-256 in the entry; add it there")
+        return entry, "URI", None
+    path, digest = verified_weights(model)
+    if "file" in weights:
+        size = path.stat().st_size
+        if size > LARGEST_WEIGHTS:
+            raise ModelError(f"model {model.id}: its weights have {size} bytes, a DICOM object takes {LARGEST_WEIGHTS}")
+        entry["weights"] = {"file": path.name, "sha256": digest, "size": size}
+        return entry, "FILE", path
+    archive = folder / "weights.tar"
+    weights["files"] = _archive(model, path, archive)
+    entry["weights"] = weights | {"folder": "results"}
+    return entry, "TAR", archive
+
+
+def unpack(archive: Path, folder: Path, declared: Mapping[str, str], what: str) -> None:
+    """Write the files of an archive into a folder: those that are declared, whole, and nothing else.
+
+    Parameters
+    ----------
+    archive
+        As `pack` made it; nothing in it is trusted.
+    folder
+        A new folder.
+    declared
+        SHA-256 by name.
+    what
+        The model, for messages.
+
+    Raises
+    ------
+    ModelError
+        Where a member is no plain file, would leave the folder, is not declared, is there twice or is another one.
+    """
+    limit = archive.stat().st_size
+    try:
+        with tarfile.open(archive, "r:") as source:
+            for count, member in enumerate(source, 1):
+                path = folder / member.name
+                if not member.isreg() or not _NAME.fullmatch(member.name) or member.name not in declared:
+                    raise ModelError(
+                        f"{what}: its archive holds '{member.name[:80]}', which its entry does not declare"
+                    )
+                # Sparse members are the one kind that grows when written.
+                if count > _MOST_FILES or member.size > limit or member.issparse() or path.exists():
+                    raise ModelError(f"{what}: '{member.name[:80]}' in its archive is there twice or too large")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                content = source.extractfile(member)
+                assert content is not None
+                with path.open("xb") as target:
+                    shutil.copyfileobj(content, target)
+    except (tarfile.TarError, OSError) as error:
+        raise ModelError(f"{what}: its archive cannot be unpacked ({error})") from error
+    for name, digest in declared.items():
+        if not (folder / name).is_file() or sha256(folder / name) != digest:
+            raise ModelError(f"{what}: {name} in its archive is not the file that its entry declares")
+
+
+def _archive(model: Model, root: Path, archive: Path) -> dict[str, str]:
+    """Write what nnU-Net needs of a results folder, the same bytes every time, and return the digests."""
+    checkpoint = model.weights.get("checkpoint", "checkpoint_final.pth")
+    names = {"plans.json", "dataset.json", *model.weights.get("files", ())}
+    names |= {f"{file.parent.name}/{file.name}" for file in root.glob(f"*/{checkpoint}")}
+    size = sum((root / name).stat().st_size for name in names)
+    if size > LARGEST_WEIGHTS - 2**20:
+        raise ModelError(f"model {model.id}: its weights have {size} bytes, a DICOM object takes {LARGEST_WEIGHTS}")
+    with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as target:
+        for name in sorted(names):
+            member = tarfile.TarInfo(name)
+            member.size = (root / name).stat().st_size
+            with (root / name).open("rb") as content:
+                target.addfile(member, content)
+    return {name: sha256(root / name) for name in sorted(names)}

@@ -1,0 +1,114 @@
+"""Ed25519 signatures (RFC 8032) over a model's entry and weights, and the keys that the user trusts."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.core.errors import ModelError, UsageError
+
+_LARGEST_KEY_FILE = 2**16
+
+
+def trusted_keys_folder() -> Path:
+    """Return the folder of the public keys (PEM) whose models need no consent: ``~/.nativedl/trusted_keys``."""
+    return Path.home() / ".nativedl" / "trusted_keys"
+
+
+def load_private_key(path: Path) -> Any:
+    """Read an Ed25519 private key from a PEM file without a password.
+
+    Raises
+    ------
+    UsageError
+        Where the file is not there or holds no such key.
+    """
+    ed25519, serialization = _cryptography()
+    try:
+        key = serialization.load_pem_private_key(_read(path), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"{path}: cannot be read as a PEM private key without password ({error})") from error
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise UsageError(f"{path}: is no Ed25519 key; make one with: openssl genpkey -algorithm ed25519 -out {path}")
+    return key
+
+
+def public_bytes(key: Any) -> bytes:
+    """Return the 32 bytes of the public key that belongs to a private one."""
+    raw: bytes = key.public_key().public_bytes_raw()
+    return raw
+
+
+def fingerprint(public_key: bytes) -> str:
+    """Return what a person compares two keys by: the start of the SHA-256 of the 32 bytes."""
+    return hashlib.sha256(public_key).hexdigest()[:16]
+
+
+def check_signature(statement: bytes, signature: bytes, public_key: bytes, what: str) -> None:
+    """Check a signature, whoever made it.
+
+    Parameters
+    ----------
+    statement
+        What was signed.
+    signature, public_key
+        64 and 32 bytes.
+    what
+        The model, for the message.
+
+    Raises
+    ------
+    ModelError
+        Where the signature does not belong to the statement and the key.
+    """
+    ed25519, _ = _cryptography()
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        ed25519.Ed25519PublicKey.from_public_bytes(public_key).verify(signature, statement)
+    except (InvalidSignature, ValueError) as error:
+        raise ModelError(f"{what}: its signature is not that of its content and its key; it is not used") from error
+
+
+def trusted_name(public_key: bytes) -> str | None:
+    """Return the name of the trusted key file that holds a public key, None where no one does.
+
+    Raises
+    ------
+    UsageError
+        Where a file among the trusted keys is no Ed25519 public key.
+    """
+    for path in sorted(trusted_keys_folder().glob("*.pem")):
+        if _load_public_key(path) == public_key:
+            return path.stem
+    return None
+
+
+def _load_public_key(path: Path) -> bytes:
+    ed25519, serialization = _cryptography()
+    try:
+        key = serialization.load_pem_public_key(_read(path))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read as a PEM public key ({error}); remove or replace it") from error
+    if not isinstance(key, ed25519.Ed25519PublicKey):
+        raise UsageError(f"{path}: is no Ed25519 public key; remove or replace it")
+    raw: bytes = key.public_bytes_raw()
+    return raw
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(_LARGEST_KEY_FILE)
+
+
+def _cryptography() -> tuple[Any, Any]:
+    try:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+    except ImportError as error:
+        raise ModelError(
+            f"signatures need the package cryptography, which cannot be imported ({error}); "
+            "install it with: pip install 'NativeDL[iodeep]'"
+        ) from error
+    return ed25519, serialization

@@ -1,0 +1,43 @@
+"""Whether a model that came from a peer may be used: signed by whom the user trusts, or with the user's consent."""
+
+from __future__ import annotations
+
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.models.iodeep.object_reader import ReceivedModel
+from NativeDLLib.models.iodeep.signing import check_signature, fingerprint, trusted_keys_folder, trusted_name
+
+
+def judge(received: ReceivedModel, accept_unsigned: bool) -> str | None:
+    """Judge a model's signer.
+
+    Parameters
+    ----------
+    received
+        As it was read.
+    accept_unsigned
+        Whether the user agreed to models without signature or by unknown signers.
+
+    Returns
+    -------
+    str or None
+        The name of the trusted key; None where there is none but the user agreed.
+
+    Raises
+    ------
+    ModelError
+        Where the signature is wrong, whatever the user agreed to, or consent is missing.
+    """
+    what = f"model {received.model.tool_name}"
+    reason = "is not signed"
+    if received.signature or received.public_key:
+        check_signature(received.statement, received.signature, received.public_key, what)
+        name = trusted_name(received.public_key)
+        if name is not None:
+            return name
+        reason = f"is signed by a key that you do not trust ({fingerprint(received.public_key)})"
+    if accept_unsigned:
+        return None
+    raise ModelError(
+        f"{what} {reason}; to use it all the same, pull it with --accept-unsigned, or put its signer's public key into "
+        f"{trusted_keys_folder()}"
+    )

@@ -1,0 +1,205 @@
+"""The results on this computer: one folder for each job, from the automatic result to the approved one.
+
+A folder holds ``settings.json`` (the configuration that ran), ``source.txt`` (the DICOM files, one a line) or
+``volume.nrrd`` and why no SEG can be made of it, ``automatic/`` (what ``run`` wrote, never touched again) and, once it
+was reviewed, ``edited.seg.nrrd`` and ``approved/``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.core.files import write_json, write_text
+from NativeDLLib.core.jsonfile import read_json
+
+_TIME = "%Y%m%d-%H%M%S"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The folder of one job, and the files in it."""
+
+    path: Path
+
+    @property
+    def settings(self) -> Path:
+        """The configuration, as ``run --config`` takes it."""
+        return self.path / "settings.json"
+
+    @property
+    def source(self) -> Path:
+        """The list of DICOM files, as ``run --files`` takes it."""
+        return self.path / "source.txt"
+
+    @property
+    def volume(self) -> Path:
+        """The volume where there are no DICOM files, as ``run --image`` takes it."""
+        return self.path / "volume.nrrd"
+
+    @property
+    def automatic(self) -> Path:
+        """The folder of the automatic result."""
+        return self.path / "automatic"
+
+    @property
+    def edited(self) -> Path:
+        """The segmentation as it was when it was approved."""
+        return self.path / "edited.seg.nrrd"
+
+    @property
+    def latest(self) -> Path:
+        """The segmentation as it was last saved: at approval, or by the model."""
+        return self.edited if self.edited.is_file() else self.automatic / "segmentation.seg.nrrd"
+
+    @property
+    def approved(self) -> Path:
+        """The folder of the approved result."""
+        return self.path / "approved"
+
+    @property
+    def approved_seg(self) -> Path:
+        """The approved DICOM SEG."""
+        return self.approved / "approved.dcm"
+
+    @property
+    def regions(self) -> Path:
+        """The regions that were proposed on a slice, with the decisions about them."""
+        return self.path / "regions.json"
+
+    @property
+    def structure_set(self) -> Path:
+        """The RT Structure Set of the validated regions."""
+        return self.path / "structures" / "rtstruct.dcm"
+
+    @property
+    def _reason(self) -> Path:
+        return self.path / "no_seg_because.txt"
+
+    def report(self) -> dict[str, Any]:
+        """Return the report of the automatic result, with the reason why there can be no SEG of it.
+
+        Raises
+        ------
+        InputError
+            Where there is none.
+        """
+        data = read_json(self.automatic / "report.json", InputError)
+        reason = None
+        try:
+            if self._reason.is_file():
+                reason = self._reason.read_text(encoding="utf-8")
+            about = {"model": str(data["model"]["id"]), "series": str(data["series"]["series_instance_uid"] or "")}
+            notes = {"warnings": [str(line) for line in data["warnings"]], "outcome": str(data["outcome"])}
+            quality = [(str(row["segment"]), str(row["message"])) for row in data.get("quality", ())]
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{self.automatic}: report.json is not a report of NativeDL") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{self._reason}: cannot be read") from error
+        told = reason or data.get("no_seg_because")
+        return {
+            **about,
+            **notes,
+            "quality": quality,
+            "no_seg_because": str(told) if told and not self.source.is_file() else None,
+        }
+
+    def run_command(self) -> list[str]:
+        """Return the arguments with which the job runs."""
+        source = ["--files", self.source] if self.source.is_file() else ["--image", self.volume]
+        return [str(a) for a in ("run", *source, "--config", self.settings, "--output", self.automatic)]
+
+    def approve_command(self, reviewer: str, *, unreviewed: bool) -> list[str]:
+        """Return the arguments that make a SEG of what was approved; one of an earlier review is replaced."""
+        given = ("--result", self.automatic, "--edited", self.edited, "--files", self.source, "--reviewer", reviewer)
+        options = ["--unreviewed"] if unreviewed else []
+        return [str(a) for a in ("approve", *given, "--output", self.approved, "--overwrite", *options)]
+
+    def regions_command(self, place: str) -> list[str]:
+        """Return the arguments that propose regions on the slice at a place."""
+        given = ("--result", self.automatic, "--files", self.source, "--slice=" + place)
+        return [str(a) for a in ("regions", *given, "--output", self.regions)]
+
+    def rtstruct_command(self, reviewer: str) -> list[str]:
+        """Return the arguments that store the validated regions; those of an earlier time are replaced."""
+        given = ("--regions", self.regions, "--files", self.source, "--reviewer", reviewer)
+        return [str(a) for a in ("rtstruct", *given, "--output", self.structure_set.parent, "--overwrite")]
+
+    def started(self) -> str:
+        """Return when the job began, for people; raise a ValueError where this is not a job's folder."""
+        return f"{datetime.strptime(self.path.name[:15], _TIME):%Y-%m-%d %H:%M}"
+
+    def remove(self) -> None:
+        """Remove the folder of a job that came to nothing."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def results_folder() -> Path:
+    """Return where results are kept: ``NATIVEDL_RESULTS`` or ``~/.nativedl/results``."""
+    folder = Path(os.environ.get("NATIVEDL_RESULTS") or Path.home() / ".nativedl" / "results")
+    # The processes that work there start in a folder of their own.
+    return folder.expanduser().absolute()
+
+
+def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_because: str | None) -> Folder:
+    """Make the folder of a new job.
+
+    Parameters
+    ----------
+    configuration
+        Model, device and parameters.
+    files
+        The DICOM files; where there are none, the volume is still to be written.
+    no_seg_because
+        Why no SEG can be made of a volume.
+    """
+    name = f"{datetime.now():{_TIME}}-{configuration['model']}-{uuid.uuid4().hex[:6]}"
+    folder = Folder(results_folder() / name)
+    write_json(folder.settings, dict(configuration))
+    if files:
+        write_text(folder.source, "\n".join(files))
+    elif no_seg_because:
+        write_text(folder._reason, no_seg_because)
+    return folder
+
+
+def inspect_command(volume: str | None, files: Sequence[str], regularized: bool, folder: Path) -> list[str]:
+    """Return the arguments that look at a volume, at DICOM files, or at a volume and the files that it came from.
+
+    Parameters
+    ----------
+    volume
+        Its geometry, as ``inspect --volume`` takes it.
+    files
+        The DICOM files.
+    regularized
+        Whether the volume was made regular at loading.
+    folder
+        Where the list of the files is written.
+    """
+    command = ["inspect", *(["--volume", volume] if volume else [])]
+    if files:
+        write_text(folder / "nativedl-files.txt", "\n".join(files))
+        command += ["--files", str(folder / "nativedl-files.txt"), *(["--regularized"] if regularized else [])]
+    return command
+
+
+def finished_jobs() -> list[tuple[Folder, dict[str, Any], str]]:
+    """Return the finished jobs, the newest first: folder, report, and a line with model, time and state."""
+    found = []
+    for file in sorted(results_folder().glob("*/automatic/report.json"), reverse=True):
+        folder = Folder(file.parent.parent)
+        try:
+            report, started = folder.report(), folder.started()
+            state = "approved" if (folder.approved / "approved.json").is_file() else "to review"
+        except (InputError, OSError, ValueError):
+            continue
+        found.append((folder, report, f"{report['model']} · {started} · {state}"))
+    return found

@@ -1,0 +1,236 @@
+"""Watch rules: which model runs by itself on a series that arrives in Slicer's DICOM database.
+
+Nothing is watched unless the user has written ``~/.nativedl/watch.json`` and switched it on there::
+
+    {"enabled": true, "rules": [{"name": "portal venous livers", "model": "liver-ct-demo",
+                                 "when": {"Modality": "CT", "SeriesDescription": ["*portal*", "*venous*"]}}]}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.core.errors import NativeDLError, UsageError
+from NativeDLLib.core.files import write_json
+from NativeDLLib.core.jsonfile import check_schema, read_json
+
+# What is made from images. A rule that took them would, with our own results, feed itself.
+_NO_IMAGES = {"SEG", "SR", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "PR", "KO", "DOC", "REG", "FID", "RWV", "PLAN"}
+_EXAMPLE = {
+    "enabled": False,
+    "rules": [
+        {
+            "name": "Livers in the portal venous phase",
+            "model": "liver-ct-demo",
+            "when": {"Modality": "CT", "SeriesDescription": ["*portal*", "*venous*"]},
+        }
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A model to be run where every attribute in `when`, a DICOM keyword, matches one of its patterns."""
+
+    name: str
+    model: str
+    when: Mapping[str, tuple[str, ...]]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def rules_file() -> Path:
+    """Return the file in which the user's rules are kept."""
+    return Path.home() / ".nativedl" / "watch.json"
+
+
+def load_rules(path: Path | None = None) -> list[Rule]:
+    """Read and check the rules in force; there are none where the file is not there or not ``enabled``.
+
+    Parameters
+    ----------
+    path
+        The JSON file; without it ``~/.nativedl/watch.json``.
+
+    Raises
+    ------
+    UsageError
+        Where the file is not what ``Resources/watch.schema.json`` asks for, names a rule twice or something that is no
+        DICOM keyword; the message names the place.
+    """
+    file = path or rules_file()
+    if not file.exists():
+        return []
+    data = read_json(file, UsageError)
+    if isinstance(data, dict) and data.get("enabled", False) is False:
+        return []
+    check_schema(data, "watch.schema.json", file, UsageError, "rules")
+    rules: list[Rule] = []
+    for index, entry in enumerate(data["rules"]):
+        where = f"{file}: rules[{index}] ({entry['name']})"
+        if entry["name"] in {rule.name for rule in rules}:
+            raise UsageError(f"{where}.name: another rule has this name already")
+        for keyword in entry["when"]:
+            if not _is_keyword(keyword):
+                raise UsageError(f"{where}.when: '{keyword}' is no DICOM keyword")
+        when = {key: (value,) if isinstance(value, str) else tuple(value) for key, value in entry["when"].items()}
+        rules.append(Rule(entry["name"], entry["model"], when, entry.get("parameters", {})))
+    return rules
+
+
+def rules_for_panel() -> tuple[list[Rule], str]:
+    """Return the rules in force, and what is wrong with their file."""
+    try:
+        return load_rules(), ""
+    except NativeDLError as error:
+        return [], str(error)
+
+
+def set_enabled(enabled: bool) -> None:
+    """Switch the user's rules on or off.
+
+    Raises
+    ------
+    UsageError
+        Where the file is not what it should be, or is only now written, with an example to be edited.
+    """
+    new = not rules_file().exists()
+    file = written_rules_file()
+    data = read_json(file, UsageError)
+    check_schema(data, "watch.schema.json", file, UsageError, "rules")
+    if new and enabled:
+        raise UsageError(f"{file}: holds only an example yet; edit its rules first")
+    write_json(file, data | {"enabled": enabled})
+
+
+def written_rules_file() -> Path:
+    """Return the file with the user's rules; where there is none, write one with an example, switched off."""
+    if not rules_file().exists():
+        write_json(rules_file(), _EXAMPLE)
+    return rules_file()
+
+
+def configuration(rules: Sequence[Rule], value_of: Callable[[str], str]) -> dict[str, Any] | None:
+    """Return model and parameters of the first rule that matches a series, or None.
+
+    Parameters
+    ----------
+    rules
+        What `load_rules` returned.
+    value_of
+        Gives an attribute's value by its tag, ``gggg,eeee``, as Slicer's database does.
+    """
+    from pydicom.datadict import tag_for_keyword
+
+    keywords = {"Modality", *(keyword for rule in rules for keyword in rule.when)}
+    tags = {keyword: tag_for_keyword(keyword) or 0 for keyword in keywords}
+    rule = match(rules, {key: value_of(f"{tag >> 16:04x},{tag & 0xFFFF:04x}") for key, tag in tags.items()})
+    return None if rule is None else {"model": rule.model, "parameters": dict(rule.parameters)}
+
+
+class Arrivals:
+    """Series that are being imported; one counts as complete when its number of files has not changed for a while.
+
+    Attributes
+    ----------
+    queue
+        Files and configuration of each complete series that a rule is for, the oldest first.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self.queue: list[tuple[list[str], dict[str, Any]]] = []
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def add(self, series_uid: str) -> None:
+        """Remember a series of which the first image has come."""
+        self._counts[series_uid] = -1
+
+    def enqueue(
+        self,
+        rules: Sequence[Rule],
+        files_of: Callable[[str], Sequence[str]],
+        value_of: Callable[[str, str], str],
+    ) -> None:
+        """Put the complete series that a rule is for into the queue.
+
+        Parameters
+        ----------
+        rules
+            What `load_rules` returned.
+        files_of
+            Gives the files of a series by its UID.
+        value_of
+            Gives an attribute's value by file and tag, ``gggg,eeee``.
+        """
+        for files in self.complete(files_of):
+            found = configuration(rules, partial(value_of, files[0]))
+            if found is not None:
+                self.queue.append((files, found))
+
+    def complete(self, files_of: Callable[[str], Sequence[str]]) -> list[list[str]]:
+        """Return, once, the files of each series that has as many as when this was called before.
+
+        One that has none, and had none before, was deleted again: it is forgotten.
+        """
+        done = []
+        for series_uid, before in list(self._counts.items()):
+            files = [str(file) for file in files_of(series_uid)]
+            self._counts[series_uid] = len(files)
+            if len(files) == before:
+                del self._counts[series_uid]
+                done += [files] if files else []
+        return done
+
+
+def match(rules: Iterable[Rule], attributes: Mapping[str, str]) -> Rule | None:
+    """Return the first rule that matches a series.
+
+    Parameters
+    ----------
+    rules
+        What `load_rules` returned.
+    attributes
+        The series' attributes by DICOM keyword, Modality among them; several values are separated by backslashes, of
+        which one is enough. One that is absent is an empty text. Objects made from images never match.
+    """
+    modality = attributes.get("Modality", "").strip().upper()
+    if not modality or modality in _NO_IMAGES:
+        return None
+    return next((rule for rule in rules if _matches(rule, attributes)), None)
+
+
+def _matches(rule: Rule, attributes: Mapping[str, str]) -> bool:
+    return all(
+        any(_pattern(pattern).fullmatch(text) for pattern in patterns for text in _texts(attributes.get(keyword, "")))
+        for keyword, patterns in rule.when.items()
+    )
+
+
+def _texts(value: str) -> list[str]:
+    """Return the whole value and each of several, without the spaces that pad them."""
+    return [text.strip() for text in (value, *value.split("\\"))]
+
+
+def _pattern(pattern: str) -> re.Pattern[str]:
+    # Atomic groups: once the shortest text before a literal is found no other is tried, so that no pattern takes long.
+    first, *rest = (re.escape(part).replace(r"\?", ".") for part in re.sub(r"\*+", "*", pattern.strip()).split("*"))
+    if not rest:
+        return re.compile(first, re.IGNORECASE | re.DOTALL)
+    middle = "".join(f"(?>.*?{part})" for part in rest[:-1])
+    return re.compile(f"{first}{middle}.*{rest[-1]}", re.IGNORECASE | re.DOTALL)
+
+
+def _is_keyword(text: str) -> bool:
+    try:
+        from pydicom.datadict import tag_for_keyword
+    except ImportError:
+        # The schema has seen that it looks like one.
+        return True
+    return tag_for_keyword(text) is not None

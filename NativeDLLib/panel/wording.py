@@ -1,0 +1,192 @@
+"""Sentences for people, made of what the commands report; the panel shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from subprocess import CalledProcessError
+from typing import TYPE_CHECKING, Any
+
+from NativeDLLib import __version__
+
+if TYPE_CHECKING:
+    from NativeDLLib.panel.requirements import Requirement
+
+HELP = (
+    "Segments a DICOM series with a model of the registry, lets you review and correct the result, and stores it as a "
+    f"DICOM SEG on the PACS. Version {__version__}. Not for clinical use."
+)
+
+_STAGES = {
+    "scan": "Reading the headers",
+    "retrieve": "Fetching the images",
+    "read": "Reading the images",
+    "coarse": "Looking for the place",
+    "load": "Loading the model",
+    "preprocess": "Preparing the images",
+    "infer": "Segmenting",
+    "restore": "Mapping back to the images",
+    "postprocess": "Cleaning up",
+    "write": "Saving",
+    "send": "Sending",
+}
+
+
+def facts_html(facts: Mapping[str, str]) -> str:
+    """Return facts as a table in HTML, without those that are empty; empty where all are."""
+    rows = "".join(
+        f"<tr><td><font color='gray'>{escape(name)}&nbsp;</font></td><td>{escape(value)}</td></tr>"
+        for name, value in facts.items()
+        if value
+    )
+    return f"<table>{rows}</table>" if rows else ""
+
+
+def shown_name(name: str) -> str:
+    """Return a Person Name (PS3.5 6.2.1) as Slicer shows it, such as ``Doe, Jane Mary, Dr.``.
+
+    Where it is also written in ideographs, or as it is spoken, that follows in parentheses.
+    """
+    groups = []
+    for group in name.split("="):
+        family, given, middle, *titles = (*(part.strip() for part in group.split("^")), "", "", "")
+        parts = (family, f"{given} {middle}".strip(), *titles)
+        groups.append(", ".join(filter(None, parts)))
+    first, *others = list(filter(None, groups)) or [""]
+    return f"{first} ({', '.join(others)})" if others else first
+
+
+def model_text(model: Mapping[str, Any]) -> str:
+    """Return why a model fits or not, and what it will take, one line each.
+
+    Parameters
+    ----------
+    model
+        One of the models that the command ``inspect`` reports.
+    """
+    lines = [f"Cannot run yet: {model['problem']}"] if model["problem"] else []
+    verdict = "fits" if model["fits"] else "may not fit"
+    lines.append(f"{verdict}: {'; '.join(model['reasons'])}".replace("BodyPartExamined", "body part"))
+    expected = model["expected"]
+    if expected:
+        memory = f" and {expected['peak_mib'] / 1024:.1f} GB of memory" if expected["peak_mib"] else ""
+        lines.append(f"Takes about {duration(expected['seconds'])}{memory} ({expected['basis']})")
+    else:
+        lines.append("What it takes is known after its first run on this computer")
+    return "\n".join(line[:1].upper() + line[1:] for line in lines)
+
+
+def progress_text(kind: str, event: Mapping[str, Any]) -> str:
+    """Return what a ``stage`` or ``progress`` event says, with the time that remains."""
+    name = str(event["stage"])
+    text = _STAGES.get(name, name)
+    remaining = event.get("remaining_s")
+    return f"{text}: about {duration(remaining)} left" if kind == "progress" and remaining else f"{text}…"
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in the unit in which people say it."""
+    if seconds >= 100 * 60:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{max(seconds, 1):.0f} s"
+
+
+def outbox_text(entries: list[Mapping[str, Any]]) -> str:
+    """Return how many objects wait in the outbox, and why the last one does."""
+    if not entries:
+        return "Nothing waits in the outbox."
+    peers = ", ".join(sorted({str(entry["peer"]) for entry in entries}))
+    # What follows is advice for the command line.
+    reason = str(entries[-1]["reason"]).partition(";")[0]
+    return f"{len(entries)} waiting for {peers}" + (f": {reason}" if reason else "")
+
+
+def missing_text(missing: Sequence[Requirement]) -> str:
+    """Return what is missing in Slicer's Python, one line each with its size and purpose."""
+    return "\n".join(f"• {r.name} ({', '.join(filter(None, (r.purpose, r.size)))})" for r in missing)
+
+
+def consent_text(missing: Sequence[Requirement]) -> str:
+    """Return the question whether what is missing may be installed."""
+    text = "This will be downloaded and added to Slicer's Python; it can take some minutes."
+    return f"{text}\n\n{missing_text(missing)}"
+
+
+def install_failure(error: ImportError | CalledProcessError) -> str:
+    """Return what pip said last when it failed, or what else kept packages from being installed."""
+    if isinstance(error, ImportError):
+        return 'Install the extension "PyTorch" in the Extensions Manager and start Slicer again.'
+    output = error.stderr or error.output or ""
+    text = output.decode(errors="replace") if isinstance(output, bytes) else str(output)
+    last = "\n".join(text.strip().splitlines()[-12:])
+    said = f"pip's last lines:\n{last}" if last else "What pip said is in Slicer's log (Help, Report a Bug)."
+    return f"The installation failed (pip ended with {error.returncode}); Slicer works as before. {said}"
+
+
+def inspection_text(inspection: Mapping[str, Any]) -> str:
+    """Return what ``inspect`` noticed, one line each; empty where there is nothing to say."""
+    reason = inspection["no_seg_because"]
+    note = [f"The result cannot be stored as DICOM SEG. {reason}"] if reason else []
+    return "\n".join([*note, *inspection["warnings"]])
+
+
+def export_text(result: Mapping[str, Any] | None, error: str | None, peer: str | None, saved: bool) -> str:
+    """Return what became of an approved result.
+
+    Parameters
+    ----------
+    result, error
+        What ``approve`` reported, or why it failed.
+    peer
+        To which it was to be sent.
+    saved
+        Whether the SEG is there.
+    """
+    if error:
+        # Where only the sending failed it waits in the outbox, which says why.
+        return "Saved, but not sent: it waits in the outbox." if saved else error
+    if not saved:
+        return "Every segment was rejected: nothing was saved or sent."
+    return f"Saved and sent to {peer}." if peer else "Saved in Slicer's DICOM database."
+
+
+def send_hint(report: Mapping[str, Any] | None, pending: Sequence[str], is_empty: bool, reviewer: str) -> str:
+    """Return what stands in the way of saving and sending a result; empty where nothing does.
+
+    Parameters
+    ----------
+    report
+        Of the result under review, if there is one.
+    pending
+        Names of the segments that are still to be accepted or rejected.
+    is_empty
+        Whether no segment has a voxel.
+    reviewer
+        Name of the person.
+    """
+    if report is None:
+        return "Choose a result under Review first."
+    if report["no_seg_because"]:
+        return f"This result cannot be stored as DICOM SEG: {report['no_seg_because']}"
+    if is_empty:
+        return "Nothing was found, so there is nothing to review or to save."
+    if pending:
+        return f"Accept or reject first: {', '.join(pending)}"
+    return "" if reviewer.strip() else "Enter the name of the reviewer."
+
+
+def regions_hint(report: Mapping[str, Any] | None, rows: Sequence[Mapping[str, Any]], reviewer: str) -> str:
+    """Return what stands in the way of storing regions; empty where nothing does.
+
+    Parameters
+    ----------
+    report
+        Of the result under review, if there is one.
+    rows
+        The regions, as `region_rows.read_rows` returns them.
+    reviewer
+        Name of the person.
+    """
+    if report is None or not any(row["status"] == "validated" for row in rows):
+        return "Validate a region first."
+    return "" if reviewer.strip() else "Enter the name of the reviewer under Send."

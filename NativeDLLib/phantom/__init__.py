@@ -1,0 +1,1 @@
+"""A synthetic torso, and its CT series."""

@@ -1,0 +1,1 @@
+"""The postprocessing steps that a registry entry lists."""

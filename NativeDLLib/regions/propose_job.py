@@ -1,0 +1,82 @@
+"""From the folder of a result to the regions that a physician validates or rejects."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib import __version__
+from NativeDLLib.core.errors import UsageError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.regions.file import write_regions
+from NativeDLLib.regions.propose import LARGEST_TOLERANCE_MM, find_slice, propose
+from NativeDLLib.regions.region import RegionSet
+from NativeDLLib.results.folder import costs
+from NativeDLLib.results.saved import Result
+from NativeDLLib.source.where import Where
+
+
+def propose_regions(
+    folder: Path,
+    where: Where,
+    output: Path,
+    reporter: Reporter,
+    cancel: Cancel,
+    *,
+    slice_name: str | None = None,
+    tolerance: float | None = None,
+) -> dict[str, Any]:
+    """Write the regions of a result to a file.
+
+    Parameters
+    ----------
+    folder
+        Of a run or of an approval.
+    where
+        The series that the result was made from.
+    output
+        The file; it is replaced.
+    slice_name, tolerance
+        As in `find_slice` and `propose`; by default all slices.
+
+    Returns
+    -------
+    dict
+        A report.
+
+    Raises
+    ------
+    NativeDLError
+        Where something is missing or wrong; nothing is written then.
+    """
+    started = time.perf_counter()
+    if tolerance is not None and not 0 <= tolerance <= LARGEST_TOLERANCE_MM:
+        raise UsageError(f"--tolerance: {tolerance:g} is not from 0 to {LARGEST_TOLERANCE_MM:g} mm")
+    result = Result.read(folder)
+    with reporter.stage("scan"):
+        series = where.read(result.series_uid)
+        slices = None if slice_name is None else [find_slice(series, slice_name)]
+    with reporter.stage("read"):
+        labels = result.labels(series)
+    with reporter.stage("outline"):
+        segments = [segment for segment, _ in result.segments]
+        regions = propose(series, labels, segments, slices=slices, tolerance=tolerance, cancel=cancel)
+    if not regions:
+        reporter.warning("nothing was found there: no region is proposed")
+    uids = [series.text(name) for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")]
+    with reporter.stage("write"):
+        write_regions(output, RegionSet(uids[0], uids[1], uids[2], result.algorithm, result.segments, tuple(regions)))
+    counts = Counter(region.segment.number for region in regions)
+    return {
+        "nativedl": __version__,
+        "outcome": "proposed" if regions else "empty",
+        "regions": len(regions),
+        "slices": len({region.slice_index for region in regions}),
+        "points": sum(len(region.points) for region in regions),
+        "segments": [{"number": s.number, "name": s.name, "regions": counts[s.number]} for s in segments],
+        "files": {output.name: str(output)},
+        "warnings": list(reporter.warnings),
+        **costs(started, reporter),
+    }

@@ -1,0 +1,96 @@
+"""From an RT Structure Set to a segmentation that Slicer opens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from NativeDLLib import __version__
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.files import atomic_path
+from NativeDLLib.dicom.rtstruct_reader import StructureSet, read_structure_set
+from NativeDLLib.regions.masks import mask_of
+from NativeDLLib.regions.structure import in_layers
+from NativeDLLib.results.folder import costs
+from NativeDLLib.source import Series
+from NativeDLLib.source.where import Where
+from NativeDLLib.volumes import write_seg_nrrd
+
+
+def structures_to_slicer(
+    path: Path, where: Where, output: Path, reporter: Reporter, cancel: Cancel, *, series_uid: str | None = None
+) -> dict[str, Any]:
+    """Write the regions of interest of a structure set as segments on the slices of a series.
+
+    Parameters
+    ----------
+    path
+        The structure set, from any system.
+    where, series_uid
+        The series; by default the one that the structure set refers to.
+    output
+        The ``.seg.nrrd``; it is replaced. Where regions overlap, it has layers.
+
+    Returns
+    -------
+    dict
+        A report.
+
+    Raises
+    ------
+    NativeDLError
+        Where something is missing or wrong; nothing is written then.
+    """
+    started = time.perf_counter()
+    with reporter.stage("scan"):
+        given = read_structure_set(path)
+        series = where.read(series_uid or given.series_uid)
+    if series.text("FrameOfReferenceUID") not in given.frames_of_reference:
+        raise InputError(f"{path}: its coordinates are not in the frame of reference of series {series.uid}")
+    if not given.rois:
+        raise InputError(f"{path}: has no region of interest")
+    voxels: list[int] = []
+    with reporter.stage("fill"):
+        masks = _masks(given, series, voxels, reporter, cancel)
+        labels, layers = in_layers(masks, series.grid.size[::-1], len(given.rois))
+    with reporter.stage("write"):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        image = sitk.GetImageFromArray(labels, isVector=True) if labels.shape[-1] > 1 else _scalar(labels)
+        segments, types = [roi.segment for roi in given.rois], [roi.algorithm_type for roi in given.rois]
+        with atomic_path(output) as partial:
+            write_seg_nrrd(partial, series.grid.apply(image), segments, given.label, layers=layers, types=types)
+    return {
+        "nativedl": __version__,
+        "outcome": given.approval or "approval is not told",
+        "series": {"series_instance_uid": series.uid},
+        "segments": [{"number": s.number, "name": s.name, "voxels": n} for s, n in zip(segments, voxels, strict=True)],
+        "files": {output.name: str(output)},
+        "warnings": list(reporter.warnings),
+        **costs(started, reporter),
+    }
+
+
+def _masks(
+    given: StructureSet, series: Series, voxels: list[int], reporter: Reporter, cancel: Cancel
+) -> Iterator[npt.NDArray[np.bool_]]:
+    for roi in given.rois:
+        cancel.check()
+        mask, elsewhere = mask_of(series, roi.contours)
+        if elsewhere or roi.ignored:
+            reporter.warning(
+                f"'{roi.segment.name}': {elsewhere} contour(s) lie on no slice of the series, "
+                f"{roi.ignored} are no closed lines; they are left out"
+            )
+        voxels.append(int(np.count_nonzero(mask)))
+        yield mask
+
+
+def _scalar(labels: npt.NDArray[Any]) -> sitk.Image:
+    return sitk.GetImageFromArray(np.ascontiguousarray(labels[..., 0]))

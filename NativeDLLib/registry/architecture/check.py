@@ -1,0 +1,212 @@
+"""Checking a description before anything is built: grammar, shapes, sizes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.jsonfile import check_schema, place
+from NativeDLLib.registry.architecture.rules import (
+    ANY,
+    DEFAULTS,
+    PER_AXIS,
+    SPATIAL,
+    MisfitError,
+    Options,
+    Parameters,
+    Shape,
+)
+
+# 1 GiB of float32, three times the largest networks of nnU-Net.
+MOST_PARAMETERS = 2**28
+# 2 GiB of float32 for one sample: what a layer takes and gives, and what waits for a skip connection.
+MOST_VALUES = 2**29
+_LONGEST, _MOST_ROWS = 2**18, 1000
+_ORIGIN = Path("network description")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer whose defaults are filled in and whose place in the network is known.
+
+    Attributes
+    ----------
+    options
+        Its parameters; those per axis as tuples.
+    takes, gives
+        Shapes of its input and of its own output, before skip connections join it.
+    parameters
+        Shapes by name (``weight``, ``bias`` ...).
+    """
+
+    type: str
+    options: Options
+    takes: Shape
+    gives: Shape
+    parameters: Parameters
+
+
+@dataclass(frozen=True)
+class Join:
+    """A skip connection into a layer: the layer it comes from, and how it is joined."""
+
+    source: int
+    add: bool
+    first: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network that can be built.
+
+    Attributes
+    ----------
+    joins
+        The skip connections into each layer that has any.
+    passed
+        The shape that each layer passes on.
+    """
+
+    input_shape: Shape
+    layers: Sequence[Layer]
+    joins: Mapping[int, Sequence[Join]]
+    passed: Sequence[Shape]
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        """Shapes of the weights by canonical name, in the order of the layers."""
+        return {
+            f"layers.{index}.{name}": shape
+            for index, layer in enumerate(self.layers)
+            for name, shape in layer.parameters.items()
+        }
+
+
+def check_architecture(description: Mapping[str, Any]) -> list[Shape]:
+    """Check a description and return the shape that each layer passes on, channels first and without the batch.
+
+    Raises
+    ------
+    ModelError
+        Naming layer and field of the first thing that is unknown, does not fit or is too large.
+    """
+    return list(make_plan(description).passed)
+
+
+def parameter_shapes(description: Mapping[str, Any]) -> dict[str, Shape]:
+    """Return the shapes of a network's weights by canonical name, in the order of its layers.
+
+    Raises
+    ------
+    ModelError
+        As `check_architecture`.
+    """
+    return make_plan(description).parameters
+
+
+def make_plan(description: Mapping[str, Any]) -> Plan:
+    """Return what is to be built; raises as `check_architecture`."""
+    data = _plain(description)
+    check_schema(data, "architecture.schema.json", _ORIGIN, ModelError, "architecture")
+    joins = _joins(data)
+    shape: Shape = tuple(int(n) for n in data["input_shape"])
+    axes, parameters, layers, passed = len(shape) - 1, 0, list[Layer](), list[Shape]()
+    for index, row in enumerate(data["architecture"]):
+        layer = _layer(data, index, row, shape, axes)
+        layers.append(layer)
+        shape = layer.gives
+        for join in joins.get(index, ()):
+            shape = _joined(data, index, shape, passed[join.source], join)
+        passed.append(shape)
+        held = [passed[s] for s in _waiting(joins, index)] + [layer.takes, layer.gives, shape]
+        values = sum(prod(one) for one in held)
+        if values > MOST_VALUES:
+            raise _error(data, index, "", f"needs {values} values at once; at most {MOST_VALUES} are allowed")
+        parameters += sum(prod(one) for one in layer.parameters.values())
+        if parameters > MOST_PARAMETERS:
+            reason = f"brings the parameters to {parameters}; at most {MOST_PARAMETERS} are allowed"
+            raise _error(data, index, "", reason)
+    return Plan(tuple(int(n) for n in data["input_shape"]), layers, joins, passed)
+
+
+def _plain(description: Mapping[str, Any]) -> Any:
+    """Return a copy that holds nothing but what JSON has, and not more than the schema is soon through with."""
+    try:
+        text = json.dumps(dict(description), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ModelError(f"{_ORIGIN}: is not JSON ({str(error)[:200]})") from error
+    if len(text) > _LONGEST:
+        raise ModelError(f"{_ORIGIN}: has {len(text)} characters; at most {_LONGEST} are allowed")
+    data = json.loads(text)
+    for name, rows in data.items():
+        if isinstance(rows, list) and len(rows) > _MOST_ROWS:
+            raise ModelError(f"{_ORIGIN}: {name[:80]}: has {len(rows)} entries; at most {_MOST_ROWS} are allowed")
+    return data
+
+
+def _joins(data: Any) -> dict[int, list[Join]]:
+    joins: dict[int, list[Join]] = {}
+    for number, row in enumerate(data.get("skip_connection", ())):
+        source, target = int(row["from"]), int(row["to"])
+        if not source < target < len(data["architecture"]):
+            raise ModelError(
+                f"{_ORIGIN}: skip_connection[{number}]: leads from layer {source} to layer {target}; it must lead to "
+                f"a later one of the {len(data['architecture'])} layers"
+            )
+        first = row.get("position", "last") == "first"
+        joins.setdefault(target, []).append(Join(source, row["mode"] == "add", first))
+    return joins
+
+
+def _waiting(joins: Mapping[int, Sequence[Join]], index: int) -> set[int]:
+    return {j.source for target, rows in joins.items() if target >= index for j in rows if j.source < index}
+
+
+def _layer(data: Any, index: int, row: Mapping[str, Any], shape: Shape, axes: int) -> Layer:
+    kind = row["type"]
+    options = {**DEFAULTS.get(kind, {}), **{k: v for k, v in row.items() if k not in ("type", "name")}}
+    if kind in ("max_pooling", "average_pooling"):
+        options.setdefault("stride", options["kernel_size"])
+    for field in options:
+        options[field] = _value(data, index, field, options[field], axes)
+    if kind in SPATIAL and len(shape) == 1:
+        raise _error(data, index, "", f"takes an image, but gets the flat shape {list(shape)}")
+    try:
+        gives, parameters = (SPATIAL.get(kind) or ANY[kind])(options, shape)
+    except MisfitError as misfit:
+        raise _error(data, index, misfit.field, str(misfit)) from None
+    if min(gives) < 1:
+        raise _error(data, index, "", f"would give the shape {list(gives)} for an input of {list(shape)}")
+    return Layer(kind, options, shape, gives, parameters)
+
+
+def _value(data: Any, index: int, field: str, value: Any, axes: int) -> Any:
+    if field in PER_AXIS:
+        if isinstance(value, list) and len(value) != axes:
+            raise _error(data, index, field, f"has {len(value)} values for {axes} axes")
+        return tuple(int(n) for n in value) if isinstance(value, list) else (int(value),) * axes
+    # In JSON Schema 3.0 is an integer.
+    return int(value) if field in ("filters", "groups", "units") else value
+
+
+def _joined(data: Any, index: int, shape: Shape, other: Shape, join: Join) -> Shape:
+    if (shape != other) if join.add else (len(shape) != len(other) or shape[1:] != other[1:]):
+        raise _error(
+            data,
+            index,
+            "",
+            f"gives the shape {list(shape)}, to which {list(other)} of layer {join.source} cannot be "
+            f"{'added' if join.add else 'concatenated'}",
+        )
+    return shape if join.add else (shape[0] + other[0], *shape[1:])
+
+
+def _error(data: Any, index: int, field: str, reason: str) -> ModelError:
+    where = place(data, ["architecture", index], "architecture")
+    kind = data["architecture"][index]["type"]
+    return ModelError(f"{_ORIGIN}: {where}.{field}: {reason}" if field else f"{_ORIGIN}: {where}: {kind} {reason}")

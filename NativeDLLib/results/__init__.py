@@ -1,0 +1,1 @@
+"""The folder of a result: written whole or not at all, and read back."""

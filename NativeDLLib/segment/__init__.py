@@ -1,0 +1,1 @@
+"""Segmenting one series: from a request to the files of its result."""

@@ -1,0 +1,151 @@
+"""What a run will take on this computer, from what the last run of the same model on the same device took."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.core.errors import NativeDLError
+from NativeDLLib.core.files import write_json
+from NativeDLLib.core.jsonfile import read_json
+from NativeDLLib.registry.entry import Model
+
+# What these take does not depend on the series; inference depends on the volume of the body where the network has a
+# spacing of its own; everything else on the number of voxels. What the PACS and other jobs take is not of this run.
+_FIXED_STAGES = ("load",)
+_INFERENCE = ("infer", "coarse")
+_FOREIGN_STAGES = ("retrieve", "send", "wait")
+# A run that took a moment says nothing about one that takes minutes: most of its moment did not depend on its size.
+_REACH = 8
+_MOST_RUNS = 200
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Time in s, peak memory in MiB, and where the figures come from."""
+
+    seconds: float
+    peak_mib: float | None
+    basis: str
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a run took: for each stage the seconds and the peak memory in MiB."""
+
+    model: str
+    device: str
+    voxels: float
+    volume_mm3: float
+    stages: Mapping[str, tuple[float, float]]
+
+    def replaces(self, other: _Run) -> bool:
+        same = (self.model, self.device) == (other.model, other.device)
+        return same and 1 / _REACH < self.voxels / other.voxels < _REACH
+
+
+def timings_file() -> Path:
+    """Return the file in which the last runs of each model on each device are kept."""
+    return Path.home() / ".nativedl" / "timings.json"
+
+
+def remember(report: Mapping[str, Any]) -> None:
+    """Keep what a run took, in place of what one of about the same size took before.
+
+    Parameters
+    ----------
+    report
+        As `run_job` returns it.
+    """
+    # The result is there; that the next estimate is missing is not worth an error, whatever the reason.
+    try:
+        new = _run(
+            {
+                "model": f"{report['model']['id']} {report['model']['version']}",
+                "device": report["device"].split(" ")[0],  # of a description such as "cpu (2 threads)"
+                "voxels": prod(report["series"]["size"]),
+                "volume_mm3": prod(report["series"]["size"]) * prod(report["series"]["spacing_mm"]),
+                "stages": {
+                    stage["name"]: [stage["seconds"], stage["peak_mib"]]
+                    for stage in report["stages"]
+                    if stage["name"] not in _FOREIGN_STAGES
+                },
+            }
+        )
+        if new is not None:
+            kept = [run for run in _runs() if not new.replaces(run)]
+            write_json(timings_file(), {"runs": [vars(run) for run in (*kept, new)][-_MOST_RUNS:]})
+    except Exception:
+        return
+
+
+def expect(model: Model, size: Sequence[int], spacing: Sequence[float], device: str) -> Expectation | None:
+    """Estimate what a run will take.
+
+    Parameters
+    ----------
+    model
+        To be run.
+    size, spacing
+        Of the series: voxels and mm, (x, y, z).
+    device
+        Word such as ``cpu`` or ``cuda:0``.
+
+    Returns
+    -------
+    Expectation or None
+        None where neither this computer, of a run of a size that says something about this one, nor the registry's
+        evaluation record knows.
+    """
+    voxels, volume = float(prod(size)), prod(size) * prod(spacing)
+    word = "cuda:0" if device == "cuda" else device
+    # The last one written comes last: automatic is what it took then.
+    for run in reversed(_runs()):
+        if run.model == model.tool_name and word in ("auto", run.device) and voxels < run.voxels * _REACH:
+            return _scaled(run, model, voxels, volume)
+    for row in model.evaluation:
+        if "seconds" in row and "hardware" in row:
+            return Expectation(row["seconds"], row.get("memory_mib"), row["hardware"])
+    return None
+
+
+def _scaled(run: _Run, model: Model, voxels: float, volume: float) -> Expectation:
+    by_voxels = voxels / run.voxels
+    by_volume = by_voxels
+    if model.input.spacing is not None:
+        # However small the body, the network is given at least one patch.
+        patch = prod(model.input.patch_size or ()) * prod(model.input.spacing)
+        by_volume = max(volume, patch) / max(run.volume_mm3, patch)
+    seconds = sum(
+        took * (1 if name in _FIXED_STAGES else by_volume if name in _INFERENCE else by_voxels)
+        for name, (took, _) in run.stages.items()
+    )
+    base = run.stages.get("load", (0.0, 0.0))[1]
+    peak = max(mib for _, mib in run.stages.values())
+    return Expectation(seconds, base + max(peak - base, 0) * by_voxels, "last run on this computer")
+
+
+def _runs() -> list[_Run]:
+    try:
+        entries = read_json(timings_file(), NativeDLError)["runs"]
+        return [run for entry in entries if (run := _run(entry)) is not None]
+    except (NativeDLError, RuntimeError, LookupError, TypeError):
+        # Nothing depends on it: a file that is missing or broken is written anew after the next run.
+        return []
+
+
+def _run(entry: Any) -> _Run | None:
+    try:
+        stages = {str(name): (float(took), float(peak)) for name, (took, peak) in entry["stages"].items()}
+        run = _Run(
+            str(entry["model"]), str(entry["device"]), float(entry["voxels"]), float(entry["volume_mm3"]), stages
+        )
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return None
+    figures = [run.voxels, run.volume_mm3, *(value for stage in stages.values() for value in stage)]
+    is_sane = all(math.isfinite(value) and value >= 0 for value in figures) and run.voxels and run.volume_mm3
+    return run if is_sane and stages else None

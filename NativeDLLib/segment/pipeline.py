@@ -1,0 +1,312 @@
+"""Source in, result out: the one place where the sequence of stages is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+from pydicom.dataset import Dataset
+
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.core.events import Cancel, Reporter, Stopwatch
+from NativeDLLib.core.locking import take_turn
+from NativeDLLib.core.threads import in_threads
+from NativeDLLib.dicom.derived import Algorithm
+from NativeDLLib.inference.device import give_back_memory
+from NativeDLLib.inference.engine import import_ahead, load_engine
+from NativeDLLib.inference.memory import check_memory, check_reading
+from NativeDLLib.inference.sliding_window import sliding_window
+from NativeDLLib.postprocess.bone import without_test_object
+from NativeDLLib.postprocess.cleaning import postprocess
+from NativeDLLib.postprocess.skull import without_skull
+from NativeDLLib.postprocess.vertebra_segments import only_found, with_vertebrae
+from NativeDLLib.quality.finding import Finding
+from NativeDLLib.quality.gates import examine
+from NativeDLLib.registry import Model, rank
+from NativeDLLib.registry.parameters import Value, resolve
+from NativeDLLib.registry.segment_json import segment_json
+from NativeDLLib.registry.weights import verified_weights
+from NativeDLLib.segment.coarse import Box, find_box
+from NativeDLLib.segment.measure import measure
+from NativeDLLib.segment.tool import Verdict
+from NativeDLLib.source import Series
+from NativeDLLib.source.source import Source
+
+if TYPE_CHECKING:
+    from NativeDLLib.dicom.seg import Kind
+
+
+@dataclass(frozen=True)
+class SegmentationResult:
+    """A segmentation on the grid of its source; see `ProcessingResult`.
+
+    Attributes
+    ----------
+    levels
+        What the levels of vertebrae are known from, ``sacrum`` or ``ribs``, or ``numbered``; empty for other models.
+    box
+        Where the model looked.
+    """
+
+    source: Source
+    model: Model
+    parameters: Mapping[str, Value]
+    device: str
+    image: sitk.Image
+    labels: sitk.Image
+    segments: list[dict[str, Any]]
+    quality: list[Finding]
+    digest: str
+    box: Box
+    kind: Kind = "BINARY"
+    allow_empty: bool = False
+    levels: str = ""
+
+    @property
+    def tool_name(self) -> str:
+        """Which model, with its version."""
+        return self.model.tool_name
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no voxel belongs to any segment."""
+        return not any(segment["voxels"] for segment in self.segments)
+
+    @property
+    def no_seg_because(self) -> str:
+        """Why there is no DICOM SEG of it, for the user; empty where there is one."""
+        if not isinstance(self.source, Series):
+            return "the image does not come from DICOM, and a SEG must refer to the instances it was made from"
+        if self.is_empty and not self.allow_empty:
+            return f"{self.model.id} found none of its segments (--keep-empty stores an empty SEG)"
+        return ""
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """What made it, as the SEG tells it."""
+        return Algorithm(
+            name=self.model.id,
+            version=self.model.version,
+            title=self.model.title,
+            source=f"NativeDL registry ({self.model.runtime})",
+            serial=self.digest[:16],
+            parameters={name: str(value) for name, value in self.parameters.items()}
+            | {"device": self.device, **self.box.parameters},
+        )
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What was found and how."""
+        return {
+            "model": {"id": self.model.id, "version": self.model.version, "runtime": self.model.runtime},
+            "weights_sha256": self.digest,
+            "device": self.device,
+            "parameters": dict(self.parameters),
+            "algorithm": asdict(self.algorithm),
+            "outcome": "empty" if self.is_empty else "segmented",
+            "segments": [
+                segment_json(segment) | {"plausible": asdict(segment.plausible)} | row
+                for segment, row in zip(self.model.segments, self.segments, strict=True)
+            ],
+            "quality": [asdict(finding) for finding in self.quality],
+            **({"levels": self.levels} if self.levels else {}),
+            **({"coarse": self.box.coarse} if self.box.coarse else {}),
+        }
+
+    def to_dicom(self, *, buffered: bool = False) -> list[Dataset]:
+        """Return the SEG; see `make_segmentation` for `buffered` and what it raises."""
+        if not isinstance(self.source, Series):
+            raise InputError(self.no_seg_because)
+        # highdicom is imported when there is something to write: see `import_ahead`.
+        from NativeDLLib.dicom.seg import make_segmentation
+
+        values = sitk.GetArrayViewFromImage(self.labels)
+        dataset = make_segmentation(
+            self.source,
+            values,
+            self.model.segments,
+            self.algorithm,
+            kind=self.kind,
+            allow_empty=self.allow_empty,
+            findings=self.quality,
+            buffered=buffered,
+        )
+        if buffered:
+            dataset.PixelData.owner = self.labels
+        return [dataset]
+
+
+@dataclass(frozen=True)
+class SegmentationTool:
+    """A model of the registry as an `ImageProcessingTool`.
+
+    Attributes
+    ----------
+    turns
+        Files, one of which is held while the network runs; see `take_turn`.
+    max_memory
+        Bytes of main memory that this process may have; None for no limit.
+    """
+
+    model: Model
+    device: str = "auto"
+    kind: Kind = "BINARY"
+    allow_empty: bool = False
+    turns: tuple[Path, ...] = ()
+    max_memory: int | None = None
+
+    def can_process_image(self, series: Source) -> Verdict:
+        """Tell whether the model fits a series, or an image file in place of one."""
+        (candidate,) = rank([self.model], series)
+        return Verdict(candidate.fits, "; ".join(candidate.reasons))
+
+    def description(self) -> str:
+        """Return the model's description."""
+        return self.model.description
+
+    def version_id(self) -> str:
+        """Return id and version of the model."""
+        return self.model.tool_name
+
+    def process(
+        self, series: Source, parameters: Mapping[str, Value], reporter: Reporter, cancel: Cancel
+    ) -> SegmentationResult:
+        """Segment a series.
+
+        Parameters
+        ----------
+        series
+            The source, which may also be an image file.
+        parameters
+            Effective parameters, as `registry.effective` returns them.
+        reporter, cancel
+            Told of the stages, and looked at between slices and patches.
+
+        Raises
+        ------
+        InputError
+            Where pixel data cannot be read, or the run needs more memory than it may have.
+        ModelError
+            Where the weights, the runtime or the device cannot be used.
+        CancelledError
+            Where `cancel` was set.
+        """
+        model = self.model
+        import_ahead(model, self.device)
+        check_reading(series, self.max_memory)
+        with reporter.stage("read"):
+            image, notes = series.image(cancel)
+        for note in [*series.warnings, *notes]:
+            reporter.warning(note)
+        box = find_box(self, series, image, parameters, reporter, cancel)
+        with ExitStack() as turn:
+            if self.turns:
+                with reporter.stage("wait"):
+                    turn.enter_context(take_turn(self.turns, cancel))
+            classes, device, digest = self._infer(box.cut(image), parameters, reporter, cancel)
+        classes = box.put_back(classes)
+        cancel.check()
+        with reporter.stage("postprocess"):
+            skull, bone, step = model.away_from_skull, model.needs_bone, model.vertebra_levels
+            levels, remarks = "", list[str]()
+            if skull is not None:
+                remarks += without_skull(classes, image, skull["distance_mm"])
+            if bone is not None:
+                remarks += without_test_object(classes, image, bone["least_percent"])
+            if step is not None:
+                given = series.image_of(classes)
+                del classes  # A volume more would be the most that a run holds.
+                classes, levels, more = with_vertebrae(given, step)
+                del given
+                remarks += more + box.remarks_on(levels)
+            for remark in remarks:
+                reporter.warning(remark)
+            labels = series.image_of(_segment_numbers(classes, model))
+            cleaning = [row for row in model.postprocessing if row not in (skull, bone, step)]
+            labels = postprocess(labels, model.segments, cleaning, parameters)
+            segments = measure(image, labels, model.segments, "hu" if series.text("Modality") == "CT" else "value")
+            if step is not None:
+                model, labels, segments = only_found(model, labels, segments)
+            volumes_ml = [segment["volume_ml"] for segment in segments]
+            quality = examine(series, image, labels, model.segments, volumes_ml)
+            quality += box.cut_segments(labels, model.segments)
+        for finding in quality:
+            reporter.warning(finding.message)
+        return SegmentationResult(
+            source=series,
+            model=model,
+            parameters=parameters,
+            device=device,
+            image=image,
+            labels=labels,
+            segments=segments,
+            quality=quality,
+            digest=digest,
+            box=box,
+            kind=self.kind,
+            allow_empty=self.allow_empty,
+            levels=levels,
+        )
+
+    def _infer(
+        self, image: sitk.Image, parameters: Mapping[str, Value], reporter: Reporter, cancel: Cancel
+    ) -> tuple[npt.NDArray[np.uint16], str, str]:
+        """Return the network's labels (z, y, x) on the grid of the image, the device in words, the weights' digest.
+
+        The network and its memory on the device are free for the next job when this returns.
+        """
+        model = self.model
+        with reporter.stage("load"):
+            weights, digest = verified_weights(model)
+            engine = load_engine(model, weights, self.device)
+        for note in engine.warnings:
+            reporter.warning(note)
+        check_memory(image, model, engine, parameters, self.max_memory, reporter)
+        cancel.check()
+        with reporter.stage("preprocess"):
+            prepared = engine.prepare(image)
+        cancel.check()
+        with reporter.stage("infer"):
+            settings = model.sliding_window
+            mirror = resolve(settings.get("mirror", engine.mirrors_by_default), parameters)
+            skips = prepared.body is not None and resolve(settings.get("skip_air", True), parameters)
+            around = prepared.body is not None and resolve(settings.get("around_body", False), parameters)
+            planes = sliding_window(
+                prepared.volume,
+                engine.networks,
+                engine.patch_size,
+                step=float(resolve(settings.get("step", 0.5), parameters)),
+                mirror_axes=engine.mirror_axes if mirror else (),
+                fill=prepared.fill,
+                reflect=prepared.reflect,
+                half=engine.half,
+                features=engine.head is not None,
+                skip=prepared.body.is_air if prepared.body and skips else None,
+                within=prepared.body.extent() if prepared.body and around else None,
+                reporter=reporter,
+                cancel=cancel,
+            )
+            infer = Stopwatch(planes)
+            classes = engine.restore(infer, prepared)
+        reporter.apart("restore", reporter.stages[-1].seconds - infer.seconds)
+        device = engine.networks[0].device
+        del planes, infer, engine
+        give_back_memory()
+        return classes, device, digest
+
+
+def _segment_numbers(classes: npt.NDArray[np.uint16], model: Model) -> npt.NDArray[Any]:
+    """Return Segment Numbers for the network's classes; those of no segment become 0."""
+    largest = max(int(classes.max()), *(segment.label for segment in model.segments))
+    table = np.zeros(largest + 1, np.uint8 if len(model.segments) <= 255 else np.uint16)
+    for segment in model.segments:
+        table[segment.label] = segment.number
+    numbers = np.empty(classes.shape, table.dtype)
+    in_threads(lambda z: np.take(table, classes[z], out=numbers[z], mode="clip"), range(len(classes)))
+    return numbers

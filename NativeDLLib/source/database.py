@@ -1,0 +1,114 @@
+"""Slicer's DICOM database (CTK, ``ctkDICOM.sql``), read without ever writing to it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.core.errors import InputError
+
+# CTK's own names for the attributes, by their DICOM keywords.
+_COLUMNS = {
+    "PatientName": ("Patients", "PatientsName"),
+    "PatientID": ("Patients", "PatientID"),
+    "StudyDate": ("Studies", "StudyDate"),
+    "StudyDescription": ("Studies", "StudyDescription"),
+    "StudyInstanceUID": ("Studies", "StudyInstanceUID"),
+    "SeriesNumber": ("Series", "SeriesNumber"),
+    "SeriesDescription": ("Series", "SeriesDescription"),
+    "Modality": ("Series", "Modality"),
+    "SeriesInstanceUID": ("Series", "SeriesInstanceUID"),
+}
+
+_PATIENCE_S = 10
+
+
+def series_files(database: Path, series_uid: str) -> list[Path]:
+    """Return the files of a series that Slicer has imported or indexed.
+
+    Parameters
+    ----------
+    database
+        The file ``ctkDICOM.sql``, or the folder that holds it.
+    series_uid
+        Series Instance UID.
+
+    Raises
+    ------
+    InputError
+        Where it is not such a database, the series is not in it, or files of it are gone.
+    """
+    with _opened(database) as (path, connection):
+        rows = connection.execute(
+            "SELECT Filename FROM Images WHERE SeriesInstanceUID = ? ORDER BY SOPInstanceUID", (series_uid,)
+        ).fetchall()
+        known = [uid for (uid,) in connection.execute("SELECT SeriesInstanceUID FROM Series LIMIT 20")]
+    if not rows:
+        raise InputError(f"{path}: holds no series {series_uid}; it holds {', '.join(known) or 'none'}")
+    # CTK stores what it imported relative to the database and what it only indexed with the full path.
+    files = [path.parent / name for (name,) in rows if name and isinstance(name, str)]
+    gone = [file for file in files if not file.is_file()] if len(files) == len(rows) else [path.parent]
+    if gone:
+        raise InputError(f"{path}: {len(gone)} of {len(rows)} files of series {series_uid} are gone, first {gone[0]}")
+    return files
+
+
+def list_series(database: Path, modalities: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return the series that Slicer has imported or indexed, the newest study first.
+
+    Parameters
+    ----------
+    database
+        The file ``ctkDICOM.sql``, or the folder that holds it.
+    modalities
+        Of the series to list; without any, all.
+
+    Returns
+    -------
+    list of dict
+        For each series its patient, study and series attributes under their DICOM keywords, as text, and the number of
+        its instances (``instances``).
+
+    Raises
+    ------
+    InputError
+        Where it is not such a database.
+    """
+    names = (*_COLUMNS, "instances")
+    columns = ", ".join(f"{table}.{column}" for table, column in _COLUMNS.values())
+    which = f"WHERE Series.Modality IN ({', '.join('?' for _ in modalities)}) " if modalities else ""
+    with _opened(database) as (_, connection):
+        rows = connection.execute(
+            f"SELECT {columns}, COALESCE(Counts.Instances, 0) FROM Series "
+            "LEFT JOIN Studies ON Series.StudyInstanceUID = Studies.StudyInstanceUID "
+            "LEFT JOIN Patients ON Studies.PatientsUID = Patients.UID "
+            "LEFT JOIN (SELECT SeriesInstanceUID, COUNT(*) AS Instances FROM Images GROUP BY SeriesInstanceUID) Counts "
+            f"ON Counts.SeriesInstanceUID = Series.SeriesInstanceUID {which}"
+            # Dates are numbers in some rows and texts, also with hyphens, in others.
+            "ORDER BY REPLACE(Studies.StudyDate, '-', '') DESC, Studies.StudyInstanceUID, Series.SeriesNumber",
+            tuple(modalities),
+        ).fetchall()
+    texts = ([*("" if value is None else str(value) for value in row[:-1]), row[-1]] for row in rows)
+    return [dict(zip(names, row, strict=True)) for row in texts]
+
+
+@contextmanager
+def _opened(database: Path) -> Iterator[tuple[Path, sqlite3.Connection]]:
+    path = database / "ctkDICOM.sql" if database.is_dir() else database
+    if not path.is_file():
+        raise InputError(f"{path}: does not exist; give Slicer's ctkDICOM.sql or its folder")
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE_S)
+        # A name in a wrong character set is no reason to show none of the others.
+        connection.text_factory = lambda text: text.decode(errors="replace")
+        try:
+            yield path, connection
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            raise InputError(f"{path}: is being written to by another program; try again") from error
+        raise InputError(f"{path}: is not a DICOM database of Slicer ({error})") from error

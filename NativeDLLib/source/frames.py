@@ -1,0 +1,102 @@
+"""The slices that an instance holds: one in a classic image, one a frame in an enhanced one (PS3.3 C.7.6.16)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydicom.dataset import Dataset
+
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.source.geometry import Slice
+from NativeDLLib.source.header import Instance, number, numbers
+
+# The functional groups that say where a frame lies and what its values mean; others have attributes of the same names.
+_GROUPS = (
+    "PixelMeasuresSequence",
+    "PlanePositionSequence",
+    "PlaneOrientationSequence",
+    "PixelValueTransformationSequence",
+)
+
+
+def slices_of(instances: Sequence[Instance]) -> list[Slice]:
+    """Return every slice of the instances, in the order in which they are stored.
+
+    Raises
+    ------
+    InputError
+        Where a slice has no place, orientation or pixel spacing, or these are not numbers.
+    """
+    found = []
+    for index, instance in enumerate(instances):
+        for frame, groups in enumerate(_functional_groups(instance)):
+            found.append(_slice(instance, index, frame, groups))
+    return found
+
+
+def _functional_groups(instance: Instance) -> list[Dataset]:
+    """Return, for each frame, one flat data set of what is in its functional groups; the image itself if classic."""
+    dataset = instance.dataset
+    if "PerFrameFunctionalGroupsSequence" not in dataset:
+        if (number(dataset, "NumberOfFrames", instance.path) or 1) > 1:
+            raise instance.error("is a multi-frame image without Per-frame Functional Groups Sequence")
+        return [dataset]
+    try:
+        shared = Dataset()
+        for item in dataset.get("SharedFunctionalGroupsSequence") or []:
+            _flatten(item, shared)
+        frames = []
+        for item in dataset.PerFrameFunctionalGroupsSequence:
+            flat = Dataset()
+            flat.update(shared)
+            _flatten(item, flat)
+            frames.append(flat)
+    # Sequences are parsed when they are looked at, and pydicom lets pass whatever its parser stumbles over.
+    except Exception as error:
+        raise instance.error(f"has damaged functional groups ({error})") from error
+    if not frames:
+        raise instance.error("has an empty Per-frame Functional Groups Sequence")
+    declared = number(dataset, "NumberOfFrames", instance.path)
+    if declared != len(frames):
+        raise instance.error(f"declares {declared or 0:.0f} frames but describes {len(frames)}")
+    return frames
+
+
+def _flatten(item: Dataset, into: Dataset) -> None:
+    for keyword in _GROUPS:
+        group = item.get(keyword)
+        if group:
+            into.update(group[0])
+
+
+def _slice(instance: Instance, index: int, frame: int, values: Dataset) -> Slice:
+    where = instance.path
+
+    def needed(keyword: str, count: int) -> tuple[float, ...]:
+        found = numbers(values, keyword, count, where)
+        if found is None:
+            raise InputError(f"{where}: has no {keyword}, so its place in the patient is unknown")
+        return found
+
+    position = needed("ImagePositionPatient", 3)
+    orientation = needed("ImageOrientationPatient", 6)
+    pixel_spacing = needed("PixelSpacing", 2)
+    slope = number(values, "RescaleSlope", where)
+    intercept = number(values, "RescaleIntercept", where)
+    lacking = [name for name, value in (("RescaleSlope", slope), ("RescaleIntercept", intercept)) if value is None]
+    # In an enhanced CT the frames have both (PS3.3 C.8.15.3.10); classic slices are compared with each other.
+    if values is not instance.dataset and (len(lacking) == 1 or (lacking and instance.text("Modality") == "CT")):
+        raise InputError(f"{where}: has no {lacking[0]} in its functional groups, so its values mean nothing")
+    if slope == 0:
+        raise InputError(f"{where}: RescaleSlope is 0, so its values are lost")
+    return Slice(
+        instance=index,
+        frame=frame,
+        position=position,
+        orientation=orientation,
+        pixel_spacing=pixel_spacing,
+        slope=1.0 if slope is None else slope,
+        intercept=0.0 if intercept is None else intercept,
+        thickness=number(values, "SliceThickness", where),
+        distance=number(values, "SpacingBetweenSlices", where),
+    )

@@ -1,0 +1,214 @@
+"""Reading the headers of DICOM files, and values out of them, with errors that name the file and the attribute."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.source.fast_values import plain_numbers, plain_text
+
+# A file without the preamble of PS3.10 starts with its first element: a group number in either byte order.
+_BARE_STARTS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
+# The tag of integer pixel data (7FE0,0010), little endian.
+_PIXEL_DATA = b"\xe0\x7f\x10\x00"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One DICOM file: where it is, its data set up to the pixel data, and what it says of these.
+
+    Attributes
+    ----------
+    path
+        The file.
+    dataset
+        Everything before the pixel data.
+    pixel_bytes
+        How many bytes of pixel data follow, 0 where there are none; None where only decoding tells: in compressed and
+        deflated files.
+    pixel_start
+        Where in the file they begin, if they are integers that lie there as they are; else None.
+    """
+
+    path: Path
+    dataset: Dataset
+    pixel_bytes: int | None = None
+    pixel_start: int | None = None
+
+    def text(self, keyword: str) -> str:
+        """Return an attribute as stripped text; empty where it is absent, empty or undecodable."""
+        return text(self.dataset, keyword)
+
+    def error(self, message: str) -> InputError:
+        """Return an error about this file."""
+        return InputError(f"{self.path}: {message}")
+
+
+def read_header(path: Path) -> Instance | None:
+    """Read a file's data set up to the pixel data.
+
+    Parameters
+    ----------
+    path
+        Any file; with or without the preamble of PS3.10.
+
+    Returns
+    -------
+    Instance or None
+        None where the file is not DICOM at all.
+
+    Raises
+    ------
+    InputError
+        Where the file is DICOM, or says so, but cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(132)
+            stream.seek(0)
+            return _read_header(path, stream, start)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _read_header(path: Path, stream: BinaryIO, start: bytes) -> Instance | None:
+    has_preamble = start[128:132] == b"DICM"
+    if not has_preamble and start[:2] not in _BARE_STARTS:
+        return None
+    try:
+        dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=not has_preamble)
+        _transfer_syntax(dataset)
+        pixel_bytes, pixel_start = _pixel_data(stream, dataset)
+    # pydicom lets whatever its parser stumbles over pass through: struct.error, KeyError, zlib.error ...
+    except Exception as error:
+        if not has_preamble:
+            return None
+        raise InputError(f"{path}: is a damaged DICOM file ({_reason(error)}); repair or remove it") from error
+    if "SOPClassUID" not in dataset and "Rows" not in dataset and not has_preamble:
+        return None
+    return Instance(path, dataset, pixel_bytes, pixel_start)
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """Return an attribute as stripped text; empty where it is absent, empty or undecodable."""
+    if (plain := plain_text(dataset, keyword)) is not None:
+        return plain
+    try:
+        value = dataset.get(keyword)
+    except Exception:
+        return ""
+    if value is None:
+        return ""
+    if isinstance(value, (list, pydicom.multival.MultiValue)):
+        return "\\".join(str(part) for part in value)
+    return str(value).replace("\0", "").strip()
+
+
+def numbers(dataset: Dataset, keyword: str, count: int, where: Path) -> tuple[float, ...] | None:
+    """Return an attribute's finite numbers.
+
+    Parameters
+    ----------
+    dataset
+        The data set, or an item of one of its sequences.
+    keyword
+        The attribute.
+    count
+        How many values it must have.
+    where
+        The file, for the error.
+
+    Returns
+    -------
+    tuple of float, or None
+        None where the attribute is absent or empty.
+
+    Raises
+    ------
+    InputError
+        Where the values are not that many finite numbers.
+    """
+    result = plain_numbers(dataset, keyword)
+    if result is None:
+        try:
+            result = _converted(dataset.get(keyword))
+        except Exception as error:
+            raise InputError(f"{where}: {keyword} is not a number ({_reason(error)})") from error
+        if not result:
+            return None
+    if len(result) != count or not all(math.isfinite(part) for part in result):
+        shown = "\\".join(f"{part:g}" for part in result)
+        raise InputError(f"{where}: {keyword} must be {count} finite number(s) but is '{shown}'")
+    return result
+
+
+def number(dataset: Dataset, keyword: str, where: Path) -> float | None:
+    """Return an attribute that is one finite number, or None where it is absent or empty; see `numbers`."""
+    values = numbers(dataset, keyword, 1, where)
+    return None if values is None else values[0]
+
+
+def _converted(value: Any) -> tuple[float, ...]:
+    if value is None or value == "":
+        return ()
+    # Text and bytes are one value: iterated, bytes would be numbers of their own.
+    parts = list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else [value]
+    return tuple(float(part) for part in parts)
+
+
+def _transfer_syntax(dataset: Dataset) -> None:
+    """Make sure that the transfer syntax is known, because decoding asks for it: what is missing is what was read."""
+    meta = dataset.file_meta
+    if "TransferSyntaxUID" not in meta:
+        implicit, little = dataset.original_encoding
+        if implicit:
+            meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        else:
+            meta.TransferSyntaxUID = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
+def _pixel_data(stream: BinaryIO, dataset: Dataset) -> tuple[int | None, int | None]:
+    """Return length and start of the pixel data that come here: tag, VR if explicit, length (PS3.5 7.1)."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    # What is deflated is read as a whole, and fails as a whole where its end is missing.
+    if syntax.is_deflated:
+        return None, None
+    place, start = stream.tell(), stream.read(12)
+    implicit, little = dataset.original_encoding
+    if start and not implicit and start[4:6] not in (b"OB", b"OW", b"UN"):
+        raise ValueError("its pixel data are of a kind that is none")
+    if start and syntax.is_encapsulated:
+        if start[8:] != b"\xff\xff\xff\xff":
+            raise ValueError("its compressed pixel data have a length, which they never have")
+        _check_fragments(stream)
+        return None, None
+    length = int.from_bytes(start[4:8] if implicit else start[8:12], "little" if little else "big")
+    plain = start[:4] == _PIXEL_DATA and syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+    return length, place + (8 if implicit else 12) if plain else None
+
+
+def _check_fragments(stream: BinaryIO) -> None:
+    """Check that the fragments of compressed pixel data are all there (PS3.5 A.4), as decoders make up the rest."""
+    size = os.fstat(stream.fileno()).st_size
+    while (item := stream.read(8))[:4] == b"\xfe\xff\x00\xe0":
+        if stream.seek(int.from_bytes(item[4:], "little"), os.SEEK_CUR) > size:
+            break
+    # With its end marked, no length on the way was wrong.
+    if item != b"\xfe\xff\xdd\xe0\0\0\0\0":
+        raise ValueError("its compressed pixel data break off")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, InvalidDicomError):
+        return "no DICOM header"
+    return " ".join(str(error).split())[:200] or type(error).__name__

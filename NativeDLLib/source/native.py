@@ -1,0 +1,62 @@
+"""Pixel data that lie in the file as they are: read in one go, without parsing the file a second time."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+from NativeDLLib.source.fast_values import plain_text, plain_whole
+from NativeDLLib.source.header import Instance
+
+
+def native_frame(instance: Instance) -> npt.NDArray[Any] | None:
+    """Return the stored values of a single uncompressed frame, exactly as pydicom's ``pixel_array`` gives them.
+
+    Parameters
+    ----------
+    instance
+        The file.
+
+    Returns
+    -------
+    ndarray of shape (rows, columns), or None
+        None where the file is not of the usual kind or anything about it is odd: pydicom is to decode or refuse that.
+    """
+    if instance.pixel_start is None or not instance.pixel_bytes:
+        return None
+    number = partial(_whole, instance.dataset)
+    if number("SamplesPerPixel") != 1 or instance.dataset.get("NumberOfFrames") not in (None, 1):
+        return None
+    meaning = plain_text(instance.dataset, "PhotometricInterpretation")
+    if (meaning or instance.dataset.get("PhotometricInterpretation")) not in ("MONOCHROME1", "MONOCHROME2"):
+        return None
+    rows, columns, kept = number("Rows"), number("Columns"), number("BitsStored")
+    allocated, signed = number("BitsAllocated"), number("PixelRepresentation")
+    if rows < 1 or columns < 1 or allocated not in (8, 16) or not 1 <= kept <= allocated or signed not in (0, 1):
+        return None
+    if not rows * columns * allocated // 8 <= instance.pixel_bytes < 0xFFFFFFFF:
+        return None
+    stored = np.empty((rows, columns), f"<{'ui'[signed]}{allocated // 8}")
+    with instance.path.open("rb", buffering=0) as stream:
+        stream.seek(instance.pixel_start)
+        if stream.readinto(stored.data) != stored.nbytes:
+            return None
+    # Nothing is known of the bits above those stored (PS3.5 8.1.1): the sign is drawn over them.
+    if kept < allocated and signed:
+        stored <<= allocated - kept
+        stored >>= allocated - kept
+    elif kept < allocated:
+        stored &= 2**kept - 1
+    return stored
+
+
+def _whole(dataset: Dataset, keyword: str) -> int:
+    """Return a whole number, or -1 where there is none."""
+    value = plain_whole(dataset, keyword)
+    if value is None:
+        value = dataset.get(keyword)
+    return value if isinstance(value, int) else -1

@@ -1,0 +1,205 @@
+"""Pixel data of the slices of a series, decoded and put through the Modality LUT."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+import SimpleITK as sitk
+from pydicom.dataset import Dataset
+from pydicom.pixels.utils import pixel_array
+
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.core.events import Cancel
+from NativeDLLib.source.decoder_remarks import decoder_remarks
+from NativeDLLib.source.geometry import Slice
+from NativeDLLib.source.header import Instance, number
+from NativeDLLib.source.native import native_frame
+from NativeDLLib.source.writable_image import new_image
+
+AIR_HU = -1024
+# Padding that stands for nothing lies outside what tissue can have; padding inside that range would be made up.
+_PADDING_HU = (-1000, 3071)
+
+
+def read_image(instances: Sequence[Instance], slices: Sequence[Slice], cancel: Cancel) -> tuple[sitk.Image, list[str]]:
+    """Read the slices' values.
+
+    Parameters
+    ----------
+    instances
+        The files.
+    slices
+        Which frame of which of them becomes which plane of the result.
+    cancel
+        Looked at before each slice.
+
+    Returns
+    -------
+    image, warnings
+        Rescaled values (HU for CT), not yet in place: int16 where all are whole numbers that fit, else float32. Padding
+        is air in a CT and the lowest other value elsewhere.
+
+    Raises
+    ------
+    InputError
+        Where pixel data are missing, damaged, of the wrong size, in colour, or compressed in a way nobody here reads.
+    """
+    reading = _Reading(instances, slices, cancel)
+    with decoder_remarks() as remarks, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        filled = reading.fill(np.int16) if reading.whole else None
+        if filled is None:
+            filled = reading.fill(np.float32)
+    assert filled is not None
+    image, voxels = filled
+    notes = reading.notes + [f"a decoder says of the pixel data: '{remark[:200]}'" for remark in remarks[:3]]
+    _fill_padding(voxels, reading.paddings)
+    return image, list(dict.fromkeys(notes))
+
+
+class _Reading:
+    """Slices being read: what is found on the way besides their values."""
+
+    def __init__(self, instances: Sequence[Instance], slices: Sequence[Slice], cancel: Cancel) -> None:
+        self.whole = all(_is_whole(s.slope) and _is_whole(s.intercept) for s in slices)
+        self.paddings: list[npt.NDArray[np.bool_] | None] = [None] * len(slices)
+        self.notes: list[str] = []
+        self._instances, self._slices, self._cancel = instances, slices, cancel
+        self._shape = int(instances[0].dataset.Rows), int(instances[0].dataset.Columns)
+        self._is_ct = instances[0].text("Modality") == "CT"
+
+    def fill(self, dtype: npt.DTypeLike) -> tuple[sitk.Image, npt.NDArray[Any]] | None:
+        """Return an image of this type and its voxels, or None where it is int16 and some values do not fit."""
+        first = self._values(0)
+        # Only now: what a damaged header says of the size may be more than any memory.
+        image, voxels = new_image((len(self._slices), *self._shape), dtype)
+
+        def put(index: int, values: npt.NDArray[Any]) -> bool:
+            if voxels.dtype == np.int16 and values.dtype != np.int16 and not _fits(values.min(), values.max()):
+                return False
+            voxels[index] = values
+            return True
+
+        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+            others = pool.map(lambda index: put(index, self._values(index)), range(1, len(self._slices)))
+            return (image, voxels) if put(0, first) and all(others) else None
+
+    def _values(self, index: int) -> npt.NDArray[Any]:
+        self._cancel.check()
+        plane = self._slices[index]
+        instance = self._instances[plane.instance]
+        stored = _decode(instance, plane.frame, self._shape)
+        padding = _padding(instance, stored)
+        values = _rescaled(stored, plane, self.whole)
+        if not self.whole and not np.isfinite(values).all():
+            raise instance.error("its rescaled values are too large to be numbers")
+        if padding is not None and padding.any():
+            if not self._is_ct:
+                self.paddings[index] = padding
+                return values
+            levels = values[padding]
+            tissue = levels[(levels > _PADDING_HU[0]) & (levels < _PADDING_HU[1])]
+            if tissue.size:
+                note = f"PixelPaddingValue stands for {tissue[0]:.0f} HU, which tissue can have: left as it is"
+                self.notes.append(note)
+            else:
+                values[padding] = AIR_HU
+        return values
+
+
+def _is_whole(value: float) -> bool:
+    return value.is_integer() and abs(value) < 2**30
+
+
+def _fits(lowest: int, highest: int) -> bool:
+    return lowest >= -(2**15) and highest < 2**15
+
+
+def _rescaled(stored: npt.NDArray[Any], plane: Slice, whole: bool) -> npt.NDArray[Any]:
+    """Return what stored values, which may be changed, mean: int16 if all are whole and fit, else int64 or float32."""
+    if not whole:
+        return stored.astype(np.float32) * np.float32(plane.slope) + np.float32(plane.intercept)
+    slope, intercept = int(plane.slope), int(plane.intercept)
+    ends = [int(end) * slope + intercept for end in (stored.min(), stored.max())]
+    if not _fits(min(ends), max(ends)):
+        return stored.astype(np.int64) * slope + intercept
+    # Sixteen bits are enough although they overflow on the way: modulo 2**16 the result is the right one, and it fits.
+    values = stored.view(np.int16) if stored.dtype in (np.uint16, np.int16) else stored.astype(np.int16)
+    if slope != 1:
+        values *= np.int64(slope).astype(np.int16)
+    if intercept:
+        values += np.int64(intercept).astype(np.int16)
+    return values
+
+
+def _decode(instance: Instance, frame: int, shape: tuple[int, int]) -> npt.NDArray[Any]:
+    """Return the stored values of one frame, as an array of `shape`."""
+    syntax = instance.dataset.file_meta.TransferSyntaxUID
+    try:
+        stored = native_frame(instance)
+        if stored is None:
+            stored = np.asarray(pixel_array(_source(instance), index=frame, raw=True, transfer_syntax_uid=syntax))
+    # A damaged stream makes the decoders raise anything; the file and its encoding are what the user can act on.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise instance.error(f"pixel data ({syntax.name}) cannot be decoded: {reason}") from error
+    if stored.shape != shape:
+        raise instance.error(f"pixel data are {stored.shape} instead of {shape[0]} rows x {shape[1]} columns")
+    frames = int(number(instance.dataset, "NumberOfFrames", instance.path) or 1)
+    # Some writers pad the end a little; with a whole row left over, Rows or Columns are not what they were.
+    if instance.pixel_bytes is not None and instance.pixel_bytes - frames * stored.nbytes >= stored[0].nbytes:
+        raise instance.error(
+            f"pixel data have {instance.pixel_bytes} bytes, "
+            f"too many for {frames} x {shape[0]} rows x {shape[1]} columns"
+        )
+    return stored
+
+
+def _source(instance: Instance) -> Path | Dataset:
+    """Return what to decode from: the file, or its whole data set where pydicom cannot find its way in the file."""
+    if not instance.dataset.file_meta.TransferSyntaxUID.is_deflated:
+        return instance.path
+    return pydicom.dcmread(instance.path)
+
+
+def _padding(instance: Instance, stored: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
+    """Return which pixels are padding (PS3.3 C.7.5.1.1.2), or None where the image declares none."""
+    first = number(instance.dataset, "PixelPaddingValue", instance.path)
+    if first is None:
+        return None
+    last = number(instance.dataset, "PixelPaddingRangeLimit", instance.path)
+    bounds = [_as_stored(v, instance) for v in (first, first if last is None else last)]
+    inside: npt.NDArray[np.bool_] = (stored >= min(bounds)) & (stored <= max(bounds))
+    return inside
+
+
+def _as_stored(value: float, instance: Instance) -> float:
+    """Read a padding value that was written unsigned in a signed image, or the other way round, as the pixels are."""
+    bits = int(instance.dataset.get("BitsAllocated") or 16)
+    signed = instance.dataset.get("PixelRepresentation") == 1
+    if signed and value >= 2 ** (bits - 1):
+        return value - 2.0**bits
+    return value + 2.0**bits if not signed and value < 0 else value
+
+
+def _fill_padding(voxels: npt.NDArray[Any], paddings: Sequence[npt.NDArray[np.bool_] | None]) -> None:
+    if all(padding is None for padding in paddings):
+        return
+    lowest = [
+        plane[~padding].min() if padding is not None and not padding.all() else None
+        for plane, padding in zip(voxels, paddings, strict=True)
+    ]
+    values = [value for value in lowest if value is not None]
+    if not values:
+        raise InputError("every pixel of the series is padding: there is nothing to segment")
+    for plane, padding in zip(voxels, paddings, strict=True):
+        if padding is not None:
+            plane[padding] = min(values)

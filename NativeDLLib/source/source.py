@@ -1,0 +1,33 @@
+"""What the pipeline needs of its input, whether that is a DICOM series or an image file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from NativeDLLib.core.events import Cancel
+from NativeDLLib.source import Grid
+
+
+class Source(Protocol):
+    """One volume to be segmented, in place in the patient."""
+
+    @property
+    def grid(self) -> Grid:
+        """Where its voxels lie."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What was noticed and does not stand in the way."""
+
+    def text(self, keyword: str) -> str:
+        """Return a DICOM attribute as text; empty where the source does not tell it."""
+
+    def image(self, cancel: Cancel | None = None) -> tuple[sitk.Image, list[str]]:
+        """Read the voxels, int16 or float32, and return what was noticed with them."""
+
+    def image_of(self, voxels: npt.NDArray[Any]) -> sitk.Image:
+        """Return an array (z, y, x) on the source's grid as an image."""

@@ -1,0 +1,118 @@
+"""Opening a volume file: its format, its size and its place are looked at before its voxels are read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import psutil
+import SimpleITK as sitk
+
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.source import Grid
+
+_FORMATS = {"NrrdImageIO": "NRRD", "NiftiImageIO": "NIfTI", "MetaImageIO": "MetaImage"}
+# Axes are written with few decimals: one thousandth is 0.06 degrees.
+_COSINE_TOLERANCE = 1e-3
+# What no scanner writes comes from damaged headers.
+_FARTHEST_MM, _LARGEST_MM, _FINEST_MM = 1e5, 5e3, 1e-3
+
+
+def open_volume(path: Path) -> sitk.ImageFileReader:
+    """Open a NRRD, NIfTI or MetaImage file.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    ImageFileReader
+        With everything but the voxels read: a volume of three axes, of any number of components, that fits in memory.
+
+    Raises
+    ------
+    InputError
+        Where there is no such file, or it holds something else.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: does not exist")
+    found = sitk.ImageFileReader.GetImageIOFromFileName(str(path))
+    if found == "GDCMImageIO":
+        raise InputError(f"{path}: is DICOM; give it with --input, so that a SEG can refer to it")
+    if found not in _FORMATS:
+        raise InputError(f"{path}: is not a volume that can be read ({', '.join(_FORMATS.values())})")
+    # ITK's remarks would stand between our lines; what matters in them comes as an error.
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.SetImageIO(found)
+    try:
+        reader.ReadImageInformation()
+    # SimpleITK knows no other exception, whatever went wrong.
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+    if reader.GetDimension() != 3:
+        raise InputError(f"{path}: has {reader.GetDimension()} axes; a volume has 3")
+    bits = re.search(r"(\d+)-bit", sitk.GetPixelIDValueAsString(reader.GetPixelIDValue()))
+    value = int(bits.group(1)) / 8 if bits else 8
+    # A copy is made of what is read.
+    needed = 2 * value * reader.GetNumberOfComponents() * np.prod(reader.GetSize(), dtype=float)
+    free = psutil.virtual_memory().available
+    if needed > free:
+        size = " x ".join(str(n) for n in reader.GetSize())
+        raise InputError(
+            f"{path}: claims {size} voxels: {needed / 2**30:.1f} GiB, of which {free / 2**30:.1f} are free"
+        )
+    return reader
+
+
+def read_volume(path: Path, reader: sitk.ImageFileReader) -> sitk.Image:
+    """Read the voxels of a file that `open_volume` has opened.
+
+    Raises
+    ------
+    InputError
+        Where they are not all there.
+    """
+    try:
+        return reader.Execute()
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+
+
+def checked_grid(path: Path, volume: sitk.ImageFileReader) -> Grid:
+    """Return where a volume's voxels lie.
+
+    Raises
+    ------
+    InputError
+        Where its axes are not perpendicular, or it lies where no patient does.
+    """
+    size, spacing, origin = volume.GetSize(), np.array(volume.GetSpacing()), np.array(volume.GetOrigin())
+    axes = np.array(volume.GetDirection()).reshape(3, 3)
+    if not np.isfinite([*spacing, *origin, *axes.ravel()]).all():
+        raise InputError(f"{path}: its spacing, origin or axes are not numbers")
+    off = float(np.abs(axes.T @ axes - np.eye(3)).max())
+    if off > _COSINE_TOLERANCE:
+        raise InputError(
+            f"{path}: its axes are not perpendicular (off by {off:.3f}); resample it to a grid without shear"
+        )
+    if spacing.min() < _FINEST_MM or (spacing * size).max() > _LARGEST_MM or np.abs(origin).max() > _FARTHEST_MM:
+        shown = " x ".join(f"{n} of {s:g} mm" for n, s in zip(size, spacing, strict=True))
+        place = ", ".join(f"{v:g}" for v in origin)
+        raise InputError(f"{path}: {shown} at {place} mm: no patient is like that")
+    x, y, z = (int(n) for n in size)
+    return Grid((x, y, z), _triple(spacing), _triple(origin), tuple(float(v) for v in volume.GetDirection()))
+
+
+def _triple(values: np.ndarray) -> tuple[float, float, float]:
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def _unreadable(path: Path, error: RuntimeError) -> InputError:
+    # The source line of ITK's own code comes first.
+    reason = str(error).strip().splitlines()[-1].replace(str(path), "it")
+    return InputError(f"{path}: cannot be read ({reason[:200]})")

@@ -1,0 +1,1 @@
+"""A command of this library in a process of its own, and being one."""

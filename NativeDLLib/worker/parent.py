@@ -1,0 +1,34 @@
+"""Ending with the program that started this one, even where that one was killed and could not say so."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import psutil
+
+from NativeDLLib.core.errors import CancelledError
+from NativeDLLib.core.events import Cancel
+from NativeDLLib.worker.processes import kill_tree
+
+_GRACE_S = 5.0
+
+
+def end_with_parent(cancel: Cancel) -> None:
+    """Cancel the work when standard input is closed, and end this process if that takes longer than a few seconds.
+
+    A pipe is closed by the system when the process at its other end dies, in whatever way and on every platform.
+    """
+    threading.Thread(target=_watch, args=(cancel,), daemon=True).start()
+
+
+def _watch(cancel: Cancel) -> None:
+    # Not sys.stdin: its lock, held by a thread that waits, would abort the interpreter at its end.
+    while os.read(0, 1024):
+        pass
+    cancel.set()
+    threading.main_thread().join(_GRACE_S)
+    if threading.main_thread().is_alive():
+        for child in psutil.Process().children():
+            kill_tree(child.pid)
+        os._exit(CancelledError.exit_code)

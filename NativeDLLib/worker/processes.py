@@ -1,0 +1,154 @@
+"""A command of this library in a process of its own, as the program that started it sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import sysconfig
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import psutil
+
+import NativeDLLib
+
+_LOG_LINES = 500
+
+
+def worker_command(arguments: Sequence[object]) -> tuple[str, list[str], str]:
+    """Return the program, its arguments and the folder to start it in for a command of this library with events.
+
+    Inside Slicer the program is Slicer's own Python. ``-m`` finds the library in the folder that the process starts in.
+    """
+    return _python("NativeDLLib", *_with_events(arguments))
+
+
+def spare_command(model: str) -> tuple[str, list[str], str]:
+    """Return the same for a process that imports what a model needs, and then waits for `spare_line`."""
+    return _python("NativeDLLib.cli.spare", model)
+
+
+def spare_line(arguments: Sequence[object]) -> bytes:
+    """Return what makes of a process that waits one that runs a command, as `worker_command` would have."""
+    return json.dumps(_with_events(arguments)).encode() + b"\n"
+
+
+def _with_events(arguments: Sequence[object]) -> list[str]:
+    return [*map(str, arguments), "--events", "--with-parent"]
+
+
+def _python(module: str, *arguments: str) -> tuple[str, list[str], str]:
+    python = shutil.which("PythonSlicer") or sys.executable
+    return python, ["-m", module, *arguments], str(Path(__file__).resolve().parent.parent.parent)
+
+
+def environment() -> dict[str, str]:
+    """Return an environment in which a job finds this program, also where it is not installed but lies in a folder."""
+    root = str(Path(NativeDLLib.__file__).parent.parent)
+    if root in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        return dict(os.environ)
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
+
+
+def kill_tree(pid: int) -> None:
+    """Kill a process and all that it started; it need not be there any more."""
+    # Slicer's panel is there before the packages are.
+    import psutil
+
+    # Zero is what a process that has not started yet says of itself, and the mother of all others to the system.
+    if pid > 0:
+        with contextlib.suppress(psutil.Error):
+            family: list[psutil.Process] = []
+            _freeze(psutil.Process(pid), family)
+            for process in family:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+
+
+def _freeze(process: psutil.Process, family: list[psutil.Process]) -> None:
+    """Stop a process and its descendants, from the top, so that none starts another one that would be missed."""
+    import psutil
+
+    family.append(process)
+    with contextlib.suppress(psutil.Error):
+        process.suspend()
+        for child in process.children():
+            _freeze(child, family)
+
+
+class EventReader:
+    """Puts together what a command with ``--events`` writes, however it arrives.
+
+    Attributes
+    ----------
+    result
+        What the command reported at its end, or None.
+    error
+        One line that says why it failed, or None.
+    log
+        The last lines of what it said.
+    """
+
+    def __init__(self) -> None:
+        self.result: dict[str, Any] | None = None
+        self.error: str | None = None
+        self.log: deque[str] = deque(maxlen=_LOG_LINES)
+        self._events, self._messages = _Lines(), _Lines()
+
+    def feed(self, data: bytes) -> list[tuple[str, dict[str, Any]]]:
+        """Take bytes of standard output; return the kind and content of each event that is now complete."""
+        return [event for line in self._events.add(data) if (event := self._event(line)) is not None]
+
+    def feed_log(self, data: bytes) -> None:
+        """Take bytes of standard error."""
+        for line in self._messages.add(data):
+            self._say(line)
+
+    def end(self, exit_code: int, *, crashed: bool) -> None:
+        """Say how the process ended, so that `error` is there where it did not end well."""
+        self.feed_log(b"\n")
+        self.feed(b"\n")
+        # What was reported is there, whatever a library did when the process was taken down.
+        if self.error is None and self.result is None and (crashed or exit_code != 0):
+            last = f" Its last words: {self.log[-1]}" if self.log else ""
+            self.error = f"The process ended unexpectedly: memory may have run out, or it was killed.{last}"
+
+    def _event(self, line: bytes) -> tuple[str, dict[str, Any]] | None:
+        try:
+            event = json.loads(line)
+            kind = str(event.pop("event"))
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+            self._say(line)
+            return None
+        if kind == "result":
+            self.result = event
+        elif kind == "error":
+            self.error = str(event.get("message") or "The process failed without saying why.")
+        if kind not in ("progress", "result"):
+            self.log.append(f"{kind}: {event.get('message') or event.get('stage') or ''}")
+        return kind, event
+
+    def _say(self, text: bytes) -> None:
+        self.log.extend(line for line in text.decode(errors="replace").splitlines() if line.strip())
+
+
+class _Lines:
+    """Bytes cut into lines; each byte is looked at once, however small the pieces in which a long line arrives."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def add(self, data: bytes) -> list[bytes]:
+        """Return the lines that are now complete."""
+        *lines, rest = data.split(b"\n")
+        if lines:
+            lines[0] = b"".join((*self._parts, lines[0]))
+            self._parts = []
+        self._parts.append(rest)
+        return lines

@@ -1,0 +1,98 @@
+"""Wrong command lines, configuration files and defects: one line that says what to do, and the right exit code."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from tools import nativedl
+
+from NativeDLLib.cli import main as cli
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--model", "nobody"], 4, "there is no model 'nobody'"),
+        (["--set", "step=7"], 2, "--set: parameter step: 7 is not within 0.25 to 1"),
+        (["--set", "step"], 2, "write name=value"),
+        (["--set", "speed=1"], 2, "has no parameter 'speed'; it has step, min_volume"),
+        (["--device", "gpu"], 2, "write auto, cpu, cuda"),
+        (["--device", "mps"], 4, "--device auto or cpu"),
+        (["--series", "1.2.3"], 3, "holds no image series 1.2.3"),
+        (["--database", "x"], 2, "name one source"),
+        (["--to", "NOBODY"], 2, "pacs.json"),
+        (["--segmentation", "FRACTIONAL"], 2, "invalid choice"),
+    ],
+)
+def test_wrong_arguments_are_one_line_that_says_what_to_do(
+    tmp_path, registry, series, capsys, arguments, code, message
+):
+    found = nativedl("run", "--input", series, "--output", tmp_path / "out", *arguments, registry=registry)
+
+    error = capsys.readouterr().err.strip()
+    assert (found, error.count("\n")) == (code, 0)
+    assert message in error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "must be an object"),
+        ('{"modle": "x"}', "'modle' is not known"),
+        ('{"model": 3}', "model: must be text"),
+        ('{"segmentation": "X"}', "not BINARY or LABELMAP"),
+        ('{"parameters": {"step": "fast"}}', "parameter step: 'fast' is not a number"),
+        ("{", "line 1"),
+    ],
+)
+def test_a_wrong_configuration_file_is_named(tmp_path, registry, series, capsys, content, message):
+    path = tmp_path / "config.json"
+    path.write_text(content)
+
+    code = nativedl("run", "--input", series, "--output", tmp_path / "o", "--config", path, registry=registry)
+
+    assert code == 2
+    error = capsys.readouterr().err
+    assert "config.json" in error
+    assert message in error
+
+
+@pytest.mark.parametrize(
+    "source", [[], ["--database", "/nowhere.sql"], ["--from", "X"], ["--from", "X", "--study", "1"]]
+)
+def test_a_source_must_be_complete(tmp_path, registry, source, capsys):
+    assert nativedl("run", *source, "--output", tmp_path / "out", registry=registry) == 2
+    assert "--" in capsys.readouterr().err
+
+
+def test_a_defect_is_one_line_and_debug_shows_where(tmp_path, registry, series, monkeypatch, capsys):
+    def broken(*_, **__):
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("NativeDLLib.segment.pipeline.measure", broken)
+    run = ["run", "--input", series, "--output", tmp_path / "out"]
+
+    assert nativedl(*run, registry=registry) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "unexpected ZeroDivisionError: oops" in error
+    assert nativedl(*run, "--debug", registry=registry) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_version_and_help_are_there(capsys):
+    for option in ("--version", "--help"):
+        with pytest.raises(SystemExit) as ended:
+            nativedl(option)
+        assert ended.value.code == 0
+    assert "0 done" in capsys.readouterr().out
+    assert (Path(ROOT) / "NativeDLLib" / "__main__.py").exists()
+
+
+@pytest.mark.parametrize("name", cli._COMMANDS)
+def test_only_the_module_of_a_command_is_asked_for_it(name):
+    for command in cli._COMMANDS[name]:
+        (choices,) = [a.choices for a in cli._parser([command])._actions if isinstance(a, argparse._SubParsersAction)]
+        assert tuple(choices) == cli._COMMANDS[name]

@@ -1,0 +1,108 @@
+"""Results folders that nobody should add: nothing of theirs runs, fills the memory or stays."""
+
+import own_models
+import pytest
+
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.models.add import add_model, read_source, user_registry
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("nnunetv2")
+import nnunet_folder  # noqa: E402  (imports nnunetv2)
+
+ANSWERS = own_models.TWO_LABELS
+NAME = "nnUNetTrainer__nnUNetPlans__3d_fullres"
+
+
+def refusal(error, folder, **options):
+    with pytest.raises(error) as caught:
+        read_source(folder, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_checkpoint_with_a_pickle_is_refused_and_never_runs(tmp_path):
+    folder, marker = nnunet_folder.write(tmp_path / NAME), tmp_path / "ran"
+
+    class Payload:
+        def __reduce__(self):
+            return (open, (str(marker), "w"))
+
+    torch.save({"network_weights": Payload()}, folder / "fold_0" / "checkpoint_final.pth")
+
+    assert "more than tensors and plain values" in refusal(ModelError, folder)
+    assert not marker.exists()
+
+
+def test_a_later_fold_with_a_pickle_is_refused_and_leaves_nothing(tmp_path):
+    folder, marker = nnunet_folder.write(tmp_path / NAME, folds=(0, 1)), tmp_path / "ran"
+
+    class Payload:
+        def __reduce__(self):
+            return (open, (str(marker), "w"))
+
+    torch.save({"network_weights": Payload()}, folder / "fold_1" / "checkpoint_final.pth")
+
+    with pytest.raises(ModelError, match="more than tensors and plain values"):
+        add_model(folder, ANSWERS)
+    assert not marker.exists()
+    assert not list(user_registry().parent.rglob("*"))
+
+
+def configuration(plans):
+    return plans["configurations"]["3d_fullres"]
+
+
+def architecture(plans):
+    return configuration(plans)["architecture"]["arch_kwargs"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: architecture(p).update(features_per_stage=[4096, 4096, 4096]),
+        lambda p: configuration(p).update(patch_size=[10**6] * 3),
+        lambda p: configuration(p).update(patch_size=[10**300] * 3),
+        lambda p: configuration(p).update(spacing=[1e-30, 1, 1]),
+        lambda p: configuration(p).update(spacing=["1", "1", "1"]),
+        lambda p: configuration(p).update(inherits_from="3d_fullres"),
+        lambda p: configuration(p).update(normalization_schemes=[]),
+        lambda p: p.update(transpose_backward=[0, 1, 9]),
+        lambda p: p.update(configurations=[]),
+        lambda p: architecture(p).update(features_per_stage=[60000, 60000, 60000]),
+        lambda p: architecture(p).update(n_conv_per_stage=[10**9, 1, 1]),
+        lambda p: architecture(p).update(n_stages=10**12),
+        lambda p: architecture(p).update(kernel_sizes=[[10**5] * 3] * 3),
+    ],
+)
+def test_plans_with_absurd_values_are_refused_and_leave_nothing(tmp_path, change):
+    folder = nnunet_folder.write(tmp_path / NAME, change_plans=change)
+
+    with pytest.raises(ModelError):
+        add_model(folder, ANSWERS)
+    assert not list(user_registry().parent.rglob("*"))
+
+
+@pytest.mark.parametrize("name", ["li\x1b[31mver", "a\\b", "two\nlines", "x" * 65, ""])
+def test_names_that_a_segment_cannot_have_are_refused_without_being_shown(tmp_path, name):
+    folder = nnunet_folder.write(tmp_path / NAME, change_dataset=lambda d: d["labels"].update({name: 3}))
+
+    message = refusal(ModelError, folder)
+    assert "dataset.json: labels" in message
+    assert "\x1b" not in message
+
+
+def test_files_that_are_not_utf8_are_refused(tmp_path):
+    folder = nnunet_folder.write(tmp_path / NAME)
+    (folder / "dataset.json").write_bytes(b'{"labels": {"\xff": 1}}')
+
+    assert "dataset.json: is not UTF-8 text" in refusal(ModelError, folder)
+
+
+def test_a_checkpoint_that_links_out_of_the_folder_is_refused(tmp_path):
+    folder = nnunet_folder.write(tmp_path / NAME)
+    checkpoint = folder / "fold_0" / "checkpoint_final.pth"
+    checkpoint.rename(tmp_path / "elsewhere.pth")
+    checkpoint.symlink_to(tmp_path / "elsewhere.pth")
+
+    assert "leads out of" in refusal(ModelError, folder)

@@ -1,0 +1,123 @@
+"""Structure sets of other systems, and what only looks like one."""
+
+import numpy as np
+import pydicom
+import pytest
+from drawing import ALGORITHM, KIDNEY, LIVER
+from pydicom.uid import CTImageStorage
+
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.core.events import Cancel
+from NativeDLLib.dicom.rtstruct_reader import read_structure_set
+from NativeDLLib.regions.masks import mask_of
+from NativeDLLib.regions.structure import whole_structure_set
+
+
+@pytest.fixture
+def path(axial, tmp_path):
+    dataset = whole_structure_set(axial.series, axial.labels, [LIVER, KIDNEY], ALGORITHM, Cancel())
+    dataset.save_as(tmp_path / "rtstruct.dcm", enforce_file_format=True)
+    return tmp_path / "rtstruct.dcm"
+
+
+def edited(path, change):
+    dataset = pydicom.dcmread(path)
+    change(dataset)
+    dataset.save_as(path)
+    return path
+
+
+def test_holes_that_are_contours_of_their_own_are_holes(axial, path):
+    def draw(dataset):
+        plane = axial.series.instances[2].dataset.ImagePositionPatient
+        (x, y, z), contours = (float(v) for v in plane), []
+        for first, last in ((1.5, 30.5), (4.5, 10.5), (12.5, 20.5), (14.5, 16.5)):
+            corners = [(first, first), (last, first), (last, last), (first, last)]
+            item = pydicom.Dataset()
+            item.ContourGeometricType = "CLOSED_PLANAR_XOR"
+            item.NumberOfContourPoints = 4
+            item.ContourData = [f"{v:.4f}" for c, r in corners for v in (x + 0.8 * c, y + 1.1 * r, z)]
+            contours.append(item)
+        dataset.ROIContourSequence[0].ContourSequence = contours
+
+    roi, _ = read_structure_set(edited(path, draw)).rois
+
+    mask, elsewhere = mask_of(axial.series, roi.contours)
+    expected = np.zeros((48, 60), bool)
+    for first, last in ((2, 31), (5, 11), (13, 21), (15, 17)):
+        expected[first:last, first:last] ^= True
+    assert elsewhere == 0
+    assert (mask[2] == expected).all()
+    assert not mask[[0, 1, 3, 4, 5]].any()
+
+
+def test_a_structure_set_without_codes_and_colours_is_read(path):
+    def strip(dataset):
+        del dataset.RTROIObservationsSequence
+        del dataset.ApprovalStatus
+        del dataset.ROIContourSequence[0].ROIDisplayColor
+
+    liver, kidney = read_structure_set(edited(path, strip)).rois
+
+    assert (liver.segment.name, liver.segment.color, liver.segment.type.meaning) == ("Liver", (128, 128, 128), "Tissue")
+    assert kidney.segment.color == KIDNEY.color
+
+
+def test_what_is_no_closed_line_is_counted(path):
+    def open_one(dataset):
+        dataset.ROIContourSequence[0].ContourSequence[0].ContourGeometricType = "OPEN_PLANAR"
+
+    before = read_structure_set(path).rois[0]
+    after = read_structure_set(edited(path, open_one)).rois[0]
+
+    assert (before.ignored, after.ignored) == (0, 1)
+    assert len(after.contours) == len(before.contours) - 1
+
+
+def test_a_region_without_contours_is_read_as_empty(path):
+    roi, _ = read_structure_set(edited(path, lambda dataset: dataset.ROIContourSequence.pop(0))).rois
+
+    assert roi.contours == ()
+
+
+def bad_points(dataset):
+    dataset.ROIContourSequence[0].ContourSequence[0].ContourData = ["1", "2"]
+
+
+def far_points(dataset):
+    dataset.ROIContourSequence[0].ContourSequence[0].ContourData = ["1e9"] * 9
+
+
+def no_points(dataset):
+    del dataset.ROIContourSequence[0].ContourSequence[0].ContourData
+
+
+def no_number(dataset):
+    del dataset.StructureSetROISequence[0].ROINumber
+
+
+@pytest.mark.parametrize("change", [bad_points, far_points, no_points, no_number])
+def test_a_damaged_structure_set_is_refused(path, change):
+    with pytest.raises(InputError, match=r"rtstruct\.dcm: is a damaged RT Structure Set"):
+        read_structure_set(edited(path, change))
+
+
+def test_what_is_none_is_refused(path, tmp_path):
+    other = tmp_path / "other"
+    other.write_bytes(b"no DICOM")
+    edited(path, lambda dataset: setattr(dataset, "SOPClassUID", CTImageStorage))
+
+    for file in (path, other):
+        with pytest.raises(InputError, match="is not an RT Structure Set"):
+            read_structure_set(file)
+    with pytest.raises(InputError, match="does not exist"):
+        read_structure_set(tmp_path / "none")
+
+
+@pytest.mark.parametrize("part", [0.1, 0.3, 0.5, 0.7, 0.9])
+def test_a_file_that_breaks_off_is_refused(path, part):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * part)])
+
+    with pytest.raises(InputError, match=r"rtstruct\.dcm: is"):
+        read_structure_set(path)

@@ -1,0 +1,130 @@
+"""A whole job of the vertebra model's entry, with a network that reads its classes from the intensities."""
+
+import json
+
+import factories
+import numpy as np
+import onnx
+import pydicom
+import pytest
+import SimpleITK as sitk
+from onnx import TensorProto, helper
+from tools import dciodvfy_errors, nativedl
+
+from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.places import resources_folder
+from NativeDLLib.phantom.bones import LEVELS
+from NativeDLLib.phantom.torso import make_phantom
+from NativeDLLib.registry import load_registry
+from NativeDLLib.source import Series
+from NativeDLLib.training.data import Example
+from NativeDLLib.training.evaluate import _measure
+from NativeDLLib.training.vertebra_classes import vertebra_classes
+
+CODES = {"T12": "23215003", "L1": "66794005", "L2": "14293000", "L3": "36470004", "L4": "11994002", "L5": "49668003"}
+
+
+@pytest.fixture(scope="module")
+def classes():
+    _, labels = make_phantom(5, (110, 100, 90), (3.0, 3.0, 3.0), centre=(0.0, 10.0, 70.0), levels=True)
+    made = vertebra_classes(labels, dict.fromkeys(LEVELS, 1) | {3: 3, 5: 4}, [19])
+    return sitk.GetArrayFromImage(made)
+
+
+@pytest.fixture
+def registry(tmp_path):
+    """A registry of the vertebra model whose network finds class k at 250 k HU."""
+    entry = json.loads((resources_folder() / "training" / "vertebra-ct-demo.json").read_text())["entry"]
+    intensity = entry["input"]["intensity"]["normalization"]
+    shift, scale = intensity["mean"] / 250, intensity["std"] / 250
+    numbers = np.arange(5.0)
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [5, 1, 1, 1, 1], 2 * numbers * scale)
+    bias = helper.make_tensor("b", TensorProto.FLOAT, [5], 2 * numbers * shift - numbers**2)
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["image", "w", "b"], ["logits"])],
+        "classes",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 1, "z", "y", "x"])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 5, "z", "y", "x"])],
+        [weight, bias],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    onnx.save(model, folder / "classes.onnx")
+    weights = {"file": "classes.onnx", "sha256": factories.digest(folder / "classes.onnx")}
+    return factories.registry(folder, entry | {"runtime": "onnx", "weights": weights})
+
+
+def run(tmp_path, registry, classes, *options):
+    factories.ct_series(tmp_path / "series", classes.astype(np.int16) * 250, spacing=(3.0, 3.0, 3.0))
+    out = tmp_path / "out"
+    arguments = ["run", "--input", tmp_path / "series", "--model", "vertebra-ct-demo", "--output", out, *options]
+    assert nativedl(*arguments, registry=registry) == 0
+    return out, json.loads((out / "report.json").read_text())
+
+
+def test_the_seg_has_each_vertebra_that_was_found_with_its_level_and_code(tmp_path, registry, classes):
+    out, report = run(tmp_path, registry, classes)
+
+    seg = pydicom.dcmread(out / "segmentation.dcm")
+    names = [segment.SegmentLabel for segment in seg.SegmentSequence]
+    assert set(names) >= {f"Vertebra {level}" for level in CODES}
+    assert len(names) < 10
+    assert [segment.SegmentNumber for segment in seg.SegmentSequence] == list(range(1, len(names) + 1))
+    codes = {s.SegmentLabel[9:]: s.SegmentedPropertyTypeCodeSequence[0].CodeValue for s in seg.SegmentSequence}
+    assert codes.items() >= CODES.items()
+    assert dciodvfy_errors(out / "segmentation.dcm") == []
+    assert [row["name"] for row in report["segments"]] == names
+    assert all(row["voxels"] for row in report["segments"])
+    assert report["levels"] == "sacrum"
+    assert report["warnings"] == []
+
+
+def test_all_files_of_the_result_agree(tmp_path, registry, classes):
+    out, report = run(tmp_path, registry, classes, "--format", "seg,rtstruct")
+
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "segmentation.nii.gz")))
+    names = [row["name"] for row in report["segments"]]
+    assert [int((labels == row["number"]).sum()) for row in report["segments"]] == [
+        row["voxels"] for row in report["segments"]
+    ]
+    structures = pydicom.dcmread(out / "segmentation_rtstruct.dcm")
+    assert [roi.ROIName for roi in structures.StructureSetROISequence] == names
+    header = sitk.ReadImage(str(out / "segmentation.seg.nrrd"))
+    assert [header.GetMetaData(f"Segment{i}_Name") for i in range(len(names))] == names
+    assert not header.HasMetaDataKey(f"Segment{len(names)}_Name")
+
+
+def test_vertebrae_of_unknown_level_are_numbered_from_the_top_and_it_is_said(tmp_path, registry, classes):
+    (sacrum, ribs) = ((classes == number) for number in (3, 4))
+
+    out, report = run(tmp_path, registry, np.where(sacrum | ribs, 0, classes))
+
+    assert report["levels"] == "numbered"
+    assert report["segments"][0]["name"] == "Vertebra 1 from the top"
+    assert {row["type"]["value"] for row in report["segments"]} == {"51282000"}
+    assert any(warning.startswith("levels unknown") for warning in report["warnings"])
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "segmentation.nii.gz")))
+    heights = [np.mean(np.nonzero(labels == row["number"])[0]) for row in report["segments"]]
+    assert heights == sorted(heights, reverse=True)
+
+
+def test_where_there_is_no_vertebra_no_seg_is_written(tmp_path, registry):
+    out, report = run(tmp_path, registry, np.zeros((20, 40, 40), np.uint8))
+
+    assert report["outcome"] == "empty"
+    assert not (out / "segmentation.dcm").exists()
+
+
+def test_a_training_measures_all_vertebrae_together(tmp_path, registry, classes):
+    paths = factories.ct_series(tmp_path / "series", classes.astype(np.int16) * 250, spacing=(3.0, 3.0, 3.0))
+    series = Series.read(paths)
+    (model,) = load_registry(registry)
+    target = series.image_of(classes)
+
+    case = _measure(model, Example("phantom", series, target, target, {}), "cpu", Cancel())
+
+    (row,) = case["segments"]
+    assert row["name"] == "Vertebrae (all levels)"
+    assert row["dice"] > 0.99

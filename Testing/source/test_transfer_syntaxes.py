@@ -1,0 +1,207 @@
+import base64
+from pathlib import Path
+
+import factories
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from NativeDLLib.core.errors import CancelledError, InputError
+from NativeDLLib.core.events import Cancel
+from NativeDLLib.source import Series
+from NativeDLLib.source.header import read_header
+from NativeDLLib.source.pixels import _decode
+
+# A ramp of 16 rows x 20 columns, 900 + 3 y + 5 x, as OpenJPH codes it: no encoder of our own makes this syntax.
+HTJ2K_RAMP = (
+    "/0//UQApQAAAAAAUAAAAEAAAAAAAAAAAAAAAFAAAABAAAAAAAAAAAAABDwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB/1wAEyCIkJCQkJCQkJCQkJCQ"
+    "iIiI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAHUAAf+TwAAmh/gFB3QAwAASgKQBB3QAwAARwAATAABjALb9AAI0AMAAEcAAEwAB4wBa"
+    "9Qp3VADAABUQAAVAlIj+0X7LdQBMkuJGSey2AMAAKuAAFYAAAADv4Kenp0J4AAQA4P6Avde/dey5AP/Z"
+)
+
+
+def read(folder):
+    image, notes = Series.read([folder]).image()
+    return sitk.GetArrayFromImage(image), notes
+
+
+def setting(**attributes):
+    def edit(dataset, _):
+        for keyword, value in attributes.items():
+            setattr(dataset, keyword, value)
+
+    return edit
+
+
+def noisy():
+    noise = np.random.default_rng(7).integers(0, 40, (6, 32, 40))
+    return (factories.block() + noise).astype(np.int16)
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        ImplicitVRLittleEndian,
+        ExplicitVRLittleEndian,
+        ExplicitVRBigEndian,
+        DeflatedExplicitVRLittleEndian,
+        RLELossless,
+        JPEG2000Lossless,
+        JPEGLSLossless,
+        JPEGLosslessSV1,
+    ],
+    ids=lambda syntax: syntax.keyword,
+)
+def test_every_transfer_syntax_gives_the_same_values(tmp_path, syntax):
+    files = factories.ct_series(tmp_path, noisy(), syntax=syntax)
+
+    values, notes = read(tmp_path)
+
+    assert pydicom.dcmread(files[0]).file_meta.TransferSyntaxUID == syntax
+    assert values.dtype == np.int16
+    assert np.array_equal(values, noisy())
+    assert notes == []
+
+
+def test_high_throughput_jpeg_2000_gives_its_values(tmp_path):
+    ramp = 900 + 3 * np.arange(16)[:, None] + 5 * np.arange(20)
+    (file,) = factories.ct_series(tmp_path, (ramp - 1024)[None])
+    dataset = pydicom.dcmread(file)
+    dataset.PixelData = encapsulate([base64.b64decode(HTJ2K_RAMP)])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = HTJ2KLossless
+    dataset.save_as(file)
+
+    assert np.array_equal(read(tmp_path)[0][0], ramp - 1024)
+
+
+@pytest.mark.parametrize(
+    "copy", ["MR_small_RLE", "MR_small_jp2klossless", "MR_small_jpeg_ls_lossless", "MR_small_expb"]
+)
+def test_files_that_others_compressed_give_the_values_of_the_original(copy):
+    original = pydicom.dcmread(get_testdata_file("MR_small.dcm")).pixel_array
+    instance = read_header(Path(get_testdata_file(f"{copy}.dcm")))
+
+    assert np.array_equal(_decode(instance, 0, original.shape), original)
+
+
+def test_truncated_pixel_data_are_refused_with_the_file(tmp_path):
+    files = factories.ct_series(tmp_path)
+    files[2].write_bytes(files[2].read_bytes()[:-7])
+
+    with pytest.raises(InputError, match=f"^{files[2]}: pixel data .* cannot be decoded"):
+        read(tmp_path)
+
+
+def test_pixel_data_of_another_size_are_refused_with_the_file(tmp_path):
+    files = factories.ct_series(tmp_path, edit=lambda ds, i: setattr(ds, "PixelData", bytes(100)) if i == 2 else None)
+
+    with pytest.raises(InputError, match=f"^{files[2]}: pixel data .* cannot be decoded: .*size 50 into shape"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(("keyword", "wrong"), [("Rows", 31), ("Columns", 20), ("BitsAllocated", 8)])
+def test_pixel_data_that_are_too_long_are_refused_with_the_file(tmp_path, keyword, wrong):
+    files = factories.ct_series(tmp_path, edit=setting(**{keyword: wrong}))
+
+    with pytest.raises(InputError, match=f"^{files[0]}: pixel data"):
+        read(tmp_path)
+
+
+def test_a_few_bytes_after_the_pixels_do_no_harm(tmp_path):
+    def edit(dataset, _):
+        dataset.PixelData += bytes(10)
+
+    factories.ct_series(tmp_path, edit=edit)
+
+    assert np.array_equal(read(tmp_path)[0], factories.block())
+
+
+def test_a_compressed_image_of_another_size_is_refused_with_the_file(tmp_path):
+    files = factories.ct_series(tmp_path, syntax=JPEG2000Lossless)
+    for file in files:
+        dataset = pydicom.dcmread(file)
+        dataset.Rows = 30
+        dataset.save_as(file)
+
+    with pytest.raises(InputError, match=f"^{files[0]}: pixel data"):
+        read(tmp_path)
+
+
+def test_a_size_that_no_memory_holds_is_refused_with_the_file(tmp_path):
+    files = factories.ct_series(tmp_path, edit=setting(Rows=65535, Columns=65535, PixelSpacing=[0.01, 0.01]))
+
+    with pytest.raises(InputError, match=f"^{files[0]}: pixel data"):
+        read(tmp_path)
+
+
+def test_a_transfer_syntax_that_nobody_reads_is_named(tmp_path):
+    files = factories.ct_series(tmp_path)
+    for file in files:
+        dataset = pydicom.dcmread(file)
+        dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.100"
+        dataset.PixelData = encapsulate([b"\0\0\1\xb3" + bytes(100)])
+        dataset["PixelData"].is_undefined_length = True
+        dataset.save_as(file)
+
+    with pytest.raises(InputError, match=rf"^{files[0]}: pixel data \(MPEG2 .*\) cannot be decoded"):
+        read(tmp_path)
+
+
+def test_reading_stops_when_it_is_cancelled(tmp_path):
+    factories.ct_series(tmp_path)
+    cancel = Cancel()
+    cancel.set()
+
+    with pytest.raises(CancelledError):
+        Series.read([tmp_path]).image(cancel)
+
+
+@pytest.mark.parametrize(
+    "syntax", [JPEG2000Lossless, JPEGLSLossless, JPEGLosslessSV1, RLELossless], ids=lambda syntax: syntax.keyword
+)
+def test_compressed_pixel_data_that_break_off_are_refused(tmp_path, syntax):
+    files = factories.ct_series(tmp_path, noisy(), syntax=syntax)
+    files[5].write_bytes(files[5].read_bytes()[:-100])
+
+    with pytest.raises(InputError, match=f"^{files[5]}: is a damaged DICOM file .its compressed pixel data break off"):
+        read(tmp_path)
+
+
+def test_what_a_decoder_remarks_becomes_a_warning(tmp_path, capfd):
+    files = factories.ct_series(tmp_path, noisy(), syntax=JPEGLosslessSV1)
+    content = files[5].read_bytes()
+    end = content.rindex(b"\xff\xd9")
+    files[5].write_bytes(content[: end - 40] + b"\xff\xd9" + content[end - 38 :])
+
+    _, notes = read(tmp_path)
+
+    assert notes == ["a decoder says of the pixel data: 'Corrupt JPEG data: premature end of data segment'"]
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"), [(b"OB\0\0\xff\xff\xff\xff", b"OB\0\0\xff\xff\xff\x7f"), (b"OB\0\0", b"OX\0\0")]
+)
+def test_compressed_pixel_data_under_a_broken_element_are_refused(tmp_path, right, wrong):
+    files = factories.ct_series(tmp_path, syntax=RLELossless)
+    content = files[5].read_bytes()
+    at = content.rindex(b"\xe0\x7f\x10\x00")
+    files[5].write_bytes(content[:at] + content[at:].replace(right, wrong, 1))
+
+    with pytest.raises(InputError, match=f"^{files[5]}: is a damaged DICOM file"):
+        read(tmp_path)
