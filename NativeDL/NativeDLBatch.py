@@ -1,6 +1,5 @@
 """``nativedl batch`` for ``Slicer --no-splash --no-main-window --python-script NativeDLBatch.py -- ARGUMENTS``."""
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -21,9 +20,10 @@ if __name__ == "__main__":
         import NativeDLPanel  # noqa: F401  finds the library
 
         from NativeDLLib.cli.main import main
+        from NativeDLLib.worker.processes import slicer_python
 
         # Jobs are started with sys.executable, which is Slicer itself here.
-        sys.executable = shutil.which("PythonSlicer") or sys.executable
+        sys.executable = slicer_python()
         # Slicer takes away its own options, and from some versions on the "--" as well.
         code = main(["batch", *sys.argv[sys.argv.index("--") + 1 if "--" in sys.argv else 1 :]])
     except SystemExit as end:  # --help

@@ -1,6 +1,17 @@
-"""``python -m NativeDLLib`` is the same program as ``nativedl``."""
+"""``python -m NativeDLLib`` is the program ``nativedl``; so is this file, started by its path as `worker` does."""
 
-from NativeDLLib.cli.main import program
+import sys
+from pathlib import Path
 
 if __name__ == "__main__":
-    program()
+    if not __package__:
+        # The package's own place is needed to find the package, and for nothing that lies beside it.
+        sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+        import NativeDLLib  # noqa: F401
+
+        del sys.path[0]
+    from NativeDLLib.cli.main import program
+    from NativeDLLib.cli.spare import wait
+    from NativeDLLib.worker.processes import SPARE
+
+    program(wait(sys.argv[2]) if sys.argv[1:2] == [SPARE] else None)

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,7 +19,7 @@ import psutil
 from NativeDLLib.batch.manifest import CANCELLED, DONE, FAILED
 from NativeDLLib.core.errors import CancelledError
 from NativeDLLib.core.files import write_json
-from NativeDLLib.worker.processes import environment, kill_tree
+from NativeDLLib.worker.processes import environment, kill_tree, python_command
 
 _REPORT, _SEG = "report.json", "segmentation.dcm"
 _POLL_S = 0.1
@@ -131,7 +130,7 @@ def _is_job(process: psutil.Process, output: str) -> bool:
 
 def _run(arguments: Sequence[str], stop: Callable[[], bool]) -> tuple[int, dict[str, list[str]], str]:
     """Run a command to its end and return its exit code, its warnings and errors, and the last line on stderr."""
-    command = [sys.executable, "-m", "NativeDLLib", "--events", _MARK, *arguments]
+    command = python_command("--events", _MARK, *arguments)
     events: dict[str, list[str]] = {"warning": [], "error": []}
     with tempfile.TemporaryFile() as log:
         try:
@@ -148,7 +147,7 @@ def _run(arguments: Sequence[str], stop: Callable[[], bool]) -> tuple[int, dict[
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         except OSError as error:
-            return 1, events | {"error": [f"{sys.executable}: cannot be started ({error.strerror})"]}, ""
+            return 1, events | {"error": [f"{command[0]}: cannot be started ({error.strerror})"]}, ""
         reader = threading.Thread(target=_read_events, args=(process.stdout, events), daemon=True)
         reader.start()
         try:

@@ -1,4 +1,4 @@
-"""A process that imports what a model needs, and then waits to be told which command it is: ``python -m`` this, an id.
+"""A process that imports what a model needs, and then waits to be told which command it is.
 
 One line on standard input is the command, a JSON list of its arguments. From then on nothing is different from
 ``python -m NativeDLLib`` with these arguments. Where standard input is closed before, the process ends.
@@ -11,8 +11,6 @@ import importlib
 import json
 import os
 import sys
-
-from NativeDLLib.cli.main import program
 
 
 def _import(model_id: str) -> None:
@@ -41,7 +39,10 @@ def _line() -> bytes:
     return line
 
 
-if __name__ == "__main__":
-    _import(sys.argv[1])
-    if command := _line():
-        program(json.loads(command))
+def wait(model_id: str) -> list[str]:
+    """Import what a model needs and return the arguments of the command, once they are there."""
+    _import(model_id)
+    command = _line()
+    if not command:
+        sys.exit()
+    return [str(argument) for argument in json.loads(command)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from NativeDLLib.core.errors import InputError, ModelError, UsageError
 from NativeDLLib.serve.errors import ServeError
 from NativeDLLib.serve.formats import without_places
 from NativeDLLib.serve.limits import Settings
-from NativeDLLib.worker.processes import EventReader, environment, kill_tree
+from NativeDLLib.worker.processes import EventReader, environment, kill_tree, python_command
 
 _POLL_S = 0.1
 # A job that is asked to end has as long as `parent` gives it, and some more.
@@ -39,7 +38,7 @@ async def run_command(arguments: Sequence[str], folder: Path, settings: Settings
         the process and all that it started are gone.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "NativeDLLib", "--events", "--with-parent", *arguments),
+        *python_command("--events", "--with-parent", *arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

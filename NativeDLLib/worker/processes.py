@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import sys
-import sysconfig
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,22 +15,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import psutil
 
-import NativeDLLib
-
+SPARE = "--spare"
+"""First argument of a process that waits; see `spare_command`."""
+_PACKAGE = Path(__file__).resolve().parent.parent
 _LOG_LINES = 500
+
+
+def python_command(*arguments: object, python: str | None = None) -> list[str]:
+    """Return the command line for a process of this library, in this Python or another one.
+
+    ``-P`` and the path of a file, not ``-m`` and a name: a file ``pydicom.py`` in the folder that the process starts in
+    would be imported in place of the library of that name.
+    """
+    return [python or sys.executable, "-P", str(_PACKAGE / "__main__.py"), *map(str, arguments)]
 
 
 def worker_command(arguments: Sequence[object]) -> tuple[str, list[str], str]:
     """Return the program, its arguments and the folder to start it in for a command of this library with events.
 
-    Inside Slicer the program is Slicer's own Python. ``-m`` finds the library in the folder that the process starts in.
+    Inside Slicer the program is Slicer's own Python.
     """
-    return _python("NativeDLLib", *_with_events(arguments))
+    return _in_slicer(*_with_events(arguments))
 
 
 def spare_command(model: str) -> tuple[str, list[str], str]:
     """Return the same for a process that imports what a model needs, and then waits for `spare_line`."""
-    return _python("NativeDLLib.cli.spare", model)
+    return _in_slicer(SPARE, model)
 
 
 def spare_line(arguments: Sequence[object]) -> bytes:
@@ -43,17 +52,26 @@ def _with_events(arguments: Sequence[object]) -> list[str]:
     return [*map(str, arguments), "--events", "--with-parent"]
 
 
-def _python(module: str, *arguments: str) -> tuple[str, list[str], str]:
-    python = shutil.which("PythonSlicer") or sys.executable
-    return python, ["-m", module, *arguments], str(Path(__file__).resolve().parent.parent.parent)
+def _in_slicer(*arguments: str) -> tuple[str, list[str], str]:
+    program, *rest = python_command(*arguments, python=slicer_python())
+    return program, rest, str(_PACKAGE.parent)
+
+
+def slicer_python() -> str:
+    """Return Slicer's own Python, or where there is none this one."""
+    found = shutil.which("PythonSlicer")
+    # A relative path is one of the folder that Slicer was started in, where Windows looks first.
+    return found if found and os.path.isabs(found) else sys.executable
 
 
 def environment() -> dict[str, str]:
-    """Return an environment in which a job finds this program, also where it is not installed but lies in a folder."""
-    root = str(Path(NativeDLLib.__file__).parent.parent)
-    if root in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
-        return dict(os.environ)
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
+    """Return an environment in which no Python, also one that a library starts, imports from the folder it starts in.
+
+    An empty entry of ``PYTHONPATH``, easily made by appending to nothing, stands for that folder.
+    """
+    places = list(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
+    others = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return others | {"PYTHONSAFEPATH": "1"} | ({"PYTHONPATH": os.pathsep.join(places)} if places else {})
 
 
 def kill_tree(pid: int) -> None:

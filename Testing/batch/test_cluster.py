@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 from conftest import ROOT
+from hostile import HostileFolder
 from servers import LOOPBACK, _Server, wait_until
 
 pytest.importorskip("distributed")
@@ -38,7 +39,7 @@ class Worker(_Server):
     def _command(self):
         options = ["--listen-address", self.address, "--nthreads", "2", "--no-nanny", "--no-dashboard"]
         command = [sys.executable, "-P", "-m", "dask", "worker", self._scheduler.address, *options]
-        return ["/usr/bin/env", f"PYTHONPATH={self._python_path}", *command]
+        return ["/usr/bin/env", f"--chdir={self.folder}", f"PYTHONPATH={self._python_path}", *command]
 
     @property
     def address(self):
@@ -173,6 +174,15 @@ def test_workers_without_this_program_are_told_of(tmp_path, cohort, batch, capsy
 
     assert code == 2
     assert "the Dask workers lack this program or a part of it; install it there" in capsys.readouterr().err
+
+
+def test_jobs_of_a_worker_import_nothing_from_the_folder_that_it_was_started_in(tmp_path, cohort, batch, registry):
+    hostile, scheduler = HostileFolder(tmp_path / "worker"), Scheduler(tmp_path / "scheduler")
+    with scheduler, Worker(hostile.path, scheduler):
+        code = batch("--input", cohort(1), "--scheduler", scheduler.address).run()
+
+    assert code == 0
+    assert not hostile.ran
 
 
 def test_a_scheduler_that_does_not_answer_is_named(cohort, batch, monkeypatch, capsys):

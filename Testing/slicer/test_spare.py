@@ -3,6 +3,7 @@
 import psutil
 import pytest
 
+from NativeDLLib.worker.processes import SPARE
 from Testing.slicer import panel as panels
 
 FINISHED = "Finished: review the result below."
@@ -10,7 +11,7 @@ FINISHED = "Finished: review the result below."
 
 def spares():
     """Return the processes that were started ahead, whether they wait or run."""
-    return [p for p in psutil.Process().children() if "NativeDLLib.cli.spare" in words(p)]
+    return [p for p in psutil.Process().children() if SPARE in words(p)]
 
 
 def words(process):
