@@ -80,8 +80,17 @@ def ct_series(
     return paths
 
 
-def enhanced_ct(path: Path, voxels: npt.NDArray[Any], *, spacing: Triple, origin: Triple, order: Sequence[int]) -> Path:
-    """Write an axial enhanced CT whose frames are the planes of `voxels` (HU) in the given order."""
+def enhanced_ct(
+    path: Path,
+    voxels: npt.NDArray[Any],
+    *,
+    spacing: Triple,
+    origin: Triple,
+    order: Sequence[int],
+    axes: Sequence[Sequence[float]] = AXIAL,
+    edit: Callable[[Dataset], None] | None = None,
+) -> Path:
+    """Write an enhanced CT whose frames are the planes of `voxels` (HU) in the given order."""
     dataset = _ct_header(generate_uid(), generate_uid(), generate_uid())
     dataset.SOPClassUID = EnhancedCTImageStorage
     for keyword in ("RescaleSlope", "RescaleIntercept"):
@@ -89,16 +98,20 @@ def enhanced_ct(path: Path, voxels: npt.NDArray[Any], *, spacing: Triple, origin
     dataset.Rows, dataset.Columns = voxels.shape[1:]
     dataset.NumberOfFrames = len(order)
     dataset.InstanceNumber = 1
+    row, column = (np.array(axis, float) for axis in axes)
     shared, frames = Dataset(), []
     shared.PixelMeasuresSequence = [_item(PixelSpacing=[spacing[1], spacing[0]], SliceThickness=spacing[2])]
-    shared.PlaneOrientationSequence = [_item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])]
+    orientation = [f"{v:.8f}" for v in (*row, *column)]
+    shared.PlaneOrientationSequence = [_item(ImageOrientationPatient=orientation)]
     shared.PixelValueTransformationSequence = [_item(RescaleIntercept=-1024, RescaleSlope=1, RescaleType="HU")]
     for index in order:
-        position = [origin[0], origin[1], origin[2] + spacing[2] * index]
+        position = [f"{v:.6f}" for v in np.array(origin) + np.cross(row, column) * spacing[2] * index]
         frames.append(_item(PlanePositionSequence=[_item(ImagePositionPatient=position)]))
     dataset.SharedFunctionalGroupsSequence = [shared]
     dataset.PerFrameFunctionalGroupsSequence = DicomSequence(frames)
     dataset.PixelData = (voxels[list(order)].astype(np.int32) + 1024).astype(np.uint16).tobytes()
+    if edit is not None:
+        edit(dataset)
     save(dataset, path, ExplicitVRLittleEndian)
     return path
 

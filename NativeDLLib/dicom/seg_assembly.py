@@ -54,7 +54,7 @@ def add_frames(dataset: Dataset, series: Series, header: Dataset, labels: Array,
     if not numbered and _is_regular(series, {frame.plane for frame in frames}):
         dataset.DimensionOrganizationType = "3D"
     _add_dimensions(dataset, [_BY_PLACE] if labelmap else [_BY_SEGMENT, _BY_PLACE])
-    shared = _shared_groups(series, header)
+    shared = _shared_groups(series)
     if not labelmap and not numbered:
         only = Dataset()
         only.ReferencedSegmentNumber = 1
@@ -108,18 +108,17 @@ def _add_dimensions(dataset: Dataset, dimensions: Sequence[tuple[str, str, str]]
         dataset.DimensionIndexSequence.append(index)
 
 
-def _shared_groups(series: Series, header: Dataset) -> Dataset:
-    """Return what all frames share: the grid's spacing, and how the planes lie; of a classic image, as it says it."""
+def _shared_groups(series: Series) -> Dataset:
+    """Return what all frames share: the grid's spacing, and how the planes lie."""
     between_columns, between_rows, distance = series.grid.spacing
-    measures = hd.PixelMeasuresSequence(
-        pixel_spacing=header.get("PixelSpacing") or (between_rows, between_columns),
-        slice_thickness=series.slices[0].thickness or distance,
+    thickness = series.slices[0].thickness or 0
+    shared = Dataset()
+    shared.PixelMeasuresSequence = hd.PixelMeasuresSequence(
+        pixel_spacing=(between_rows, between_columns),
+        slice_thickness=thickness if thickness > 0 else distance,
         spacing_between_slices=distance,
     )
-    orientation = header.get("ImageOrientationPatient") or series.slices[0].orientation
-    shared = Dataset()
-    shared.PixelMeasuresSequence = measures
-    shared.PlaneOrientationSequence = hd.PlaneOrientationSequence("PATIENT", orientation)
+    shared.PlaneOrientationSequence = hd.PlaneOrientationSequence("PATIENT", series.slices[0].orientation)
     return shared
 
 
@@ -162,7 +161,7 @@ def _derivations(series: Series, planes: Iterable[int]) -> Iterator[bytes]:
     code.DerivationCodeSequence = [hd.sr.CodedConcept.from_code(codes.cid7203.SegmentationImageDerivation)]
     # Written out once, for all planes have these.
     last_of_source, last = elements(preserved), elements(code)
-    numbered = "PerFrameFunctionalGroupsSequence" in series.header
+    numbered = series.instances[0].is_multiframe
     for plane in planes:
         piece = series.slices[plane]
         reference = _reference(series, piece.instance)

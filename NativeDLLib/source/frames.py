@@ -38,7 +38,7 @@ def _functional_groups(instance: Instance) -> list[Dataset]:
     """Return, for each frame, one flat data set of what is in its functional groups; the image itself if classic."""
     dataset = instance.dataset
     if "PerFrameFunctionalGroupsSequence" not in dataset:
-        if (number(dataset, "NumberOfFrames", instance.path) or 1) > 1:
+        if instance.is_multiframe or (number(dataset, "NumberOfFrames", instance.path) or 1) > 1:
             raise instance.error("is a multi-frame image without Per-frame Functional Groups Sequence")
         return [dataset]
     try:
@@ -59,6 +59,9 @@ def _functional_groups(instance: Instance) -> list[Dataset]:
     declared = number(dataset, "NumberOfFrames", instance.path)
     if declared != len(frames):
         raise instance.error(f"declares {declared or 0:.0f} frames but describes {len(frames)}")
+    # The unit of the values is asked of the image as a whole.
+    if "RescaleType" in frames[0]:
+        dataset["RescaleType"] = frames[0]["RescaleType"]
     return frames
 
 

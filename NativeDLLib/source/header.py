@@ -16,11 +16,24 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.source.fast_values import plain_numbers, plain_text
+from NativeDLLib.source.sop_classes import CLASSIC_CLASSES, MULTIFRAME_CLASSES
 
 # A file without the preamble of PS3.10 starts with its first element: a group number in either byte order.
 _BARE_STARTS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 # The tag of integer pixel data (7FE0,0010), little endian.
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
+_FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+# Attributes that a multi-frame image has in its functional groups alone (PS3.3 C.7.6.16, C.8.15.3.10).
+_OF_FRAMES = (
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "RescaleType",
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,8 @@ class Instance:
     path
         The file.
     dataset
-        Everything before the pixel data.
+        Everything before the pixel data, with one geometry: that of the functional groups in a multi-frame image, and
+        that of the image itself in any other.
     pixel_bytes
         How many bytes of pixel data follow, 0 where there are none; None where only decoding tells: in compressed and
         deflated files.
@@ -44,6 +58,11 @@ class Instance:
     dataset: Dataset
     pixel_bytes: int | None = None
     pixel_start: int | None = None
+
+    @property
+    def is_multiframe(self) -> bool:
+        """Whether its frames are described in functional groups."""
+        return self.text("SOPClassUID") in MULTIFRAME_CLASSES
 
     def text(self, keyword: str) -> str:
         """Return an attribute as stripped text; empty where it is absent, empty or undecodable."""
@@ -96,7 +115,17 @@ def _read_header(path: Path, stream: BinaryIO, start: bytes) -> Instance | None:
         raise InputError(f"{path}: is a damaged DICOM file ({_reason(error)}); repair or remove it") from error
     if "SOPClassUID" not in dataset and "Rows" not in dataset and not has_preamble:
         return None
+    _leave_one_geometry(dataset)
     return Instance(path, dataset, pixel_bytes, pixel_start)
+
+
+def _leave_one_geometry(dataset: Dataset) -> None:
+    """Remove what an image of its class does not have, so that nobody takes its place or its values from there."""
+    sop_class = text(dataset, "SOPClassUID")
+    strays = _OF_FRAMES if sop_class in MULTIFRAME_CLASSES else _FUNCTIONAL_GROUPS
+    if sop_class in CLASSIC_CLASSES or sop_class in MULTIFRAME_CLASSES:
+        for keyword in strays:
+            dataset.pop(keyword, None)
 
 
 def text(dataset: Dataset, keyword: str) -> str:

@@ -41,13 +41,12 @@ class Plane:
         """Return the plane of a slice."""
         piece = series.slices[index]
         instance = series.instances[piece.instance]
-        multiframe = "PerFrameFunctionalGroupsSequence" in instance.dataset
         between_rows, between_columns = piece.pixel_spacing
         return cls(
             index,
             instance.text("SOPClassUID"),
             instance.text("SOPInstanceUID"),
-            piece.frame + 1 if multiframe else None,
+            piece.frame + 1 if instance.is_multiframe else None,
             np.array(piece.position, float),
             np.reshape(np.array(piece.orientation, float), (2, 3)) * [[between_columns], [between_rows]],
         )

@@ -15,19 +15,7 @@ from pydicom.uid import UID
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.files import sha256
 from NativeDLLib.source.header import Instance, read_header, text
-
-# Image storage classes whose frames are slices with a place in the patient (PS3.4 B.5).
-IMAGE_CLASSES = {
-    "1.2.840.10008.5.1.4.1.1.2": "CT Image Storage",
-    "1.2.840.10008.5.1.4.1.1.2.1": "Enhanced CT Image Storage",
-    "1.2.840.10008.5.1.4.1.1.2.2": "Legacy Converted Enhanced CT Image Storage",
-    "1.2.840.10008.5.1.4.1.1.4": "MR Image Storage",
-    "1.2.840.10008.5.1.4.1.1.4.1": "Enhanced MR Image Storage",
-    "1.2.840.10008.5.1.4.1.1.4.4": "Legacy Converted Enhanced MR Image Storage",
-    "1.2.840.10008.5.1.4.1.1.128": "Positron Emission Tomography Image Storage",
-    "1.2.840.10008.5.1.4.1.1.128.1": "Legacy Converted Enhanced PET Image Storage",
-    "1.2.840.10008.5.1.4.1.1.130": "Enhanced PET Image Storage",
-}
+from NativeDLLib.source.sop_classes import IMAGE_CLASSES
 
 # Files of which the waiting for storage is measured, from which time on one is worth threads, and how many of these.
 _PROBED, _SLOW_S, _THREADS = 16, 0.001, 8

@@ -17,7 +17,8 @@ from NativeDLLib.source.fast_values import alike, plain_numbers
 from NativeDLLib.source.frames import slices_of
 from NativeDLLib.source.geometry import Grid, Slice, arrange
 from NativeDLLib.source.header import Instance, number
-from NativeDLLib.source.scan import IMAGE_CLASSES, scan
+from NativeDLLib.source.scan import scan
+from NativeDLLib.source.sop_classes import IMAGE_CLASSES
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -130,7 +131,7 @@ class Series:
         _check_identity(instances, where)
         _check_images(instances, where)
         slices = slices_of(instances)
-        multiframe = any("PerFrameFunctionalGroupsSequence" in i.dataset for i in instances)
+        multiframe = instances[0].is_multiframe
         if multiframe and len(instances) > 1:
             raise InputError(f"{where}: is spread over {len(instances)} multi-frame instances; one can be segmented")
         notes = [*warnings, *([] if multiframe else _check_rescaling(instances, where))]
