@@ -12,7 +12,7 @@ import pytest
 from tools import nativedl
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.fetch.download import download
 from NativeDLLib.registry import Model, load_registry
 
@@ -52,12 +52,10 @@ def model_of(registry: Path) -> Model:
     return model
 
 
-def download_from(
-    url: str, tmp_path: Path, size: int | None = None, reporter: Reporter | None = None, cancel: Cancel | None = None
-) -> bytes:
+def download_from(url: str, tmp_path: Path, size: int | None = None, progress: Progress | None = None) -> bytes:
     """Download and return what came."""
     part = tmp_path / "part"
-    download(url, part, size, reporter or Reporter(), cancel or Cancel())
+    download(url, part, size, progress or Progress(), progress or Progress())
     return part.read_bytes()
 
 

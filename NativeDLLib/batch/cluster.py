@@ -13,15 +13,13 @@ from NativeDLLib.batch.local import Happening
 from NativeDLLib.batch.manifest import CANCELLED, FAILED
 from NativeDLLib.batch.work import Outcome, Task, perform
 from NativeDLLib.core.errors import NativeDLError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 
 _CONNECT_S, _POLL_S, _LOOK_S = 10, 0.1, 1.0
 _ATTEMPTS = 3
 
 
-def run_on_dask(
-    tasks: Sequence[Task], address: str, output: str, reporter: Reporter, cancel: Cancel
-) -> Iterator[Happening]:
+def run_on_dask(tasks: Sequence[Task], address: str, output: str, progress: Progress) -> Iterator[Happening]:
     """Do tasks on the workers that there are, and on those that come meanwhile, and tell what happens as it does.
 
     Each worker process gets one task at a time, however many threads it has. When a worker dies, its task is given
@@ -35,10 +33,8 @@ def run_on_dask(
         Of the scheduler, such as ``tcp://host:8786``.
     output
         Folder of the batch; the workers must reach it, and what is segmented, under the same paths.
-    reporter
-        Told when there is no worker.
-    cancel
-        When it is set, no task is started any more, and those that run are ended.
+    progress
+        Once it is cancelled, no task is started any more, and those that run are ended.
 
     Raises
     ------
@@ -50,24 +46,24 @@ def run_on_dask(
     client = _connect(address)
     try:
         _end_jobs(client, output)
-        yield from _Round(client, address, tasks, reporter).run(cancel)
-        if cancel.is_set:
+        yield from _Round(client, address, tasks, progress).run(progress)
+        if progress.is_cancelled:
             _end_jobs(client, output)
     finally:
         client.close(timeout=2)
 
 
 class _Round:
-    def __init__(self, client: Any, address: str, tasks: Sequence[Task], reporter: Reporter) -> None:
-        self._client, self._address, self._reporter = client, address, reporter
+    def __init__(self, client: Any, address: str, tasks: Sequence[Task], progress: Progress) -> None:
+        self._client, self._address, self._progress = client, address, progress
         self._waiting = deque(tasks)
         self._running: dict[str, tuple[Task, Any]] = {}
         self._attempts: Counter[str] = Counter()
         self._looked_at = 0.0
         self._workers: set[str] = set()
 
-    def run(self, cancel: Cancel) -> Iterator[Happening]:
-        while (self._waiting or self._running) and not cancel.is_set:
+    def run(self, progress: Progress) -> Iterator[Happening]:
+        while (self._waiting or self._running) and not progress.is_cancelled:
             self._look()
             for worker in sorted(self._workers - self._running.keys()):
                 if self._waiting:
@@ -123,7 +119,7 @@ class _Round:
             raise NativeDLError(gone) from error
         self._looked_at = time.monotonic()
         if not self._workers:
-            self._reporter.warning(f"{self._address}: the Dask scheduler has no workers; waiting for some")
+            self._progress.warn(f"{self._address}: the Dask scheduler has no workers; waiting for some")
 
 
 def perform_on_worker(task: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from pydicom.uid import UID
 
 from NativeDLLib.batch.case import Case, Cohort, Wanted
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.uids import is_uid
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.services import find
@@ -20,7 +20,7 @@ from NativeDLLib.source.header import Instance, read_header
 from NativeDLLib.source.scan import Scan, scan
 
 
-def from_folders(folders: Sequence[Path], wanted: Wanted, reporter: Reporter, cancel: Cancel) -> Cohort:
+def from_folders(folders: Sequence[Path], wanted: Wanted, progress: Progress) -> Cohort:
     """Make a case of every image series below some folders.
 
     What cannot be read is a case too, whose job will say why: it must not go unnoticed, nor stop the others.
@@ -38,8 +38,8 @@ def from_folders(folders: Sequence[Path], wanted: Wanted, reporter: Reporter, ca
     unreadable: list[Path] = []
     tree = {folder: files for root in folders for folder, files in _walk(root.resolve())}
     for index, (folder, files) in enumerate(tree.items()):
-        cancel.check()
-        reporter.progress("cohort", (index + 1) / len(tree))
+        progress.check()
+        progress.update("cohort", (index + 1) / len(tree))
         try:
             here = scan(files)
         except InputError:
@@ -87,7 +87,7 @@ def from_database(database: Path, wanted: Wanted) -> Cohort:
     return cohort
 
 
-def from_peer(peer: Peer, keys: Mapping[str, str], wanted: Wanted, reporter: Reporter, cancel: Cancel) -> Cohort:
+def from_peer(peer: Peer, keys: Mapping[str, str], wanted: Wanted, progress: Progress) -> Cohort:
     """Make a case of every series of the studies that a peer finds.
 
     Parameters
@@ -106,7 +106,7 @@ def from_peer(peer: Peer, keys: Mapping[str, str], wanted: Wanted, reporter: Rep
     modality = {"ModalitiesInStudy": wanted.modality} if wanted.modality else {}
     studies = find(peer, "STUDY", {**keys, **modality})
     for index, study in enumerate(studies):
-        cancel.check()
+        progress.check()
         # Series are asked for study by study: many archives answer no other query at this level.
         study_uid = str(study.get("StudyInstanceUID", ""))
         for series in find(peer, "SERIES", {"StudyInstanceUID": study_uid}):
@@ -117,7 +117,7 @@ def from_peer(peer: Peer, keys: Mapping[str, str], wanted: Wanted, reporter: Rep
             uid = str(series.get("SeriesInstanceUID", ""))
             source = ("--from", peer.name, "--study", study_uid, "--series", uid)
             cohort.cases.append(Case(_name(uid), source))
-        reporter.progress("cohort", (index + 1) / len(studies))
+        progress.update("cohort", (index + 1) / len(studies))
     return cohort
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from NativeDLLib.batch.work import Outcome, Task, perform
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Happening:
 
 
 def run_here(
-    tasks: Sequence[Task], jobs: int, devices: Sequence[str], cancel: Cancel, turns: Path | None = None
+    tasks: Sequence[Task], jobs: int, devices: Sequence[str], progress: Progress, turns: Path | None = None
 ) -> Iterator[Happening]:
     """Do tasks in `jobs` processes at a time, and tell what happens as it does.
 
@@ -37,8 +37,8 @@ def run_here(
         How many at a time.
     devices
         Dealt to them in turn; empty for what the tasks' arguments say.
-    cancel
-        When it is set, no task is started any more, and those that run are ended.
+    progress
+        Once it is cancelled, no task is started any more, and those that run are ended.
     turns
         Folder, which must exist, for the files by which processes take turns on a device; None for no such overlap.
     """
@@ -54,11 +54,11 @@ def run_here(
             device = devices[slot % len(devices)] if devices else None
             # One for each job on this device.
             files = [] if turns is None else [turns / str(n) for n in range(slot % dealt, jobs, dealt)]
-            while not cancel.is_set:
+            while not progress.is_cancelled:
                 task = waiting.get_nowait()
                 happenings.put(Happening(task.name, device or "here"))
                 happenings.put(
-                    Happening(task.name, device or "here", perform(task, lambda: cancel.is_set, device, files))
+                    Happening(task.name, device or "here", perform(task, lambda: progress.is_cancelled, device, files))
                 )
         except queue.Empty:
             pass

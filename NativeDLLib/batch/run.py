@@ -16,8 +16,8 @@ from NativeDLLib.batch.lock import locked
 from NativeDLLib.batch.manifest import DONE, FAILED, RUNNING, Manifest
 from NativeDLLib.batch.work import Task, end_jobs, is_complete
 from NativeDLLib.core.errors import InputError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.files import write_text
+from NativeDLLib.core.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Settings:
     retry_failed: bool = False
 
 
-def run_batch(cohort: Cohort, settings: Settings, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
+def run_batch(cohort: Cohort, settings: Settings, progress: Progress) -> dict[str, Any]:
     """Do the cases that are not done yet.
 
     Returns
@@ -78,28 +78,28 @@ def run_batch(cohort: Cohort, settings: Settings, reporter: Reporter, cancel: Ca
     with locked(settings.output):
         manifest = Manifest.open(settings.output)
         _check_unchanged(manifest, cohort.cases, settings)
-        todo = _begin(manifest, cohort.cases, settings, reporter)
-        progress = _Progress(manifest, cohort.cases, len(todo), reporter)
+        todo = _begin(manifest, cohort.cases, settings, progress)
+        tally = _Progress(manifest, cohort.cases, len(todo), progress)
         try:
-            for happening in _run([_task(case, settings) for case in todo], settings, reporter, cancel):
-                progress.note(happening)
+            for happening in _run([_task(case, settings) for case in todo], settings, progress):
+                tally.note(happening)
         except BaseException:
             # Nothing is to go on that can no longer be written down.
-            cancel.set()
+            progress.cancel()
             raise
-        return progress.summary(cancelled=cancel.is_set)
+        return tally.summary(cancelled=progress.is_cancelled)
 
 
-def _run(tasks: Sequence[Task], settings: Settings, reporter: Reporter, cancel: Cancel) -> Iterator[Happening]:
+def _run(tasks: Sequence[Task], settings: Settings, progress: Progress) -> Iterator[Happening]:
     if settings.scheduler is None:
         turns = settings.output / ".turns" if settings.overlap else None
         if turns is not None:
             turns.mkdir(exist_ok=True)
-        yield from run_here(tasks, settings.jobs, settings.devices, cancel, turns)
+        yield from run_here(tasks, settings.jobs, settings.devices, progress, turns)
     elif tasks:
         from NativeDLLib.batch.cluster import run_on_dask
 
-        yield from run_on_dask(tasks, settings.scheduler, str(settings.output), reporter, cancel)
+        yield from run_on_dask(tasks, settings.scheduler, str(settings.output), progress)
 
 
 def _check_unchanged(manifest: Manifest, cases: Sequence[Case], settings: Settings) -> None:
@@ -118,7 +118,7 @@ def _check_unchanged(manifest: Manifest, cases: Sequence[Case], settings: Settin
                 )
 
 
-def _begin(manifest: Manifest, cases: Sequence[Case], settings: Settings, reporter: Reporter) -> list[Case]:
+def _begin(manifest: Manifest, cases: Sequence[Case], settings: Settings, progress: Progress) -> list[Case]:
     # A batch that was killed may have left jobs that are just ending, and those what they were writing.
     end_jobs(str(settings.output))
     for leftover in settings.output.glob(".nativedl-*"):
@@ -131,7 +131,7 @@ def _begin(manifest: Manifest, cases: Sequence[Case], settings: Settings, report
     done = {name for name, state in states.items() if state == DONE and not settings.again}
     gone = {name for name in done if not is_complete(settings.output / name)}
     if gone:
-        reporter.warning(f"the results of {len(gone)} cases that were done are gone; they are made again")
+        progress.warn(f"the results of {len(gone)} cases that were done are gone; they are made again")
     left = {name for name, state in states.items() if state == FAILED} if not settings.retry_failed else set()
     todo = [c for c in cases if settings.again or c.name not in (done - gone) | left]
     manifest.queue({case.name: _asked(case, settings) for case in todo})
@@ -155,12 +155,12 @@ def _task(case: Case, settings: Settings) -> Task:
 class _Progress:
     """Writes down what happens, and shows it."""
 
-    def __init__(self, manifest: Manifest, cases: Sequence[Case], todo: int, reporter: Reporter) -> None:
+    def __init__(self, manifest: Manifest, cases: Sequence[Case], todo: int, progress: Progress) -> None:
         self._manifest = manifest
         self._names = [case.name for case in cases]
         self._left = todo
         self._finished = 0
-        self._reporter = reporter
+        self._progress = progress
         self._started = time.monotonic()
 
     def note(self, happening: Happening) -> None:
@@ -174,7 +174,7 @@ class _Progress:
         states = self._states()
         elapsed = time.monotonic() - self._started
         remaining = elapsed / self._finished * (self._left - self._finished) if self._finished else None
-        self._reporter.show(
+        self._progress.show(
             {
                 "event": "case",
                 "case": happening.name,

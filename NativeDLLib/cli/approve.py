@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.cli.formats import add_format, wants_structures
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.review import Approval, approve
 
 
@@ -34,7 +34,7 @@ def add_commands(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def run(args: argparse.Namespace, progress: Progress) -> int:
     """Make the SEG and print where it is."""
     job = Approval(
         result=args.result,
@@ -52,9 +52,9 @@ def run(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
         pacs_file=args.pacs,
         overwrite=args.overwrite,
     )
-    report = approve(job, reporter, cancel)
+    report = approve(job, progress)
     # The name is in the SEG and beside it; events may end up in a log.
-    reporter.result({key: value for key, value in report.items() if key != "reviewer"})
+    progress.result({key: value for key, value in report.items() if key != "reviewer"})
     if not getattr(args, "events", False):
         _print(report)
     return 0

@@ -12,7 +12,7 @@ from NativeDLLib.batch.table import COLUMNS, from_csv
 from NativeDLLib.cli.pacs import add_study_filters, keys_of
 from NativeDLLib.cli.run import add_options, options
 from NativeDLLib.core.errors import CancelledError, CasesFailedError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import check_device, is_server
 from NativeDLLib.pacs.peers import find_peer, load_peers
 from NativeDLLib.registry import effective, find_model, load_models
@@ -46,17 +46,17 @@ def add_commands(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def run(args: argparse.Namespace, progress: Progress) -> int:
     """Find the cohort, do it, and say what became of it."""
     chosen = options(args)
     settings = _settings(args, chosen)
-    with reporter.stage("cohort"):
-        cohort = _cohort(args, reporter, cancel)
+    with progress.stage("cohort"):
+        cohort = _cohort(args, progress)
     _check_models(cohort, chosen)
     if cohort.left_out:
-        reporter.warning(str(cohort))
-    report = run_batch(cohort, settings, reporter, cancel)
-    reporter.result(report)
+        progress.warn(str(cohort))
+    report = run_batch(cohort, settings, progress)
+    progress.result(report)
     if not getattr(args, "events", False):
         _print(report)
     counts = f"{report['done']} of {report['total']} cases are done"
@@ -106,7 +106,7 @@ def _settings(args: argparse.Namespace, chosen: dict[str, Any]) -> Settings:
     )
 
 
-def _cohort(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> Cohort:
+def _cohort(args: argparse.Namespace, progress: Progress) -> Cohort:
     places = [name for name in ("database", "source_peer") if getattr(args, name)]
     others = [name for name in ("input", "csv") if getattr(args, name)]
     if len(others) > 1 or len(places) > 1 or not (others or places) or (args.input and places):
@@ -117,7 +117,7 @@ def _cohort(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> Coh
     if args.csv and wanted != Wanted():
         raise UsageError("--modality and --description choose series, which a --csv has done already")
     if args.input:
-        return from_folders(args.input, wanted, reporter, cancel)
+        return from_folders(args.input, wanted, progress)
     if args.csv and args.database:
         return from_csv(args.csv, ("--database", str(args.database.resolve())))
     if args.csv:
@@ -125,7 +125,7 @@ def _cohort(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> Coh
     if args.database:
         return from_database(args.database, wanted)
     peer = find_peer(load_peers(args.pacs), args.source_peer)
-    return from_peer(peer, keys, wanted, reporter, cancel)
+    return from_peer(peer, keys, wanted, progress)
 
 
 def _check_models(cohort: Cohort, chosen: dict[str, Any]) -> None:

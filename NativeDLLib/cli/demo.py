@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 
 
 def add_commands(subparsers: Any) -> None:
@@ -19,13 +19,13 @@ def add_commands(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def run(args: argparse.Namespace, progress: Progress) -> int:
     """Run the demonstration and tell what happened."""
     from NativeDLLib.cli.run import print_report
     from NativeDLLib.demo.demonstration import demonstrate
 
-    report = demonstrate(args.output, reporter, cancel, model=args.model, device=args.device, seed=args.seed)
-    reporter.result(report)
+    report = demonstrate(args.output, progress, model=args.model, device=args.device, seed=args.seed)
+    progress.result(report)
     if not getattr(args, "events", False):
         for name, what in report["steps"].items():
             print(f"{name}: {what}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.core.errors import InputError, ModelError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import available_devices, check_device
 from NativeDLLib.panel.wording import shown_name
 from NativeDLLib.registry import Candidate, load_models, rank
@@ -68,7 +68,7 @@ def add_commands(subparsers: Any) -> None:
     database.set_defaults(run=_database)
 
 
-def _inspect(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
+def _inspect(args: argparse.Namespace, progress: Progress) -> int:
     check_device(args.device)
     given = [bool(args.input), args.files is not None, args.database is not None]
     if sum(given) > 1 or not (any(given) or args.volume):
@@ -79,7 +79,7 @@ def _inspect(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
     source: Series | _Volume
     no_seg = _LEFT if volume is not None and volume.from_dicom else _NO_DICOM
     try:
-        with reporter.stage("scan"):
+        with progress.stage("scan"):
             source = _series(args) if any(given) or volume is None else volume
         if isinstance(source, Series):
             no_seg = _moved(source, volume)
@@ -101,7 +101,7 @@ def _inspect(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
         "no_seg_because": no_seg or None,
         "models": [_candidate(c, size, spacing, args.device) for c in rank(load_models().values(), source)],
     }
-    reporter.result(report)
+    progress.result(report)
     if not getattr(args, "events", False):
         _print_inspection(report)
     return 0
@@ -198,18 +198,18 @@ def _print_inspection(report: dict[str, Any]) -> None:
         print(f"{model['id']}: {verdict}: {'; '.join(model['reasons'])}{took}")
 
 
-def _devices(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
+def _devices(args: argparse.Namespace, progress: Progress) -> int:
     devices = available_devices() | dict.fromkeys(known_servers(), "another computer, with nativedl serve")
-    reporter.result({"devices": devices})
+    progress.result({"devices": devices})
     if not getattr(args, "events", False):
         for word, what in devices.items():
             print(f"{word}  {what}")
     return 0
 
 
-def _database(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
+def _database(args: argparse.Namespace, progress: Progress) -> int:
     rows = [_row(row) for row in list_series(args.database, ("CT", "MR", "PT"))]
-    reporter.result({"series": rows})
+    progress.result({"series": rows})
     if not getattr(args, "events", False):
         for row in rows:
             print("  ".join((*row["columns"], row["uid"])))

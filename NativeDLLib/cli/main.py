@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from NativeDLLib import __version__
+from NativeDLLib.cli.show_progress import JsonProgress, TerminalProgress
 from NativeDLLib.core.errors import CancelledError, NativeDLError, UsageError
-from NativeDLLib.core.events import Cancel, JsonReporter, Reporter, TerminalReporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.worker.parent import end_with_parent
 
 # What each module of commands adds: only that of the command asked for is imported, as some take a second.
@@ -61,28 +62,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    reporter: Reporter = JsonReporter() if "--events" in arguments else TerminalReporter()
+    progress: Progress = JsonProgress() if "--events" in arguments else TerminalProgress()
     _quiet_libraries(debug)
-    cancel = Cancel()
-    _cancel_on_signals(cancel)
+    _cancel_on_signals(progress)
     if "--with-parent" in arguments:
-        end_with_parent(cancel)
+        end_with_parent(progress)
     try:
         args = _parser(arguments).parse_args(arguments)
-        return int(args.run(args, reporter, cancel))
+        return int(args.run(args, progress))
     except NativeDLError as error:
-        return _fail(reporter, error, debug)
+        return _fail(progress, error, debug)
     except KeyboardInterrupt:
-        return _fail(reporter, CancelledError("cancelled"), debug)
+        return _fail(progress, CancelledError("cancelled"), debug)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        return _fail(reporter, NativeDLError(f"{place}{error.strerror or error}"), debug)
+        return _fail(progress, NativeDLError(f"{place}{error.strerror or error}"), debug)
     except MemoryError:
-        return _fail(reporter, NativeDLError("memory ran out; close other programs or use a machine with more"), debug)
+        return _fail(progress, NativeDLError("memory ran out; close other programs or use a machine with more"), debug)
     # The last line of defence: a defect still ends in one line, and --debug shows where.
     except Exception as error:
         text = f"unexpected {type(error).__name__}: {error}; this is a defect, please report it with --debug"
-        return _fail(reporter, NativeDLError(text), debug)
+        return _fail(progress, NativeDLError(text), debug)
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
@@ -114,8 +114,8 @@ def _add_to_all(parser: argparse.ArgumentParser, common: argparse.ArgumentParser
                 _add_to_all(child, common)
 
 
-def _fail(reporter: Reporter, error: NativeDLError, debug: bool) -> int:
-    reporter.error(error)
+def _fail(progress: Progress, error: NativeDLError, debug: bool) -> int:
+    progress.error(error)
     if debug:
         logging.getLogger(__name__).exception("traceback, as asked for by --debug")
     return error.exit_code
@@ -130,11 +130,11 @@ def _quiet_libraries(debug: bool) -> None:
         warnings.simplefilter("ignore")
 
 
-def _cancel_on_signals(cancel: Cancel) -> None:
+def _cancel_on_signals(progress: Progress) -> None:
     def handle(number: int, _: object) -> None:
         # A second time the user means it: end now, as the system would have it.
         signal.signal(number, signal.SIG_DFL)
-        cancel.set()
+        progress.cancel()
 
     for name in ("SIGINT", "SIGTERM"):
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.core.errors import UsageError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.iodeep.choose import choose, offer_of
 from NativeDLLib.source import Series
 
@@ -35,11 +35,11 @@ def add_commands(commands: Any, listing: argparse.ArgumentParser) -> None:
     pull.set_defaults(run=_pull)
 
 
-def list_of_peer(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def list_of_peer(args: argparse.Namespace, progress: Progress) -> int:
     """List the models of a peer."""
     from NativeDLLib.models.iodeep.exchange import find_models
 
-    cancel.check()
+    progress.check()
     rows = [
         {
             "id": row.id,
@@ -51,7 +51,7 @@ def list_of_peer(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -
         }
         for row in find_models(_peer(args))
     ]
-    reporter.result({"peer": args.source_peer, "models": rows})
+    progress.result({"peer": args.source_peer, "models": rows})
     if not getattr(args, "events", False):
         for row in rows:
             here = "here" if row["here"] else "-"
@@ -71,25 +71,25 @@ def _peer(args: argparse.Namespace) -> Any:
     return find_peer(load_peers(args.pacs), args.source_peer)
 
 
-def _push(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def _push(args: argparse.Namespace, progress: Progress) -> int:
     from NativeDLLib.models.iodeep.exchange import push
 
-    uids = push(args.id, args.target_peer, args.pacs, reporter, cancel, signing_key=args.sign)
-    reporter.result({"peer": args.target_peer, "model": args.id, "instances": uids})
+    uids = push(args.id, args.target_peer, args.pacs, progress, signing_key=args.sign)
+    progress.result({"peer": args.target_peer, "model": args.id, "instances": uids})
     if not getattr(args, "events", False):
         done = f"stored as {len(uids)} instance(s) of the series {uids[0]}" if uids else "is there already"
         print(f"{args.target_peer}: {args.id} {done}")
     return 0
 
 
-def _pull(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def _pull(args: argparse.Namespace, progress: Progress) -> int:
     from NativeDLLib.models.iodeep.exchange import pull
 
     if args.published:
-        return _pull_published(args, reporter, cancel)
+        return _pull_published(args, progress)
     series = Series.read(args.images, args.series) if args.images else None
     modality = series.text("Modality") if series else None
-    pulled = pull(_peer(args), args.ids, args.accept_unsigned, reporter, cancel, modality=modality)
+    pulled = pull(_peer(args), args.ids, args.accept_unsigned, progress, modality=modality)
     rows = [
         {"id": row.model.id, "version": row.model.version, "signer": row.signer, "fetched": row.fetched}
         for row in pulled
@@ -99,21 +99,21 @@ def _pull(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
         choice = choose([offer_of(row.model) for row in pulled], series)
         others = [{"id": offer.id, "reason": reason} for offer, reason in choice.others]
         report["chosen"] = {"id": choice.offer.id, "reasons": list(choice.reasons), "others": others}
-    reporter.result(report)
+    progress.result(report)
     if not getattr(args, "events", False):
         _print(report)
     return 0
 
 
-def _pull_published(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def _pull_published(args: argparse.Namespace, progress: Progress) -> int:
     from NativeDLLib.models.iodeep.published_cache import pull_published
 
     if args.ids or args.images:
         raise UsageError("models pull --published takes neither an ID nor --for")
-    path, network = pull_published(_peer(args), args.published, args.accept_unsigned, reporter, cancel)
+    path, network = pull_published(_peer(args), args.published, args.accept_unsigned, progress)
     offer = network.offer
     report = {"peer": args.source_peer, "path": str(path), "name": offer.id, "modality": offer.modality}
-    reporter.result(report | {"body_parts": list(offer.body_parts)})
+    progress.result(report | {"body_parts": list(offer.body_parts)})
     if not getattr(args, "events", False):
         print(f"{offer.id!r} for {offer.modality} {' '.join(offer.body_parts)}: {path}")
     return 0

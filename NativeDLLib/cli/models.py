@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.cli import model_exchange, models_add, models_fetch
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry import Model, find_model, load_models, load_registry, rank
 from NativeDLLib.registry.weights import to_be_fetched, verified_weights
 from NativeDLLib.source import Series
@@ -36,11 +36,11 @@ def add_commands(subparsers: Any) -> None:
     fit.set_defaults(run=_fit)
 
 
-def _list(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def _list(args: argparse.Namespace, progress: Progress) -> int:
     if getattr(args, "source_peer", None):
-        return model_exchange.list_of_peer(args, reporter, cancel)
+        return model_exchange.list_of_peer(args, progress)
     models = load_models()
-    reporter.result({"models": [_summary(model) for model in models.values()]})
+    progress.result({"models": [_summary(model) for model in models.values()]})
     if not _events(args):
         width = max((len(model.id) for model in models.values()), default=0)
         for model in models.values():
@@ -49,9 +49,9 @@ def _list(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
     return 0
 
 
-def _show(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
+def _show(args: argparse.Namespace, progress: Progress) -> int:
     model = find_model(load_models(), args.id)
-    reporter.result({"registry": str(model.registry), "model": dict(model.data)})
+    progress.result({"registry": str(model.registry), "model": dict(model.data)})
     if not _events(args):
         print(f"{model.title} ({model.tool_name}), from {model.registry}")
         print(f"Intended use: {model.intended_use}")
@@ -61,13 +61,13 @@ def _show(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
     return 0
 
 
-def _check(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
+def _check(args: argparse.Namespace, progress: Progress) -> int:
     models = load_registry(args.file)
     states = {}
     for model in models:
         # Weights that are still to be fetched are no fault of the file.
         states[model.id] = "to be fetched" if to_be_fetched(model) else f"weights {verified_weights(model)[1][:12]}"
-    reporter.result({"file": str(args.file), "models": states})
+    progress.result({"file": str(args.file), "models": states})
     if not _events(args):
         for model_id, state in states.items():
             print(f"{model_id}: right ({state})")
@@ -75,10 +75,10 @@ def _check(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
     return 0
 
 
-def _fit(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
+def _fit(args: argparse.Namespace, progress: Progress) -> int:
     series = Series.read(args.input, args.series)
     ranking = rank(load_models().values(), series)
-    reporter.result({"series": series.uid, "ranking": [candidate.as_json() for candidate in ranking]})
+    progress.result({"series": series.uid, "ranking": [candidate.as_json() for candidate in ranking]})
     if not _events(args):
         for candidate in ranking:
             verdict = "fits" if candidate.fits else "does not fit"

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.core.errors import CancelledError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.files import write_text
 from NativeDLLib.core.jsonfile import read_json
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.add.draft import printable
 from NativeDLLib.registry.load import registry_files
 
@@ -34,7 +34,7 @@ def add_commands(commands: Any) -> None:
     add.set_defaults(run=_add)
 
 
-def _add(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def _add(args: argparse.Namespace, progress: Progress) -> int:
     from NativeDLLib.models.add import install, questions, read_source, template, user_registry
     from NativeDLLib.models.add.add import require_complete
     from NativeDLLib.models.add.install import check_free
@@ -51,7 +51,7 @@ def _add(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
         draft.keep(args.only)
     check_free(draft.entry["id"], registry, args.replace)
     if args.template:
-        return _write_template(args.template, template(draft), reporter, events)
+        return _write_template(args.template, template(draft), progress, events)
     pending = questions(draft)
     if pending and not events and sys.stdin.isatty() and sys.stdout.isatty():
         _print_lines(draft.told)
@@ -59,24 +59,24 @@ def _add(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
             while pending := questions(draft):
                 _ask(draft, pending[0])
     require_complete(draft)
-    model = install(draft, registry, replace=args.replace, reporter=reporter, cancel=cancel)
+    model = install(draft, registry, replace=args.replace, progress=progress)
     for row in model.data["output"]["segments"]:
         for doubt in code_doubts(row):
-            reporter.warning(doubt)
+            progress.warn(doubt)
     if registry.resolve() not in {file.resolve() for file in registry_files()}:
-        reporter.warning(f"{registry} is not in force; name it in NATIVEDL_REGISTRY")
-    reporter.result({"registry": str(registry), "model": dict(model.data), "found": draft.told})
+        progress.warn(f"{registry} is not in force; name it in NATIVEDL_REGISTRY")
+    progress.result({"registry": str(registry), "model": dict(model.data), "found": draft.told})
     if not events:
         _print_lines(draft.told)
         print(f"{model.tool_name} is in {registry}; look at it with: nativedl models show {model.id}")
     return 0
 
 
-def _write_template(path: Path, content: dict[str, Any], reporter: Reporter, events: bool) -> int:
+def _write_template(path: Path, content: dict[str, Any], progress: Progress, events: bool) -> int:
     if path.exists():
         raise UsageError(f"{path}: is there already; name a new file")
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    reporter.result({"template": str(path)})
+    progress.result({"template": str(path)})
     if not events:
         print(f"{path}: complete it (null is missing; codes are proposals, check them) and give it with --answers")
     return 0

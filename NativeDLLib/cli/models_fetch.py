@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.core.errors import UsageError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.fetch.fetch import fetch, remove
 from NativeDLLib.registry import find_model, load_models
 
@@ -27,20 +27,20 @@ def add_commands(commands: Any) -> None:
     removing.set_defaults(run=_remove)
 
 
-def _fetch(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def _fetch(args: argparse.Namespace, progress: Progress) -> int:
     model = find_model(load_models(), args.id)
-    path, fetched = fetch(model, args.from_file, lambda question: args.yes or _asked(question, args), reporter, cancel)
+    path, fetched = fetch(model, args.from_file, lambda question: args.yes or _asked(question, args), progress)
     digest = fetched.sha256 if fetched else None
-    reporter.result({"model": model.id, "path": str(path), "fetched": fetched is not None, "sha256": digest})
+    progress.result({"model": model.id, "path": str(path), "fetched": fetched is not None, "sha256": digest})
     if not getattr(args, "events", False):
         print(f"{model.id}: fetched, SHA-256 {digest}" if fetched else f"{model.id}: is here already, and right")
     return 0
 
 
-def _remove(args: argparse.Namespace, reporter: Reporter, _: Cancel) -> int:
+def _remove(args: argparse.Namespace, progress: Progress) -> int:
     model = find_model(load_models(), args.id)
     removed = remove(model, args.forget)
-    reporter.result({"model": model.id, "removed": removed})
+    progress.result({"model": model.id, "removed": removed})
     if not getattr(args, "events", False):
         print(f"{model.id}: {'removed' if removed else 'there is nothing to remove'}")
     return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from NativeDLLib.core.errors import InputError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.delivery import Delivery, complain, deliver, send
 from NativeDLLib.pacs.ledger import Entry
 from NativeDLLib.pacs.outbox import Outbox
@@ -35,7 +35,7 @@ _COLUMNS = {
 
 
 def add_commands(subparsers: Any) -> None:
-    """Add the commands to argparse's ``subparsers``; each sets ``run(args, reporter, cancel) -> exit code``."""
+    """Add the commands to argparse's ``subparsers``; each sets ``run(args, progress) -> exit code``."""
     echo = _command(subparsers, "echo", _echo, "ask a PACS whether it answers (C-ECHO)")
     echo.add_argument("peer", metavar="PEER")
 
@@ -90,24 +90,24 @@ def _peer(args: argparse.Namespace) -> Peer:
     return find_peer(load_peers(args.pacs), args.peer)
 
 
-def _echo(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def _echo(args: argparse.Namespace, progress: Progress) -> int:
     from NativeDLLib.pacs import services
 
     peer = _peer(args)
-    cancel.check()
+    progress.check()
     seconds = services.echo(peer)
-    _say(args, reporter, {"peer": peer.name, "seconds": round(seconds, 3)}, f"{peer} answers in {seconds:.3f} s")
+    _say(args, progress, {"peer": peer.name, "seconds": round(seconds, 3)}, f"{peer} answers in {seconds:.3f} s")
     return 0
 
 
-def _find(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def _find(args: argparse.Namespace, progress: Progress) -> int:
     from NativeDLLib.pacs import services
 
     level = args.level.upper()
     keys = keys_of(args)
     if args.modality:
         keys["ModalitiesInStudy" if level == "STUDY" else "Modality"] = args.modality
-    cancel.check()
+    progress.check()
     matches = services.find(_peer(args), level, keys)
     records = [match.to_json_dict() for match in matches]
     if args.json:
@@ -116,29 +116,29 @@ def _find(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
         text = json.dumps(records, indent=2, ensure_ascii=False)
     else:
         text = _table(_COLUMNS[level], [_match_row(match, _COLUMNS[level]) for match in matches])
-    _say(args, reporter, {"level": level, "matches": records}, text)
+    _say(args, progress, {"level": level, "matches": records}, text)
     return 0
 
 
-def _get(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def _get(args: argparse.Namespace, progress: Progress) -> int:
     from NativeDLLib.pacs import services
 
-    with reporter.stage("retrieve"):
-        files = services.retrieve(_peer(args), args.study, args.series, args.output, reporter, cancel)
+    with progress.stage("retrieve"):
+        files = services.retrieve(_peer(args), args.study, args.series, args.output, progress)
     report = {"output": str(args.output), "files": [str(file) for file in files]}
-    _say(args, reporter, report, f"{len(files)} files in {args.output}")
+    _say(args, progress, report, f"{len(files)} files in {args.output}")
     return 0
 
 
-def _send(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def _send(args: argparse.Namespace, progress: Progress) -> int:
     files = _dicom_files(args.paths)
-    with reporter.stage("send"):
-        deliveries = deliver(files, args.peer, args.pacs, reporter, cancel)
-    _report_deliveries(args, reporter, deliveries)
+    with progress.stage("send"):
+        deliveries = deliver(files, args.peer, args.pacs, progress)
+    _report_deliveries(args, progress, deliveries)
     return 0
 
 
-def _outbox(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def _outbox(args: argparse.Namespace, progress: Progress) -> int:
     outbox = Outbox()
     entries = [entry for entry in outbox.entries() if args.peer in (None, entry.peer)]
     if args.ids:
@@ -150,16 +150,16 @@ def _outbox(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int
     if args.action == "list":
         rows = [_entry_row(entry) for entry in entries]
         text = _table(("id", "peer", "state", "attempts", "next", "SOP Instance UID", "reason"), rows)
-        _say(args, reporter, {"outbox": [asdict(entry) for entry in entries]}, text)
+        _say(args, progress, {"outbox": [asdict(entry) for entry in entries]}, text)
     elif args.action == "drop":
         if not args.ids and not args.all:
             raise UsageError("outbox drop needs the ids of objects, or --all")
         dropped = outbox.drop(ids)
-        _say(args, reporter, {"dropped": [entry.id for entry in dropped]}, f"{len(dropped)} dropped")
+        _say(args, progress, {"dropped": [entry.id for entry in dropped]}, f"{len(dropped)} dropped")
     else:
-        with reporter.stage("send"):
-            deliveries = send(outbox, load_peers(args.pacs), reporter, cancel, only_due=args.due, ids=ids)
-        _report_deliveries(args, reporter, deliveries)
+        with progress.stage("send"):
+            deliveries = send(outbox, load_peers(args.pacs), progress, only_due=args.due, ids=ids)
+        _report_deliveries(args, progress, deliveries)
         complain(outbox, [delivery.id for delivery in deliveries] if args.due else ids)
     return 0
 
@@ -185,10 +185,10 @@ def _is_dicom(file: Path) -> bool:
         return stream.read(132)[128:] == b"DICM" and file.name != "DICOMDIR"
 
 
-def _report_deliveries(args: argparse.Namespace, reporter: Reporter, deliveries: Sequence[Delivery]) -> None:
+def _report_deliveries(args: argparse.Namespace, progress: Progress, deliveries: Sequence[Delivery]) -> None:
     rows = [(delivery.peer, delivery.sop_instance_uid, delivery.message) for delivery in deliveries]
     text = _table(("peer", "SOP Instance UID", "outcome"), rows)
-    _say(args, reporter, {"deliveries": [asdict(delivery) for delivery in deliveries]}, text)
+    _say(args, progress, {"deliveries": [asdict(delivery) for delivery in deliveries]}, text)
 
 
 def _entry_row(entry: Entry) -> tuple[str, ...]:
@@ -211,8 +211,8 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _say(args: argparse.Namespace, reporter: Reporter, report: dict[str, Any], text: str) -> None:
+def _say(args: argparse.Namespace, progress: Progress, report: dict[str, Any], text: str) -> None:
     """Report what came out: as an event to a program, as text to a person."""
-    reporter.result(report)
+    progress.result(report)
     if not getattr(args, "events", False):
         print(text)

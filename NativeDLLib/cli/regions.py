@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.regions.propose_job import propose_regions
 from NativeDLLib.regions.read_rtstruct import structures_to_slicer
 from NativeDLLib.regions.store import Export, export_regions
@@ -46,22 +46,21 @@ def add_commands(subparsers: Any) -> None:
     parser.set_defaults(run=read_rtstruct)
 
 
-def regions(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def regions(args: argparse.Namespace, progress: Progress) -> int:
     """Propose regions and print how many."""
     report = propose_regions(
         args.result,
         _where(args),
         args.output,
-        reporter,
-        cancel,
+        progress,
         slice_name=args.slice,
         tolerance=args.tolerance,
     )
     rows = [f"  {row['name']:<24}{row['regions']:6} region(s)" for row in report["segments"]]
-    return _tell(args, reporter, report, rows)
+    return _tell(args, progress, report, rows)
 
 
-def rtstruct(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def rtstruct(args: argparse.Namespace, progress: Progress) -> int:
     """Store what is validated and print where it is."""
     job = Export(
         regions=args.regions,
@@ -72,21 +71,21 @@ def rtstruct(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> in
         pacs_file=args.pacs,
         overwrite=args.overwrite,
     )
-    report = export_regions(job, reporter, cancel)
+    report = export_regions(job, progress)
     rows = [f"  {count} {status}" for status, count in report["decisions"].items()]
     # The name is in the structure set and beside it; events may end up in a log.
-    return _tell(args, reporter, {key: value for key, value in report.items() if key != "reviewer"}, rows)
+    return _tell(args, progress, {key: value for key, value in report.items() if key != "reviewer"}, rows)
 
 
-def read_rtstruct(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def read_rtstruct(args: argparse.Namespace, progress: Progress) -> int:
     """Read a structure set and print what is in it."""
-    report = structures_to_slicer(args.file, _where(args), args.output, reporter, cancel, series_uid=args.series)
+    report = structures_to_slicer(args.file, _where(args), args.output, progress, series_uid=args.series)
     rows = [f"  {row['name']:<24}{row['voxels']:10} voxels" for row in report["segments"]]
-    return _tell(args, reporter, report, rows)
+    return _tell(args, progress, report, rows)
 
 
-def _tell(args: argparse.Namespace, reporter: Reporter, report: dict[str, Any], rows: list[str]) -> int:
-    reporter.result(report)
+def _tell(args: argparse.Namespace, progress: Progress, report: dict[str, Any], rows: list[str]) -> int:
+    progress.result(report)
     if not getattr(args, "events", False):
         files = [f"{name}: {path}" for name, path in report["files"].items()]
         sent = [f"sent to {report['sent']['peer']}"] if report.get("sent") else []

@@ -10,8 +10,8 @@ from NativeDLLib.cli.configuration import read_configuration
 from NativeDLLib.cli.counts import count
 from NativeDLLib.cli.formats import add_format, wants_structures
 from NativeDLLib.core.errors import UsageError
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.memory import MIB
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry.parameters import parse_assignments
 from NativeDLLib.segment.expectation import remember
 from NativeDLLib.segment.run import Job, check_inputs, run_job
@@ -58,13 +58,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pacs", type=Path, metavar="FILE", help="peers (default ~/.nativedl/pacs.json)")
 
 
-def run(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def run(args: argparse.Namespace, progress: Progress) -> int:
     """Run the job and print where its results are."""
     job = make_job(args)
     check_inputs(job)
-    report = run_job(job, reporter, cancel)
+    report = run_job(job, progress)
     remember(report)
-    reporter.result(report)
+    progress.result(report)
     if not getattr(args, "events", False):
         print_report(report)
     return 0

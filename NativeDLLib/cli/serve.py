@@ -12,7 +12,7 @@ import psutil
 
 from NativeDLLib.cli.counts import count, count_or_none
 from NativeDLLib.core.errors import UsageError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import check_device, is_server
 
 _OTHERS_MAY_READ = 0o077
@@ -39,7 +39,7 @@ def add_commands(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def run(args: argparse.Namespace, progress: Progress) -> int:
     """Serve until a signal comes."""
     try:
         from NativeDLLib.serve.auth import is_loopback, read_tokens
@@ -62,12 +62,12 @@ def run(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
         )
     tokens = read_tokens(args.token_file) if args.token_file else ()
     if args.token_file and sys.platform != "win32" and args.token_file.stat().st_mode & _OTHERS_MAY_READ:
-        reporter.warning(f"{args.token_file}: other users of this computer can read it (chmod 600)")
+        progress.warn(f"{args.token_file}: other users of this computer can read it (chmod 600)")
     share = psutil.virtual_memory().total * 3 // 4 // args.jobs
     with tempfile.TemporaryDirectory(prefix="nativedl-serve-") as folder, listen(args.host, args.port) as listening:
         settings = Settings(
             folder=Path(folder).resolve(),
-            log=_log(args, reporter),
+            log=_log(args, progress),
             device=args.device,
             jobs=args.jobs,
             queue=args.queue,
@@ -82,18 +82,18 @@ def run(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
         url = f"{'https' if args.cert else 'http'}://{host}:{listening.getsockname()[1]}"
 
         def announce() -> None:
-            reporter.show({"event": "listening", "url": url})
+            progress.show({"event": "listening", "url": url})
             if not _events(args):
                 print(f"listening on {url}; its description is at {url}/openapi.json", flush=True)
 
-        serve(settings, listening, args.cert, args.key, announce, cancel)
+        serve(settings, listening, args.cert, args.key, announce, progress)
     return 0
 
 
-def _log(args: argparse.Namespace, reporter: Reporter) -> Any:
+def _log(args: argparse.Namespace, progress: Progress) -> Any:
     def log(row: dict[str, Any]) -> None:
         if _events(args):
-            reporter.show(row)
+            progress.show(row)
         else:
             print(" ".join(str(value) for key, value in row.items() if key != "event"), file=sys.stderr, flush=True)
 

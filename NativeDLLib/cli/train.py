@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from NativeDLLib.core.errors import UsageError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 
 if TYPE_CHECKING:
     from NativeDLLib.training.config import Config
@@ -37,7 +37,7 @@ def add_commands(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
+def run(args: argparse.Namespace, progress: Progress) -> int:
     """Run the training and print what the model is worth."""
     # Threads that spin while they wait for each other halve the pace where anything else runs; torch reads it once.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -58,8 +58,8 @@ def run(args: argparse.Namespace, reporter: Reporter, cancel: Cancel) -> int:
         config, args.output, start, resume=args.resume, overwrite=args.overwrite, device=args.device,
         registry=args.publish,
     )  # fmt: skip
-    report = run_session(session, reporter, cancel)
-    reporter.result(report)
+    report = run_session(session, progress)
+    progress.result(report)
     if not getattr(args, "events", False):
         for line in table(report["evaluation"]):
             print(line)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from NativeDLLib.core.errors import UsageError
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 
 _POLL_S = 0.05
 
@@ -52,25 +52,23 @@ def hold(folder: Path, busy: str) -> Iterator[None]:
 
 
 @contextmanager
-def take_turn(files: Sequence[Path], cancel: Cancel) -> Iterator[None]:
+def take_turn(files: Sequence[Path], progress: Progress) -> Iterator[None]:
     """Wait until one of some files is held by no other process, and hold it until the context is left or closed.
 
     Parameters
     ----------
     files
         One for each process that may have its turn at a time; made where they do not exist.
-    cancel
-        Looked at while waiting.
 
     Raises
     ------
     CancelledError
-        Where `cancel` was set.
+        Where the work was cancelled.
     """
     with ExitStack() as stack:
         streams = [stack.enter_context(file.open("ab")) for file in files]
         while not any(_is_locked(stream) for stream in streams):
-            cancel.check()
+            progress.check()
             time.sleep(_POLL_S)
         yield
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 
 MIB = 2**20
 ADVICE = "allow it more, or take a model with larger voxels or a computer with more memory"
@@ -62,30 +62,28 @@ def _left(folder: Path, most: str, used: str, cache: str) -> float:
 
 
 @contextlib.contextmanager
-def memory_limit(limit: int | None, reporter: Reporter, cancel: Cancel) -> Iterator[None]:
+def memory_limit(limit: int | None, progress: Progress) -> Iterator[None]:
     """Have the work in the block stop where it can as soon as this process has more memory than a limit.
 
     Parameters
     ----------
     limit
         Bytes; None for no limit.
-    reporter
-        Whose stages are measured.
-    cancel
-        Set, with an `InputError` that it raises, when a stage goes beyond the limit.
+    progress
+        Progress of the job; it is cancelled with an `InputError` when a stage goes beyond the limit.
     """
 
     def watch(stage: str, has: int) -> None:
-        if limit is not None and has > limit and not cancel.is_set:
-            cancel.set(
+        if limit is not None and has > limit and not progress.is_cancelled:
+            progress.cancel(
                 InputError(
                     f"the {stage} stage took {has / MIB:.0f} MiB of memory, more than the {limit / MIB:.0f} MiB of "
                     f"--max-memory: nothing was written after that moment; {ADVICE}"
                 )
             )
 
-    reporter.watch_memory = watch
+    progress.watch_memory = watch
     try:
         yield
     finally:
-        reporter.watch_memory = None
+        progress.watch_memory = None

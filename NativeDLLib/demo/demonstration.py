@@ -13,8 +13,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from NativeDLLib.core.errors import UsageError
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.files import write_json
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.demo.pacs_server import EmbeddedPacs
 from NativeDLLib.pacs.peers import load_peers
 from NativeDLLib.pacs.services import find
@@ -27,17 +27,13 @@ _PEER = "DEMO"
 _SIZE, _SPACING_MM = (512, 512, 60), (0.78, 0.78, 5.0)
 
 
-def demonstrate(
-    folder: Path, reporter: Reporter, cancel: Cancel, *, model: str, device: str, seed: int
-) -> dict[str, Any]:
+def demonstrate(folder: Path, progress: Progress, *, model: str, device: str, seed: int) -> dict[str, Any]:
     """Segment a phantom that comes from a PACS, and send the result back there.
 
     Parameters
     ----------
     folder
         Where everything goes; it must be empty or absent.
-    reporter, cancel
-        Told of the stages, and looked at between steps.
     model
         Registry id, or ``auto`` to let the registry choose.
     device
@@ -62,7 +58,7 @@ def demonstrate(
     folder.mkdir(parents=True, exist_ok=True)
     steps: dict[str, str] = {}
     started = time.perf_counter()
-    with reporter.stage("phantom"):
+    with progress.stage("phantom"):
         image, truth = make_phantom(seed, _SIZE, _SPACING_MM)
         files = write_ct_series(
             image,
@@ -78,10 +74,10 @@ def demonstrate(
         address = {"name": _PEER, "ae_title": server.ae_title, "host": "127.0.0.1", "port": server.port}
         write_json(pacs_file, {"peers": [address]})
         peer = load_peers(pacs_file)[_PEER]
-        with reporter.stage("store"):
-            outcomes = store(peer, files, reporter, cancel)
+        with progress.stage("store"):
+            outcomes = store(peer, files, progress)
         steps["store"] = f"{sum(o.ok for o in outcomes)} of {len(files)} instances stored on the embedded PACS"
-        with reporter.stage("find"):
+        with progress.stage("find"):
             (study,) = find(peer, "STUDY", {"PatientID": f"PHANTOM-{seed}"})
             (found,) = find(peer, "SERIES", {"StudyInstanceUID": str(study.StudyInstanceUID), "Modality": "CT"})
         steps["find"] = f"found series {found.SeriesInstanceUID}"
@@ -95,8 +91,8 @@ def demonstrate(
             target_peer=_PEER,
             pacs_file=pacs_file,
         )
-        report = run_job(job, reporter, cancel)
-        with reporter.stage("confirm"):
+        report = run_job(job, progress)
+        with progress.stage("confirm"):
             segs = find(peer, "SERIES", {"StudyInstanceUID": str(study.StudyInstanceUID), "Modality": "SEG"})
         steps["confirm"] = f"the study on the PACS now holds {len(segs)} SEG series"
     dice = _dice(Path(report["files"]["segmentation.nii.gz"]), truth, [s["name"] for s in report["segments"]])

@@ -30,8 +30,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.events import Reporter
 from NativeDLLib.core.memory import ADVICE, MIB, available, resident
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.arrays import is_tensor
 from NativeDLLib.inference.engine import Engine
 from NativeDLLib.inference.network import together
@@ -134,7 +134,7 @@ def check_memory(
     engine: Engine,
     parameters: Mapping[str, Value],
     limit: int | None,
-    reporter: Reporter,
+    progress: Progress,
 ) -> None:
     """Refuse a run that will take more memory than a limit, and warn of one that will take more than there is.
 
@@ -157,13 +157,13 @@ def check_memory(
     work = guessed(image, model, engine, parameters)
     if limit is None and 2 * work.peak < available():
         return
-    work = tried(work, image, engine, reporter)
+    work = tried(work, image, engine, progress)
     has, free = resident(), available()
     needed, what = has + work.peak, f"{_size(image.GetSize())} with {model.id} need about"
     if limit is not None and needed > limit:
         raise InputError(_refusal(what, needed, limit))
     if work.peak > free:
-        reporter.warning(
+        progress.warn(
             f"{what} {ceil(needed / MIB)} MiB of memory, more than the {(has + free) // MIB} MiB that this process can "
             "have here: close other programs, or it may be slow or be ended"
         )
@@ -189,10 +189,10 @@ def guessed(image: sitk.Image, model: Model, engine: Engine, parameters: Mapping
     )
 
 
-def tried(work: Work, image: sitk.Image, engine: Engine, reporter: Reporter) -> Work:
+def tried(work: Work, image: sitk.Image, engine: Engine, progress: Progress) -> Work:
     """Return work with what a trial tells of it: the network's grid, its channels, and the memory of a patch."""
     noise, before = np.random.default_rng(0), resident()
-    with reporter.stage("memory"):
+    with progress.stage("memory"):
         shape = [ceil(size / _PROBE) for size in image.GetSize()[::-1]]
         sample = sitk.GetImageFromArray(noise.integers(-1000, 1000, shape, np.int16))
         sample.SetSpacing(image.GetSpacing())
@@ -210,7 +210,7 @@ def tried(work: Work, image: sitk.Image, engine: Engine, reporter: Reporter) -> 
         network=[size * _PROBE for size in prepared.volume.shape[1:]],
         channels=channels,
         classes=work.classes if work.has_head else max([work.classes, *channels]),
-        forward=max(0, int(reporter.stages[-1].peak_mib * MIB) - after),
+        forward=max(0, int(progress.stages[-1].peak_mib * MIB) - after),
         kept=max(0, after - before),
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.threads import Scratch, in_threads
 from NativeDLLib.inference.arrays import Array, contiguous, copied, flipped, is_tensor, to_numpy, zeros
 from NativeDLLib.inference.network import Floats, Network
@@ -41,8 +41,7 @@ def sliding_window(
     features: bool = False,
     skip: Callable[[Window], bool] | None = None,
     within: Window | None = None,
-    reporter: Reporter | None = None,
-    cancel: Cancel | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Array]:
     """Run networks over overlapping patches, blend their logits with Gaussian weights, and average the networks.
 
@@ -75,8 +74,6 @@ def sliding_window(
         all the same: it tells how many classes there are.
     within
         The part (z, y, x) of the volume that patches cover across slices; nothing is found beside it. None for all.
-    reporter, cancel
-        Told after, and looked at before, each patch.
 
     Yields
     ------
@@ -84,7 +81,7 @@ def sliding_window(
         Logits (classes, z, y, x) of the next planes of the volume, float32, or float16 with `half`, where the networks
         give theirs; where every patch was skipped, 0, and 1 for the background.
     """
-    reporter, cancel = reporter or Reporter(), cancel or Cancel()
+    progress = progress or Progress()
     padded, (_, inside, *across) = _pad(volume, patch_size, fill, reflect)
     starts = window_starts(padded.shape[1], patch_size[0], step)
     part = within or tuple(slice(0, n) for n in volume.shape[1:])
@@ -105,7 +102,7 @@ def sliding_window(
     def look(window: Window) -> Iterator[Array]:
         patch = contiguous(padded[:, *window])
         for network in networks:
-            with reporter.forward:
+            with progress.forward:
                 logits = _flipped_mean(network, patch, flips)
             yield logits
 
@@ -120,13 +117,13 @@ def sliding_window(
     with contextlib.closing(_in_order(look, itertools.compress(windows, needed), at_once)) as found:
         for start, following in itertools.pairwise([*starts, padded.shape[1]]):
             for column in columns:
-                cancel.check()
+                progress.check()
                 if needed[done]:
                     for fold, logits in enumerate(next(found)):
-                        blend.add(fold, column, logits, reporter)
+                        blend.add(fold, column, logits, progress)
                     blend.count(column)
                 done += 1
-                reporter.progress("infer", done / len(windows))
+                progress.update("infer", done / len(windows))
             finished = min(following - start, depth)
             planes = slice(max(inside.start - start, 0), min(inside.stop - start, finished))
             parts = math.ceil(max(0, planes.stop - planes.start) / PLANES)
@@ -177,10 +174,10 @@ class _Blend:
         self._sums: list[Array] = []
         self._scratch = Scratch()
 
-    def add(self, fold: int, column: Window, logits: Array, reporter: Reporter) -> None:
+    def add(self, fold: int, column: Window, logits: Array, progress: Progress) -> None:
         """Add what a network gave (channels, z, y, x) for the patch at a place (y, x)."""
         if len(self._sums) == fold:
-            room = self._room(len(logits), reporter)
+            room = self._room(len(logits), progress)
             self._sums.append(room)
         sums = self._sums[fold][:, :, *column]
         if is_tensor(sums):
@@ -249,7 +246,7 @@ class _Blend:
         # The smallest that there is, so that nothing but the zeros of what was skipped is changed.
         return weights.clip(_SMALLEST_WEIGHT), nowhere
 
-    def _room(self, channels: int, reporter: Reporter) -> Array:
+    def _room(self, channels: int, progress: Progress) -> Array:
         size = (channels, *self._weight_sums.shape)
         if not is_tensor(self._weights):
             return zeros(size, self._weights)
@@ -258,7 +255,7 @@ class _Blend:
         try:
             return zeros(size, self._weights)
         except torch.OutOfMemoryError:
-            reporter.warning(
+            progress.warn(
                 "the GPU has no room for the results of a whole slab: they are kept in main memory, which is slower"
             )
         self._weights, self._weight_sums = to_numpy(self._weights), to_numpy(self._weight_sums)

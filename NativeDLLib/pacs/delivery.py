@@ -9,7 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from NativeDLLib.core.errors import InputError, PacsError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.headers import read_header
 from NativeDLLib.pacs.ledger import Entry
 from NativeDLLib.pacs.outbox import Outbox
@@ -31,8 +31,7 @@ class Delivery:
 def send(
     outbox: Outbox,
     peers: Mapping[str, Peer],
-    reporter: Reporter,
-    cancel: Cancel,
+    progress: Progress,
     only_due: bool = True,
     ids: Collection[int] | None = None,
 ) -> list[Delivery]:
@@ -57,11 +56,11 @@ def send(
     Raises
     ------
     CancelledError
-        When `cancel` was set; what was not sent by then stays in the outbox.
+        When the work was cancelled; what was not sent by then stays in the outbox.
     """
     deliveries: list[Delivery] = []
     with outbox.claimed(ids, only_due) as entries:
-        work = _Work(outbox, len(entries), reporter, cancel, deliveries)
+        work = _Work(outbox, len(entries), progress, deliveries)
         for name in dict.fromkeys(entry.peer for entry in entries):
             mine = [entry for entry in entries if entry.peer == name]
             if name in peers:
@@ -72,9 +71,7 @@ def send(
     return deliveries
 
 
-def deliver(
-    files: Sequence[Path], peer_name: str, pacs_file: Path | None, reporter: Reporter, cancel: Cancel
-) -> list[Delivery]:
+def deliver(files: Sequence[Path], peer_name: str, pacs_file: Path | None, progress: Progress) -> list[Delivery]:
     """Put objects in the user's outbox and send them, with what else is due for the same peer.
 
     Raises
@@ -88,10 +85,10 @@ def deliver(
     outbox = Outbox()
     ids = outbox.add(files, peer_name)
     entries = {entry.id: entry for entry in outbox.entries() if entry.peer == peer_name}
-    deliveries = send(outbox, peers, reporter, cancel, ids=entries)
+    deliveries = send(outbox, peers, progress, ids=entries)
     # Another process that sends what is due may have taken them the moment they were there.
-    if outbox.wait_for_others(ids, cancel):
-        deliveries += send(outbox, peers, reporter, cancel, ids=ids)
+    if outbox.wait_for_others(ids, progress):
+        deliveries += send(outbox, peers, progress, ids=ids)
     complain(outbox, ids)
     told = {delivery.id: delivery for delivery in deliveries}
     mine = [entries[number] for number in ids if number in entries]
@@ -114,19 +111,17 @@ def fetch_series(
     study_uid: str,
     series_uid: str,
     folder: Path,
-    reporter: Reporter,
-    cancel: Cancel,
+    progress: Progress,
 ) -> list[Path]:
     """Retrieve one series from a configured peer into a folder; see `retrieve.retrieve`."""
-    return retrieve(find_peer(load_peers(pacs_file), peer_name), study_uid, series_uid, folder, reporter, cancel)
+    return retrieve(find_peer(load_peers(pacs_file), peer_name), study_uid, series_uid, folder, progress)
 
 
 @dataclass
 class _Work:
     outbox: Outbox
     count: int
-    reporter: Reporter
-    cancel: Cancel
+    progress: Progress
     deliveries: list[Delivery]
 
     def send_all(self, peer: Peer, entries: Sequence[Entry]) -> None:
@@ -141,11 +136,11 @@ class _Work:
             marked = None
             for entry, following in zip_longest(ready, ready[1:]):
                 if marked is not entry:  # one that is on its way already is sent, whatever was wished since
-                    self.cancel.check()
+                    self.progress.check()
                     self.outbox.mark_sending(entry)
                 outcome = next(outcomes)
                 # Each change waits for the disk: that one object is there and the next is on its way is one change.
-                marked = following if outcome.ok and not self.cancel.is_set else None
+                marked = following if outcome.ok and not self.progress.is_cancelled else None
                 self.note(entry, outcome.ok, outcome.message, outcome.status, outcome.unclear, following=marked)
 
     def note(
@@ -163,11 +158,11 @@ class _Work:
             # Until the peer says what became of an earlier attempt, a failure to reach it changes nothing.
             self.outbox.mark_failed(entry, message, unclear or (entry.state == "unclear" and status is None))
         self.deliveries.append(Delivery(entry.id, entry.peer, entry.sop_instance_uid, ok, message))
-        self.reporter.progress("send", len(self.deliveries) / self.count)
+        self.progress.update("send", len(self.deliveries) / self.count)
 
     def _settled(self, peer: Peer, entry: Entry) -> bool:
         """Deal with an object that need not, or cannot, be sent."""
-        self.cancel.check()
+        self.progress.check()
         try:
             read_header(self.outbox.copy_of(entry))
         except InputError as error:

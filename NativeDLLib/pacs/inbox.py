@@ -11,7 +11,7 @@ from pathlib import Path
 from pydicom import dcmread
 
 from NativeDLLib.core.errors import PacsError
-from NativeDLLib.core.events import Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.uids import is_uid
 from NativeDLLib.pacs.peers import Peer
 
@@ -35,13 +35,13 @@ class Inbox:
         study_uid: str,
         series_uid: str | None,
         expected: Collection[str] | None,
-        reporter: Reporter,
+        progress: Progress,
     ) -> None:
         self._folder = folder
         self._study_uid = study_uid
         self._series_uid = series_uid
         self._expected = set(expected or ())
-        self._reporter = reporter
+        self._progress = progress
         self._received: set[str] = set()
         self._refused: list[str] = []
 
@@ -82,7 +82,7 @@ class Inbox:
             return self._refuse(0xA700, f"the object {uid}, which cannot be written: {error.strerror or error}")
         self._received.add(uid)
         if self._expected:
-            self._reporter.progress("retrieve", min(1.0, self.count / len(self._expected)))
+            self._progress.update("retrieve", min(1.0, self.count / len(self._expected)))
         return 0x0000
 
     def finish(self, peer: Peer) -> list[Path]:

@@ -18,8 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from NativeDLLib.core.errors import InputError, PacsError
-from NativeDLLib.core.events import Cancel
 from NativeDLLib.core.files import atomic_path, sha256
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.claims import is_live, new_claim
 from NativeDLLib.pacs.headers import read_header
 from NativeDLLib.pacs.ledger import Entry, Ledger, NewEntry, transaction
@@ -158,18 +158,18 @@ class Outbox:
             with transaction(self.folder) as ledger:
                 ledger.release(claim)
 
-    def wait_for_others(self, ids: Collection[int], cancel: Cancel) -> bool:
+    def wait_for_others(self, ids: Collection[int], progress: Progress) -> bool:
         """Wait until no other process sends any of these objects, and tell whether one did.
 
         Raises
         ------
         CancelledError
-            When `cancel` was set.
+            When the work was cancelled.
         """
         waited = False
         while any(entry.id in ids and is_live(entry.claim) for entry in self.entries()):
             waited = True
-            cancel.check()
+            progress.check()
             time.sleep(_POLL_S)
         return waited
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class StoreOutcome:
     unclear: bool = False
 
 
-def collect(outcomes: Iterable[StoreOutcome], count: int, reporter: Reporter, cancel: Cancel) -> list[StoreOutcome]:
-    """Gather the `count` outcomes with progress, looking at `cancel` before each object is sent."""
-    cancel.check()
+def collect(outcomes: Iterable[StoreOutcome], count: int, progress: Progress) -> list[StoreOutcome]:
+    """Gather the `count` outcomes with progress, checking for cancellation before each object is sent."""
+    progress.check()
     gathered: list[StoreOutcome] = []
     for outcome in outcomes:
         gathered.append(outcome)
-        reporter.progress("store", len(gathered) / count)
-        cancel.check()
+        progress.update("store", len(gathered) / count)
+        progress.check()
     return gathered

@@ -15,7 +15,7 @@ from pynetdicom.sop_class import (
 )
 
 from NativeDLLib.core.errors import CancelledError, PacsError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.association import associate, check_answer
 from NativeDLLib.pacs.contexts import USUAL_CLASSES, storage_proposal, storage_support
 from NativeDLLib.pacs.inbox import Inbox
@@ -24,9 +24,7 @@ from NativeDLLib.pacs.query import PENDING, inventory
 from NativeDLLib.pacs.tls import server_tls
 
 
-def retrieve(
-    peer: Peer, study_uid: str, series_uid: str | None, folder: Path, reporter: Reporter, cancel: Cancel
-) -> list[Path]:
+def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, progress: Progress) -> list[Path]:
     """Retrieve all instances of a study or series into a folder, or none.
 
     Parameters
@@ -48,34 +46,34 @@ def retrieve(
     PacsError
         When the peer cannot be reached, refuses, has nothing, or sends less or other than what was asked for.
     CancelledError
-        When `cancel` was set meanwhile.
+        When the work was cancelled meanwhile.
     """
-    cancel.check()
+    progress.check()
     listed = inventory(peer, study_uid, series_uid)
     query = Dataset()
     query.QueryRetrieveLevel = "SERIES" if series_uid else "STUDY"
     query.StudyInstanceUID = study_uid
     if series_uid:
         query.SeriesInstanceUID = series_uid
-    with Inbox(folder, study_uid, series_uid, listed, reporter) as inbox:
+    with Inbox(folder, study_uid, series_uid, listed, progress) as inbox:
         if listed != {}:
-            handler = (evt.EVT_C_STORE, _take, [inbox, cancel])
+            handler = (evt.EVT_C_STORE, _take, [inbox, progress])
             if peer.retrieve == "move":
-                _move(peer, query, inbox, cancel, handler)
+                _move(peer, query, inbox, progress, handler)
             else:
                 classes = sorted(set(listed.values())) if listed else USUAL_CLASSES
-                _get(peer, query, inbox, cancel, handler, classes)
+                _get(peer, query, inbox, progress, handler, classes)
         return inbox.finish(peer)
 
 
-def _get(peer: Peer, query: Dataset, inbox: Inbox, cancel: Cancel, handler: Any, classes: Iterable[str]) -> None:
+def _get(peer: Peer, query: Dataset, inbox: Inbox, progress: Progress, handler: Any, classes: Iterable[str]) -> None:
     model = StudyRootQueryRetrieveInformationModelGet
     contexts, roles = storage_proposal(classes)
     with associate(peer, [build_context(model), *contexts], roles, [handler]) as association:
-        _follow(peer, "C-GET", association.send_c_get(query, model), inbox, cancel)
+        _follow(peer, "C-GET", association.send_c_get(query, model), inbox, progress)
 
 
-def _move(peer: Peer, query: Dataset, inbox: Inbox, cancel: Cancel, handler: Any) -> None:
+def _move(peer: Peer, query: Dataset, inbox: Inbox, progress: Progress, handler: Any) -> None:
     model = StudyRootQueryRetrieveInformationModelMove
     with (
         associate(peer, [build_context(model)]) as association,
@@ -83,7 +81,7 @@ def _move(peer: Peer, query: Dataset, inbox: Inbox, cancel: Cancel, handler: Any
         _storage_scp(peer, association.requestor.address, handler),
     ):
         responses = association.send_c_move(query, peer.calling_ae_title, model)
-        _follow(peer, "C-MOVE", responses, inbox, cancel)
+        _follow(peer, "C-MOVE", responses, inbox, progress)
 
 
 @contextlib.contextmanager
@@ -109,20 +107,20 @@ def _storage_scp(peer: Peer, address: str, handler: Any) -> Iterator[None]:
         entity.shutdown()
 
 
-def _take(event: Any, inbox: Inbox, cancel: Cancel) -> int:
+def _take(event: Any, inbox: Inbox, progress: Progress) -> int:
     try:
-        cancel.check()
+        progress.check()
     except CancelledError:
         event.assoc.abort()
         return 0xA700
     return inbox.take(event.encoded_dataset())
 
 
-def _follow(peer: Peer, service: str, responses: Iterable[Any], inbox: Inbox, cancel: Cancel) -> None:
+def _follow(peer: Peer, service: str, responses: Iterable[Any], inbox: Inbox, progress: Progress) -> None:
     """Wait for the final response, and hold it against what has come."""
     response = Dataset()
     for response, _ in responses:
-        cancel.check()
+        progress.check()
         if response.get("Status") not in PENDING:
             break
     counts = {kind: response.get(f"NumberOf{kind}Suboperations") or 0 for kind in ("Completed", "Failed", "Warning")}

@@ -9,7 +9,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError, RefusedError
 from NativeDLLib.pacs.peers import Peer
 
@@ -41,17 +41,15 @@ def find(peer: Peer, level: str, keys: Mapping[str, str]) -> list[Dataset]:
     return query.find(peer, level, keys)
 
 
-def retrieve(
-    peer: Peer, study_uid: str, series_uid: str | None, folder: Path, reporter: Reporter, cancel: Cancel
-) -> list[Path]:
+def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, progress: Progress) -> list[Path]:
     """Retrieve all instances of a study or series, or none; see `retrieve.retrieve`."""
     if peer.retrieve == "dicomweb":
         from NativeDLLib.pacs import web
 
-        return web.retrieve(peer, study_uid, series_uid, folder, reporter, cancel)
+        return web.retrieve(peer, study_uid, series_uid, folder, progress)
     from NativeDLLib.pacs.retrieve import retrieve as retrieve_dimse
 
-    return retrieve_dimse(peer, study_uid, series_uid, folder, reporter, cancel)
+    return retrieve_dimse(peer, study_uid, series_uid, folder, progress)
 
 
 def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, None, None]:

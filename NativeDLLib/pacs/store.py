@@ -12,7 +12,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEnd
 from pynetdicom import build_context
 
 from NativeDLLib.core.errors import PacsError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, associate
 from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError
 from NativeDLLib.pacs.headers import Header, read_header
@@ -27,7 +27,7 @@ _CONVERTIBLE = (ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
 _ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
 
 
-def store(peer: Peer, files: Sequence[Path], reporter: Reporter, cancel: Cancel) -> list[StoreOutcome]:
+def store(peer: Peer, files: Sequence[Path], progress: Progress) -> list[StoreOutcome]:
     """Send objects to a peer over one association.
 
     Parameters
@@ -48,10 +48,10 @@ def store(peer: Peer, files: Sequence[Path], reporter: Reporter, cancel: Cancel)
     InputError
         When a file is not a DICOM object; nothing was sent then.
     CancelledError
-        When `cancel` was set meanwhile.
+        When the work was cancelled meanwhile.
     """
     with closing(store_each(peer, files)) as outcomes:
-        return collect(outcomes, len(files), reporter, cancel)
+        return collect(outcomes, len(files), progress)
 
 
 def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, None, None]:

@@ -18,7 +18,7 @@ from dicomweb_client import DICOMwebClient
 from pydicom import Dataset, dcmread, dcmwrite
 
 from NativeDLLib.core.errors import NativeDLError, PacsError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.faults import AssociationLostError, RefusedError
 from NativeDLLib.pacs.headers import read_header
 from NativeDLLib.pacs.inbox import Inbox
@@ -64,32 +64,30 @@ def find(peer: Peer, level: str, keys: Mapping[str, str]) -> list[Dataset]:
     return matches
 
 
-def retrieve(
-    peer: Peer, study_uid: str, series_uid: str | None, folder: Path, reporter: Reporter, cancel: Cancel
-) -> list[Path]:
+def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, progress: Progress) -> list[Path]:
     """Retrieve all instances of a study or series by WADO-RS, or none; see `retrieve.retrieve`."""
-    cancel.check()
+    progress.check()
     with _client(peer) as client:
         listed = _all_pages(partial(client.search_for_instances, study_uid, series_uid, fields=["SOPInstanceUID"]))
         expected = [str(dataset.SOPInstanceUID) for dataset in listed]
-        with Inbox(folder, study_uid, series_uid, expected, reporter) as inbox:
+        with Inbox(folder, study_uid, series_uid, expected, progress) as inbox:
             if expected:
                 if series_uid:
                     instances = client.iter_series(study_uid, series_uid, media_types=_AS_STORED)
                 else:
                     instances = client.iter_study(study_uid, media_types=_AS_STORED)
                 for dataset in instances:
-                    cancel.check()
+                    progress.check()
                     content = io.BytesIO()
                     dcmwrite(content, dataset)
                     inbox.take(content.getvalue())
             return inbox.finish(peer)
 
 
-def store(peer: Peer, files: Sequence[Path], reporter: Reporter, cancel: Cancel) -> list[StoreOutcome]:
+def store(peer: Peer, files: Sequence[Path], progress: Progress) -> list[StoreOutcome]:
     """Send objects to a peer by STOW-RS; see `store.store`."""
     with contextlib.closing(store_each(peer, files)) as outcomes:
-        return collect(outcomes, len(files), reporter, cancel)
+        return collect(outcomes, len(files), progress)
 
 
 def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, None, None]:

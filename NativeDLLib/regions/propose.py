@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from NativeDLLib.core.errors import UsageError
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.regions.outlines import area, outlines, safe_tolerance
 from NativeDLLib.regions.region import DECIMALS, Region
 from NativeDLLib.registry.entry import Segment
@@ -27,7 +27,7 @@ def propose(
     *,
     slices: Iterable[int] | None = None,
     tolerance: float | None = None,
-    cancel: Cancel | None = None,
+    progress: Progress | None = None,
 ) -> list[Region]:
     """Return the regions of a segmentation, in the order of segments and slices.
 
@@ -43,15 +43,13 @@ def propose(
         Indices of the slices; by default all.
     tolerance
         How far in mm a line may be off the mask's (see `outlines`); by default so little that the mask is the same.
-    cancel
-        Looked at between slices.
     """
     planes = [Plane.of(series, index) for index in (range(len(series.slices)) if slices is None else slices)]
     regions = []
     for column, segment in enumerate(segments):
         for plane in planes:
-            if cancel is not None:
-                cancel.check()
+            if progress is not None:
+                progress.check()
             whole = labels[plane.index]
             mask = whole[..., column] if labels.ndim == 4 else whole == segment.number
             if mask.any():

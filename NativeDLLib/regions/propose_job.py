@@ -9,7 +9,7 @@ from typing import Any
 
 from NativeDLLib import __version__
 from NativeDLLib.core.errors import UsageError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.regions.file import write_regions
 from NativeDLLib.regions.propose import LARGEST_TOLERANCE_MM, find_slice, propose
 from NativeDLLib.regions.region import RegionSet
@@ -22,8 +22,7 @@ def propose_regions(
     folder: Path,
     where: Where,
     output: Path,
-    reporter: Reporter,
-    cancel: Cancel,
+    progress: Progress,
     *,
     slice_name: str | None = None,
     tolerance: float | None = None,
@@ -55,18 +54,18 @@ def propose_regions(
     if tolerance is not None and not 0 <= tolerance <= LARGEST_TOLERANCE_MM:
         raise UsageError(f"--tolerance: {tolerance:g} is not from 0 to {LARGEST_TOLERANCE_MM:g} mm")
     result = Result.read(folder)
-    with reporter.stage("scan"):
+    with progress.stage("scan"):
         series = where.read(result.series_uid)
         slices = None if slice_name is None else [find_slice(series, slice_name)]
-    with reporter.stage("read"):
+    with progress.stage("read"):
         labels = result.labels(series)
-    with reporter.stage("outline"):
+    with progress.stage("outline"):
         segments = [segment for segment, _ in result.segments]
-        regions = propose(series, labels, segments, slices=slices, tolerance=tolerance, cancel=cancel)
+        regions = propose(series, labels, segments, slices=slices, tolerance=tolerance, progress=progress)
     if not regions:
-        reporter.warning("nothing was found there: no region is proposed")
+        progress.warn("nothing was found there: no region is proposed")
     uids = [series.text(name) for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")]
-    with reporter.stage("write"):
+    with progress.stage("write"):
         write_regions(output, RegionSet(uids[0], uids[1], uids[2], result.algorithm, result.segments, tuple(regions)))
     counts = Counter(region.segment.number for region in regions)
     return {
@@ -77,6 +76,6 @@ def propose_regions(
         "points": sum(len(region.points) for region in regions),
         "segments": [{"number": s.number, "name": s.name, "regions": counts[s.number]} for s in segments],
         "files": {output.name: str(output)},
-        "warnings": list(reporter.warnings),
-        **costs(started, reporter),
+        "warnings": list(progress.warnings),
+        **costs(started, progress),
     }

@@ -13,8 +13,8 @@ import SimpleITK as sitk
 
 from NativeDLLib import __version__
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.files import atomic_path
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.rtstruct_reader import StructureSet, read_structure_set
 from NativeDLLib.regions.masks import mask_of
 from NativeDLLib.regions.structure import in_layers
@@ -25,7 +25,7 @@ from NativeDLLib.volumes import write_seg_nrrd
 
 
 def structures_to_slicer(
-    path: Path, where: Where, output: Path, reporter: Reporter, cancel: Cancel, *, series_uid: str | None = None
+    path: Path, where: Where, output: Path, progress: Progress, *, series_uid: str | None = None
 ) -> dict[str, Any]:
     """Write the regions of interest of a structure set as segments on the slices of a series.
 
@@ -49,7 +49,7 @@ def structures_to_slicer(
         Where something is missing or wrong; nothing is written then.
     """
     started = time.perf_counter()
-    with reporter.stage("scan"):
+    with progress.stage("scan"):
         given = read_structure_set(path)
         series = where.read(series_uid or given.series_uid)
     if series.text("FrameOfReferenceUID") not in given.frames_of_reference:
@@ -57,10 +57,10 @@ def structures_to_slicer(
     if not given.rois:
         raise InputError(f"{path}: has no region of interest")
     voxels: list[int] = []
-    with reporter.stage("fill"):
-        masks = _masks(given, series, voxels, reporter, cancel)
+    with progress.stage("fill"):
+        masks = _masks(given, series, voxels, progress)
         labels, layers = in_layers(masks, series.grid.size[::-1], len(given.rois))
-    with reporter.stage("write"):
+    with progress.stage("write"):
         output.parent.mkdir(parents=True, exist_ok=True)
         image = sitk.GetImageFromArray(labels, isVector=True) if labels.shape[-1] > 1 else _scalar(labels)
         segments, types = [roi.segment for roi in given.rois], [roi.algorithm_type for roi in given.rois]
@@ -72,19 +72,19 @@ def structures_to_slicer(
         "series": {"series_instance_uid": series.uid},
         "segments": [{"number": s.number, "name": s.name, "voxels": n} for s, n in zip(segments, voxels, strict=True)],
         "files": {output.name: str(output)},
-        "warnings": list(reporter.warnings),
-        **costs(started, reporter),
+        "warnings": list(progress.warnings),
+        **costs(started, progress),
     }
 
 
 def _masks(
-    given: StructureSet, series: Series, voxels: list[int], reporter: Reporter, cancel: Cancel
+    given: StructureSet, series: Series, voxels: list[int], progress: Progress
 ) -> Iterator[npt.NDArray[np.bool_]]:
     for roi in given.rois:
-        cancel.check()
+        progress.check()
         mask, elsewhere = mask_of(series, roi.contours)
         if elsewhere or roi.ignored:
-            reporter.warning(
+            progress.warn(
                 f"'{roi.segment.name}': {elsewhere} contour(s) lie on no slice of the series, "
                 f"{roi.ignored} are no closed lines; they are left out"
             )

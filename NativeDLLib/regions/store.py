@@ -13,8 +13,8 @@ import numpy as np
 
 from NativeDLLib import __version__
 from NativeDLLib.core.errors import InputError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.files import write_json
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.versions import versions
 from NativeDLLib.dicom.person_name import person_name
 from NativeDLLib.dicom.rtstruct import Reviewed, make_structure_set
@@ -63,7 +63,7 @@ class Export:
     _started: float = field(default_factory=time.perf_counter)
 
 
-def export_regions(job: Export, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
+def export_regions(job: Export, progress: Progress) -> dict[str, Any]:
     """Write the validated regions, and no others, as an approved RT Structure Set, and send it.
 
     Returns
@@ -81,12 +81,12 @@ def export_regions(job: Export, reporter: Reporter, cancel: Cancel) -> dict[str,
     check_output(job.output, (STRUCTURES, STRUCTURES_REPORT), job.overwrite)
     if job.target_peer is not None:
         find_peer(load_peers(job.pacs_file), job.target_peer)
-    with reporter.stage("read"):
+    with progress.stage("read"):
         given = read_regions(job.regions)
     validated = [region for region in given.regions if region.status == "validated"]
     if not validated:
         raise UsageError(f"{job.regions}: none of its {len(given.regions)} region(s) is validated")
-    with reporter.stage("scan"):
+    with progress.stage("scan"):
         series = job.where.read(given.series_uid)
         _check_places(job.regions, given, validated, series)
     types = {segment.number: kind for segment, kind in given.segments}
@@ -101,17 +101,17 @@ def export_regions(job: Export, reporter: Reporter, cancel: Cancel) -> dict[str,
         "versions": versions(),
     }
     with staged(job.output, (STRUCTURES, STRUCTURES_REPORT)) as partial:
-        with reporter.stage("write"):
+        with progress.stage("write"):
             dataset = make_structure_set(series, rois_of(validated, types), given.algorithm, Reviewed(reviewer))
             save(dataset, partial / STRUCTURES)
-            cancel.check()
+            progress.check()
         report["structure_set"] = uids_of(dataset)
         report["files"] = {name: str(job.output / name) for name in (STRUCTURES, STRUCTURES_REPORT)}
-        report |= {"warnings": list(reporter.warnings), **costs(job._started, reporter)}
+        report |= {"warnings": list(progress.warnings), **costs(job._started, progress)}
         write_json(partial / STRUCTURES_REPORT, report)
     if job.target_peer is not None:
         files, kept = [job.output / STRUCTURES], job.output / STRUCTURES_REPORT
-        send_result(files, kept, report, job.target_peer, job.pacs_file, job._started, reporter, cancel)
+        send_result(files, kept, report, job.target_peer, job.pacs_file, job._started, progress)
     return report
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.review import AlgorithmType
 from NativeDLLib.dicom.roi import Contour, Roi
 from NativeDLLib.dicom.rtstruct import Reviewed, make_structure_set
@@ -37,7 +37,7 @@ def whole_structure_set(
     labels: npt.NDArray[Any],
     segments: Sequence[Segment],
     algorithm: Algorithm,
-    cancel: Cancel,
+    progress: Progress,
     *,
     types: Sequence[AlgorithmType] = (),
     review: Reviewed | None = None,
@@ -47,14 +47,14 @@ def whole_structure_set(
 
     Parameters
     ----------
-    series, labels, segments, cancel
+    series, labels, segments, progress
         As in `propose`.
     algorithm, review, findings
         As in `make_structure_set`.
     types
         How each segment came about; by default by the algorithm alone.
     """
-    regions = propose(series, labels, segments, cancel=cancel)
+    regions = propose(series, labels, segments, progress=progress)
     kinds = dict(zip((segment.number for segment in segments), types, strict=False))
     return make_structure_set(series, rois_of(regions, kinds), algorithm, review, findings)
 

@@ -13,8 +13,8 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from NativeDLLib.core.errors import PacsError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.files import sync, write_json
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.delivery import deliver
 
 
@@ -75,8 +75,7 @@ def send_result(
     peer: str,
     pacs_file: Path | None,
     started: float,
-    reporter: Reporter,
-    cancel: Cancel,
+    progress: Progress,
 ) -> None:
     """Send the objects of a result through the outbox, and write in its report what became of it.
 
@@ -87,14 +86,14 @@ def send_result(
     """
     report["sent"] = {"peer": peer, "delivered": False}
     try:
-        with reporter.stage("send"):
-            deliver(files, peer, pacs_file, reporter, cancel)
+        with progress.stage("send"):
+            deliver(files, peer, pacs_file, progress)
         report["sent"]["delivered"] = True
     except PacsError as error:
         report["sent"]["reason"] = str(error)
         raise PacsError(f"{error} The result is in {report_file.parent}.") from error
     finally:
-        report |= costs(started, reporter)
+        report |= costs(started, progress)
         write_json(report_file, report)
 
 
@@ -106,11 +105,11 @@ def uids_of(dataset: Dataset) -> dict[str, str]:
     }
 
 
-def costs(started: float, reporter: Reporter) -> dict[str, Any]:
+def costs(started: float, progress: Progress) -> dict[str, Any]:
     """Return time and memory of each stage since `started` (`time.perf_counter`)."""
     stages = [
-        {"name": s.name, "seconds": round(s.seconds, 3), "peak_mib": round(s.peak_mib, 1)} for s in reporter.stages
+        {"name": s.name, "seconds": round(s.seconds, 3), "peak_mib": round(s.peak_mib, 1)} for s in progress.stages
     ]
-    peak = max((s.peak_mib for s in reporter.stages), default=0.0)
-    forward = {"forward_seconds": round(reporter.forward.seconds, 3)} if reporter.forward.seconds else {}
+    peak = max((s.peak_mib for s in progress.stages), default=0.0)
+    forward = {"forward_seconds": round(progress.forward.seconds, 3)} if progress.forward.seconds else {}
     return {"stages": stages, **forward, "seconds": round(time.perf_counter() - started, 3), "peak_mib": round(peak, 1)}

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from NativeDLLib import __version__
 from NativeDLLib.core.errors import InputError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.files import write_json
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.versions import versions
 from NativeDLLib.dicom.person_name import person_name
 from NativeDLLib.dicom.review import Review
@@ -87,7 +87,7 @@ class Approval:
     _started: float = field(default_factory=time.perf_counter)
 
 
-def approve(job: Approval, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
+def approve(job: Approval, progress: Progress) -> dict[str, Any]:
     """Make a SEG of what a physician approved, write it, send it.
 
     Returns
@@ -109,17 +109,17 @@ def approve(job: Approval, reporter: Reporter, cancel: Cancel) -> dict[str, Any]
     if job.target_peer is not None:
         find_peer(load_peers(job.pacs_file), job.target_peer)
     automatic = AutomaticResult.read(job.result)
-    with reporter.stage("scan"):
+    with progress.stage("scan"):
         series = _series(job, where, automatic)
-    with reporter.stage("read"):
+    with progress.stage("read"):
         edited = read_seg_nrrd(job.edited)
         labels = automatic.labels(series)
-    with reporter.stage("compare"):
-        judged = judge(edited, automatic, labels, series.grid, cancel)
+    with progress.stage("compare"):
+        judged = judge(edited, automatic, labels, series.grid, progress)
     _check_pending(judged, job.unreviewed)
     for segment in judged:
         if segment.outside and segment.decision != "rejected":
-            reporter.warning(
+            progress.warn(
                 f"segment '{segment.segment.name}': {segment.outside} voxels lie outside the source and are left out"
             )
     stored = [segment for segment in judged if segment.is_stored]
@@ -127,16 +127,16 @@ def approve(job: Approval, reporter: Reporter, cancel: Cancel) -> dict[str, Any]
     numbered = [replace(segment.segment, number=number) for number, segment in enumerate(stored, 1)]
     report = _report(automatic, series, judged, reviewer)
     if not stored:
-        reporter.warning("no segment is left to be approved: no SEG is written")
-        return report | {"warnings": list(reporter.warnings), **costs(job._started, reporter)}
+        progress.warn("no segment is left to be approved: no SEG is written")
+        return report | {"warnings": list(progress.warnings), **costs(job._started, progress)}
     with staged(job.output, _FILES) as partial:
-        with reporter.stage("write"):
+        with progress.stage("write"):
             review = Review(reviewer, _status(stored), tuple(s.algorithm_type for s in stored), automatic.predecessor)
             pixels = combined(stored, series.grid, job.kind)
             quality = _quality(pixels, series.grid, stored, automatic)
             report["quality"] = [asdict(finding) for finding in quality]
             for finding in quality:
-                reporter.warning(finding.message)
+                progress.warn(finding.message)
             made_by = automatic.algorithm
             dataset = make_segmentation(
                 series, pixels, numbered, made_by, kind=job.kind, review=review, findings=quality, buffered=True
@@ -146,20 +146,18 @@ def approve(job: Approval, reporter: Reporter, cancel: Cancel) -> dict[str, Any]
             if job.structures:
                 kinds, reviewed = review.algorithm_types, Reviewed(reviewer, approved=review.status == _REVIEWED)
                 dataset = whole_structure_set(
-                    series, pixels, numbered, made_by, cancel, types=kinds, review=reviewed, findings=quality
+                    series, pixels, numbered, made_by, progress, types=kinds, review=reviewed, findings=quality
                 )
                 save(dataset, partial / _STRUCTURES)
                 report["structure_set"] = uids_of(dataset)
-            cancel.check()
+            progress.check()
         absent = () if job.structures else (_STRUCTURES,)
         report["files"] = {name: str(job.output / name) for name in _FILES if name not in absent}
-        report |= {"warnings": list(reporter.warnings), **costs(job._started, reporter)}
+        report |= {"warnings": list(progress.warnings), **costs(job._started, progress)}
         write_json(partial / APPROVED_REPORT, report)
     if job.target_peer is not None:
         files = [job.output / name for name in (APPROVED, _STRUCTURES) if name in report["files"]]
-        send_result(
-            files, job.output / APPROVED_REPORT, report, job.target_peer, job.pacs_file, job._started, reporter, cancel
-        )
+        send_result(files, job.output / APPROVED_REPORT, report, job.target_peer, job.pacs_file, job._started, progress)
     return report
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.review import AlgorithmType
 from NativeDLLib.registry import Segment
 from NativeDLLib.results.automatic import AutomaticResult
@@ -64,7 +64,7 @@ def judge(
     automatic: AutomaticResult,
     labels: npt.NDArray[Any],
     grid: Grid,
-    cancel: Cancel,
+    progress: Progress,
 ) -> list[ReviewedSegment]:
     """Compare the edited segments with the automatic ones.
 
@@ -76,8 +76,6 @@ def judge(
         The result that was reviewed, and its label map (z, y, x).
     grid
         The source's.
-    cancel
-        Looked at between segments.
 
     Raises
     ------
@@ -88,9 +86,9 @@ def judge(
     reviewed: dict[int, ReviewedSegment] = {}
     for number, layer in enumerate(edited.layers):
         here = [index for index, stored in enumerate(edited.segments) if stored.layer == number]
-        placed = place(layer, sorted({edited.segments[index].value for index in here}), grid, cancel)
+        placed = place(layer, sorted({edited.segments[index].value for index in here}), grid, progress)
         for index in here:
-            cancel.check()
+            progress.check()
             value = edited.segments[index].value
             outside = voxels_outside(layer, value, grid)
             reviewed[index] = _compared(given[index], placed.mask(value), outside, labels)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.source import Grid
 
 Array = npt.NDArray[np.float64]
@@ -70,7 +70,7 @@ class Placed:
         return Mask(values.copy(), (start[0], start[1], start[2]))
 
 
-def place(layer: sitk.Image, values: Sequence[int], grid: Grid, cancel: Cancel) -> Placed:
+def place(layer: sitk.Image, values: Sequence[int], grid: Grid, progress: Progress) -> Placed:
     """Put a layer of labels on the grid of a source.
 
     Parameters
@@ -81,8 +81,6 @@ def place(layer: sitk.Image, values: Sequence[int], grid: Grid, cancel: Cancel) 
         The label values that are segments.
     grid
         The source's.
-    cancel
-        Looked at between slabs of slices.
     """
     steps, origin = _relative(layer, grid)
     size = np.array(layer.GetSize())
@@ -96,7 +94,7 @@ def place(layer: sitk.Image, values: Sequence[int], grid: Grid, cancel: Cancel) 
     if drift < _SAME_LATTICE:
         _copy(layer, labels, whole.astype(int) - first)
     elif labels.size:
-        _sample(layer, labels, values, grid, first, np.linalg.inv(steps).astype(np.float64), cancel)
+        _sample(layer, labels, values, grid, first, np.linalg.inv(steps).astype(np.float64), progress)
     return Placed(labels, (z, y, x))
 
 
@@ -150,7 +148,7 @@ def _sample(
     grid: Grid,
     first: npt.NDArray[np.int_],
     finer: Array,
-    cancel: Cancel,
+    progress: Progress,
 ) -> None:
     """Fill `labels`, whose first voxel is `first` (x, y, z), slab by slab; `finer` is layer voxels per source voxel."""
     samples = [min(_MOST_SAMPLES, max(1, math.ceil(n - 0.01))) for n in np.abs(finer).max(axis=0)]
@@ -161,7 +159,7 @@ def _sample(
     resampler.SetOutputSpacing([s / n for s, n in zip(grid.spacing, samples, strict=True)])
     kx, ky, kz = samples
     for start in range(0, len(labels), _SLAB):
-        cancel.check()
+        progress.check()
         slab = labels[start : start + _SLAB]
         nz, ny, nx = slab.shape
         resampler.SetSize((nx * kx, ny * ky, nz * kz))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.core.box import box_of
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.masks import LEAST_CM2, SIDES, counts, letter
 from NativeDLLib.registry import effective
@@ -126,23 +126,23 @@ class _Read:
     def text(self, keyword: str) -> str:
         return self.source.text(keyword)
 
-    def image(self, cancel: Cancel | None = None) -> tuple[sitk.Image, list[str]]:
+    def image(self, progress: Progress | None = None) -> tuple[sitk.Image, list[str]]:
         return self.voxels, []
 
     def image_of(self, voxels: npt.NDArray[Any]) -> sitk.Image:
         return self.source.image_of(voxels)
 
 
-class _Within(Reporter):
+class _Within(Progress):
     """Shows the progress of a whole run as that of one stage of another."""
 
-    def __init__(self, outer: Reporter, stage: str) -> None:
-        super().__init__()
+    def __init__(self, outer: Progress, stage: str) -> None:
+        super().__init__(outer)
         self._outer, self._stage = outer, stage
 
-    def progress(self, stage: str, fraction: float) -> None:
-        """See `Reporter`."""
-        self._outer.progress(self._stage, fraction)
+    def update(self, stage: str, fraction: float) -> None:
+        """See `Progress`."""
+        self._outer.update(self._stage, fraction)
 
 
 def find_box(
@@ -150,8 +150,7 @@ def find_box(
     series: Source,
     image: sitk.Image,
     parameters: Mapping[str, Value],
-    reporter: Reporter,
-    cancel: Cancel,
+    progress: Progress,
 ) -> Box:
     """Run the coarse model of a tool's model on the whole image, and return where the latter is to look.
 
@@ -163,8 +162,6 @@ def find_box(
         The source, and its voxels.
     parameters
         Effective ones of the model, one of which may switch its coarse model off.
-    reporter, cancel
-        Told of the stage ``coarse``; warned where the whole image is looked at because nothing was found.
 
     Returns
     -------
@@ -178,20 +175,20 @@ def find_box(
     ModelError
         Where the coarse model's weights, runtime or device cannot be used.
     CancelledError
-        Where `cancel` was set.
+        Where the work was cancelled.
     """
     coarse, grid = tool.model.coarse, series.grid
     if coarse is None or not resolve(coarse.use, parameters):
         return Box(grid)
-    inner, who = _Within(reporter, "coarse"), f"coarse model {coarse.model.id}"
-    with reporter.stage("coarse"):
+    inner, who = _Within(progress, "coarse"), f"coarse model {coarse.model.id}"
+    with progress.stage("coarse"):
         other = replace(tool, model=coarse.model)
-        found = other.process(_Read(series, image), effective(coarse.model), inner, cancel)
+        found = other.process(_Read(series, image), effective(coarse.model), inner)
         place = _place(found, coarse, grid, _patch_mm(tool.model, grid))
     # What the coarse result looks like is not what the user asked for.
     judged = {finding.message for finding in found.quality}
     for warning in (warning for warning in inner.warnings if warning not in judged):
-        reporter.warning(f"{who}: {warning}")
+        progress.warn(f"{who}: {warning}")
     record: dict[str, Any] = {
         "model": {"id": coarse.model.id, "version": coarse.model.version, "runtime": coarse.model.runtime},
         "weights_sha256": found.digest,
@@ -202,7 +199,7 @@ def find_box(
     }
     if place is None:
         names = ", ".join(record["segments"][:8]) + (" ..." if len(coarse.segments) > 8 else "")
-        reporter.warning(f"{who}: found nothing of {names}; {tool.model.id} looks at the whole image")
+        progress.warn(f"{who}: found nothing of {names}; {tool.model.id} looks at the whole image")
     return Box(grid, place, record)
 
 

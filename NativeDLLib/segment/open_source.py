@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from NativeDLLib.core.errors import UsageError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.delivery import fetch_series
 from NativeDLLib.registry import Model, find_model
 from NativeDLLib.source import ImageFile, Series
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_source(job: Job, models: Mapping[str, Model], reporter: Reporter, cancel: Cancel) -> Iterator[Source]:
+def open_source(job: Job, models: Mapping[str, Model], progress: Progress) -> Iterator[Source]:
     """Find what is to be segmented; what comes from a PACS lives only as long as the block.
 
     Raises
@@ -30,22 +30,20 @@ def open_source(job: Job, models: Mapping[str, Model], reporter: Reporter, cance
         Where it is not there, or cannot be segmented.
     """
     if job.image is not None:
-        with reporter.stage("scan"):
+        with progress.stage("scan"):
             source = _image(job.image, job.modality, find_model(models, job.model))
         yield source
     elif job.source_peer is not None:
         if not job.study or not job.series:
             raise UsageError("--from needs --study and --series (nativedl find lists them)")
         with tempfile.TemporaryDirectory(prefix="nativedl-") as folder:
-            with reporter.stage("retrieve"):
-                files = fetch_series(
-                    job.source_peer, job.pacs_file, job.study, job.series, Path(folder), reporter, cancel
-                )
-            with reporter.stage("scan"):
+            with progress.stage("retrieve"):
+                files = fetch_series(job.source_peer, job.pacs_file, job.study, job.series, Path(folder), progress)
+            with progress.stage("scan"):
                 series = Series.read(files, job.series)
             yield series
     else:
-        with reporter.stage("scan"):
+        with progress.stage("scan"):
             paths = local_files(job.inputs, job.file_list, job.database, job.series)
             series = Series.read(paths, job.series)
         yield series

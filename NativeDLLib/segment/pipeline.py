@@ -14,8 +14,8 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.events import Cancel, Reporter, Stopwatch
 from NativeDLLib.core.locking import take_turn
+from NativeDLLib.core.progress import Progress, Stopwatch
 from NativeDLLib.core.threads import in_threads
 from NativeDLLib.dicom.derived import Algorithm
 from NativeDLLib.inference.device import give_back_memory
@@ -174,9 +174,7 @@ class SegmentationTool:
         """Return id and version of the model."""
         return self.model.tool_name
 
-    def process(
-        self, series: Source, parameters: Mapping[str, Value], reporter: Reporter, cancel: Cancel
-    ) -> SegmentationResult:
+    def process(self, series: Source, parameters: Mapping[str, Value], progress: Progress) -> SegmentationResult:
         """Segment a series.
 
         Parameters
@@ -185,7 +183,7 @@ class SegmentationTool:
             The source, which may also be an image file.
         parameters
             Effective parameters, as `registry.effective` returns them.
-        reporter, cancel
+        progress
             Told of the stages, and looked at between slices and patches.
 
         Raises
@@ -195,24 +193,24 @@ class SegmentationTool:
         ModelError
             Where the weights, the runtime or the device cannot be used.
         CancelledError
-            Where `cancel` was set.
+            Where the work was cancelled.
         """
         model = self.model
         import_ahead(model, self.device)
         check_reading(series, self.max_memory)
-        with reporter.stage("read"):
-            image, notes = series.image(cancel)
+        with progress.stage("read"):
+            image, notes = series.image(progress)
         for note in [*series.warnings, *notes]:
-            reporter.warning(note)
-        box = find_box(self, series, image, parameters, reporter, cancel)
+            progress.warn(note)
+        box = find_box(self, series, image, parameters, progress)
         with ExitStack() as turn:
             if self.turns:
-                with reporter.stage("wait"):
-                    turn.enter_context(take_turn(self.turns, cancel))
-            classes, device, digest = self._infer(box.cut(image), parameters, reporter, cancel)
+                with progress.stage("wait"):
+                    turn.enter_context(take_turn(self.turns, progress))
+            classes, device, digest = self._infer(box.cut(image), parameters, progress)
         classes = box.put_back(classes)
-        cancel.check()
-        with reporter.stage("postprocess"):
+        progress.check()
+        with progress.stage("postprocess"):
             skull, bone, step = model.away_from_skull, model.needs_bone, model.vertebra_levels
             levels, remarks = "", list[str]()
             if skull is not None:
@@ -226,7 +224,7 @@ class SegmentationTool:
                 del given
                 remarks += more + box.remarks_on(levels)
             for remark in remarks:
-                reporter.warning(remark)
+                progress.warn(remark)
             labels = series.image_of(_segment_numbers(classes, model))
             cleaning = [row for row in model.postprocessing if row not in (skull, bone, step)]
             labels = postprocess(labels, model.segments, cleaning, parameters)
@@ -237,7 +235,7 @@ class SegmentationTool:
             quality = examine(series, image, labels, model.segments, volumes_ml)
             quality += box.cut_segments(labels, model.segments)
         for finding in quality:
-            reporter.warning(finding.message)
+            progress.warn(finding.message)
         return SegmentationResult(
             source=series,
             model=model,
@@ -255,24 +253,24 @@ class SegmentationTool:
         )
 
     def _infer(
-        self, image: sitk.Image, parameters: Mapping[str, Value], reporter: Reporter, cancel: Cancel
+        self, image: sitk.Image, parameters: Mapping[str, Value], progress: Progress
     ) -> tuple[npt.NDArray[np.uint16], str, str]:
         """Return the network's labels (z, y, x) on the grid of the image, the device in words, the weights' digest.
 
         The network and its memory on the device are free for the next job when this returns.
         """
         model = self.model
-        with reporter.stage("load"):
+        with progress.stage("load"):
             weights, digest = verified_weights(model)
             engine = load_engine(model, weights, self.device)
         for note in engine.warnings:
-            reporter.warning(note)
-        check_memory(image, model, engine, parameters, self.max_memory, reporter)
-        cancel.check()
-        with reporter.stage("preprocess"):
+            progress.warn(note)
+        check_memory(image, model, engine, parameters, self.max_memory, progress)
+        progress.check()
+        with progress.stage("preprocess"):
             prepared = engine.prepare(image)
-        cancel.check()
-        with reporter.stage("infer"):
+        progress.check()
+        with progress.stage("infer"):
             settings = model.sliding_window
             mirror = resolve(settings.get("mirror", engine.mirrors_by_default), parameters)
             skips = prepared.body is not None and resolve(settings.get("skip_air", True), parameters)
@@ -289,12 +287,11 @@ class SegmentationTool:
                 features=engine.head is not None,
                 skip=prepared.body.is_air if prepared.body and skips else None,
                 within=prepared.body.extent() if prepared.body and around else None,
-                reporter=reporter,
-                cancel=cancel,
+                progress=progress,
             )
             infer = Stopwatch(planes)
             classes = engine.restore(infer, prepared)
-        reporter.apart("restore", reporter.stages[-1].seconds - infer.seconds)
+        progress.split_stage("restore", progress.stages[-1].seconds - infer.seconds)
         device = engine.networks[0].device
         del planes, infer, engine
         give_back_memory()

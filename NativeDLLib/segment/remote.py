@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from NativeDLLib.core.errors import InputError, ModelError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.files import write_json
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.results.folder import costs, staged
 from NativeDLLib.segment.remote_connection import (
     Upload,
@@ -34,9 +34,7 @@ _LARGEST_REPORT = 2**24
 _KEYS = {"device", "model", "outcome", "segmentation", "segments", "stages", "seconds", "peak_mib", "warnings"}
 
 
-def segment_remotely(
-    job: Job, source: Source, kind: str, names: Sequence[str], reporter: Reporter, cancel: Cancel
-) -> dict[str, Any]:
+def segment_remotely(job: Job, source: Source, kind: str, names: Sequence[str], progress: Progress) -> dict[str, Any]:
     """Have a server segment a series, and write the result as a run here does.
 
     Parameters
@@ -77,11 +75,11 @@ def segment_remotely(
         "format": "zip",
     }
     with staged(job.output, names) as partial:
-        there = _segment(url, files, wanted, partial, names, reporter, cancel)
+        there = _segment(url, files, wanted, partial, names, progress)
         if (there.get("series") or {}).get("series_instance_uid") != source.uid:
             raise ModelError(f"{url} sent the result of another series; nothing of it was kept")
         for note in there["warnings"]:
-            reporter.warning(str(note))
+            progress.warn(str(note))
         report = {
             **there,
             "device": f"{url} ({there['device']})",
@@ -90,9 +88,9 @@ def segment_remotely(
             "files": {
                 name: str(job.output / name) for name in names if name == report_name or (partial / name).exists()
             },
-            "warnings": list(reporter.warnings),
+            "warnings": list(progress.warnings),
             "sent": None,
-            **costs(job._started, reporter),
+            **costs(job._started, progress),
         }
         write_json(partial / report_name, report)
     return report
@@ -104,24 +102,23 @@ def _segment(
     wanted: Mapping[str, Any],
     folder: Path,
     names: Sequence[str],
-    reporter: Reporter,
-    cancel: Cancel,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Have the files segmented, put those of the result into a folder, and return the server's report."""
     headers = authorization(url)
     with connect(url) as connection:
-        most = while_watching(cancel, connection, lambda: largest_upload(connection, url))
-    upload = Upload(files, reporter)
+        most = while_watching(progress, connection, lambda: largest_upload(connection, url))
+    upload = Upload(files, progress)
     if upload.length > most:
         raise InputError(f"the series has {upload.length >> 20} MiB, but {url} takes {most >> 20} MiB")
     headers |= {"Content-Type": upload.content_type, "Content-Length": str(upload.length)}
     answer = folder / "answer.zip"
     target = "/predict?" + urlencode(wanted, doseq=True)
     with connect(url) as connection:
-        with reporter.stage("upload"):
-            while_watching(cancel, connection, lambda: send(connection, target, upload, headers))
-        with reporter.stage("remote"):
-            while_watching(cancel, connection, lambda: receive(connection, url, answer))
+        with progress.stage("upload"):
+            while_watching(progress, connection, lambda: send(connection, target, upload, headers))
+        with progress.stage("remote"):
+            while_watching(progress, connection, lambda: receive(connection, url, answer))
     try:
         return _unpack(answer, folder, names)
     except (zipfile.BadZipFile, KeyError, ValueError, RuntimeError) as error:

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from NativeDLLib.core.errors import InputError, ModelError, NativeDLError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.jsonfile import read_json
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import is_server
 
 _T = TypeVar("_T")
@@ -38,13 +38,13 @@ _KINDS: dict[str, type[NativeDLError]] = {
 class Upload:
     """The files of a series as a multipart body, read as it is sent."""
 
-    def __init__(self, files: Sequence[Path], reporter: Reporter) -> None:
+    def __init__(self, files: Sequence[Path], progress: Progress) -> None:
         boundary = uuid4().hex
         self.content_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
         self._files = files
         self._head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
         self._end = f"--{boundary}--\r\n".encode()
-        self._reporter = reporter
+        self._progress = progress
         self.length = sum(len(self._head) + file.stat().st_size + 2 for file in files) + len(self._end)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -55,7 +55,7 @@ class Upload:
                 while data := stream.read(_CHUNK):
                     yield data
                     sent += len(data)
-                    self._reporter.progress("upload", min(1.0, sent / self.length))
+                    self._progress.update("upload", min(1.0, sent / self.length))
             yield b"\r\n"
         yield self._end
 
@@ -114,23 +114,23 @@ def connect(url: str) -> Iterator[http.client.HTTPConnection]:
         raise ModelError(f"device {url} cannot be used: {error or type(error).__name__}") from error
 
 
-def while_watching(cancel: Cancel, connection: http.client.HTTPConnection, work: Callable[[], _T]) -> _T:
+def while_watching(progress: Progress, connection: http.client.HTTPConnection, work: Callable[[], _T]) -> _T:
     """Do what may wait for the server, and go away from it when cancelled, which ends its work too."""
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(work)
         while not wait({future}, _POLL_S).done:
-            if cancel.is_set and connection.sock is not None:
+            if progress.is_cancelled and connection.sock is not None:
                 with suppress(OSError):
                     connection.sock.shutdown(socket.SHUT_RDWR)
                 wait({future})
-        cancel.check()
+        progress.check()
         return future.result()
 
 
 def send(connection: http.client.HTTPConnection, target: str, upload: Upload, headers: dict[str, str]) -> None:
     """Send a request with the files."""
     connection.connect()
-    # A prediction takes as long as it takes; whoever waits for it may cancel.
+    # A prediction takes as long as it takes; whoever waits for it may progress.
     connection.sock.settimeout(None)
     with suppress(BrokenPipeError, ConnectionResetError):  # a server that refuses says so before it has read all
         connection.request("POST", target, body=upload, headers=headers)

@@ -14,9 +14,9 @@ import SimpleITK as sitk
 
 from NativeDLLib import __version__
 from NativeDLLib.core.errors import InputError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.files import write_json
 from NativeDLLib.core.memory import memory_limit
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.versions import versions
 from NativeDLLib.dicom.write import save
 from NativeDLLib.inference.device import check_device, is_server
@@ -102,7 +102,7 @@ class Job:
     _started: float = field(default_factory=time.perf_counter)
 
 
-def run_job(job: Job, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
+def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     """Segment one series or image, write the results, send the SEG.
 
     Returns
@@ -123,37 +123,35 @@ def run_job(job: Job, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
     models = load_models()
     if job.model in models and not is_server(job.device):
         import_ahead(models[job.model], job.device)
-    with memory_limit(job.max_memory, reporter, cancel), open_source(job, models, reporter, cancel) as source:
+    with memory_limit(job.max_memory, progress), open_source(job, models, progress) as source:
         if is_server(job.device):
             kind = next(kind for kind, given in _sources(job).items() if given)
-            report = segment_remotely(job, source, kind, _FILES, reporter, cancel)
+            report = segment_remotely(job, source, kind, _FILES, progress)
         else:
             model, reasons, warnings = select(models, source, job.model)
             for warning in warnings:
-                reporter.warning(warning)
+                progress.warn(warning)
             tool = SegmentationTool(model, job.device, job.kind, job.keep_empty, job.turns, job.max_memory)
-            result = tool.process(source, effective(model, *job.parameters), reporter, cancel)
+            result = tool.process(source, effective(model, *job.parameters), progress)
             if result.is_empty and result.no_seg_because:
-                reporter.warning(f"{model.id} found none of its segments: no SEG is written")
+                progress.warn(f"{model.id} found none of its segments: no SEG is written")
             choice = {
                 "chosen_because": reasons,
                 "ranking": [candidate.as_json() for candidate in rank(models.values(), source)],
             }
-            report = _write(job, result, choice, reporter, cancel)
+            report = _write(job, result, choice, progress)
     if job.target_peer is not None and report["segmentation"] is not None:
         files = [job.output / name for name in (SEG, STRUCTURES) if name in report["files"]]
-        send_result(files, job.output / REPORT, report, job.target_peer, job.pacs_file, job._started, reporter, cancel)
+        send_result(files, job.output / REPORT, report, job.target_peer, job.pacs_file, job._started, progress)
     return report
 
 
-def _write(
-    job: Job, result: SegmentationResult, choice: dict[str, Any], reporter: Reporter, cancel: Cancel
-) -> dict[str, Any]:
+def _write(job: Job, result: SegmentationResult, choice: dict[str, Any], progress: Progress) -> dict[str, Any]:
     source, segments = result.source, result.model.segments
     segmentation: dict[str, str] | None = None
     structures: dict[str, str] | None = None
     with staged(job.output, _FILES) as partial:
-        with reporter.stage("write"), ThreadPoolExecutor() as pool:
+        with progress.stage("write"), ThreadPoolExecutor() as pool:
             # An image is shared by no two threads: a look at its voxels moves them while another holds it.
             own = [sitk.Image(result.labels) for _ in range(2)]
             others = [
@@ -171,15 +169,15 @@ def _write(
 
                 values = sitk.GetArrayViewFromImage(result.labels)
                 dataset = whole_structure_set(
-                    source, values, segments, result.algorithm, cancel, findings=result.quality
+                    source, values, segments, result.algorithm, progress, findings=result.quality
                 )
                 save(dataset, partial / STRUCTURES)
                 structures = uids_of(dataset)
             for other in others:
                 other.result()
-            cancel.check()
+            progress.check()
         stored = {"segmentation": segmentation, "structure_set": structures}
-        report = _report(job, result, choice, stored, reporter)
+        report = _report(job, result, choice, stored, progress)
         write_json(partial / REPORT, report)
     return report
 
@@ -189,7 +187,7 @@ def _report(
     result: SegmentationResult,
     choice: dict[str, Any],
     stored: dict[str, Any],
-    reporter: Reporter,
+    progress: Progress,
 ) -> dict[str, Any]:
     source = result.source
     absent = [name for name, kind in ((SEG, "segmentation"), (STRUCTURES, "structure_set")) if stored[kind] is None]
@@ -208,10 +206,10 @@ def _report(
         **stored,
         "no_seg_because": result.no_seg_because or None,
         "files": {name: str(job.output / name) for name in _FILES if name not in absent},
-        "warnings": list(reporter.warnings),
+        "warnings": list(progress.warnings),
         "sent": None,
         "versions": {"python": platform.python_version(), **versions()},
-        **costs(job._started, reporter),
+        **costs(job._started, progress),
     }
 
 

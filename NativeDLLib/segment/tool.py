@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
 
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.source import Series
 
 
@@ -52,9 +52,7 @@ class ImageProcessingTool(Protocol):
     def version_id(self) -> str:
         """Return what tells this version from others, such as ``liver-ct-demo 1.0.0``."""
 
-    def process(
-        self, series: Series, parameters: Mapping[str, Any], reporter: Reporter, cancel: Cancel
-    ) -> ProcessingResult:
+    def process(self, series: Series, parameters: Mapping[str, Any], progress: Progress) -> ProcessingResult:
         """Process a series.
 
         Raises

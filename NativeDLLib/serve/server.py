@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from NativeDLLib.core.errors import NativeDLError, UsageError
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.serve.app import make_app
 from NativeDLLib.serve.desk import Desk
 from NativeDLLib.serve.limits import Settings
@@ -58,7 +58,7 @@ def serve(
     certificate: Path | None,
     key: Path | None,
     started: Callable[[], None],
-    cancel: Cancel,
+    progress: Progress,
 ) -> None:
     """Serve until cancelled.
 
@@ -70,8 +70,8 @@ def serve(
         For TLS; None for none.
     started
         Called when requests are answered.
-    cancel
-        When it is set, jobs are ended, their clients are told, and the function returns.
+    progress
+        Once it is cancelled, jobs are ended, their clients are told, and the function returns.
     """
     desk = Desk(settings)
     config = uvicorn.Config(
@@ -86,11 +86,11 @@ def serve(
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )
-    asyncio.run(_serve(_Server(config), desk, listening, started, cancel))
+    asyncio.run(_serve(_Server(config), desk, listening, started, progress))
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to the command line, which turns them into `Cancel`."""
+    """Leaves the signals to the command line, which turns them into `Progress`."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -98,11 +98,11 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(
-    server: _Server, desk: Desk, listening: socket.socket, started: Callable[[], None], cancel: Cancel
+    server: _Server, desk: Desk, listening: socket.socket, started: Callable[[], None], progress: Progress
 ) -> None:
     serving = asyncio.create_task(server.serve([listening]))
     announced = False
-    while not cancel.is_set and not serving.done():
+    while not progress.is_cancelled and not serving.done():
         if server.started and not announced:
             announced = True
             started()

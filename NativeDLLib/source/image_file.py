@@ -11,7 +11,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.source import Grid
 from NativeDLLib.source.volume_file import checked_grid, open_volume, read_volume
 
@@ -58,7 +58,7 @@ class ImageFile:
         """Return the modality; nothing else is known."""
         return self.modality if keyword == "Modality" else ""
 
-    def image(self, cancel: Cancel | None = None) -> tuple[sitk.Image, list[str]]:
+    def image(self, progress: Progress | None = None) -> tuple[sitk.Image, list[str]]:
         """Read the voxels.
 
         Raises

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.source.decoder_remarks import decoder_remarks
 from NativeDLLib.source.geometry import Slice
 from NativeDLLib.source.header import Instance, number
@@ -29,7 +29,9 @@ AIR_HU = -1024
 _PADDING_HU = (-1000, 3071)
 
 
-def read_image(instances: Sequence[Instance], slices: Sequence[Slice], cancel: Cancel) -> tuple[sitk.Image, list[str]]:
+def read_image(
+    instances: Sequence[Instance], slices: Sequence[Slice], progress: Progress
+) -> tuple[sitk.Image, list[str]]:
     """Read the slices' values.
 
     Parameters
@@ -38,8 +40,6 @@ def read_image(instances: Sequence[Instance], slices: Sequence[Slice], cancel: C
         The files.
     slices
         Which frame of which of them becomes which plane of the result.
-    cancel
-        Looked at before each slice.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def read_image(instances: Sequence[Instance], slices: Sequence[Slice], cancel: C
     InputError
         Where pixel data are missing, damaged, of the wrong size, in colour, or compressed in a way nobody here reads.
     """
-    reading = _Reading(instances, slices, cancel)
+    reading = _Reading(instances, slices, progress)
     with decoder_remarks() as remarks, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         filled = reading.fill(np.int16) if reading.whole else None
@@ -68,11 +68,11 @@ def read_image(instances: Sequence[Instance], slices: Sequence[Slice], cancel: C
 class _Reading:
     """Slices being read: what is found on the way besides their values."""
 
-    def __init__(self, instances: Sequence[Instance], slices: Sequence[Slice], cancel: Cancel) -> None:
+    def __init__(self, instances: Sequence[Instance], slices: Sequence[Slice], progress: Progress) -> None:
         self.whole = all(_is_whole(s.slope) and _is_whole(s.intercept) for s in slices)
         self.paddings: list[npt.NDArray[np.bool_] | None] = [None] * len(slices)
         self.notes: list[str] = []
-        self._instances, self._slices, self._cancel = instances, slices, cancel
+        self._instances, self._slices, self._progress = instances, slices, progress
         self._shape = int(instances[0].dataset.Rows), int(instances[0].dataset.Columns)
         self._is_ct = instances[0].text("Modality") == "CT"
 
@@ -93,7 +93,7 @@ class _Reading:
             return (image, voxels) if put(0, first) and all(others) else None
 
     def _values(self, index: int) -> npt.NDArray[Any]:
-        self._cancel.check()
+        self._progress.check()
         plane = self._slices[index]
         instance = self._instances[plane.instance]
         stored = _decode(instance, plane.frame, self._shape)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.uids import is_uid
 from NativeDLLib.source.fast_values import alike, plain_numbers
 from NativeDLLib.source.frames import slices_of
@@ -73,7 +73,7 @@ class Series:
         """Return an attribute of the first instance as text; empty where it is absent."""
         return self.instances[0].text(keyword)
 
-    def image(self, cancel: Cancel | None = None) -> tuple[sitk.Image, list[str]]:
+    def image(self, progress: Progress | None = None) -> tuple[sitk.Image, list[str]]:
         """Read the voxels.
 
         Returns
@@ -89,7 +89,7 @@ class Series:
         # SimpleITK takes a tenth of a second to import, and headers are read without it.
         from NativeDLLib.source.pixels import read_image
 
-        image, notes = read_image(self.instances, self.slices, cancel or Cancel())
+        image, notes = read_image(self.instances, self.slices, progress or Progress())
         return self.grid.apply(image), notes
 
     def image_of(self, voxels: npt.NDArray[Any]) -> sitk.Image:

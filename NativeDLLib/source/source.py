@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.source import Grid
 
 
@@ -26,7 +26,7 @@ class Source(Protocol):
     def text(self, keyword: str) -> str:
         """Return a DICOM attribute as text; empty where the source does not tell it."""
 
-    def image(self, cancel: Cancel | None = None) -> tuple[sitk.Image, list[str]]:
+    def image(self, progress: Progress | None = None) -> tuple[sitk.Image, list[str]]:
         """Read the voxels, int16 or float32, and return what was noticed with them."""
 
     def image_of(self, voxels: npt.NDArray[Any]) -> sitk.Image:

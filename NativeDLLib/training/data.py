@@ -11,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.phantom.torso import make_phantom
 from NativeDLLib.source import Grid, Series
 from NativeDLLib.source.image_file import ImageFile
@@ -41,7 +41,7 @@ class Volume:
         """Return the modality; nothing else is known."""
         return "CT" if keyword == "Modality" else ""
 
-    def image(self, cancel: Cancel | None = None) -> tuple[sitk.Image, list[str]]:
+    def image(self, progress: Progress | None = None) -> tuple[sitk.Image, list[str]]:
         """Return the image."""
         return self.content, []
 
@@ -75,7 +75,7 @@ class Example:
     uptake: Mapping[int, float]
 
 
-def examples(config: Config, row: Mapping[str, Any], cancel: Cancel) -> Iterator[Example]:
+def examples(config: Config, row: Mapping[str, Any], progress: Progress) -> Iterator[Example]:
     """Read what a row names, one example after the other.
 
     Raises
@@ -86,12 +86,12 @@ def examples(config: Config, row: Mapping[str, Any], cancel: Cancel) -> Iterator
         Where it cannot be read, or image and labels are not of each other.
     """
     uptake = {int(label): float(factor) for label, factor in row.get("uptake", {}).items()}
-    for source, labels, mapping in _read(config, row, cancel):
+    for source, labels, mapping in _read(config, row, progress):
         target = to_classes(labels, mapping, row)
         yield Example(row["name"], source, labels, target, uptake)
 
 
-def read_cases(config: Config, reporter: Reporter, cancel: Cancel) -> tuple[list[Case], list[float]]:
+def read_cases(config: Config, progress: Progress) -> tuple[list[Case], list[float]]:
     """Read all that is learnt from, and how likely a patch comes from each case.
 
     Raises
@@ -103,14 +103,14 @@ def read_cases(config: Config, reporter: Reporter, cancel: Cancel) -> tuple[list
     cases: list[list[Case]] = []
     for index, row in enumerate(rows):
         found = list[Case]()
-        for number, example in enumerate(examples(config, row, cancel)):
-            image, notes = example.source.image(cancel)
+        for number, example in enumerate(examples(config, row, progress)):
+            image, notes = example.source.image(progress)
             for note in [*example.source.warnings, *notes]:
-                reporter.warning(note)
+                progress.warn(note)
             found.append(make_case(image, example.labels, example.target, example.uptake, config.contract))
             if "negatives" not in row and not found[-1].target.any():
-                reporter.warning(f"{config.path}: {row['name']}: case {number + 1} has none of the classes")
-            reporter.progress("data", (index + (number + 1) / row.get("phantoms", row.get("negatives", 1))) / len(rows))
+                progress.warn(f"{config.path}: {row['name']}: case {number + 1} has none of the classes")
+            progress.update("data", (index + (number + 1) / row.get("phantoms", row.get("negatives", 1))) / len(rows))
         cases.append(found)
     flat = [case for found in cases for case in found]
     present = {int(value) for case in flat for value in case.target.unique()}
@@ -133,19 +133,19 @@ def _odds(rows: Any, counts: list[int]) -> list[float]:
 
 
 def _read(
-    config: Config, row: Mapping[str, Any], cancel: Cancel
+    config: Config, row: Mapping[str, Any], progress: Progress
 ) -> Iterator[tuple[Source, sitk.Image, Mapping[int, int]]]:
     if "phantoms" in row:
         mapping = named_labels(config, row, {})
         seeds = range(row["seed"], row["seed"] + row["phantoms"])
         with ThreadPoolExecutor(min(config.threads, 8)) as pool:
-            for image, labels in pool.map(lambda seed: _phantom(config, row, seed, cancel), seeds):
+            for image, labels in pool.map(lambda seed: _phantom(config, row, seed, progress), seeds):
                 yield Volume.of(image), labels, mapping
         return
     if "negatives" in row:
         assert config.contract.spacing is not None
         for seed in range(row["seed"], row["seed"] + row["negatives"]):
-            cancel.check()
+            progress.check()
             image = make_negative(seed, tuple(row.get("size", _PHANTOM_SIZE)), config.contract.spacing)
             yield Volume.of(image), sitk.Image(image.GetSize(), sitk.sitkUInt8), {}
         return
@@ -165,8 +165,8 @@ def _series_labels(config: Config, row: Mapping[str, Any], series: Series) -> tu
     return read_segmentation(path, series) if path.suffix == ".dcm" else (read_labels(path), {})
 
 
-def _phantom(config: Config, row: Mapping[str, Any], seed: int, cancel: Cancel) -> tuple[sitk.Image, sitk.Image]:
-    cancel.check()
+def _phantom(config: Config, row: Mapping[str, Any], seed: int, progress: Progress) -> tuple[sitk.Image, sitk.Image]:
+    progress.check()
     height = float(row.get("height", np.random.default_rng([seed, 2]).uniform(90, 230)))
     size = tuple(row.get("size", _PHANTOM_SIZE[::-1]))[::-1]
     spacing = tuple(float(s) for s in row.get("spacing", config.contract.spacing))[::-1]

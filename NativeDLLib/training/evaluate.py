@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry import effective
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.segment.pipeline import SegmentationTool
@@ -18,7 +18,7 @@ from NativeDLLib.training.data import Example, examples
 from NativeDLLib.training.surface import score
 
 
-def evaluate(model: Model, config: Config, device: str, reporter: Reporter, cancel: Cancel) -> list[dict[str, Any]]:
+def evaluate(model: Model, config: Config, device: str, progress: Progress) -> list[dict[str, Any]]:
     """Measure a model on the validation data of a training.
 
     Parameters
@@ -29,8 +29,6 @@ def evaluate(model: Model, config: Config, device: str, reporter: Reporter, canc
         The training.
     device
         As in `check_device`.
-    reporter, cancel
-        Told after, and looked at before, each case.
 
     Returns
     -------
@@ -40,15 +38,15 @@ def evaluate(model: Model, config: Config, device: str, reporter: Reporter, canc
     """
     rows, cases = config.rows("validate"), list[dict[str, Any]]()
     for index, row in enumerate(rows):
-        for number, example in enumerate(examples(config, row, cancel)):
-            cases.append(_measure(model, example, device, cancel))
-            reporter.progress("evaluate", (index + (number + 1) / row.get("phantoms", 1)) / len(rows))
+        for number, example in enumerate(examples(config, row, progress)):
+            cases.append(_measure(model, example, device, progress))
+            progress.update("evaluate", (index + (number + 1) / row.get("phantoms", 1)) / len(rows))
     return cases
 
 
-def _measure(model: Model, example: Example, device: str, cancel: Cancel) -> dict[str, Any]:
-    started, quiet = time.perf_counter(), Reporter()
-    result = SegmentationTool(model, device).process(example.source, effective(model), quiet, cancel)
+def _measure(model: Model, example: Example, device: str, progress: Progress) -> dict[str, Any]:
+    started, quiet = time.perf_counter(), Progress(progress)
+    result = SegmentationTool(model, device).process(example.source, effective(model), quiet)
     seconds = time.perf_counter() - started
     target = sitk.Resample(example.target, result.labels, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
     truth, found = sitk.GetArrayViewFromImage(target), sitk.GetArrayViewFromImage(result.labels)

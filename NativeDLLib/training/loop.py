@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from NativeDLLib.core.errors import CancelledError, ModelError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.training.cases import Case
 from NativeDLLib.training.checkpoint import load_checkpoint, save_checkpoint
 from NativeDLLib.training.config import Config
@@ -36,8 +36,7 @@ def train(
     folder: Path,
     resume: bool = False,
     device: torch.device | None = None,
-    reporter: Reporter | None = None,
-    cancel: Cancel | None = None,
+    progress: Progress | None = None,
 ) -> nn.Module:
     """Train a network on random patches.
 
@@ -57,8 +56,6 @@ def train(
         Whether to go on from the checkpoint in `folder`.
     device
         The CPU by default.
-    reporter, cancel
-        Told after, and looked at before, each step.
 
     Returns
     -------
@@ -68,11 +65,11 @@ def train(
     Raises
     ------
     CancelledError
-        Where `cancel` was set; the checkpoint then holds what was learnt.
+        Where the work was cancelled; the checkpoint then holds what was learnt.
     ModelError
         Where the loss is no longer a number.
     """
-    device, reporter, cancel = device or torch.device("cpu"), reporter or Reporter(), cancel or Cancel()
+    device, progress = device or torch.device("cpu"), progress or Progress()
     schedule = config.schedule
     _repeatable(device)
     network = network.to(device, memory_format=torch.channels_last_3d).train()
@@ -96,14 +93,14 @@ def train(
     with Log(folder, step) as log:
         for images, targets in source:
             seconds = before + time.monotonic() - started
-            progress = max(step / schedule.steps, seconds / 60 / schedule.minutes)
-            if progress >= 1:
+            done = max(step / schedule.steps, seconds / 60 / schedule.minutes)
+            if done >= 1:
                 break
-            if cancel.is_set:
+            if progress.is_cancelled:
                 source.close()  # type: ignore[attr-defined]
                 keep()
                 raise CancelledError(f"cancelled after step {step}; the same command with --resume goes on from there")
-            rate = schedule.rate(step, progress)
+            rate = schedule.rate(step, done)
             for group in optimiser.param_groups:
                 group["lr"] = rate
             loss = _loss(network, images.to(device), targets.to(device), config)
@@ -119,7 +116,7 @@ def train(
             follow(average, network, min(schedule.ema, step / (step + 10)))
             step += 1
             log.add(step, value, rate, before + time.monotonic() - started)
-            reporter.progress("train", max(step / schedule.steps, seconds / 60 / schedule.minutes))
+            progress.update("train", max(step / schedule.steps, seconds / 60 / schedule.minutes))
             if time.monotonic() - saved >= 60 * schedule.checkpoint_minutes:
                 keep()
                 saved = time.monotonic()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.files import atomic_path
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry import effective
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.segment.pipeline import SegmentationTool
@@ -20,7 +20,7 @@ def pictures_of(config: Config) -> dict[str, str]:
     return {f"{config.model.id}-{number}.png": row["name"] for number, row in enumerate(rows, 1)}
 
 
-def take_pictures(model: Model, config: Config, device: str, folder: Path, cancel: Cancel) -> None:
+def take_pictures(model: Model, config: Config, device: str, folder: Path, progress: Progress) -> None:
     """Segment the series of the configuration's ``pictures`` and write a preview of each into a folder.
 
     Raises
@@ -32,7 +32,7 @@ def take_pictures(model: Model, config: Config, device: str, folder: Path, cance
     """
     for row, name in zip(config.rows("pictures"), pictures_of(config), strict=True):
         series = Series.read([config.file(row["series"])], row.get("uid"))
-        result = SegmentationTool(model, device).process(series, effective(model), Reporter(), cancel)
+        result = SegmentationTool(model, device).process(series, effective(model), Progress(progress))
         with atomic_path(folder / name) as temporary:
             is_ct = series.text("Modality") == "CT"
             write_preview(temporary, result.image, result.labels, result.model.segments, is_ct=is_ct)

@@ -12,8 +12,8 @@ import torch
 
 from NativeDLLib import __version__
 from NativeDLLib.core.errors import ModelError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.files import sha256, write_json
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.versions import versions
 from NativeDLLib.inference.device import is_server, torch_device
 from NativeDLLib.registry.entry import Model
@@ -65,7 +65,7 @@ class Session:
     registry: Path | None = None
 
 
-def run_session(session: Session, reporter: Reporter, cancel: Cancel) -> dict[str, Any]:
+def run_session(session: Session, progress: Progress) -> dict[str, Any]:
     """Train, export, evaluate, and write the registry entry.
 
     Returns
@@ -78,7 +78,7 @@ def run_session(session: Session, reporter: Reporter, cancel: Cancel) -> dict[st
     NativeDLError
         Where something is missing or wrong.
     CancelledError
-        Where `cancel` was set; in the training itself a checkpoint is written then.
+        Where the work was cancelled; in the training itself a checkpoint is written then.
     """
     started, config, output = time.perf_counter(), session.config, session.output
     if is_server(session.device):
@@ -88,28 +88,28 @@ def run_session(session: Session, reporter: Reporter, cancel: Cancel) -> dict[st
     torch.set_num_threads(config.threads)
     device, description, notes = torch_device(session.device)
     for note in notes:
-        reporter.warning(note)
+        progress.warn(note)
     if config.schedule.minutes != float("inf"):
-        reporter.warning("schedule.minutes makes the result depend on this computer's speed; it cannot be repeated")
-    architecture, network, digest = _network(session, reporter)
+        progress.warn("schedule.minutes makes the result depend on this computer's speed; it cannot be repeated")
+    architecture, network, digest = _network(session, progress)
     training = fingerprint(config, architecture, digest)
     if session.resume:
         load_checkpoint(output, training)
-    with reporter.stage("data"):
-        cases, odds = read_cases(config, reporter, cancel)
+    with progress.stage("data"):
+        cases, odds = read_cases(config, progress)
     if not session.resume:
         _clear(config, output)
-    with reporter.stage("train"):
+    with progress.stage("train"):
         network = train(
             network, cases, odds, config, training=training, folder=output, resume=session.resume, device=device,
-            reporter=reporter, cancel=cancel,
+            progress=progress,
         )  # fmt: skip
-    with reporter.stage("export"):
+    with progress.stage("export"):
         differences = _export(network, architecture, config, len(cases), output)
         model = write_entry(config, output)
-    with reporter.stage("evaluate"):
-        measured = evaluate(model, config, session.device, reporter, cancel)
-        take_pictures(model, config, session.device, output, cancel)
+    with progress.stage("evaluate"):
+        measured = evaluate(model, config, session.device, progress)
+        take_pictures(model, config, session.device, output, progress)
         rows = summary(measured)
         model = write_entry(config, output, rows)
     if session.registry is not None:
@@ -127,9 +127,9 @@ def run_session(session: Session, reporter: Reporter, cancel: Cancel) -> dict[st
         "files": {name: sha256(output / name) for name in _files(config)},
         "output": os.fspath(output),
         "registry": None if session.registry is None else os.fspath(session.registry),
-        "warnings": list(reporter.warnings),
+        "warnings": list(progress.warnings),
         "versions": versions(),
-        **costs(started, reporter),
+        **costs(started, progress),
     }
     write_json(output / REPORT, report)
     return report
@@ -142,7 +142,7 @@ def _clear(config: Config, output: Path) -> None:
         (output / name).unlink(missing_ok=True)
 
 
-def _network(session: Session, reporter: Reporter) -> tuple[Architecture, torch.nn.Module, str]:
+def _network(session: Session, progress: Progress) -> tuple[Architecture, torch.nn.Module, str]:
     config = session.config
     torch.manual_seed(config.schedule.seed)
     if session.start is None:
@@ -160,7 +160,7 @@ def _network(session: Session, reporter: Reporter) -> tuple[Architecture, torch.
         raise UsageError(f"{config.path}: network: is not that of model {session.start.id}; leave it out with --from")
     check_patch(config, architecture)
     if any(name.startswith(f"decoder.seg_layers.{len(architecture.features) - 2}.") for name in kept):
-        reporter.warning(f"the last layer of {session.start.id} is for other classes; a new one is trained")
+        progress.warn(f"the last layer of {session.start.id} is for other classes; a new one is trained")
     return architecture, network, digest
 
 

@@ -8,25 +8,25 @@ import threading
 import psutil
 
 from NativeDLLib.core.errors import CancelledError
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.worker.processes import kill_tree
 
 _GRACE_S = 5.0
 
 
-def end_with_parent(cancel: Cancel) -> None:
+def end_with_parent(progress: Progress) -> None:
     """Cancel the work when standard input is closed, and end this process if that takes longer than a few seconds.
 
     A pipe is closed by the system when the process at its other end dies, in whatever way and on every platform.
     """
-    threading.Thread(target=_watch, args=(cancel,), daemon=True).start()
+    threading.Thread(target=_watch, args=(progress,), daemon=True).start()
 
 
-def _watch(cancel: Cancel) -> None:
+def _watch(progress: Progress) -> None:
     # Not sys.stdin: its lock, held by a thread that waits, would abort the interpreter at its end.
     while os.read(0, 1024):
         pass
-    cancel.set()
+    progress.cancel()
     threading.main_thread().join(_GRACE_S)
     if threading.main_thread().is_alive():
         for child in psutil.Process().children():

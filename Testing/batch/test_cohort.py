@@ -9,12 +9,12 @@ from pydicom.uid import SegmentationStorage, generate_uid
 from NativeDLLib.batch import Wanted
 from NativeDLLib.batch.cohort import from_database, from_folders
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.source import Series
 
 
 def cohort(*folders, **wanted):
-    return from_folders(folders, Wanted(**wanted), Reporter(), Cancel())
+    return from_folders(folders, Wanted(**wanted), Progress())
 
 
 def with_values(**values):

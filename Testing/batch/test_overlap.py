@@ -8,8 +8,8 @@ import psutil
 import pytest
 from servers import wait_until
 
-from NativeDLLib.core.events import Cancel
 from NativeDLLib.core.locking import take_turn
+from NativeDLLib.core.progress import Progress
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT f
 def turn(tmp_path):
     """The turn of a batch's only job, to be taken from it."""
     (tmp_path / "out" / ".turns").mkdir(parents=True)
-    return take_turn([tmp_path / "out" / ".turns" / "0"], Cancel())
+    return take_turn([tmp_path / "out" / ".turns" / "0"], Progress())
 
 
 def stages(batch):

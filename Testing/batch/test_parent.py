@@ -11,21 +11,21 @@ from servers import wait_until
 STUCK = """
 import subprocess, sys, threading
 from NativeDLLib.worker import parent
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 parent._GRACE_S = 0.2
 child = subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"])
-parent.end_with_parent(Cancel())
+parent.end_with_parent(Progress())
 print(child.pid, flush=True)
 threading.Event().wait()
 """
 
 WILLING = """
 import sys
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.worker.parent import end_with_parent
-cancel = Cancel()
-end_with_parent(cancel)
-cancel._event.wait()
+progress = Progress()
+end_with_parent(progress)
+progress._event.wait()
 sys.exit(42)
 """
 

@@ -6,7 +6,7 @@ import factories
 import pytest
 from servers import LOOPBACK, Orthanc
 
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.services import find
 from NativeDLLib.pacs.store import store
 
@@ -45,7 +45,7 @@ def segs(server, patient):
 def test_what_a_pacs_finds_is_segmented_and_sent_back(tmp_path, orthanc, pacs_file, batch):
     for index, patient in enumerate(["WANTED", "WANTED", "OTHER"]):
         files = factories.ct_series(tmp_path / str(index), edit=of_patient(patient))
-        store(orthanc.peer(), files, Reporter(), Cancel())
+        store(orthanc.peer(), files, Progress())
     wanted = batch("--from", "ORTHANC", "--patient-id", "WANTED", "--to", "ORTHANC", "--pacs", pacs_file(orthanc))
 
     assert wanted.run("--jobs", 2) == 0

@@ -62,7 +62,7 @@ def write_highdicom(series: str, labels: str, seg: str) -> Callable[[], object]:
 
 def send_nativedl(series: str, port: str) -> Callable[[], object]:
     """Send a series by C-STORE with our sender, without the outbox before it."""
-    from NativeDLLib.core.events import Cancel, Reporter
+    from NativeDLLib.core.progress import Progress
     from NativeDLLib.pacs.peers import Peer
     from NativeDLLib.pacs.store import store
 
@@ -70,7 +70,7 @@ def send_nativedl(series: str, port: str) -> Callable[[], object]:
     files = sorted(Path(series).iterdir())
 
     def send() -> None:
-        failed = [outcome for outcome in store(peer, files, Reporter(), Cancel()) if not outcome.ok]
+        failed = [outcome for outcome in store(peer, files, Progress()) if not outcome.ok]
         assert not failed, failed[0].message
 
     return send

@@ -9,15 +9,15 @@ import pytest
 from conftest import ROOT
 
 from NativeDLLib.core.errors import CancelledError
-from NativeDLLib.core.events import Cancel
 from NativeDLLib.core.locking import take_turn
+from NativeDLLib.core.progress import Progress
 
 HOLDER = """
 import sys
 from pathlib import Path
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.locking import take_turn
-with take_turn([Path(sys.argv[1])], Cancel()):
+with take_turn([Path(sys.argv[1])], Progress()):
     print("mine", flush=True)
     sys.stdin.read()
 """
@@ -36,25 +36,25 @@ def holder(tmp_path):
 def test_a_process_that_is_killed_leaves_its_turn_to_the_next(tmp_path, holder):
     threading.Timer(0.2, holder.kill).start()
 
-    with take_turn([tmp_path / "0"], Cancel()):
+    with take_turn([tmp_path / "0"], Progress()):
         assert holder.wait() != 0
 
 
 def test_there_are_as_many_turns_as_files(tmp_path, holder):
-    with take_turn([tmp_path / "0", tmp_path / "1"], Cancel()):
+    with take_turn([tmp_path / "0", tmp_path / "1"], Progress()):
         assert holder.poll() is None
 
 
 def test_waiting_takes_no_processor_and_ends_where_it_is_cancelled(tmp_path, holder):
-    cancel, before = Cancel(), time.thread_time()
-    threading.Timer(0.5, cancel.set).start()
+    progress, before = Progress(), time.thread_time()
+    threading.Timer(0.5, progress.cancel).start()
 
-    with pytest.raises(CancelledError), take_turn([tmp_path / "0"], cancel):
+    with pytest.raises(CancelledError), take_turn([tmp_path / "0"], progress):
         pass
 
     assert time.thread_time() - before < 0.05
 
 
 def test_a_place_that_is_not_there_is_no_reason_to_wait(tmp_path):
-    with pytest.raises(FileNotFoundError), take_turn([tmp_path / "missing" / "0"], Cancel()):
+    with pytest.raises(FileNotFoundError), take_turn([tmp_path / "missing" / "0"], Progress()):
         pass

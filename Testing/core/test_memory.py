@@ -8,8 +8,8 @@ import pytest
 from tools import nativedl
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.memory import MIB, available, left_in_groups, memory_limit, resident
+from NativeDLLib.core.progress import Progress
 
 
 def test_a_series_that_needs_more_memory_is_refused_with_the_number_and_nothing_is_written(
@@ -54,28 +54,28 @@ def test_cases_of_a_batch_have_the_limit_each_for_itself(tmp_path, registry, ser
 
 
 def test_work_that_takes_more_than_the_limit_stops_where_it_can_and_says_in_which_stage():
-    reporter, cancel = Reporter(), Cancel()
+    progress = Progress()
 
-    with memory_limit(resident() + 100 * MIB, reporter, cancel):
-        with reporter.stage("read"):
-            cancel.check()
-        with reporter.stage("infer"):
+    with memory_limit(resident() + 100 * MIB, progress):
+        with progress.stage("read"):
+            progress.check()
+        with progress.stage("infer"):
             kept = np.ones(200 * MIB, np.uint8)
 
     with pytest.raises(InputError, match=r"the infer stage took \d+ MiB of memory, more than the \d+ MiB of --max-mem"):
-        cancel.check()
+        progress.check()
     assert kept.size
-    with reporter.stage("send"):
+    with progress.stage("send"):
         pass
 
 
 def test_without_a_limit_nothing_is_stopped():
-    reporter, cancel = Reporter(), Cancel()
+    progress = Progress()
 
-    with memory_limit(None, reporter, cancel), reporter.stage("infer"):
+    with memory_limit(None, progress), progress.stage("infer"):
         pass
 
-    cancel.check()
+    progress.check()
 
 
 def test_there_is_memory_here():

@@ -90,19 +90,19 @@ def test_dcmsend_stores_a_folder_of_compressed_objects(pacs, make_series, tmp_pa
 
 
 @pytest.mark.parametrize("how", ["get", "move"])
-def test_our_own_client_gets_back_what_it_stored(pacs, peer, make_series, tmp_path, reporter, cancel, how):
+def test_our_own_client_gets_back_what_it_stored(pacs, peer, make_series, tmp_path, progress, how):
     files = make_series(tmp_path / "sent", 3)
-    assert all(outcome.ok for outcome in store(peer, files, reporter, cancel))
+    assert all(outcome.ok for outcome in store(peer, files, progress))
     one = dcmread(files[0])
     peer = Peer(**{**peer.__dict__, "retrieve": how})
-    back = retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, tmp_path / "back", reporter, cancel)
+    back = retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, tmp_path / "back", progress)
     stored = {dcmread(file).SOPInstanceUID: dcmread(file) for file in files}
     assert {file.stem: dcmread(file) for file in back} == stored
 
 
-def test_it_counts_and_summarises(peer, make_series, tmp_path, reporter, cancel):
+def test_it_counts_and_summarises(peer, make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 3, PatientID="COUNT")
-    store(peer, files, reporter, cancel)
+    store(peer, files, progress)
     (study,) = find(peer, "STUDY", {"PatientID": "COUNT"})
     assert (study.NumberOfStudyRelatedSeries, study.NumberOfStudyRelatedInstances) == (1, 3)
     assert study.ModalitiesInStudy == "CT"
@@ -110,50 +110,48 @@ def test_it_counts_and_summarises(peer, make_series, tmp_path, reporter, cancel)
     assert len(inventory(peer, study.StudyInstanceUID, None)) == 3
 
 
-def test_an_object_stored_twice_is_there_once(pacs, peer, make_series, tmp_path, reporter, cancel):
+def test_an_object_stored_twice_is_there_once(pacs, peer, make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 1)
     before = len(pacs.instances())
-    store(peer, files, reporter, cancel)
-    store(peer, files, reporter, cancel)
+    store(peer, files, progress)
+    store(peer, files, progress)
     assert len(pacs.instances()) == before + 1
 
 
-def test_an_object_without_a_study_is_refused(peer, make_series, tmp_path, reporter, cancel):
+def test_an_object_without_a_study_is_refused(peer, make_series, tmp_path, progress):
     (file,) = make_series(tmp_path / "sent", 1)
     dataset = dcmread(file)
     del dataset.StudyInstanceUID
     dataset.save_as(file)
-    (outcome,) = store(peer, [file], reporter, cancel)
+    (outcome,) = store(peer, [file], progress)
     assert (outcome.ok, outcome.status) == (False, 0xA900)
 
 
-def test_an_object_whose_uid_is_a_path_stays_out_of_the_file_system(
-    pacs, peer, make_series, tmp_path, reporter, cancel
-):
+def test_an_object_whose_uid_is_a_path_stays_out_of_the_file_system(pacs, peer, make_series, tmp_path, progress):
     (file,) = make_series(tmp_path / "sent", 1)
     dataset = dcmread(file)
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "../../outside"
     dataset.save_as(file)
     before = pacs.instances()
-    (outcome,) = store(peer, [file], reporter, cancel)
+    (outcome,) = store(peer, [file], progress)
     assert not outcome.ok
     assert pacs.instances() == before
     assert not list(tmp_path.rglob("outside*"))
 
 
-def test_a_destination_that_it_does_not_know_is_refused(peer, make_series, tmp_path, reporter, cancel):
+def test_a_destination_that_it_does_not_know_is_refused(peer, make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 1)
-    store(peer, files, reporter, cancel)
+    store(peer, files, progress)
     one = dcmread(files[0])
     peer = Peer(**{**peer.__dict__, "retrieve": "move", "calling_ae_title": "STRANGER"})
     with pytest.raises(PacsError, match="does not know our AE title as a move destination"):
-        retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, tmp_path / "back", reporter, cancel)
+        retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, tmp_path / "back", progress)
 
 
-def test_what_it_stored_is_there_after_a_restart(make_series, tmp_path, reporter, cancel):
+def test_what_it_stored_is_there_after_a_restart(make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 2)
     with EmbeddedPacs(tmp_path / "pacs") as first:
-        store(Peer("DEMO", AE_TITLE, LOOPBACK, first.port), files, reporter, cancel)
+        store(Peer("DEMO", AE_TITLE, LOOPBACK, first.port), files, progress)
     (tmp_path / "pacs" / "damaged.dcm").write_bytes(b"damaged")
     with EmbeddedPacs(tmp_path / "pacs") as second:
         assert {file.stem for file in second.instances()} == {dcmread(file).SOPInstanceUID for file in files}
@@ -173,14 +171,14 @@ def test_its_port_is_closed_after_the_block(tmp_path):
         echo(peer)
 
 
-def test_dcmtks_storescp_is_a_destination_too(make_series, tmp_path, reporter, cancel):
+def test_dcmtks_storescp_is_a_destination_too(make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 2)
     one = dcmread(files[0])
     with (
         Storescp(tmp_path / "scp") as target,
         EmbeddedPacs(tmp_path / "pacs", destinations={"STORESCP": (LOOPBACK, target.port)}) as server,
     ):
-        store(Peer("DEMO", AE_TITLE, LOOPBACK, server.port), files, reporter, cancel)
+        store(Peer("DEMO", AE_TITLE, LOOPBACK, server.port), files, progress)
         keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={one.StudyInstanceUID}"]
         dcmtk("movescu", "-S", "-aem", "STORESCP", *address(server), *keys)
         received = {dcmread(file).SOPInstanceUID for file in target.files()}

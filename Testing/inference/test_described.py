@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.described import load_described
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.registry import effective, load_registry
@@ -169,7 +169,7 @@ def test_a_series_is_segmented_by_described_networks_as_by_files_that_hold_the_n
     masks = []
     for path in paths:
         (model,) = load_registry(path)
-        result = SegmentationTool(model, "cpu").process(series, effective(model), Reporter(), Cancel())
+        result = SegmentationTool(model, "cpu").process(series, effective(model), Progress())
         (dataset,) = result.to_dicom()
         masks.append(dataset.pixel_array)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from NativeDLLib.core.events import Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference import memory
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.memory import Work, check_memory, guessed, tried
@@ -60,7 +60,7 @@ def test_a_trial_tells_the_networks_grid_and_what_it_gives(series):
     model = load_models()["liver-ct-demo"]
     engine = load_engine(model, model.registry.parent / model.weights["file"], "cpu")
 
-    work = tried(guessed(series.image()[0], model, engine, {"mirror": False}), series.image()[0], engine, Reporter())
+    work = tried(guessed(series.image()[0], model, engine, {"mirror": False}), series.image()[0], engine, Progress())
 
     prepared = engine.prepare(series.image()[0])
     assert work.network == pytest.approx(prepared.volume.shape[1:], abs=memory._PROBE)
@@ -68,16 +68,16 @@ def test_a_trial_tells_the_networks_grid_and_what_it_gives(series):
 
 
 def test_without_a_limit_a_run_that_needs_more_than_there_is_goes_on_with_a_warning(series, monkeypatch):
-    model, reporter = load_models()["liver-ct-demo"], Reporter()
+    model, progress = load_models()["liver-ct-demo"], Progress()
     engine = load_engine(model, model.registry.parent / model.weights["file"], "cpu")
     image, _ = series.image()
-    check_memory(image, model, engine, {"mirror": False}, None, reporter)
-    assert (reporter.stages, reporter.warnings) == ([], [])
+    check_memory(image, model, engine, {"mirror": False}, None, progress)
+    assert (progress.stages, progress.warnings) == ([], [])
 
     monkeypatch.setattr(memory, "available", lambda: 2**20)
-    check_memory(image, model, engine, {"mirror": False}, None, reporter)
+    check_memory(image, model, engine, {"mirror": False}, None, progress)
 
-    (warning,) = reporter.warnings
+    (warning,) = progress.warnings
     assert re.search(r"need about \d+ MiB of memory, more than the \d+ MiB that this process can have here", warning)
 
 

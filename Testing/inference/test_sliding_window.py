@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from NativeDLLib.core.errors import CancelledError, ModelError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference import sliding_window as windows
 from NativeDLLib.inference.arrays import zeros
 from NativeDLLib.inference.sliding_window import gaussian, window_starts
@@ -128,17 +128,15 @@ def test_a_volume_of_few_slices_is_continued_by_them_where_the_model_asks_for_it
 
 
 def test_cancel_stops_between_patches():
-    cancel, network = Cancel(), Pointwise()
+    network = Pointwise()
 
-    class Impatient(Reporter):
-        def progress(self, stage, fraction):
+    class Impatient(Progress):
+        def update(self, stage, fraction):
             if fraction > 0.2:
-                cancel.set()
+                self.cancel()
 
     with pytest.raises(CancelledError):
-        sliding_window(
-            np.zeros((1, 64, 64, 64), np.float32), [network], (16, 16, 16), reporter=Impatient(), cancel=cancel
-        )
+        sliding_window(np.zeros((1, 64, 64, 64), np.float32), [network], (16, 16, 16), progress=Impatient())
 
     assert 0 < network.calls < 7**3 / 2
 
@@ -146,11 +144,11 @@ def test_cancel_stops_between_patches():
 def test_progress_ends_at_one():
     fractions = []
 
-    class Listening(Reporter):
-        def progress(self, stage, fraction):
+    class Listening(Progress):
+        def update(self, stage, fraction):
             fractions.append(fraction)
 
-    sliding_window(np.zeros((1, 20, 16, 16), np.float32), [Pointwise()], (16, 16, 16), reporter=Listening())
+    sliding_window(np.zeros((1, 20, 16, 16), np.float32), [Pointwise()], (16, 16, 16), progress=Listening())
 
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
@@ -220,23 +218,23 @@ def test_an_error_in_a_thread_and_a_wish_to_stop_end_all_threads():
         sliding_window(volume, [network], (8, 8, 8))
     assert network.calls < 8
 
-    class CancelAfterTwo(Reporter):
-        def progress(self, stage, fraction):
+    class CancelAfterTwo(Progress):
+        def update(self, stage, fraction):
             if network.calls > 1:
-                cancel.set()
+                self.cancel()
 
-    network, cancel = Slow(), Cancel()
+    network = Slow()
     with pytest.raises(CancelledError):
-        sliding_window(volume, [network], (8, 8, 8), reporter=CancelAfterTwo(), cancel=cancel)
+        sliding_window(volume, [network], (8, 8, 8), progress=CancelAfterTwo())
     assert network.calls < 8
     assert threading.active_count() == before
 
 
 def test_seconds_of_forward_passes_are_counted_once_where_several_run():
-    reporter, volume = Reporter(), np.zeros((1, 8, 8, 80), np.float32)
+    progress, volume = Progress(), np.zeros((1, 8, 8, 80), np.float32)
     began = time.perf_counter()
-    sliding_window(volume, [Slow()], (8, 8, 8), reporter=reporter)
-    assert 0.05 < reporter.forward.seconds < time.perf_counter() - began
+    sliding_window(volume, [Slow()], (8, 8, 8), progress=progress)
+    assert 0.05 < progress.forward.seconds < time.perf_counter() - began
 
 
 @pytest.mark.parametrize("half", [True, False])
@@ -294,10 +292,10 @@ def test_results_for_which_the_device_has_no_room_are_kept_in_main_memory(monkey
 
     monkeypatch.setattr(windows, "zeros", full)
     volume = np.random.default_rng(4).normal(size=(1, 30, 20, 21)).astype(np.float32)
-    reporter = Reporter()
+    progress = Progress()
 
-    found = sliding_window(volume, two_networks(resident=True), (12, 14, 16), reporter=reporter)
+    found = sliding_window(volume, two_networks(resident=True), (12, 14, 16), progress=progress)
 
     expected = sliding_window(volume, two_networks(resident=False), (12, 14, 16))
     np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert ["no room" in warning for warning in reporter.warnings] == [True]
+    assert ["no room" in warning for warning in progress.warnings] == [True]

@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 import tools
 
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry import effective, load_registry
 from NativeDLLib.segment.pipeline import SegmentationTool
 from NativeDLLib.source import Series
@@ -94,7 +94,7 @@ def test_the_object_comes_back_in_its_place(tmp_path, plane, backwards, variant)
     (model,) = load_registry(factories.registry(tmp_path / "registry"))
     series = Series.read(files)
 
-    result = SegmentationTool(model, "cpu").process(series, effective(model), Reporter(), Cancel())
+    result = SegmentationTool(model, "cpu").process(series, effective(model), Progress())
     (dataset,) = result.to_dicom()
     dataset.save_as(tmp_path / "seg.dcm", enforce_file_format=True)
 

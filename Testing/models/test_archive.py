@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from NativeDLLib.core.errors import CancelledError, ModelError, NativeDLError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.fetch import archive
 from NativeDLLib.models.fetch.archive import unpack_zip
 
@@ -32,7 +32,7 @@ def renamed(path, before, after):
 def unpack(path, tmp_path):
     folder = tmp_path / "inside" / "unpacked"
     folder.mkdir(parents=True)
-    unpack_zip(path, folder, Reporter(), Cancel())
+    unpack_zip(path, folder, Progress())
     return folder
 
 
@@ -169,9 +169,9 @@ def test_a_disk_without_room_is_said_before_anything_is_written(tmp_path, monkey
 
 
 def test_unpacking_can_be_cancelled(tmp_path):
-    cancel = Cancel()
-    cancel.set()
+    progress = Progress()
+    progress.cancel()
     (tmp_path / "unpacked").mkdir()
 
     with pytest.raises(CancelledError):
-        unpack_zip(packed(tmp_path, ("a", b"x")), tmp_path / "unpacked", Reporter(), cancel)
+        unpack_zip(packed(tmp_path, ("a", b"x")), tmp_path / "unpacked", Progress(), progress)

@@ -9,7 +9,7 @@ from servers import free_port
 from weights_server import WeightsServer
 
 from NativeDLLib.core.errors import CancelledError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.fetch import download as module
 
 CONTENT = bytes(range(256)) * 4096
@@ -27,7 +27,7 @@ def site():
     server.stop()
 
 
-class Watching(Reporter):
+class Watching(Progress):
     _INTERVAL_S = 0
 
     def __init__(self):
@@ -40,11 +40,11 @@ class Watching(Reporter):
 
 
 def test_a_file_is_downloaded_with_progress(site, tmp_path):
-    reporter = Watching()
+    progress = Watching()
 
-    assert get(f"{site.address}/a.zip", tmp_path, reporter=reporter) == CONTENT
-    assert reporter.fractions[-1] == 1
-    assert reporter.fractions == sorted(reporter.fractions)
+    assert get(f"{site.address}/a.zip", tmp_path, progress=progress) == CONTENT
+    assert progress.fractions[-1] == 1
+    assert progress.fractions == sorted(progress.fractions)
 
 
 def test_what_breaks_off_goes_on_where_it_was(site, tmp_path):
@@ -180,14 +180,12 @@ def test_a_file_that_is_too_large_is_refused(site, tmp_path, monkeypatch):
 
 
 def test_a_download_can_be_cancelled_and_gone_on_with(site, tmp_path):
-    cancel = Cancel()
-
-    class Cancelling(Reporter):
-        def progress(self, stage, fraction):
-            cancel.set()
+    class Cancelling(Progress):
+        def update(self, stage, fraction):
+            self.cancel()
 
     with pytest.raises(CancelledError):
-        get(f"{site.address}/a.zip", tmp_path, reporter=Cancelling(), cancel=cancel)
+        get(f"{site.address}/a.zip", tmp_path, progress=Cancelling())
     came = (tmp_path / "part").stat().st_size
     assert 0 < came < len(CONTENT)
 
@@ -198,13 +196,13 @@ def test_a_download_can_be_cancelled_and_gone_on_with(site, tmp_path):
 def test_a_wait_can_be_cancelled(site, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_FIRST_WAIT_S", 60)
     site.statuses = [503]
-    cancel = Cancel()
+    progress = Progress()
 
     def when_asked():
         site.asked.wait(30)
-        cancel.set()
+        progress.cancel()
 
     threading.Thread(target=when_asked).start()
 
     with pytest.raises(CancelledError):
-        get(f"{site.address}/a.zip", tmp_path, cancel=cancel)
+        get(f"{site.address}/a.zip", tmp_path, progress=progress)

@@ -16,7 +16,7 @@ from pynetdicom.sop_class import (
 from pynetdicom.transport import ThreadedAssociationServer
 from servers import LOOPBACK, Orthanc
 
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.peers import Peer, Timeouts
 
 
@@ -32,13 +32,8 @@ def orthanc(tmp_path_factory):
 
 
 @pytest.fixture
-def reporter():
-    return Reporter()
-
-
-@pytest.fixture
-def cancel():
-    return Cancel()
+def progress():
+    return Progress()
 
 
 @pytest.fixture(scope="session")

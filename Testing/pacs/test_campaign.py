@@ -14,7 +14,7 @@ from pydicom.uid import MRImageStorage
 from pynetdicom import build_context
 from servers import Orthanc, wait_until
 
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.delivery import send
 from NativeDLLib.pacs.outbox import Outbox
 
@@ -61,7 +61,7 @@ def start_sender(tmp_path):
 
 
 def everything_arrives(outbox, pacs, uids):
-    send(outbox, {"ORTHANC": pacs.peer()}, Reporter(), Cancel(), only_due=False)
+    send(outbox, {"ORTHANC": pacs.peer()}, Progress(), only_due=False)
     return outbox.entries() == [] and pacs.instances() == uids and not list((outbox.folder / "objects").iterdir())
 
 
@@ -78,7 +78,7 @@ def test_our_process_is_killed_amid_a_send(outbox, pacs, uids, start_sender):
 def test_the_pacs_is_killed_amid_a_send(outbox, pacs, uids):
     for kills in (4, 10, 16):
         sender = threading.Thread(
-            target=send, args=(outbox, {"ORTHANC": pacs.peer()}, Reporter(), Cancel()), kwargs={"only_due": False}
+            target=send, args=(outbox, {"ORTHANC": pacs.peer()}, Progress()), kwargs={"only_due": False}
         )
         sender.start()
         wait_until(lambda n=kills: pacs.count() >= n, f"{kills} objects arrive")
@@ -152,7 +152,7 @@ FAILURES = {
 def test_every_kind_of_failure_comes_before_the_delivery(outbox, pacs, uids, scripted):
     for name, behaviour in FAILURES.items():
         with scripted(**behaviour) as failing:
-            deliveries = send(outbox, {"ORTHANC": failing}, Reporter(), Cancel(), only_due=False)
+            deliveries = send(outbox, {"ORTHANC": failing}, Progress(), only_due=False)
         assert len(deliveries) == COUNT, name
         assert not any(delivery.ok for delivery in deliveries), name
         assert len(outbox.entries()) == COUNT, name

@@ -7,7 +7,7 @@ from pydicom import dcmread
 from servers import LOOPBACK, free_port
 
 from NativeDLLib.cli.main import main
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs import Outbox, fetch_series
 from NativeDLLib.pacs.store import store
 
@@ -15,7 +15,7 @@ from NativeDLLib.pacs.store import store
 @pytest.fixture(scope="module")
 def stored(orthanc, make_series, tmp_path_factory):
     files = make_series(tmp_path_factory.mktemp("stored"), 3, PatientName="Roe^Richard")
-    store(orthanc.peer(), files, Reporter(), Cancel())
+    store(orthanc.peer(), files, Progress())
     return dcmread(files[0])
 
 
@@ -170,14 +170,14 @@ def test_what_waits_goes_along_when_its_peer_is_sent_to_again(run, pacs_file, or
     assert dcmread(waiting[0]).SOPInstanceUID in orthanc.instances()
 
 
-def test_a_series_is_fetched_for_the_pipeline(pacs_file, stored, tmp_path, reporter, cancel):
+def test_a_series_is_fetched_for_the_pipeline(pacs_file, stored, tmp_path, progress):
     uids = (stored.StudyInstanceUID, stored.SeriesInstanceUID)
-    assert len(fetch_series("ORTHANC", tmp_path / "pacs.json", *uids, tmp_path / "got", reporter, cancel)) == 3
+    assert len(fetch_series("ORTHANC", tmp_path / "pacs.json", *uids, tmp_path / "got", progress)) == 3
 
 
-def test_text_of_a_pacs_cannot_steer_the_terminal(run, orthanc, make_series, tmp_path, reporter, cancel):
+def test_text_of_a_pacs_cannot_steer_the_terminal(run, orthanc, make_series, tmp_path, progress):
     files = make_series(tmp_path / "series", 1, StudyDescription="a\x1b[2Jb")
-    store(orthanc.peer(), files, reporter, cancel)
+    store(orthanc.peer(), files, progress)
     _, out, _ = run("find", "ORTHANC", "--study", dcmread(files[0]).StudyInstanceUID)
     assert "\x1b" not in out
     assert "a [2Jb" in out

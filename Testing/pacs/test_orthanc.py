@@ -14,7 +14,7 @@ from pydicom.uid import (
 )
 
 from NativeDLLib.core.errors import CancelledError, PacsError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.association import echo
 from NativeDLLib.pacs.query import find, inventory
 from NativeDLLib.pacs.retrieve import retrieve
@@ -29,7 +29,7 @@ def stored(orthanc, make_series, tmp_path_factory):
     files = make_series(
         tmp_path_factory.mktemp("stored"), 4, PatientName="Müller^Änne", SpecificCharacterSet="ISO_IR 192"
     )
-    assert all(outcome.ok for outcome in store(orthanc.peer(), files, Reporter(), Cancel()))
+    assert all(outcome.ok for outcome in store(orthanc.peer(), files, Progress()))
     return [dcmread(file) for file in files]
 
 
@@ -80,10 +80,10 @@ def test_the_inventory_of_a_study_lists_the_instances_of_all_its_series(orthanc,
 
 @pytest.mark.parametrize("how", ["get", "move"])
 @pytest.mark.parametrize("whole_study", [False, True])
-def test_what_is_retrieved_is_what_was_stored(orthanc, stored, tmp_path, reporter, cancel, how, whole_study):
+def test_what_is_retrieved_is_what_was_stored(orthanc, stored, tmp_path, progress, how, whole_study):
     one = stored[0]
     series = None if whole_study else one.SeriesInstanceUID
-    files = retrieve(orthanc.peer(retrieve=how), one.StudyInstanceUID, series, tmp_path, reporter, cancel)
+    files = retrieve(orthanc.peer(retrieve=how), one.StudyInstanceUID, series, tmp_path, progress)
     assert sorted(file.name for file in files) == sorted(f"{dataset.SOPInstanceUID}.dcm" for dataset in stored)
     assert sorted(tmp_path.iterdir()) == sorted(files)
     by_uid = {dataset.SOPInstanceUID: dataset for dataset in stored}
@@ -97,14 +97,14 @@ def test_what_is_retrieved_is_what_was_stored(orthanc, stored, tmp_path, reporte
     ids=lambda syntax: syntax.name.split(" Image")[0],
 )
 def test_an_object_goes_there_and_back_in_its_own_transfer_syntax(
-    orthanc, make_series, tmp_path, reporter, cancel, syntax, how
+    orthanc, make_series, tmp_path, progress, syntax, how
 ):
     (file,) = make_series(tmp_path / "sent", 1, syntax=syntax)
     sent = dcmread(file)
-    (outcome,) = store(orthanc.peer(), [file], reporter, cancel)
+    (outcome,) = store(orthanc.peer(), [file], progress)
     assert (outcome.ok, outcome.status) == (True, 0)
     uids = (sent.StudyInstanceUID, sent.SeriesInstanceUID)
-    (back,) = retrieve(orthanc.peer(retrieve=how), *uids, tmp_path / "back", reporter, cancel)
+    (back,) = retrieve(orthanc.peer(retrieve=how), *uids, tmp_path / "back", progress)
     received = dcmread(back)
     plain = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
     assert received.file_meta.TransferSyntaxUID in (plain if syntax in plain else (syntax,))
@@ -112,54 +112,48 @@ def test_an_object_goes_there_and_back_in_its_own_transfer_syntax(
 
 
 @pytest.mark.parametrize("how", ["get", "move"])
-def test_a_series_that_is_not_there_is_an_error_and_leaves_nothing(orthanc, stored, tmp_path, reporter, cancel, how):
+def test_a_series_that_is_not_there_is_an_error_and_leaves_nothing(orthanc, stored, tmp_path, progress, how):
     with pytest.raises(PacsError, match=r"ORTHANC .* has no instance of the series 1\.2\.3"):
-        retrieve(orthanc.peer(retrieve=how), stored[0].StudyInstanceUID, "1.2.3", tmp_path, reporter, cancel)
+        retrieve(orthanc.peer(retrieve=how), stored[0].StudyInstanceUID, "1.2.3", tmp_path, progress)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_move_to_an_ae_title_that_the_pacs_does_not_know_says_so(orthanc, stored, tmp_path, reporter, cancel):
+def test_a_move_to_an_ae_title_that_the_pacs_does_not_know_says_so(orthanc, stored, tmp_path, progress):
     peer = orthanc.peer(retrieve="move", calling_ae_title="STRANGER")
     one = stored[0]
     with pytest.raises(PacsError, match="refused the C-MOVE request"):
-        retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, tmp_path, reporter, cancel)
+        retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, tmp_path, progress)
 
 
-def test_a_move_port_that_is_taken_is_named(orthanc, stored, tmp_path, reporter, cancel):
+def test_a_move_port_that_is_taken_is_named(orthanc, stored, tmp_path, progress):
     peer = orthanc.peer(retrieve="move", move_port=orthanc.http_port)
     one = stored[0]
     with pytest.raises(PacsError, match=f"cannot listen on 127.0.0.1:{orthanc.http_port}"):
-        retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, tmp_path, reporter, cancel)
+        retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, tmp_path, progress)
 
 
-class _CancelAfterFirst(Reporter):
-    def __init__(self, cancel):
-        super().__init__()
-        self.cancel = cancel
-
-    def progress(self, stage, fraction):
-        self.cancel.set()
+class _CancelAfterFirst(Progress):
+    def update(self, stage, fraction):
+        self.cancel()
 
 
 @pytest.mark.parametrize("how", ["get", "move"])
-def test_a_cancelled_retrieval_leaves_nothing(orthanc, stored, tmp_path, cancel, how):
+def test_a_cancelled_retrieval_leaves_nothing(orthanc, stored, tmp_path, progress, how):
     one = stored[0]
     uids = (one.StudyInstanceUID, one.SeriesInstanceUID)
     with pytest.raises(CancelledError):
-        retrieve(orthanc.peer(retrieve=how), *uids, tmp_path, _CancelAfterFirst(cancel), cancel)
+        retrieve(orthanc.peer(retrieve=how), *uids, tmp_path, _CancelAfterFirst())
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cancelled_store_sends_no_further_object(orthanc, make_series, tmp_path, cancel):
+def test_a_cancelled_store_sends_no_further_object(orthanc, make_series, tmp_path, progress):
     files = make_series(tmp_path, 5)
     with pytest.raises(CancelledError):
-        store(orthanc.peer(), files, _CancelAfterFirst(cancel), cancel)
+        store(orthanc.peer(), files, _CancelAfterFirst())
     sent = {dcmread(file).SOPInstanceUID for file in files}
     assert len(sent & set(orthanc.instances())) == 1
 
 
-def test_a_real_series_is_stored_as_it_is(orthanc, real_data, reporter, cancel):
+def test_a_real_series_is_stored_as_it_is(orthanc, real_data, progress):
     files = sorted(Path(real_data, "upper_abdomen_ct_dicom").glob("*.dcm"))[:3]
-    assert [outcome.message for outcome in store(orthanc.peer(), files, reporter, cancel)] == [
-        "success (status 0x0000)"
-    ] * 3
+    assert [outcome.message for outcome in store(orthanc.peer(), files, progress)] == ["success (status 0x0000)"] * 3

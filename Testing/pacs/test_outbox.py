@@ -81,21 +81,21 @@ def test_what_is_no_dicom_is_refused_and_nothing_is_added(outbox, files, tmp_pat
     assert outbox.entries() == []
 
 
-def test_delivered_objects_leave_with_their_copies(outbox, files, scripted, reporter, cancel):
+def test_delivered_objects_leave_with_their_copies(outbox, files, scripted, progress):
     outbox.add(files, "SCRIPTED")
     with scripted(store=lambda _: 0x0000) as peer:
-        deliveries = send(outbox, {"SCRIPTED": peer}, reporter, cancel)
+        deliveries = send(outbox, {"SCRIPTED": peer}, progress)
     assert [delivery.ok for delivery in deliveries] == [True] * 3
     assert outbox.entries() == []
     assert copies(outbox) == []
 
 
-def test_a_failure_stays_with_its_reason_and_a_growing_delay(outbox, files, scripted, reporter, cancel):
+def test_a_failure_stays_with_its_reason_and_a_growing_delay(outbox, files, scripted, progress):
     outbox.add(files[:1], "SCRIPTED")
     delays = []
     with scripted(store=lambda _: 0xA700) as peer:
         for attempt in range(1, 9):
-            (delivery,) = send(outbox, {"SCRIPTED": peer}, reporter, cancel, only_due=False)
+            (delivery,) = send(outbox, {"SCRIPTED": peer}, progress, only_due=False)
             (entry,) = outbox.entries()
             assert not delivery.ok
             assert (entry.state, entry.attempts) == ("waiting", attempt)
@@ -104,57 +104,57 @@ def test_a_failure_stays_with_its_reason_and_a_growing_delay(outbox, files, scri
     assert delays == pytest.approx([min(LONGEST_DELAY_S, FIRST_DELAY_S * 2**n) for n in range(8)], abs=5)
 
 
-def test_what_is_not_due_is_left_alone_until_it_is_added_again(outbox, files, down, reporter, cancel):
+def test_what_is_not_due_is_left_alone_until_it_is_added_again(outbox, files, down, progress):
     outbox.add(files, "PACS")
-    assert len(send(outbox, {"PACS": down}, reporter, cancel)) == 3
-    assert send(outbox, {"PACS": down}, reporter, cancel) == []
+    assert len(send(outbox, {"PACS": down}, progress)) == 3
+    assert send(outbox, {"PACS": down}, progress) == []
     outbox.add(files[:1], "PACS")
-    assert len(send(outbox, {"PACS": down}, reporter, cancel)) == 1
+    assert len(send(outbox, {"PACS": down}, progress)) == 1
 
 
-def test_only_the_chosen_objects_are_sent(outbox, files, scripted, reporter, cancel):
+def test_only_the_chosen_objects_are_sent(outbox, files, scripted, progress):
     ids = outbox.add(files, "SCRIPTED")
     with scripted(store=lambda _: 0x0000) as peer:
-        deliveries = send(outbox, {"SCRIPTED": peer}, reporter, cancel, ids=ids[1:2])
+        deliveries = send(outbox, {"SCRIPTED": peer}, progress, ids=ids[1:2])
     assert [delivery.id for delivery in deliveries] == ids[1:2]
     assert [entry.id for entry in outbox.entries()] == [ids[0], ids[2]]
 
 
-def test_a_peer_that_is_down_does_not_hold_up_another(outbox, files, scripted, down, reporter, cancel):
+def test_a_peer_that_is_down_does_not_hold_up_another(outbox, files, scripted, down, progress):
     outbox.add(files, "PACS")
     outbox.add(files, "SCRIPTED")
     with scripted(store=lambda _: 0x0000) as peer:
-        send(outbox, {"PACS": down, "SCRIPTED": peer}, reporter, cancel)
+        send(outbox, {"PACS": down, "SCRIPTED": peer}, progress)
     assert {entry.peer for entry in outbox.entries()} == {"PACS"}
 
 
-def test_objects_for_a_peer_that_is_no_longer_configured_stay(outbox, files, reporter, cancel):
+def test_objects_for_a_peer_that_is_no_longer_configured_stay(outbox, files, progress):
     outbox.add(files, "GONE")
-    deliveries = send(outbox, {}, reporter, cancel)
+    deliveries = send(outbox, {}, progress)
     assert "no peer is called 'GONE'" in deliveries[0].message
     assert len(outbox.entries()) == 3
 
 
-def test_a_copy_that_was_damaged_does_not_stop_the_others(outbox, files, scripted, reporter, cancel):
+def test_a_copy_that_was_damaged_does_not_stop_the_others(outbox, files, scripted, progress):
     outbox.add(files, "SCRIPTED")
     outbox.copy_of(outbox.entries()[0]).unlink()
     outbox.copy_of(outbox.entries()[1]).write_bytes(b"damaged")
     with scripted(store=lambda _: 0x0000) as peer:
-        send(outbox, {"SCRIPTED": peer}, reporter, cancel)
+        send(outbox, {"SCRIPTED": peer}, progress)
     first, second = outbox.entries()
     assert f"cannot be read: No such file or directory; drop it with: nativedl outbox drop {first.id}" in first.reason
     assert "is not a DICOM file" in second.reason
 
 
-def test_a_cancelled_send_keeps_the_rest_free_for_the_next(outbox, files, scripted, reporter, cancel):
+def test_a_cancelled_send_keeps_the_rest_free_for_the_next(outbox, files, scripted, progress):
     outbox.add(files, "SCRIPTED")
 
     def on_store(_):
-        cancel.set()
+        progress.cancel()
         return 0x0000
 
     with scripted(store=on_store) as peer, pytest.raises(CancelledError):
-        send(outbox, {"SCRIPTED": peer}, reporter, cancel)
+        send(outbox, {"SCRIPTED": peer}, progress)
     assert [(entry.state, entry.claim) for entry in outbox.entries()] == [("waiting", None)] * 2
 
 
@@ -165,11 +165,11 @@ def test_dropped_objects_are_gone(outbox, files):
     assert len(copies(outbox)) == 1
 
 
-def test_what_another_process_is_sending_is_neither_sent_nor_dropped(outbox, files, scripted, reporter, cancel):
+def test_what_another_process_is_sending_is_neither_sent_nor_dropped(outbox, files, scripted, progress):
     ids = outbox.add(files, "SCRIPTED")
     sent = []
     with outbox.claimed(), scripted(store=sent.append) as peer:
-        assert send(outbox, {"SCRIPTED": peer}, reporter, cancel) == []
+        assert send(outbox, {"SCRIPTED": peer}, progress) == []
         with pytest.raises(PacsError, match="is being sent by another process"):
             outbox.drop(ids)
         with pytest.raises(PacsError, match="another process is sending it"):
@@ -178,9 +178,7 @@ def test_what_another_process_is_sending_is_neither_sent_nor_dropped(outbox, fil
     assert len(outbox.entries()) == 3
 
 
-def test_what_another_process_took_the_moment_it_was_there_is_waited_for(
-    tmp_path, files, cancel, reporter, monkeypatch
-):
+def test_what_another_process_took_the_moment_it_was_there_is_waited_for(tmp_path, files, progress, monkeypatch):
     monkeypatch.setenv("NATIVEDL_OUTBOX", str(tmp_path / "outbox"))
     pacs_file = tmp_path / "pacs.json"
     pacs_file.write_text('{"peers": [{"name": "PACS", "ae_title": "PACS", "host": "127.0.0.1", "port": 1}]}')
@@ -201,9 +199,7 @@ def test_what_another_process_took_the_moment_it_was_there_is_waited_for(
 
     monkeypatch.setattr(Outbox, "add", add_and_lose)
 
-    assert {delivery.message for delivery in deliver(files, "PACS", pacs_file, reporter, cancel)} <= {
-        "another process sent it"
-    }
+    assert {delivery.message for delivery in deliver(files, "PACS", pacs_file, progress)} <= {"another process sent it"}
     assert Outbox().entries() == []
 
 
@@ -243,10 +239,10 @@ def test_copies_that_have_no_row_are_cleared(outbox, files):
         assert len(copies(outbox)) == 3
 
 
-def test_certificates_that_are_missing_are_the_reason_why_an_object_stays(outbox, files, down, reporter, cancel):
+def test_certificates_that_are_missing_are_the_reason_why_an_object_stays(outbox, files, down, progress):
     outbox.add(files, "PACS")
     peer = dataclasses.replace(down, tls=Tls(ca=outbox.folder / "missing.pem"))
-    deliveries = send(outbox, {"PACS": peer}, reporter, cancel)
+    deliveries = send(outbox, {"PACS": peer}, progress)
     assert all("missing.pem" in delivery.message for delivery in deliveries)
     assert {entry.state for entry in outbox.entries()} == {"waiting"}
 
@@ -273,14 +269,14 @@ def test_a_full_disk_leaves_the_outbox_as_it_was(outbox, files, monkeypatch):
     assert len(outbox.entries()) == len(copies(outbox)) == 1
 
 
-def test_objects_go_by_dicomweb_to_a_peer_that_stores_so(outbox, files, orthanc, reporter, cancel):
+def test_objects_go_by_dicomweb_to_a_peer_that_stores_so(outbox, files, orthanc, progress):
     outbox.add(files, "ORTHANC")
-    deliveries = send(outbox, {"ORTHANC": orthanc.peer(store="dicomweb")}, reporter, cancel)
+    deliveries = send(outbox, {"ORTHANC": orthanc.peer(store="dicomweb")}, progress)
     assert all(delivery.ok for delivery in deliveries)
     assert {dcmread(file).SOPInstanceUID for file in files} <= set(orthanc.instances())
 
 
-def test_one_object_leaves_as_the_next_goes_on_its_way(outbox, files, scripted, reporter, cancel):
+def test_one_object_leaves_as_the_next_goes_on_its_way(outbox, files, scripted, progress):
     outbox.add(files, "SCRIPTED")
     seen = []
 
@@ -289,11 +285,11 @@ def test_one_object_leaves_as_the_next_goes_on_its_way(outbox, files, scripted, 
         return 0x0000
 
     with scripted(store=on_store) as peer:
-        send(outbox, {"SCRIPTED": peer}, reporter, cancel)
+        send(outbox, {"SCRIPTED": peer}, progress)
     assert seen == [["sending", "waiting", "waiting"], ["sending", "waiting"], ["sending"]]
 
 
-def test_the_object_after_one_that_failed_is_on_its_way_too(outbox, files, scripted, reporter, cancel):
+def test_the_object_after_one_that_failed_is_on_its_way_too(outbox, files, scripted, progress):
     outbox.add(files, "SCRIPTED")
     seen = []
 
@@ -302,7 +298,7 @@ def test_the_object_after_one_that_failed_is_on_its_way_too(outbox, files, scrip
         return 0xA700 if len(seen) == 1 else 0x0000
 
     with scripted(store=on_store) as peer:
-        deliveries = send(outbox, {"SCRIPTED": peer}, reporter, cancel)
+        deliveries = send(outbox, {"SCRIPTED": peer}, progress)
     assert [delivery.ok for delivery in deliveries] == [False, True, True]
     assert seen[1:] == [["waiting", "sending", "waiting"], ["waiting", "sending"]]
 

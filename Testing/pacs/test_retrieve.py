@@ -47,53 +47,53 @@ def sends(datasets, announced=None):
     return on_get
 
 
-def fetch(peer, one, folder, reporter, cancel):
-    return retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, folder, reporter, cancel)
+def fetch(peer, one, folder, progress):
+    return retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, folder, progress)
 
 
-def test_a_peer_that_cannot_list_instances_is_asked_for_the_usual_classes(scripted, series, tmp_path, reporter, cancel):
+def test_a_peer_that_cannot_list_instances_is_asked_for_the_usual_classes(scripted, series, tmp_path, progress):
     with scripted(find=refuses(0xA900), get=sends(series)) as peer:
         assert inventory(peer, series[0].StudyInstanceUID, series[0].SeriesInstanceUID) is None
-        assert len(fetch(peer, series[0], tmp_path / "back", reporter, cancel)) == 3
+        assert len(fetch(peer, series[0], tmp_path / "back", progress)) == 3
 
 
-def test_a_series_of_a_rare_class_is_asked_for_by_what_the_peer_lists(scripted, series, tmp_path, reporter, cancel):
+def test_a_series_of_a_rare_class_is_asked_for_by_what_the_peer_lists(scripted, series, tmp_path, progress):
     for dataset in series:
         dataset.SOPClassUID = RTImageStorage
     contexts = [build_context(RTImageStorage)]
     with scripted(find=lists(series), get=sends(series), contexts=contexts) as peer:
-        assert len(fetch(peer, series[0], tmp_path / "back", reporter, cancel)) == 3
+        assert len(fetch(peer, series[0], tmp_path / "back", progress)) == 3
 
 
-def test_an_instance_that_the_peer_lists_and_does_not_send_is_missed(scripted, series, tmp_path, reporter, cancel):
+def test_an_instance_that_the_peer_lists_and_does_not_send_is_missed(scripted, series, tmp_path, progress):
     with (
         scripted(find=lists(series), get=sends(series[:2])) as peer,
         pytest.raises(PacsError, match=f"sent 2 of the 3 instances .* {series[2].SOPInstanceUID} is missing"),
     ):
-        fetch(peer, series[0], tmp_path / "back", reporter, cancel)
+        fetch(peer, series[0], tmp_path / "back", progress)
     assert list((tmp_path / "back").iterdir()) == []
 
 
-def test_an_instance_of_another_series_is_refused(scripted, series, tmp_path, reporter, cancel):
+def test_an_instance_of_another_series_is_refused(scripted, series, tmp_path, progress):
     asked_for = series[0].SeriesInstanceUID
     series[2].SeriesInstanceUID = "1.2.3"
     with scripted(find=refuses(0xA900), get=sends(series)) as peer, pytest.raises(PacsError, match="1 failed"):
-        retrieve(peer, series[0].StudyInstanceUID, asked_for, tmp_path / "back", reporter, cancel)
+        retrieve(peer, series[0].StudyInstanceUID, asked_for, tmp_path / "back", progress)
     assert list((tmp_path / "back").iterdir()) == []
 
 
-def test_a_failed_sub_operation_is_counted(scripted, series, tmp_path, reporter, cancel):
+def test_a_failed_sub_operation_is_counted(scripted, series, tmp_path, progress):
     contexts = [build_context(CTImageStorage)]
     series[1].SOPClassUID = SecondaryCaptureImageStorage
     with (
         scripted(find=refuses(0xC001), get=sends(series), contexts=contexts) as peer,
         pytest.raises(PacsError, match="completed 2 sub-operations of the C-GET, 1 failed and 0 gave a warning"),
     ):
-        fetch(peer, series[0], tmp_path / "back", reporter, cancel)
+        fetch(peer, series[0], tmp_path / "back", progress)
 
 
 @pytest.mark.parametrize(("status", "words"), [(0xA701, "cannot count the matches"), (0xC123, "cannot process")])
-def test_a_refused_retrieval_is_said_in_words(scripted, series, tmp_path, reporter, cancel, status, words):
+def test_a_refused_retrieval_is_said_in_words(scripted, series, tmp_path, progress, status, words):
     def on_get(_):
         yield 1
         failed = Dataset()
@@ -101,10 +101,10 @@ def test_a_refused_retrieval_is_said_in_words(scripted, series, tmp_path, report
         yield status, failed
 
     with scripted(find=lists(series), get=on_get) as peer, pytest.raises(PacsError, match=words):
-        fetch(peer, series[0], tmp_path / "back", reporter, cancel)
+        fetch(peer, series[0], tmp_path / "back", progress)
 
 
-def test_an_association_that_ends_amid_a_retrieval_is_an_error(scripted, series, tmp_path, reporter, cancel):
+def test_an_association_that_ends_amid_a_retrieval_is_an_error(scripted, series, tmp_path, progress):
     def on_get(event):
         yield 3
         yield 0xFF00, series[0]
@@ -112,25 +112,25 @@ def test_an_association_that_ends_amid_a_retrieval_is_an_error(scripted, series,
         yield 0xFF00, series[1]
 
     with scripted(find=lists(series), get=on_get) as peer, pytest.raises(PacsError, match="did not answer the C-GET"):
-        fetch(peer, series[0], tmp_path / "back", reporter, cancel)
+        fetch(peer, series[0], tmp_path / "back", progress)
     assert list((tmp_path / "back").iterdir()) == []
 
 
-def test_an_instance_that_comes_twice_is_counted_once(scripted, series, tmp_path, reporter, cancel):
+def test_an_instance_that_comes_twice_is_counted_once(scripted, series, tmp_path, progress):
     with (
         scripted(find=refuses(0xA900), get=sends([series[0], series[0]])) as peer,
         pytest.raises(PacsError, match="says that it sent 2 instances, 1 came"),
     ):
-        fetch(peer, series[0], tmp_path / "back", reporter, cancel)
+        fetch(peer, series[0], tmp_path / "back", progress)
 
 
-def test_a_cancelled_retrieval_takes_no_further_instance(scripted, series, tmp_path, reporter, cancel):
+def test_a_cancelled_retrieval_takes_no_further_instance(scripted, series, tmp_path, progress):
     def on_get(event):
-        cancel.set()
+        progress.cancel()
         yield from sends(series)(event)
 
     with scripted(find=lists(series), get=on_get) as peer, pytest.raises(CancelledError):
-        fetch(peer, series[0], tmp_path / "back", reporter, cancel)
+        fetch(peer, series[0], tmp_path / "back", progress)
     assert list((tmp_path / "back").iterdir()) == []
 
 
@@ -143,25 +143,25 @@ def test_an_answer_to_a_query_that_cannot_be_read_is_an_error(scripted, series):
         inventory(peer, series[0].StudyInstanceUID, series[0].SeriesInstanceUID)
 
 
-def test_a_folder_that_cannot_be_made_is_an_error(scripted, series, tmp_path, reporter, cancel):
+def test_a_folder_that_cannot_be_made_is_an_error(scripted, series, tmp_path, progress):
     (tmp_path / "file").write_text("")
     with scripted(find=lists(series)) as peer, pytest.raises(PacsError, match="cannot be written to"):
-        fetch(peer, series[0], tmp_path / "file" / "back", reporter, cancel)
+        fetch(peer, series[0], tmp_path / "file" / "back", progress)
 
 
-def test_what_is_no_dicom_is_refused_by_the_inbox(tmp_path, reporter):
-    with Inbox(tmp_path, "1.2", "1.2.3", None, reporter) as inbox:
+def test_what_is_no_dicom_is_refused_by_the_inbox(tmp_path, progress):
+    with Inbox(tmp_path, "1.2", "1.2.3", None, progress) as inbox:
         assert inbox.take(b"nonsense") == 0xC000
         with pytest.raises(PacsError, match="an object that cannot be read"):
             inbox.finish(Peer("PACS"))
 
 
-def test_a_path_in_place_of_a_uid_is_refused_by_the_inbox(make_series, tmp_path, reporter):
+def test_a_path_in_place_of_a_uid_is_refused_by_the_inbox(make_series, tmp_path, progress):
     (file,) = make_series(tmp_path / "series", 1)
     dataset = dcmread(file)
     dataset.SOPInstanceUID = "../../outside"
     dataset.save_as(file)
-    with Inbox(tmp_path / "in", dataset.StudyInstanceUID, dataset.SeriesInstanceUID, None, reporter) as inbox:
+    with Inbox(tmp_path / "in", dataset.StudyInstanceUID, dataset.SeriesInstanceUID, None, progress) as inbox:
         assert inbox.take(file.read_bytes()) == 0x0117
         with pytest.raises(PacsError, match="is no UID"):
             inbox.finish(Peer("PACS"))

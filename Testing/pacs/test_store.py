@@ -32,7 +32,7 @@ def files(make_series, tmp_path):
     return make_series(tmp_path / "series", 3)
 
 
-def test_one_association_carries_many_objects(scripted, files, reporter, cancel):
+def test_one_association_carries_many_objects(scripted, files, progress):
     associations = []
 
     def on_store(event):
@@ -40,14 +40,14 @@ def test_one_association_carries_many_objects(scripted, files, reporter, cancel)
         return 0x0000
 
     with scripted(store=on_store) as peer:
-        outcomes = store(peer, files, reporter, cancel)
+        outcomes = store(peer, files, progress)
     assert [outcome.path for outcome in outcomes] == files
     assert all(outcome.ok for outcome in outcomes)
     assert len(associations) == 3
     assert len(set(associations)) == 1
 
 
-def test_the_bytes_of_the_data_set_are_sent_untouched(scripted, files, reporter, cancel):
+def test_the_bytes_of_the_data_set_are_sent_untouched(scripted, files, progress):
     received = []
 
     def on_store(event):
@@ -55,7 +55,7 @@ def test_the_bytes_of_the_data_set_are_sent_untouched(scripted, files, reporter,
         return 0x0000
 
     with scripted(store=on_store) as peer:
-        store(peer, files, reporter, cancel)
+        store(peer, files, progress)
     assert all(file.read_bytes().endswith(content) for file, content in zip(files, received, strict=True))
 
 
@@ -82,7 +82,7 @@ STATUSES = [
 ]
 
 
-def test_every_status_comes_back_with_its_object_in_words(scripted, make_series, tmp_path, reporter, cancel):
+def test_every_status_comes_back_with_its_object_in_words(scripted, make_series, tmp_path, progress):
     files = make_series(tmp_path / "series", len(STATUSES))
     answers = []
     for status, _, _ in STATUSES:
@@ -91,42 +91,40 @@ def test_every_status_comes_back_with_its_object_in_words(scripted, make_series,
         answers[-1].ErrorComment = "disk\t3"
     remaining = iter(answers)
     with scripted(store=lambda _: next(remaining)) as peer:
-        outcomes = store(peer, files, reporter, cancel)
+        outcomes = store(peer, files, progress)
     for outcome, (status, ok, words) in zip(outcomes, STATUSES, strict=True):
         assert (outcome.status, outcome.ok, outcome.unclear) == (status, ok, False)
         assert words in outcome.message
         assert f"(status 0x{status:04X}: disk3)" in outcome.message
 
 
-def test_a_class_that_the_peer_refuses_is_named(scripted, make_series, files, tmp_path, reporter, cancel):
+def test_a_class_that_the_peer_refuses_is_named(scripted, make_series, files, tmp_path, progress):
     (mr,) = make_series(tmp_path / "mr", 1, SOPClassUID=MRImageStorage)
     contexts = [build_context(CTImageStorage, [ExplicitVRLittleEndian])]
     with scripted(store=lambda _: 0x0000, contexts=contexts) as peer:
-        outcomes = store(peer, [files[0], mr], reporter, cancel)
+        outcomes = store(peer, [files[0], mr], progress)
     assert [outcome.ok for outcome in outcomes] == [True, False]
     assert "does not take objects of the class MR Image Storage" in outcomes[1].message
 
 
-def test_a_peer_that_refuses_every_class_is_told_for_each_object(scripted, files, reporter, cancel):
+def test_a_peer_that_refuses_every_class_is_told_for_each_object(scripted, files, progress):
     with scripted(contexts=[build_context(MRImageStorage)]) as peer:
-        outcomes = store(peer, files, reporter, cancel)
+        outcomes = store(peer, files, progress)
     assert all("does not take objects of the class CT Image Storage" in outcome.message for outcome in outcomes)
     assert not any(outcome.ok or outcome.unclear for outcome in outcomes)
 
 
-def test_a_compressed_object_for_a_peer_without_that_syntax_is_not_sent(
-    scripted, make_series, tmp_path, reporter, cancel
-):
+def test_a_compressed_object_for_a_peer_without_that_syntax_is_not_sent(scripted, make_series, tmp_path, progress):
     (file,) = make_series(tmp_path / "j2k", 1, syntax=JPEG2000Lossless)
     with scripted(contexts=[build_context(CTImageStorage, [ExplicitVRLittleEndian])]) as peer:
-        (outcome,) = store(peer, [file], reporter, cancel)
+        (outcome,) = store(peer, [file], progress)
     assert not outcome.ok
     assert "takes CT Image Storage, but not in the transfer syntax JPEG 2000" in outcome.message
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
 def test_an_uncompressed_object_is_rewritten_for_a_peer_of_the_default_syntax(
-    scripted, make_series, tmp_path, reporter, cancel, syntax
+    scripted, make_series, tmp_path, progress, syntax
 ):
     (file,) = make_series(tmp_path / "series", 1, syntax=syntax)
     received = []
@@ -136,16 +134,14 @@ def test_an_uncompressed_object_is_rewritten_for_a_peer_of_the_default_syntax(
         return 0x0000
 
     with scripted(store=on_store, contexts=[build_context(CTImageStorage, [ImplicitVRLittleEndian])]) as peer:
-        (outcome,) = store(peer, [file], reporter, cancel)
+        (outcome,) = store(peer, [file], progress)
     assert outcome.ok
     (used, dataset), sent = received[0], dcmread(file)
     assert used == ImplicitVRLittleEndian
     assert (dataset.PixelData, dataset.SOPInstanceUID) == (sent.PixelData, sent.SOPInstanceUID)
 
 
-def test_more_kinds_of_objects_than_contexts_take_several_associations(
-    scripted, make_series, tmp_path, reporter, cancel
-):
+def test_more_kinds_of_objects_than_contexts_take_several_associations(scripted, make_series, tmp_path, progress):
     kinds = sorted(str(context.abstract_syntax) for context in AllStoragePresentationContexts)[-65:]
     files = [make_series(tmp_path / kind, 1, SOPClassUID=kind)[0] for kind in kinds]
     accepted = [build_context(kind, [ExplicitVRLittleEndian]) for kind in kinds]
@@ -156,12 +152,12 @@ def test_more_kinds_of_objects_than_contexts_take_several_associations(
         return 0x0000
 
     with scripted(store=on_store, contexts=accepted) as peer:
-        outcomes = store(peer, files, reporter, cancel)
+        outcomes = store(peer, files, progress)
     assert [outcome.path for outcome in outcomes] == files
     assert len(associations) == 2
 
 
-def test_an_association_that_dies_leaves_one_object_unclear_and_the_rest_unsent(scripted, files, reporter, cancel):
+def test_an_association_that_dies_leaves_one_object_unclear_and_the_rest_unsent(scripted, files, progress):
     count = iter(range(3))
 
     def on_store(event):
@@ -170,13 +166,13 @@ def test_an_association_that_dies_leaves_one_object_unclear_and_the_rest_unsent(
         return 0x0000
 
     with scripted(store=on_store) as peer:
-        outcomes = store(peer, files, reporter, cancel)
+        outcomes = store(peer, files, progress)
     assert [(outcome.ok, outcome.unclear) for outcome in outcomes] == [(True, False), (False, True), (False, False)]
     assert "ended the association, or did not answer within 2 s" in outcomes[1].message
     assert "not sent" in outcomes[2].message
 
 
-def test_a_peer_that_does_not_answer_is_given_up(scripted, files, reporter, cancel):
+def test_a_peer_that_does_not_answer_is_given_up(scripted, files, progress):
     done = threading.Event()
 
     def on_store(_):
@@ -184,7 +180,7 @@ def test_a_peer_that_does_not_answer_is_given_up(scripted, files, reporter, canc
         return 0x0000
 
     with scripted(store=on_store, timeouts=Timeouts(dimse=0.3)) as peer:
-        outcomes = store(peer, files[:2], reporter, cancel)
+        outcomes = store(peer, files[:2], progress)
         done.set()
     assert [(outcome.ok, outcome.unclear) for outcome in outcomes] == [(False, True), (False, False)]
 
@@ -209,9 +205,9 @@ def test_a_peer_that_stops_reading_does_not_hold_us(make_series, tmp_path):
     assert (outcome.ok, outcome.unclear) == (False, True)
 
 
-def test_a_peer_that_is_down_is_named_with_address_and_reason(files, reporter, cancel):
+def test_a_peer_that_is_down_is_named_with_address_and_reason(files, progress):
     peer = Peer("PACS", "PACS", LOOPBACK, free_port())
-    outcomes = store(peer, files, reporter, cancel)
+    outcomes = store(peer, files, progress)
     assert len(outcomes) == 3
     assert not any(outcome.ok or outcome.unclear for outcome in outcomes)
     assert f"PACS (PACS at 127.0.0.1:{peer.port}) cannot be reached: " in outcomes[0].message
@@ -242,27 +238,27 @@ def test_a_service_that_the_peer_does_not_have_is_told(scripted):
         find(peer, "STUDY", {})
 
 
-def test_a_file_that_is_no_dicom_is_refused_before_anything_is_sent(scripted, files, tmp_path, reporter, cancel):
+def test_a_file_that_is_no_dicom_is_refused_before_anything_is_sent(scripted, files, tmp_path, progress):
     text = tmp_path / "notes.txt"
     text.write_text("no DICOM")
     sent = []
     with scripted(store=sent.append) as peer, pytest.raises(InputError, match=r"notes\.txt: is not a DICOM file"):
-        store(peer, [files[0], text], reporter, cancel)
+        store(peer, [files[0], text], progress)
     assert sent == []
 
 
-def test_a_file_whose_meta_information_names_another_object_is_refused(files, reporter, cancel):
+def test_a_file_whose_meta_information_names_another_object_is_refused(files, progress):
     dataset = dcmread(files[0])
     dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
     dataset.save_as(files[0])
     with pytest.raises(InputError, match=r"names the object 1\.2\.3"):
-        store(Peer("PACS", "PACS", LOOPBACK, 1), files, reporter, cancel)
+        store(Peer("PACS", "PACS", LOOPBACK, 1), files, progress)
 
 
-def test_dcmtk_receives_what_was_sent(make_series, tmp_path, reporter, cancel):
+def test_dcmtk_receives_what_was_sent(make_series, tmp_path, progress):
     files = make_series(tmp_path / "series", 3, syntax=JPEGLSLossless)
     with Storescp(tmp_path / "scp", "+xa") as server:
-        outcomes = store(server.peer(), files, reporter, cancel)
+        outcomes = store(server.peer(), files, progress)
         received = {dcmread(file).SOPInstanceUID: dcmread(file) for file in server.files()}
     assert all(outcome.ok for outcome in outcomes)
     assert all(received[dcmread(file).SOPInstanceUID].PixelData == dcmread(file).PixelData for file in files)

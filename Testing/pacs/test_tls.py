@@ -39,18 +39,18 @@ def test_a_peer_with_our_certificate_authority_is_spoken_to(peer):
     assert echo(peer) > 0
 
 
-def test_objects_go_there_and_back(peer, make_series, tmp_path, reporter, cancel):
+def test_objects_go_there_and_back(peer, make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 3)
-    assert all(outcome.ok for outcome in store(peer, files, reporter, cancel))
+    assert all(outcome.ok for outcome in store(peer, files, progress))
     one = dcmread(files[0])
-    back = retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, tmp_path / "back", reporter, cancel)
+    back = retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, tmp_path / "back", progress)
     assert len(back) == 3
 
 
-def test_dcmtk_takes_our_objects_over_tls(tls, make_series, tmp_path, reporter, cancel):
+def test_dcmtk_takes_our_objects_over_tls(tls, make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 3)
     with Storescp(tmp_path / "scp", "+tls", str(tls.key), str(tls.cert), "+cf", str(tls.ca)) as server:
-        outcomes = store(server.peer(tls=tls), files, reporter, cancel)
+        outcomes = store(server.peer(tls=tls), files, progress)
         assert len(server.files()) == 3
     assert all(outcome.ok for outcome in outcomes)
 
@@ -86,12 +86,10 @@ def test_a_certificate_file_that_is_missing_is_a_fault_of_the_configuration(peer
         server_tls(Tls(ca=tmp_path / "missing.pem"), "SAFE")
 
 
-def test_a_move_comes_back_over_tls_too(peer, tls, make_series, tmp_path, reporter, cancel):
+def test_a_move_comes_back_over_tls_too(peer, tls, make_series, tmp_path, progress):
     # The embedded PACS sends its objects plainly, so our Storage SCP, which expects TLS, must refuse them.
     files = make_series(tmp_path / "sent", 1)
-    store(peer, files, reporter, cancel)
+    store(peer, files, progress)
     one = dcmread(files[0])
     with pytest.raises(PacsError, match="cannot reach us"):
-        retrieve(
-            dataclasses.replace(peer, retrieve="move"), one.StudyInstanceUID, None, tmp_path / "back", reporter, cancel
-        )
+        retrieve(dataclasses.replace(peer, retrieve="move"), one.StudyInstanceUID, None, tmp_path / "back", progress)

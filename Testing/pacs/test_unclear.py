@@ -27,9 +27,7 @@ def make_unclear(outbox, files):
     assert {entry.state for entry in outbox.entries()} == {"unclear"}
 
 
-def test_after_an_unclear_end_the_peer_is_asked_and_what_it_has_is_not_sent_again(
-    outbox, files, scripted, reporter, cancel
-):
+def test_after_an_unclear_end_the_peer_is_asked_and_what_it_has_is_not_sent_again(outbox, files, scripted, progress):
     make_unclear(outbox, files[:2])
     has = dcmread(files[0])
     sent = []
@@ -43,16 +41,14 @@ def test_after_an_unclear_end_the_peer_is_asked_and_what_it_has_is_not_sent_agai
         return 0x0000
 
     with scripted(find=on_find, store=on_store) as peer:
-        deliveries = send(outbox, {"SCRIPTED": peer}, reporter, cancel)
+        deliveries = send(outbox, {"SCRIPTED": peer}, progress)
     assert sent == [dcmread(files[1]).SOPInstanceUID]
     assert [delivery.message for delivery in deliveries] == ["the peer had it already", "success (status 0x0000)"]
     assert outbox.entries() == []
 
 
 @pytest.mark.parametrize("answers", ["none", "refuses", "aborts", "ignores the key"])
-def test_a_peer_that_cannot_say_gets_the_object_again_under_its_own_uid(
-    outbox, files, scripted, reporter, cancel, answers
-):
+def test_a_peer_that_cannot_say_gets_the_object_again_under_its_own_uid(outbox, files, scripted, progress, answers):
     make_unclear(outbox, files[:1])
     sent = []
 
@@ -71,24 +67,24 @@ def test_a_peer_that_cannot_say_gets_the_object_again_under_its_own_uid(
         return 0x0000
 
     with scripted(find=None if answers == "none" else on_find, store=on_store) as peer:
-        send(outbox, {"SCRIPTED": peer}, reporter, cancel)
+        send(outbox, {"SCRIPTED": peer}, progress)
     assert sent == [dcmread(files[0]).SOPInstanceUID]
     assert outbox.entries() == []
 
 
-def test_an_object_outside_any_study_is_sent_again_without_asking(outbox, files, scripted, reporter, cancel):
+def test_an_object_outside_any_study_is_sent_again_without_asking(outbox, files, scripted, progress):
     dataset = dcmread(files[0])
     del dataset.StudyInstanceUID
     dataset.save_as(files[0])
     make_unclear(outbox, files[:1])
     with scripted(store=lambda _: 0x0000) as peer:
-        (delivery,) = send(outbox, {"SCRIPTED": peer}, reporter, cancel)
+        (delivery,) = send(outbox, {"SCRIPTED": peer}, progress)
     assert delivery.ok
 
 
-def test_an_unclear_object_stays_unclear_while_the_peer_is_down(outbox, files, reporter, cancel):
+def test_an_unclear_object_stays_unclear_while_the_peer_is_down(outbox, files, progress):
     make_unclear(outbox, files)
     down = Peer("SCRIPTED", "SCRIPTED", LOOPBACK, free_port())
-    deliveries = send(outbox, {"SCRIPTED": down}, reporter, cancel)
+    deliveries = send(outbox, {"SCRIPTED": down}, progress)
     assert all("cannot be reached" in delivery.message for delivery in deliveries)
     assert {entry.state for entry in outbox.entries()} == {"unclear"}

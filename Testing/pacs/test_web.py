@@ -23,9 +23,9 @@ def peer(orthanc):
 
 
 @pytest.fixture
-def stored(peer, make_series, tmp_path, reporter, cancel):
+def stored(peer, make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 3)
-    outcomes = web.store(peer, files, reporter, cancel)
+    outcomes = web.store(peer, files, progress)
     assert [(outcome.status, outcome.ok) for outcome in outcomes] == [(0, True)] * 3
     return [dcmread(file) for file in files]
 
@@ -52,32 +52,32 @@ def test_it_is_searched_at_every_level(peer, stored, level, keyword):
 
 
 @pytest.mark.parametrize("whole_study", [False, True])
-def test_what_is_retrieved_is_what_was_stored(peer, stored, tmp_path, reporter, cancel, whole_study):
+def test_what_is_retrieved_is_what_was_stored(peer, stored, tmp_path, progress, whole_study):
     one = stored[0]
     series = None if whole_study else one.SeriesInstanceUID
-    files = services.retrieve(peer, one.StudyInstanceUID, series, tmp_path / "back", reporter, cancel)
+    files = services.retrieve(peer, one.StudyInstanceUID, series, tmp_path / "back", progress)
     assert {file.stem: dcmread(file) for file in files} == {dataset.SOPInstanceUID: dataset for dataset in stored}
 
 
-def test_a_compressed_object_stays_compressed(peer, make_series, tmp_path, reporter, cancel):
+def test_a_compressed_object_stays_compressed(peer, make_series, tmp_path, progress):
     (file,) = make_series(tmp_path / "sent", 1, syntax=JPEG2000Lossless)
     sent = dcmread(file)
-    web.store(peer, [file], reporter, cancel)
-    (back,) = web.retrieve(peer, sent.StudyInstanceUID, sent.SeriesInstanceUID, tmp_path / "back", reporter, cancel)
+    web.store(peer, [file], progress)
+    (back,) = web.retrieve(peer, sent.StudyInstanceUID, sent.SeriesInstanceUID, tmp_path / "back", progress)
     assert dcmread(back) == sent
     assert dcmread(back).file_meta.TransferSyntaxUID == JPEG2000Lossless
 
 
-def test_a_series_that_is_not_there_is_an_error_and_leaves_nothing(peer, stored, tmp_path, reporter, cancel):
+def test_a_series_that_is_not_there_is_an_error_and_leaves_nothing(peer, stored, tmp_path, progress):
     with pytest.raises(PacsError, match=r"has no instance of the series 1\.2\.3"):
-        web.retrieve(peer, stored[0].StudyInstanceUID, "1.2.3", tmp_path / "back", reporter, cancel)
+        web.retrieve(peer, stored[0].StudyInstanceUID, "1.2.3", tmp_path / "back", progress)
     assert list((tmp_path / "back").iterdir()) == []
 
 
-def test_a_cancelled_retrieval_is_not_begun(peer, stored, tmp_path, reporter, cancel):
-    cancel.set()
+def test_a_cancelled_retrieval_is_not_begun(peer, stored, tmp_path, progress):
+    progress.cancel()
     with pytest.raises(CancelledError):
-        web.retrieve(peer, stored[0].StudyInstanceUID, None, tmp_path / "back", reporter, cancel)
+        web.retrieve(peer, stored[0].StudyInstanceUID, None, tmp_path / "back", progress)
 
 
 def test_whether_an_instance_is_there_can_be_asked(peer, stored):
@@ -157,29 +157,29 @@ def _stored(warning):
     ],
 )
 def test_the_outcome_of_each_object_is_read_from_the_answer(
-    make_series, tmp_path, reporter, cancel, status, body, expected, words
+    make_series, tmp_path, progress, status, body, expected, words
 ):
     files = make_series(tmp_path / "sent", 1)
     with _Answers(status, body) as server:
-        (outcome,) = web.store(server.peer(), files, reporter, cancel)
+        (outcome,) = web.store(server.peer(), files, progress)
     assert (outcome.status, outcome.ok, outcome.unclear) == expected
     assert words in outcome.message
 
 
-def test_a_server_that_is_down_is_named(make_series, tmp_path, reporter, cancel):
+def test_a_server_that_is_down_is_named(make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 2)
-    outcomes = web.store(_web_peer(f"http://{LOOPBACK}:{free_port()}"), files, reporter, cancel)
+    outcomes = web.store(_web_peer(f"http://{LOOPBACK}:{free_port()}"), files, progress)
     assert [(outcome.ok, outcome.unclear) for outcome in outcomes] == [(False, False)] * 2
     assert "WEB (http://127.0.0.1:" in outcomes[0].message
     assert "cannot be reached" in outcomes[0].message
 
 
-def test_a_server_that_breaks_off_leaves_the_object_unclear(make_series, tmp_path, reporter, cancel):
+def test_a_server_that_breaks_off_leaves_the_object_unclear(make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 1)
     with socket.create_server((LOOPBACK, 0)) as server:
         breaker = threading.Thread(target=lambda: server.accept()[0].close())
         breaker.start()
-        (outcome,) = web.store(_web_peer(f"http://{LOOPBACK}:{server.getsockname()[1]}"), files, reporter, cancel)
+        (outcome,) = web.store(_web_peer(f"http://{LOOPBACK}:{server.getsockname()[1]}"), files, progress)
         breaker.join()
     assert (outcome.ok, outcome.unclear) == (False, True)
 
@@ -205,10 +205,10 @@ def test_a_server_that_ignores_the_offset_is_not_asked_for_ever():
         assert len(web.find(server.peer(), "STUDY", {})) == 1
 
 
-def test_an_instance_that_is_no_dicom_is_an_error(tmp_path, reporter, cancel):
+def test_an_instance_that_is_no_dicom_is_an_error(tmp_path, progress):
     listed = json.dumps([{"00080018": {"vr": "UI", "Value": ["1.2.3.4"]}}]).encode()
     with _Answers(200, listed) as server, pytest.raises(PacsError, match="no DICOMweb"):
-        web.retrieve(server.peer(), "1.2", "1.2.3", tmp_path, reporter, cancel)
+        web.retrieve(server.peer(), "1.2", "1.2.3", tmp_path, progress)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,7 +7,7 @@ from drawing import ALGORITHM, KIDNEY, LIVER
 from pydicom.uid import CTImageStorage
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.rtstruct_reader import read_structure_set
 from NativeDLLib.regions.masks import mask_of
 from NativeDLLib.regions.structure import whole_structure_set
@@ -15,7 +15,7 @@ from NativeDLLib.regions.structure import whole_structure_set
 
 @pytest.fixture
 def path(axial, tmp_path):
-    dataset = whole_structure_set(axial.series, axial.labels, [LIVER, KIDNEY], ALGORITHM, Cancel())
+    dataset = whole_structure_set(axial.series, axial.labels, [LIVER, KIDNEY], ALGORITHM, Progress())
     dataset.save_as(tmp_path / "rtstruct.dcm", enforce_file_format=True)
     return tmp_path / "rtstruct.dcm"
 

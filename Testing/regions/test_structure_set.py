@@ -11,7 +11,7 @@ from drawing import ALGORITHM, KIDNEY, LIVER, by_plastimatch, dice, shapes
 from tools import dciodvfy_errors
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.rtstruct import Reviewed, make_structure_set
 from NativeDLLib.dicom.rtstruct_reader import read_structure_set
 from NativeDLLib.phantom.ct_series import write_ct_series
@@ -36,12 +36,12 @@ def written(dataset, folder):
 @pytest.fixture
 def approved(axial, tmp_path):
     review = Reviewed("Doe^Jane")
-    dataset = whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Cancel(), review=review)
+    dataset = whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Progress(), review=review)
     return pydicom.dcmread(written(dataset, tmp_path))
 
 
 def test_a_foreign_program_reads_the_very_masks_on_any_series(drawn, tmp_path):
-    dataset = whole_structure_set(drawn.series, drawn.labels, BOTH, ALGORITHM, Cancel())
+    dataset = whole_structure_set(drawn.series, drawn.labels, BOTH, ALGORITHM, Progress())
 
     masks = by_plastimatch(written(dataset, tmp_path), drawn.folder, tmp_path / "masks")
 
@@ -56,7 +56,7 @@ def test_the_organs_of_the_phantom_are_the_same_in_a_foreign_program_and_read_ba
     series = Series.read([tmp_path / "series"])
     voxels = (sitk.GetArrayFromImage(labels) == 1).astype(np.uint8)
 
-    path = written(whole_structure_set(series, voxels, [LIVER], ALGORITHM, Cancel()), tmp_path)
+    path = written(whole_structure_set(series, voxels, [LIVER], ALGORITHM, Progress()), tmp_path)
 
     (roi,) = read_structure_set(path).rois
     assert dice(mask_of(series, roi.contours)[0], voxels == 1) == 1.0
@@ -101,7 +101,7 @@ def test_every_image_with_a_contour_is_referred_to_and_no_other(axial, approved)
 
 def test_each_region_of_interest_says_what_it_is_and_how_it_came_about(axial, tmp_path):
     kinds = ("AUTOMATIC", "MANUAL")
-    dataset = whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Cancel(), types=kinds)
+    dataset = whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Progress(), types=kinds)
 
     liver, kidney = dataset.StructureSetROISequence
     assert (liver.ROINumber, liver.ROIName, liver.ROIGenerationAlgorithm) == (1, "Liver", "AUTOMATIC")
@@ -122,7 +122,7 @@ def test_what_is_no_structure_of_the_body_is_not_called_an_organ(axial, tmp_path
         KIDNEY, category=lesion, type=Code("108369006", "SCT", "Neoplasm"), type_modifier=None,
         region=Code("10200004", "SCT", "Liver"), region_modifier=Code("24028007", "SCT", "Right"),
     )  # fmt: skip
-    dataset = whole_structure_set(axial.series, axial.labels, [LIVER, tumour], ALGORITHM, Cancel())
+    dataset = whole_structure_set(axial.series, axial.labels, [LIVER, tumour], ALGORITHM, Progress())
 
     path = written(dataset, tmp_path)
 
@@ -139,7 +139,7 @@ def test_an_approval_says_by_whom_and_when(approved):
 
 @pytest.mark.parametrize("review", [None, Reviewed("Doe^Jane", approved=False)])
 def test_what_is_not_approved_names_no_reviewer(axial, tmp_path, review):
-    dataset = whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Cancel(), review=review)
+    dataset = whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Progress(), review=review)
 
     found = pydicom.dcmread(written(dataset, tmp_path))
 
@@ -150,7 +150,7 @@ def test_what_is_not_approved_names_no_reviewer(axial, tmp_path, review):
 def test_a_reviewer_of_any_script_is_stored(axial, tmp_path):
     review = Reviewed("Müller^Jörg=山田^太郎")
 
-    dataset = whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Cancel(), review=review)
+    dataset = whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Progress(), review=review)
 
     found = pydicom.dcmread(written(dataset, tmp_path))
     assert str(found.ReviewerName) == "Müller^Jörg=山田^太郎"
@@ -182,7 +182,7 @@ def test_a_contour_longer_than_explicit_vr_has_room_for_is_written_and_read(tmp_
     factories.ct_series(files, np.zeros(ragged.shape, int), axes=((0.6, 0.8, 0), (-0.8, 0.6, 0)))
     series = Series.read([files])
 
-    path = written(whole_structure_set(series, ragged, [LIVER], ALGORITHM, Cancel()), tmp_path)
+    path = written(whole_structure_set(series, ragged, [LIVER], ALGORITHM, Progress()), tmp_path)
 
     found = pydicom.dcmread(path)
     assert max(len("\\".join(map(str, c.ContourData))) for c in found.ROIContourSequence[0].ContourSequence) > 65534
@@ -195,7 +195,7 @@ def test_the_frames_of_a_multi_frame_image_are_referred_to(tmp_path):
     grid = {"spacing": (0.8, 1.1, 2.5), "origin": (1, 2, 3), "order": [5, 0, 3, 1, 4, 2]}
     series = Series.read([factories.enhanced_ct(tmp_path / "ct", np.zeros(labels.shape, int), **grid)])
 
-    dataset = whole_structure_set(series, labels, BOTH, ALGORITHM, Cancel())
+    dataset = whole_structure_set(series, labels, BOTH, ALGORITHM, Progress())
 
     path = written(dataset, tmp_path)
     (frame,) = pydicom.dcmread(path).ReferencedFrameOfReferenceSequence
@@ -217,7 +217,7 @@ def test_a_source_whose_header_cannot_be_carried_over_is_refused(axial):
     )
 
     with pytest.raises(InputError, match="cannot be carried over to a structure set"):
-        whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Cancel())
+        whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Progress())
 
 
 def test_masks_share_a_layer_unless_they_overlap():

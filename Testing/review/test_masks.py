@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from NativeDLLib.core.errors import CancelledError
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.review.masks import place, voxels_outside
 from NativeDLLib.source import Grid
 
@@ -54,7 +54,7 @@ def ball(image, radius=6.5, label=3):
 
 
 def on_source(layer, label=3):
-    mask = place(layer, [label], GRID, Cancel()).mask(label)
+    mask = place(layer, [label], GRID, Progress()).mask(label)
     result = np.zeros(SIZE[::-1], bool)
     result[mask.place] = mask.values
     return result
@@ -134,7 +134,7 @@ def test_segments_side_by_side_on_a_finer_grid_share_no_voxel_and_leave_none_out
     layer = sitk.GetImageFromArray(values)
     layer.CopyInformation(finer)
 
-    placed = place(layer, [1, 2], GRID, Cancel())
+    placed = place(layer, [1, 2], GRID, Progress())
 
     first, second = placed.mask(1), placed.mask(2)
     assert first.start == (0, 0, 0)
@@ -153,8 +153,8 @@ def test_voxels_beyond_the_source_are_counted_once_each():
 
 
 def test_a_cancelled_approval_stops_between_slabs():
-    cancel = Cancel()
-    cancel.set()
+    progress = Progress()
+    progress.cancel()
 
     with pytest.raises(CancelledError):
-        place(ball(sitk.Expand(source(), [2, 2, 2], sitk.sitkNearestNeighbor)), [3], GRID, cancel)
+        place(ball(sitk.Expand(source(), [2, 2, 2], sitk.sitkNearestNeighbor)), [3], GRID, progress)

@@ -3,7 +3,7 @@
 import factories
 import pytest
 
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.seg import EmptySegmentationError
 from NativeDLLib.registry import effective, load_registry
 from NativeDLLib.segment.pipeline import SegmentationTool
@@ -44,7 +44,7 @@ def test_a_tool_says_why_a_series_is_not_for_it(tool, tmp_path):
 
 
 def test_a_result_has_metadata_without_patient_data(tool, tmp_path):
-    result = tool.process(series_with(tmp_path), effective(tool.model), Reporter(), Cancel())
+    result = tool.process(series_with(tmp_path), effective(tool.model), Progress())
 
     assert result.tool_name == "bright 1.2.3"
     assert result.metadata["outcome"] == "segmented"
@@ -55,7 +55,7 @@ def test_a_result_has_metadata_without_patient_data(tool, tmp_path):
 
 
 def test_buffered_pixels_outlive_the_result_that_they_are_of(tool, tmp_path):
-    result = tool.process(series_with(tmp_path), effective(tool.model), Reporter(), Cancel())
+    result = tool.process(series_with(tmp_path), effective(tool.model), Progress())
     expected = result.to_dicom()[0].PixelData
 
     stream = result.to_dicom(buffered=True)[0].PixelData
@@ -67,7 +67,7 @@ def test_buffered_pixels_outlive_the_result_that_they_are_of(tool, tmp_path):
 def test_an_empty_result_is_the_callers_decision(tool, tmp_path):
     parameters = effective(tool.model, ("test", {"min_volume": 1000}))
 
-    result = tool.process(series_with(tmp_path), parameters, Reporter(), Cancel())
+    result = tool.process(series_with(tmp_path), parameters, Progress())
 
     assert result.is_empty
     with pytest.raises(EmptySegmentationError, match="found none of its 1 segments"):

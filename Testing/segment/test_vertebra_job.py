@@ -11,8 +11,8 @@ import SimpleITK as sitk
 from onnx import TensorProto, helper
 from tools import dciodvfy_errors, nativedl
 
-from NativeDLLib.core.events import Cancel
 from NativeDLLib.core.places import resources_folder
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.phantom.bones import LEVELS
 from NativeDLLib.phantom.torso import make_phantom
 from NativeDLLib.registry import load_registry
@@ -123,7 +123,7 @@ def test_a_training_measures_all_vertebrae_together(tmp_path, registry, classes)
     (model,) = load_registry(registry)
     target = series.image_of(classes)
 
-    case = _measure(model, Example("phantom", series, target, target, {}), "cpu", Cancel())
+    case = _measure(model, Example("phantom", series, target, target, {}), "cpu", Progress())
 
     (row,) = case["segments"]
     assert row["name"] == "Vertebrae (all levels)"

@@ -10,7 +10,7 @@ from servers import LOOPBACK, free_port, make_certificate, wait_until
 from tools import nativedl
 
 from NativeDLLib.core.errors import CancelledError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.segment.run import Job, run_job
 
 
@@ -132,13 +132,13 @@ def test_the_servers_that_the_user_has_named_are_listed_with_the_devices(capsys,
 
 def test_a_cancelled_run_ends_the_prediction_there(in_background, serve, slow, tmp_path):
     service = serve()
-    cancel = Cancel()
+    progress = Progress()
     parameters = (("test", {"step": 0.25}),)
     job = Job(tmp_path / "out", slow[0], model="bright", device=service.url, parameters=parameters)
-    outcome = in_background(run_job, job, Reporter(), cancel)
+    outcome = in_background(run_job, job, Progress(), progress)
     wait_until(service.workers, "the worker runs", 60)
 
-    cancel.set()
+    progress.cancel()
 
     wait_until(lambda: outcome, "the run ends")
     assert isinstance(outcome[0], CancelledError)
@@ -149,7 +149,7 @@ def test_a_cancelled_run_ends_the_prediction_there(in_background, serve, slow, t
 def test_a_server_that_dies_is_an_error(in_background, serve, slow, tmp_path):
     service = serve()
     job = Job(tmp_path / "out", slow[0], model="bright", device=service.url, parameters=(("test", {"step": 0.25}),))
-    outcome = in_background(run_job, job, Reporter(), Cancel())
+    outcome = in_background(run_job, job, Progress())
     wait_until(service.workers, "the worker runs", 60)
 
     service.process.kill()

@@ -21,7 +21,7 @@ from pydicom.uid import (
 )
 
 from NativeDLLib.core.errors import CancelledError, InputError
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.source import Series
 from NativeDLLib.source.header import read_header
 from NativeDLLib.source.pixels import _decode
@@ -164,11 +164,11 @@ def test_a_transfer_syntax_that_nobody_reads_is_named(tmp_path):
 
 def test_reading_stops_when_it_is_cancelled(tmp_path):
     factories.ct_series(tmp_path)
-    cancel = Cancel()
-    cancel.set()
+    progress = Progress()
+    progress.cancel()
 
     with pytest.raises(CancelledError):
-        Series.read([tmp_path]).image(cancel)
+        Series.read([tmp_path]).image(progress)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 import SimpleITK as sitk
 from tools import nativedl
 
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.places import resources_folder
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry import load_models
 from NativeDLLib.source import Series
 from NativeDLLib.training.config import read_config
@@ -63,7 +63,7 @@ def test_a_patient_that_was_not_trained_on_is_segmented_well(real_data, monkeypa
     (row,) = (row for row in config.data["data"]["validate"] if "liver_spine_ct_dicom" in row.get("series", ""))
     config = replace(config, data=config.data | {"data": {"validate": [row]}})
 
-    (case,) = evaluate(load_models()[name], config, "cpu", Reporter(), Cancel())
+    (case,) = evaluate(load_models()[name], config, "cpu", Progress())
 
     assert min(segment["dice"] for segment in case["segments"]) >= least
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.files import sha256
 from NativeDLLib.core.places import resources_folder
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.phantom.torso import make_phantom
 from NativeDLLib.registry import effective
 from NativeDLLib.registry.load import load_registry
@@ -68,6 +68,6 @@ def test_a_bundled_model_finds_its_structure_in_a_phantom_it_has_not_seen(name: 
     image, labels = make_phantom(900_010, (128, 112, 48), (3.0, 3.0, 4.0))
     (entry,) = (m for m in load_registry(resources_folder() / "registry.json") if m.id == name)
     source = Volume.of(image)
-    result = SegmentationTool(entry, "cpu").process(source, effective(entry), Reporter(), Cancel())
+    result = SegmentationTool(entry, "cpu").process(source, effective(entry), Progress())
     truth = sitk.GetArrayFromImage(labels) == {"liver-ct-demo": 1, "vertebra-ct-demo": 2}[name]
     assert score(sitk.GetArrayFromImage(result.labels) > 0, truth, image.GetSpacing()).dice > 0.85

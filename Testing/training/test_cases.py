@@ -8,8 +8,8 @@ import SimpleITK as sitk
 import torch
 from trainings import ball, image_of
 
-from NativeDLLib.core.events import Cancel
 from NativeDLLib.core.places import resources_folder
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.preprocess import prepare
 from NativeDLLib.training.cases import Case, make_case, on_grid
 from NativeDLLib.training.config import Config, read_config
@@ -71,13 +71,13 @@ def test_labels_beyond_what_a_byte_holds_keep_their_uptake(config: Config) -> No
 def test_rows_share_the_patches(config: Config, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from NativeDLLib.core.events import Reporter
+    from NativeDLLib.core.progress import Progress
 
     rows = [{**row} for row in config.data["data"]["train"]]
     rows[0]["share"] = 0.8
     rows.append({"phantoms": 2, "seed": 3, "size": [16, 16, 16], "height": 180, "map": {"1": 1}})
     changed = replace(config, data={**config.data, "data": {"train": rows}})
-    cases, odds = read_cases(changed, Reporter(), Cancel())
+    cases, odds = read_cases(changed, Progress())
     assert len(cases) == 4
     assert odds == pytest.approx([0.8, 0.2 / 3, 0.2 / 3, 0.2 / 3])
 
@@ -97,7 +97,7 @@ def test_unlabelled_voxels_are_told_apart_by_their_tissue(small_phantom: Case) -
 def torso(name: str, real_data: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     monkeypatch.setenv("NATIVEDL_TEST_DATA", str(real_data))
     config = read_config(resources_folder() / "training" / f"{name}.json")
-    (example,) = examples(config, config.rows("train")[0], Cancel())
+    (example,) = examples(config, config.rows("train")[0], Progress())
     image, _ = example.source.image()
     return make_case(image, example.labels, example.target, example.uptake, config.contract)
 

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 import torch
 from trainings import ball, image_of
 
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.network import Network
 from NativeDLLib.inference.onnx_runtime import load_onnx
@@ -35,7 +35,7 @@ def network(config: Config, tmp_path_factory: pytest.TempPathFactory) -> torch.n
     """A network that has learnt a little, so that its output is not the same everywhere."""
     assert config.architecture is not None
     torch.manual_seed(0)
-    cases, odds = read_cases(config, Reporter(), Cancel())
+    cases, odds = read_cases(config, Progress())
     folder = tmp_path_factory.mktemp("network")
     return train(config.architecture.build(2), cases, odds, config, training="", folder=folder)
 

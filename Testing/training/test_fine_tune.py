@@ -13,8 +13,8 @@ from trainings import ball, ball_entry, without_export, write_ball, write_config
 
 from NativeDLLib.cli.main import main
 from NativeDLLib.core.errors import InputError, ModelError, UsageError
-from NativeDLLib.core.events import Cancel
 from NativeDLLib.core.files import sha256
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.seg import Algorithm, make_segmentation
 from NativeDLLib.registry.load import load_registry
 from NativeDLLib.source import Series
@@ -158,7 +158,7 @@ def test_a_seg_of_another_series_is_refused(tmp_path: Path) -> None:
     row = {"series": str(series), "segmentation": str(seg), "map": {"Liver": 1}}
     config = read_config(without_export(tmp_path, data={"train": [row]}))
     with pytest.raises(InputError, match=r"is not a SEG of series .* \(it has another frame of reference\)"):
-        list(examples(config, config.rows("train")[0], Cancel()))
+        list(examples(config, config.rows("train")[0], Progress()))
 
 
 def test_a_segment_that_is_not_there_is_named_beside_those_that_are(tmp_path: Path) -> None:
@@ -166,4 +166,4 @@ def test_a_segment_that_is_not_there_is_named_beside_those_that_are(tmp_path: Pa
     row = {"series": str(series), "segmentation": str(seg), "map": {"Spleen": 1}}
     config = read_config(without_export(tmp_path, data={"train": [row]}))
     with pytest.raises(UsageError, match="there is no segment 'Spleen'; there are 'Liver'"):
-        list(examples(config, config.rows("train")[0], Cancel()))
+        list(examples(config, config.rows("train")[0], Progress()))

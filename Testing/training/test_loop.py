@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from NativeDLLib.core.errors import CancelledError, InputError, ModelError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.training.checkpoint import fingerprint
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.data import read_cases
@@ -22,14 +22,14 @@ def scheduled(config: Config, **changes: object) -> Config:
     return replace(config, schedule=replace(config.schedule, **changes))
 
 
-def run(config: Config, folder: Path, *, resume: bool = False, cancel: Cancel | None = None) -> nn.Module:
+def run(config: Config, folder: Path, *, resume: bool = False, progress: Progress | None = None) -> nn.Module:
     folder.mkdir(exist_ok=True)
     assert config.architecture is not None
     torch.manual_seed(config.schedule.seed)
     network = config.architecture.build(len(config.classes) + 1)
-    cases, odds = read_cases(config, Reporter(), Cancel())
+    cases, odds = read_cases(config, Progress())
     training = fingerprint(config, config.architecture, "")
-    return train(network, cases, odds, config, training=training, folder=folder, resume=resume, cancel=cancel)
+    return train(network, cases, odds, config, training=training, folder=folder, resume=resume, progress=progress)
 
 
 def losses(folder: Path) -> list[str]:
@@ -37,7 +37,7 @@ def losses(folder: Path) -> list[str]:
         return [row["loss"] for row in csv.DictReader(stream)]
 
 
-class CancelAfter(Cancel):
+class CancelAfter(Progress):
     """Is set when it has been looked at a number of times."""
 
     def __init__(self, looks: int) -> None:
@@ -45,7 +45,7 @@ class CancelAfter(Cancel):
         self._left = looks
 
     @property
-    def is_set(self) -> bool:
+    def is_cancelled(self) -> bool:
         self._left -= 1
         return self._left < 0
 
@@ -61,7 +61,7 @@ def test_a_seed_repeats_the_training_with_any_number_of_workers(config: Config, 
 def test_a_training_that_was_cancelled_goes_on_as_if_it_had_not_been(config: Config, tmp_path: Path) -> None:
     whole = run(config, tmp_path / "whole")
     with pytest.raises(CancelledError, match="cancelled after step 4; the same command with --resume goes on"):
-        run(config, tmp_path / "cut", cancel=CancelAfter(4))
+        run(config, tmp_path / "cut", progress=CancelAfter(4))
     assert len(losses(tmp_path / "cut")) == 4
     resumed = run(config, tmp_path / "cut", resume=True)
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
@@ -104,7 +104,7 @@ def test_the_learning_rate_rises_and_falls(config: Config) -> None:
 
 
 def test_patches_are_the_same_from_any_step_on(config: Config) -> None:
-    cases, odds = read_cases(config, Reporter(), Cancel())
+    cases, odds = read_cases(config, Progress())
     whole = list(batches(cases, odds, config, first=0, workers=1))
     rest = list(batches(cases, odds, config, first=4, workers=3))
     assert len(whole) == 6

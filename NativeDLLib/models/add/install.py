@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from NativeDLLib.core.errors import ModelError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.files import sha256, write_text
 from NativeDLLib.core.jsonfile import problem_of, read_json
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.add.draft import Draft
 from NativeDLLib.registry.entry import Model, make_model
 from NativeDLLib.registry.load import load_models, load_registry, models_of
@@ -60,8 +60,7 @@ def install(
     registry: Path,
     *,
     replace: bool = False,
-    reporter: Reporter | None = None,
-    cancel: Cancel | None = None,
+    progress: Progress | None = None,
 ) -> Model:
     """Check a complete draft as registries are checked, run its network once on the CPU, and put it in force.
 
@@ -74,8 +73,6 @@ def install(
         ``weights/ID`` in it.
     replace
         Whether an entry of the same id may be replaced; weights that were copied for it are removed.
-    reporter, cancel
-        Of a job.
 
     Returns
     -------
@@ -87,9 +84,9 @@ def install(
     ModelError, UsageError
         Where the entry is wrong, its id taken, the disk full, or the network cannot be loaded and run.
     """
-    reporter, cancel = reporter or Reporter(), cancel or Cancel()
+    progress = progress or Progress()
     check_free(draft.entry.get("id"), registry, replace)
-    with reporter.stage("hash"):
+    with progress.stage("hash"):
         digests = {name: sha256(path) for name, path in draft.files.items()}
     mark = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:16]
     place, name = _beneath(draft, registry.parent), "" if draft.folder else f"/{next(iter(draft.files))}"
@@ -98,14 +95,14 @@ def install(
     entry = draft.entry | {"weights": _weights(draft, target, digests)}
     models_of(_with(registry, entry), registry)
     if place:
-        _prove(make_model(entry, registry), reporter, cancel)
+        _prove(make_model(entry, registry), progress)
         write_text(Path(os.path.realpath(registry)), _text(_with(registry, entry)))
     else:
         with _staging(registry.parent) as staged:
-            _copy(draft.files, staged, reporter, cancel)
+            _copy(draft.files, staged, progress)
             weights = _weights(draft, f"{_FOLDER}/{staged.parent.name}/{staged.name}{name}", digests)
-            _prove(make_model(entry | {"weights": weights}, registry), reporter, cancel)
-            cancel.check()
+            _prove(make_model(entry | {"weights": weights}, registry), progress)
+            progress.check()
             _place(staged, registry.parent / _FOLDER / entry["id"] / mark, registry, entry)
     for model in before:
         if model.id == entry["id"]:
@@ -161,30 +158,30 @@ def _staging(root: Path) -> Iterator[Path]:
             (root / _FOLDER).rmdir()
 
 
-def _copy(files: Mapping[str, Path], folder: Path, reporter: Reporter, cancel: Cancel) -> None:
+def _copy(files: Mapping[str, Path], folder: Path, progress: Progress) -> None:
     size, free, done = sum(path.stat().st_size for path in files.values()), shutil.disk_usage(folder).free, 0
     if size > free:
         raise ModelError(f"{folder.parents[1]}: has {free // 2**20} MiB left, the weights need {size // 2**20 + 1} MiB")
-    with reporter.stage("copy"):
+    with progress.stage("copy"):
         for name, path in files.items():
             (folder / name).parent.mkdir(exist_ok=True)
             with path.open("rb") as source, (folder / name).open("xb") as target:
                 while chunk := source.read(_CHUNK):
-                    cancel.check()
+                    progress.check()
                     target.write(chunk)
                     done += len(chunk)
-                    reporter.progress("copy", done / size)
+                    progress.update("copy", done / size)
                 target.flush()
                 os.fsync(target.fileno())
 
 
-def _prove(model: Model, reporter: Reporter, cancel: Cancel) -> None:
+def _prove(model: Model, progress: Progress) -> None:
     """Load the network from the weights that will be used, and run it on nothing but zeros."""
     from NativeDLLib.inference.engine import load_engine
 
-    with reporter.stage("try"):
+    with progress.stage("try"):
         engine = load_engine(model, verified_weights(model)[0], "cpu")
-        cancel.check()
+        progress.check()
         # The folds of an ensemble are the same network with other weights.
         engine.networks[0](np.zeros([1, 1, *engine.patch_size], np.float32))
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from NativeDLLib.core.errors import ModelError, NativeDLError
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.files import sync
+from NativeDLLib.core.progress import Progress
 
 LARGEST = 16 * 2**30
 """Bytes that an archive may have, packed or unpacked."""
@@ -28,7 +28,7 @@ _STEP = re.compile(
 )
 
 
-def unpack_zip(archive: Path, folder: Path, reporter: Reporter, cancel: Cancel) -> None:
+def unpack_zip(archive: Path, folder: Path, progress: Progress) -> None:
     """Unpack an archive into a folder: plain files below it and nothing else.
 
     Parameters
@@ -37,8 +37,6 @@ def unpack_zip(archive: Path, folder: Path, reporter: Reporter, cancel: Cancel) 
         A zip.
     folder
         A new folder. What is in it after an error is of no use.
-    reporter, cancel
-        Told of the progress, and looked at between pieces of files.
 
     Raises
     ------
@@ -47,7 +45,7 @@ def unpack_zip(archive: Path, folder: Path, reporter: Reporter, cancel: Cancel) 
     NativeDLError
         Where the disk has no room for it.
     CancelledError
-        Where `cancel` was set.
+        Where the work was cancelled.
     """
     limit = min(LARGEST, max(_SMALL, _HIGHEST_RATIO * archive.stat().st_size))
     try:
@@ -59,12 +57,12 @@ def unpack_zip(archive: Path, folder: Path, reporter: Reporter, cancel: Cancel) 
             check_space(folder, stated)
             done = 0
             for member in members:
-                for size in _extract(source, member, folder / member.filename, cancel):
+                for size in _extract(source, member, folder / member.filename, progress):
                     done += size
                     # The sizes that an archive states are not believed.
                     if done > limit:
                         raise ModelError(f"{archive}: unpacks to more than {limit} bytes")
-                    reporter.progress("unpack", min(1.0, done / max(stated, 1)))
+                    progress.update("unpack", min(1.0, done / max(stated, 1)))
     # Besides its own error, zipfile lets through those of the decompressor and of what it does not know.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError) as error:
         raise ModelError(f"{archive}: is not a zip that can be unpacked ({str(error)[:200]})") from error
@@ -119,11 +117,11 @@ def _checked(archive: Path, members: list[zipfile.ZipInfo]) -> Iterator[zipfile.
             yield member
 
 
-def _extract(source: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, cancel: Cancel) -> Iterator[int]:
+def _extract(source: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, progress: Progress) -> Iterator[int]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with source.open(member) as content, path.open("xb") as target:
         while data := content.read(_CHUNK):
-            cancel.check()
+            progress.check()
             target.write(data)
             yield len(data)
     sync(path)

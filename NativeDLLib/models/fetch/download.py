@@ -13,8 +13,8 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.files import write_json
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.fetch.archive import LARGEST, check_space
 
 _TRIES = 5
@@ -30,7 +30,7 @@ class _BrokenError(Exception):
     """What may go better the next time."""
 
 
-def download(url: str, part: Path, size: int | None, reporter: Reporter, cancel: Cancel) -> None:
+def download(url: str, part: Path, size: int | None, progress: Progress) -> None:
     """Download a file, or the rest of it.
 
     Parameters
@@ -41,8 +41,6 @@ def download(url: str, part: Path, size: int | None, reporter: Reporter, cancel:
         Where to; what is there after an error is gone on with the next time, if the server still has the same file.
     size
         In bytes, where it is known.
-    reporter, cancel
-        Told of the progress; looked at between pieces, and while waiting to try again.
 
     Raises
     ------
@@ -51,14 +49,14 @@ def download(url: str, part: Path, size: int | None, reporter: Reporter, cancel:
     NativeDLError
         Where the disk has no room for it.
     CancelledError
-        Where `cancel` was set.
+        Where the work was cancelled.
     """
     failures = 0
     while True:
         had = _size(part)
         try:
             with requests.Session() as session:
-                _attempt(session, url, part, size, reporter, cancel)
+                _attempt(session, url, part, size, progress)
             return
         except requests.exceptions.SSLError as error:
             raise ModelError(
@@ -75,7 +73,7 @@ def download(url: str, part: Path, size: int | None, reporter: Reporter, cancel:
         failures = 1 if _size(part) > had else failures + 1
         if failures >= _TRIES:
             raise ModelError(f"{url}: {cause}; what came is kept, the same command goes on from there") from cause
-        _wait(_FIRST_WAIT_S * 2 ** (failures - 1), cancel)
+        _wait(_FIRST_WAIT_S * 2 ** (failures - 1), progress)
 
 
 def forget_part(part: Path) -> None:
@@ -84,9 +82,7 @@ def forget_part(part: Path) -> None:
     _notes(part).unlink(missing_ok=True)
 
 
-def _attempt(
-    session: requests.Session, url: str, part: Path, size: int | None, reporter: Reporter, cancel: Cancel
-) -> None:
+def _attempt(session: requests.Session, url: str, part: Path, size: int | None, progress: Progress) -> None:
     notes = _read_notes(part)
     done = _size(part) if notes.get("url") == url and notes.get("validator") else 0
     if done and done == notes.get("size"):
@@ -107,13 +103,13 @@ def _attempt(
             write_json(_notes(part), {"url": url, "validator": _validator(response), "size": total})
         with part.open("ab") as target:
             for data in response.iter_content(_CHUNK):
-                cancel.check()
+                progress.check()
                 target.write(data)
                 done += len(data)
                 if done > (total or size or LARGEST):
                     raise ModelError(f"{url}: sends more bytes than it may")
                 if total:
-                    reporter.progress("download", done / total)
+                    progress.update("download", done / total)
         if total is not None and done != total:
             raise _BrokenError("the connection breaks off")
 
@@ -187,8 +183,8 @@ def _reason(error: requests.RequestException) -> str:
     return "the server does not answer" if isinstance(error, requests.Timeout) else "the connection fails or breaks off"
 
 
-def _wait(seconds: float, cancel: Cancel) -> None:
+def _wait(seconds: float, progress: Progress) -> None:
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
-        cancel.check()
+        progress.check()
         time.sleep(min(left, 0.1))

@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from NativeDLLib.core.errors import InputError, ModelError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
 from NativeDLLib.core.files import sha256
 from NativeDLLib.core.locking import hold
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.fetch.archive import check_space, unpack_zip
 from NativeDLLib.models.fetch.download import download, forget_part
 from NativeDLLib.registry.entry import Model
@@ -24,7 +24,7 @@ _RUNTIMES = {"torch": ("torch", "torch"), "onnx": ("onnxruntime", "onnx"), "nnun
 
 
 def fetch(
-    model: Model, file: Path | None, agrees: Callable[[str], bool], reporter: Reporter, cancel: Cancel
+    model: Model, file: Path | None, agrees: Callable[[str], bool], progress: Progress
 ) -> tuple[Path, Fetched | None]:
     """Put a model's weights into the cache.
 
@@ -36,8 +36,6 @@ def fetch(
         What is there at that URL, where it was brought here by other means.
     agrees
         Asked where nobody has said yet what the SHA-256 should be: whether to take what comes, and record it.
-    reporter, cancel
-        Told of the stages, and looked at during each.
 
     Returns
     -------
@@ -65,7 +63,7 @@ def fetch(
             try:
                 return verified_weights(model)[0], None
             except ModelError as error:
-                reporter.warning(f"{error}; it is fetched again")
+                progress.warn(f"{error}; it is fetched again")
         module, extra = _RUNTIMES[model.runtime]
         if find_spec(module) is None:
             raise ModelError(
@@ -77,10 +75,10 @@ def fetch(
             raise UsageError(f"model {model.id}: nothing was fetched")
         part = place / "download.part"
         if file is None:
-            with reporter.stage("download"):
-                download(model.weights["url"], part, model.weights.get("size"), reporter, cancel)
+            with progress.stage("download"):
+                download(model.weights["url"], part, model.weights.get("size"), progress)
         try:
-            fetched = _install(model, file or part, wanted, place, reporter, cancel)
+            fetched = _install(model, file or part, wanted, place, progress)
         except ModelError:
             # What is not right now will not be right the next time.
             forget_part(part)
@@ -124,12 +122,10 @@ def remove(model: Model, forget: bool) -> bool:
     return found
 
 
-def _install(
-    model: Model, archive: Path, wanted: str | None, place: Path, reporter: Reporter, cancel: Cancel
-) -> Fetched:
+def _install(model: Model, archive: Path, wanted: str | None, place: Path, progress: Progress) -> Fetched:
     """Check what was downloaded, unpack it, see whether it runs, record it and put it in place."""
     weights = model.weights
-    with reporter.stage("verify"):
+    with progress.stage("verify"):
         digest, size = sha256(archive), archive.stat().st_size
         if wanted not in (None, digest) or weights.get("size", size) != size:
             source = "the registry says" if "sha256" in weights else "was recorded the first time"
@@ -137,24 +133,24 @@ def _install(
                 f"model {model.id}: {archive.name} has SHA-256 {digest} and {size} bytes, and is not the file that "
                 f"{source} ({wanted}); nothing was installed"
             )
-        cancel.check()
+        progress.check()
     with _staging(place) as staged:
         content = staged / model.id
         content.mkdir()
-        with reporter.stage("unpack"):
+        with progress.stage("unpack"):
             if "folder" in weights:
-                unpack_zip(archive, content, reporter, cancel)
+                unpack_zip(archive, content, progress)
             else:
                 check_space(staged, size)
                 (content / weights["file"]).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(archive, content / weights["file"])
         path = content / str(weights.get("file") or weights["folder"])
-        with reporter.stage("check"):
+        with progress.stage("check"):
             if not path.exists():
                 raise ModelError(f"model {model.id}: what was fetched holds no {weights['folder']}")
             _check_runs(model, path)
             fetched = Fetched(weights["url"], digest, size, file_digests(model, path) if path.is_dir() else {})
-        cancel.check()
+        progress.check()
         # Recorded first: weights without a record are never run, a record without weights does no harm.
         write_lock(models_folder(), model.id, fetched)
         target = models_folder() / model.id

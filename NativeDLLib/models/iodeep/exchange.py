@@ -11,7 +11,7 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.uids import is_uid
 from NativeDLLib.models.iodeep.cache import install, known, staging
 from NativeDLLib.models.iodeep.choose import newest
@@ -85,8 +85,7 @@ def push(
     model_id: str,
     peer_name: str,
     pacs_file: Path | None,
-    reporter: Reporter,
-    cancel: Cancel,
+    progress: Progress,
     *,
     signing_key: Path | None = None,
     chunk_size: int = CHUNK_SIZE,
@@ -105,14 +104,14 @@ def push(
     """
     peer, model = find_peer(load_peers(pacs_file), peer_name), find_model(load_models(), model_id)
     with tempfile.TemporaryDirectory(prefix="nativedl-push-") as folder:
-        with reporter.stage("write"):
+        with progress.stage("write"):
             files = write_model(model, Path(folder), signing_key=signing_key, chunk_size=chunk_size)
         mark = str(dcmread(files[0], specific_tags=["StudyID"]).StudyID)
         if any(row.mark == mark and row.instances in (None, len(files)) for row in _there(peer)):
             return []
-        cancel.check()
-        with reporter.stage("send"):
-            deliver(files, peer_name, pacs_file, reporter, cancel)
+        progress.check()
+        with progress.stage("send"):
+            deliver(files, peer_name, pacs_file, progress)
         return [file.stem for file in files]
 
 
@@ -120,8 +119,7 @@ def pull(
     peer: Peer,
     ids: Collection[str],
     accept_unsigned: bool,
-    reporter: Reporter,
-    cancel: Cancel,
+    progress: Progress,
     *,
     modality: str | None = None,
 ) -> list[Pulled]:
@@ -162,20 +160,20 @@ def pull(
     pulled, refusals = [], []
     for rows in copies.values():
         try:
-            pulled.append(_pull_one(peer, rows, accept_unsigned, reporter, cancel))
+            pulled.append(_pull_one(peer, rows, accept_unsigned, progress))
         except ModelError as error:
             refusals.append(str(error))
     in_force = load_models()
     for row in pulled:
         winner = in_force[row.model.id].registry
         if winner != row.model.registry:
-            reporter.warning(f"{row.model.id} is in {winner} too, which wins over what was pulled")
+            progress.warn(f"{row.model.id} is in {winner} too, which wins over what was pulled")
     if refusals:
         raise ModelError(" | ".join(refusals))
     return pulled
 
 
-def _pull_one(peer: Peer, rows: Sequence[Stored], accept_unsigned: bool, reporter: Reporter, cancel: Cancel) -> Pulled:
+def _pull_one(peer: Peer, rows: Sequence[Stored], accept_unsigned: bool, progress: Progress) -> Pulled:
     """Pull the first copy of a version that can be used; one may be damaged or unsigned and another not."""
     # What is here under a version stays: content that changes without a new version is not taken.
     for row in rows:
@@ -184,20 +182,20 @@ def _pull_one(peer: Peer, rows: Sequence[Stored], accept_unsigned: bool, reporte
             return Pulled(*seen, fetched=False)
     problem: ModelError | None = None
     for row in rows:
-        cancel.check()
+        progress.check()
         try:
-            return _fetch(peer, row, accept_unsigned, reporter, cancel)
+            return _fetch(peer, row, accept_unsigned, progress)
         except ModelError as error:
             problem = problem or error
     assert problem is not None
     raise problem
 
 
-def _fetch(peer: Peer, row: Stored, accept_unsigned: bool, reporter: Reporter, cancel: Cancel) -> Pulled:
+def _fetch(peer: Peer, row: Stored, accept_unsigned: bool, progress: Progress) -> Pulled:
     with staging() as folder:
-        with reporter.stage("retrieve"):
-            files = retrieve(peer, row.study_uid, row.series_uid, folder / "objects", reporter, cancel)
-        with reporter.stage("verify"):
+        with progress.stage("retrieve"):
+            files = retrieve(peer, row.study_uid, row.series_uid, folder / "objects", progress)
+        with progress.stage("verify"):
             received = read_model(files, folder / "model")
             if (received.model.id, received.model.version) != (row.id, row.version):
                 raise ModelError(f"{peer} lists {row.id} {row.version}, but holds {received.model.tool_name} there")

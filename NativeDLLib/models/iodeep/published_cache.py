@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from NativeDLLib.core.errors import ModelError, UsageError
-from NativeDLLib.core.events import Cancel, Reporter
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.uids import is_uid
 from NativeDLLib.models.iodeep.cache import staging
 from NativeDLLib.models.iodeep.published import PublishedModel, read_published
@@ -14,9 +14,7 @@ from NativeDLLib.pacs.services import retrieve
 from NativeDLLib.registry.load import pulled_registry
 
 
-def pull_published(
-    peer: Peer, uid: str, accept_unsigned: bool, reporter: Reporter, cancel: Cancel
-) -> tuple[Path, PublishedModel]:
+def pull_published(peer: Peer, uid: str, accept_unsigned: bool, progress: Progress) -> tuple[Path, PublishedModel]:
     """Fetch a network in the published layout, unless it is here, and read it.
 
     Parameters
@@ -48,11 +46,11 @@ def pull_published(
     if not accept_unsigned:
         raise ModelError(f"network {uid} has no signature in this layout; to use it all the same: --accept-unsigned")
     with staging() as folder:
-        with reporter.stage("retrieve"):
-            files = retrieve(peer, uid, uid, folder, reporter, cancel)
+        with progress.stage("retrieve"):
+            files = retrieve(peer, uid, uid, folder, progress)
         if len(files) != 1:
             raise ModelError(f"network {uid}: is in {len(files)} instances instead of one")
-        with reporter.stage("verify"):
+        with progress.stage("verify"):
             network = read_published(files[0])
         path.parent.mkdir(exist_ok=True)
         files[0].replace(path)

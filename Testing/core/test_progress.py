@@ -5,8 +5,9 @@ import threading
 import numpy as np
 import pytest
 
+from NativeDLLib.cli.show_progress import JsonProgress, TerminalProgress
 from NativeDLLib.core.errors import CancelledError, InputError, NativeDLError
-from NativeDLLib.core.events import Cancel, JsonReporter, Reporter, TerminalReporter
+from NativeDLLib.core.progress import Progress
 
 
 class Terminal(io.StringIO):
@@ -16,7 +17,7 @@ class Terminal(io.StringIO):
         return True
 
 
-class Recorder(Reporter):
+class Recorder(Progress):
     """Keeps what it is shown."""
 
     def __init__(self):
@@ -30,7 +31,7 @@ class Recorder(Reporter):
 @pytest.fixture
 def at_once(monkeypatch):
     """Let every step of progress be shown."""
-    monkeypatch.setattr(Reporter, "_INTERVAL_S", 0.0)
+    monkeypatch.setattr(Progress, "_INTERVAL_S", 0.0)
 
 
 def lines(stream):
@@ -38,60 +39,60 @@ def lines(stream):
 
 
 def test_a_cancelled_job_stops_at_its_next_look():
-    cancel = Cancel()
-    cancel.check()
+    progress = Progress()
+    progress.check()
 
-    setter = threading.Thread(target=cancel.set)
+    setter = threading.Thread(target=progress.cancel)
     setter.start()
     setter.join()
 
     with pytest.raises(CancelledError) as caught:
-        cancel.check()
+        progress.check()
     assert caught.value.exit_code == 6
 
 
 def test_stages_are_measured_in_order():
-    reporter = Reporter()
+    progress = Progress()
 
-    with reporter.stage("read"):
+    with progress.stage("read"):
         pass
-    with reporter.stage("infer"):
+    with progress.stage("infer"):
         pass
 
-    assert [stage.name for stage in reporter.stages] == ["read", "infer"]
-    assert all(0 <= stage.seconds < 10 for stage in reporter.stages)
+    assert [stage.name for stage in progress.stages] == ["read", "infer"]
+    assert all(0 <= stage.seconds < 10 for stage in progress.stages)
 
 
 def test_the_memory_of_a_stage_is_its_highest():
-    reporter = Reporter()
+    progress = Progress()
 
-    with reporter.stage("small"):
+    with progress.stage("small"):
         pass
-    with reporter.stage("large"):
+    with progress.stage("large"):
         kept = np.ones(300 * 2**20, np.uint8)
 
-    small, large = reporter.stages
+    small, large = progress.stages
     assert large.peak_mib > small.peak_mib + 250
     assert kept.size
 
 
 def test_a_stage_that_fails_is_measured_too():
-    reporter = Reporter()
+    progress = Progress()
 
-    with pytest.raises(ValueError, match="wrong"), reporter.stage("read"):
+    with pytest.raises(ValueError, match="wrong"), progress.stage("read"):
         raise ValueError("wrong")
 
-    assert [stage.name for stage in reporter.stages] == ["read"]
+    assert [stage.name for stage in progress.stages] == ["read"]
 
 
 def test_progress_says_how_much_is_done_and_how_long_the_rest_takes(at_once):
-    reporter = Recorder()
+    progress = Recorder()
 
-    with reporter.stage("infer"):
+    with progress.stage("infer"):
         for fraction in (0.0, 0.25, 1.0):
-            reporter.progress("infer", fraction)
+            progress.update("infer", fraction)
 
-    steps = [event for event in reporter.events if event["event"] == "progress"]
+    steps = [event for event in progress.events if event["event"] == "progress"]
     assert [step["fraction"] for step in steps] == [0.0, 0.25, 1.0]
     assert steps[0]["remaining_s"] is None
     assert steps[1]["remaining_s"] >= 0
@@ -99,42 +100,42 @@ def test_progress_says_how_much_is_done_and_how_long_the_rest_takes(at_once):
 
 
 def test_progress_is_shown_no_oftener_than_anybody_can_follow_but_always_at_the_end():
-    reporter = Recorder()
+    progress = Recorder()
 
     for step in range(1, 1001):
-        reporter.progress("infer", step / 1000)
+        progress.update("infer", step / 1000)
 
-    assert len(reporter.events) < 100
-    assert reporter.events[-1]["fraction"] == 1
+    assert len(progress.events) < 100
+    assert progress.events[-1]["fraction"] == 1
 
 
 def test_a_warning_is_given_once_and_on_one_line():
-    reporter = Recorder()
+    progress = Recorder()
 
     for text in ("two\nlines", "two lines", "another"):
-        reporter.warning(text)
+        progress.warn(text)
 
-    assert reporter.warnings == ["two lines", "another"]
-    assert [event["message"] for event in reporter.events] == ["two lines", "another"]
+    assert progress.warnings == ["two lines", "another"]
+    assert [event["message"] for event in progress.events] == ["two lines", "another"]
 
 
 def test_an_error_is_one_line_whatever_it_was_made_of():
-    reporter = Recorder()
+    progress = Recorder()
 
-    reporter.error(InputError("a file:\n  is\tdamaged\r\n"))
+    progress.error(InputError("a file:\n  is\tdamaged\r\n"))
 
-    assert reporter.events == [{"event": "error", "code": 3, "message": "a file: is damaged"}]
+    assert progress.events == [{"event": "error", "code": 3, "message": "a file: is damaged"}]
 
 
 def test_a_program_gets_one_json_object_a_line():
     stream = io.StringIO()
-    reporter = JsonReporter(stream)
+    progress = JsonProgress(stream)
 
-    with reporter.stage("read"):
-        reporter.progress("read", 1)
-    reporter.warning("Leber 肝\u2028")
-    reporter.result({"outcome": "segmented"})
-    reporter.error(NativeDLError("wrong"))
+    with progress.stage("read"):
+        progress.update("read", 1)
+    progress.warn("Leber 肝\u2028")
+    progress.result({"outcome": "segmented"})
+    progress.error(NativeDLError("wrong"))
 
     assert stream.getvalue().isascii()
     assert [event["event"] for event in lines(stream)] == ["stage", "progress", "warning", "result", "error"]
@@ -143,9 +144,9 @@ def test_a_program_gets_one_json_object_a_line():
 
 def test_lines_of_several_threads_do_not_mix():
     stream = io.StringIO()
-    reporter = JsonReporter(stream)
+    progress = JsonProgress(stream)
     threads = [
-        threading.Thread(target=lambda n=n: [reporter.warning(f"{n} {i} " + "x" * 500) for i in range(50)])
+        threading.Thread(target=lambda n=n: [progress.warn(f"{n} {i} " + "x" * 500) for i in range(50)])
         for n in range(4)
     ]
     for thread in threads:
@@ -157,20 +158,20 @@ def test_lines_of_several_threads_do_not_mix():
 
 
 def test_a_program_reads_from_standard_output_unless_told_otherwise(capsys):
-    JsonReporter().warning("careful")
+    JsonProgress().warn("careful")
 
     assert json.loads(capsys.readouterr().out) == {"event": "warning", "message": "careful"}
 
 
 def test_a_person_sees_bars_and_messages(at_once):
     terminal = Terminal()
-    reporter = TerminalReporter(terminal)
+    progress = TerminalProgress(terminal)
 
-    with reporter.stage("infer"):
-        reporter.progress("infer", 0.5)
-        reporter.warning("careful")
-        reporter.progress("infer", 1.0)
-    reporter.error(NativeDLError("wrong"))
+    with progress.stage("infer"):
+        progress.update("infer", 0.5)
+        progress.warn("careful")
+        progress.update("infer", 1.0)
+    progress.error(NativeDLError("wrong"))
 
     shown = terminal.getvalue()
     assert "infer  50%|" in shown
@@ -181,12 +182,12 @@ def test_a_person_sees_bars_and_messages(at_once):
 
 def test_a_log_file_gets_messages_only(at_once):
     log = io.StringIO()
-    reporter = TerminalReporter(log)
+    progress = TerminalProgress(log)
 
-    with reporter.stage("infer"):
-        reporter.progress("infer", 0.5)
-        reporter.progress("infer", 1.0)
-    reporter.warning("careful")
-    reporter.result({"outcome": "segmented"})
+    with progress.stage("infer"):
+        progress.update("infer", 0.5)
+        progress.update("infer", 1.0)
+    progress.warn("careful")
+    progress.result({"outcome": "segmented"})
 
     assert log.getvalue() == "nativedl: warning: careful\n"
