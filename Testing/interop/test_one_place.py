@@ -9,7 +9,7 @@ from drawing import ALGORITHM, LIVER
 from pydicom.dataset import Dataset
 from skimage.measure import points_in_poly
 
-from NativeDLLib.core.events import Cancel
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.seg import make_segmentation
 from NativeDLLib.regions.structure import whole_structure_set
 from NativeDLLib.source import Series
@@ -126,7 +126,7 @@ def assert_one_place(seed, kind, folder):
     labels = (values >= 300).astype(np.uint8)
     on_grid = series.image_of(labels)
     make_segmentation(series, labels, [LIVER], ALGORITHM).save_as(folder / "seg.dcm", enforce_file_format=True)
-    whole_structure_set(series, labels, [LIVER], ALGORITHM, Cancel()).save_as(folder / "rt.dcm")
+    whole_structure_set(series, labels, [LIVER], ALGORITHM, Progress()).save_as(folder / "rt.dcm")
     write_image(on_grid, folder / "labels.nii.gz")
     write_seg_nrrd(folder / "labels.seg.nrrd", on_grid, [LIVER], "bright 1")
 

@@ -4,8 +4,11 @@ import factories
 import numpy as np
 import pytest
 from drawing import WAYS, Drawn, shapes
+from reviewed import _result, accepted, reviewed
 
 from NativeDLLib.source import Series
+
+__all__ = ["_result", "accepted", "reviewed"]
 
 
 @pytest.fixture(params=WAYS)
