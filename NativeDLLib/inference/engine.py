@@ -27,7 +27,7 @@ _PACKAGES = {
         "torch",
         "nnunetv2.utilities.plans_handling.plans_handler",
         "nnunetv2.preprocessing.preprocessors.default_preprocessor",
-        "nnunetv2.utilities.get_network_from_plans",
+        "dynamic_network_architectures.architectures.unet",
     ),
 }
 

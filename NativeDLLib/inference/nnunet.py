@@ -1,15 +1,13 @@
 """nnU-Net results folders (Isensee et al., Nature Methods 2021): its plans, its preprocessing, its export; our windows.
 
-The trainer class that a checkpoint names is never imported: the plans describe the network well enough, and they may
-name nothing but nnU-Net's own architectures and torch's layers.
+The trainer class that a checkpoint names is never imported: the plans describe the network well enough.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,13 +17,13 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.inference.arrays import Array, to_numpy
 from NativeDLLib.inference.body import Body
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.forward import fastest
 from NativeDLLib.inference.network import Floats, Network, require, silent
 from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, load_checkpoint
+from NativeDLLib.inference.nnunet_plans import check_configuration, make_unet, read_plans
 from NativeDLLib.inference.nnunet_resample import axes_back, is_separable, resampled
 from NativeDLLib.inference.preprocess import Prepared, empty, turned_back
 from NativeDLLib.inference.torch_runtime import TorchNetwork
@@ -33,10 +31,6 @@ from NativeDLLib.inference.upsample import Head, LabelMaker
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import models_folder
 
-_ARCHITECTURE = re.compile(r"(dynamic_network_architectures\.architectures\.\w+\.)?\w+")
-_LAYER = re.compile(r"torch\.nn(\.\w+)+")
-# Stages, convolutions in each, channels and kernels of real networks are far below.
-_LARGEST_SETTING = 4096
 _CERTAIN = 1e4  # a logit that no network gives
 
 
@@ -83,7 +77,9 @@ class NnunetEngine:
         properties: dict[str, Any] = {"spacing": [float(s) for s in oriented.GetSpacing()[::-1]]}
         data = sitk.GetArrayViewFromImage(oriented).astype(np.float32)[None]
         with _quiet():
-            preprocessor = self._configuration.preprocessor_class(verbose=False)
+            from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+
+            preprocessor = DefaultPreprocessor(verbose=False)
             body = None
             if self.is_streamed and data.any():
                 volume, body = self._preprocess(preprocessor, data, properties)
@@ -167,16 +163,17 @@ def load_nnunet(model: Model, folder: Path, device: str) -> NnunetEngine:
         require("nnunetv2", "nnunet")
         from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
     chosen, description, notes = torch_device(device)
-    plans_data, dataset = (read_json(folder / name, ModelError) for name in ("plans.json", "dataset.json"))
+    plans_data, dataset = read_plans(folder)
     name = model.weights.get("checkpoint", "checkpoint_final.pth")
     checkpoints = [load_checkpoint(path) for path in find_folds(folder, model.weights.get("folds"), name)]
     try:
         plans = PlansManager(plans_data)
         configuration = plans.get_configuration(checkpoints[0].configuration)
-        _check_plans(folder, configuration, dataset)
+        check_configuration(folder, configuration.configuration)
         flat = len(configuration.patch_size) == 2
         with _quiet():
-            modules = [_module(plans, configuration, dataset, c).to(chosen) for c in checkpoints]
+            classes = plans.get_label_manager(dataset).num_segmentation_heads
+            modules = [_module(folder, configuration, classes, c).to(chosen) for c in checkpoints]
         separable = _is_separable(plans, configuration, dataset)
         head = _split_head(modules) if separable else None
         networks: list[Network]
@@ -216,32 +213,16 @@ def _filled(values: Floats, axis: int) -> list[int]:
     return [first, last + 1]
 
 
-def _module(plans: Any, configuration: Any, dataset: dict[str, Any], checkpoint: Checkpoint) -> Any:
-    import torch
-    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
-
-    # U-Nets are made without memory: plans may ask for more than there is, and the checkpoint brings all they need.
-    # Other networks also hold what they compute when they are made.
-    bare = configuration.network_arch_class_name.endswith("UNet")
-    with torch.device("meta") if bare else contextlib.nullcontext():
-        module = get_network_from_plans(
-            configuration.network_arch_class_name,
-            configuration.network_arch_init_kwargs,
-            configuration.network_arch_init_kwargs_req_import,
-            1,
-            plans.get_label_manager(dataset).num_segmentation_heads,
-            allow_init=False,
-            deep_supervision=False,
-        )
-    module.load_state_dict(checkpoint.weights, assign=bare)
+def _module(folder: Path, configuration: Any, classes: int, checkpoint: Checkpoint) -> Any:
+    module = make_unet(folder, configuration.configuration["architecture"], classes)
+    module.load_state_dict(checkpoint.weights, assign=True)
     return module.float().eval()
 
 
 def _is_separable(plans: Any, configuration: Any, dataset: dict[str, Any]) -> bool:
-    """Whether the engine's own preprocessing and way back give what nnU-Net's do: its usual ones, without regions."""
-    usual = configuration.preprocessor_class.__name__ == "DefaultPreprocessor"
+    """Whether our preprocessing and way back give what nnU-Net's do: its usual resampling, without regions."""
     regions = plans.get_label_manager(dataset).has_regions
-    return usual and not regions and not any(configuration.use_mask_for_norm) and is_separable(configuration)
+    return not regions and not any(configuration.use_mask_for_norm) and is_separable(configuration)
 
 
 def _split_head(modules: Sequence[Any]) -> Head | None:
@@ -269,32 +250,6 @@ def _split_head(modules: Sequence[Any]) -> Head | None:
     for decoder in decoders:
         decoder.seg_layers[-1] = torch.nn.Identity()
     return Head(np.concatenate([*weights, nowhere], axis=1), np.mean(biases, axis=0).astype(np.float32))
-
-
-def _check_plans(folder: Path, configuration: Any, dataset: dict[str, Any]) -> None:
-    architecture = configuration.network_arch_class_name
-    if not _ARCHITECTURE.fullmatch(architecture):
-        raise ModelError(f"{folder}: its network '{architecture}' is not one of nnU-Net's own, so it is not imported")
-    settings = configuration.network_arch_init_kwargs
-    for name in configuration.network_arch_init_kwargs_req_import:
-        if settings.get(name) is not None and not _LAYER.fullmatch(str(settings[name])):
-            raise ModelError(f"{folder}: its {name} '{settings[name]}' is not a layer of torch, so it is not imported")
-    largest = max(_numbers(settings), default=0)
-    if largest > _LARGEST_SETTING:
-        raise ModelError(f"{folder}: its network has a size of {largest:g}, which none of nnU-Net's has")
-    channels = dataset.get("channel_names", dataset.get("modality", {}))
-    if len(channels) != 1:
-        raise ModelError(f"{folder}: takes {len(channels)} channels; a series gives one")
-    if configuration.previous_stage_name is not None:
-        raise ModelError(f"{folder}: is the second stage of a cascade; use a configuration that stands alone")
-
-
-def _numbers(settings: Any) -> Iterator[float]:
-    if isinstance(settings, (int, float)):
-        yield settings
-    elif isinstance(settings, (dict, list)):
-        for value in settings.values() if isinstance(settings, dict) else settings:
-            yield from _numbers(value)
 
 
 def _check_labels(model: Model, folder: Path, manager: Any, labels: dict[str, Any]) -> None:

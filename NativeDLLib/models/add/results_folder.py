@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.core.errors import ModelError, UsageError
-from NativeDLLib.core.jsonfile import problem_of, read_json
+from NativeDLLib.core.jsonfile import problem_of
 from NativeDLLib.inference.network import require
 from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, load_checkpoint
+from NativeDLLib.inference.nnunet_plans import check_configuration, read_plans
 from NativeDLLib.models.add.draft import STEP, Draft, Place, identifier, printable
 
 _CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth")
@@ -28,7 +29,7 @@ def read_results_folder(path: Path, wanted: Sequence[str] | None) -> Draft:
     """Read a results folder (``Trainer__Plans__configuration``), or the only one in a folder; see `read_source`."""
     require("torch", "nnunet")
     folder = _results_folder(path)
-    plans, dataset = (read_json(folder / name, ModelError) for name in ("plans.json", "dataset.json"))
+    plans, dataset = read_plans(folder)
     name = next((name for name in _CHECKPOINTS if any(folder.glob(f"fold_*/{name}"))), _CHECKPOINTS[0])
     chosen = None if wanted is None else [int(fold) if fold.isdecimal() else fold for fold in wanted]
     checkpoints = find_folds(folder, chosen, name)
@@ -64,10 +65,10 @@ def _results_folder(path: Path) -> Path:
 
 def _draft(folder: Path, plans: Any, dataset: Any, checkpoint: Checkpoint, files: Mapping[str, Path]) -> Draft:
     configuration = _configuration(plans["configurations"], checkpoint.configuration)
-    names = dataset.get("channel_names", dataset.get("modality", {}))
-    if len(names) != 1:
-        raise ModelError(f"{folder}: takes {len(names)} channels; a series gives one")
-    (channel,) = (str(name) for name in names.values())
+    # Of older plans nnU-Net has to make what can be checked, when the model is tried.
+    if "architecture" in configuration:
+        check_configuration(folder, configuration)
+    (channel,) = (str(name) for name in dataset.get("channel_names", dataset.get("modality")).values())
     told: list[str] = []
     title = printable(str(plans.get("dataset_name") or folder.parent.name))
     mirrors = bool(checkpoint.mirror_axes)

@@ -1,0 +1,111 @@
+"""Plans of an nnU-Net results folder: checked, and made into a network.
+
+nnU-Net finds a class by walking along a name of the plans, which leads from any module to all that it imports. Here a
+name is only looked up: in a list of torch's layers, and in one of nnU-Net's U-Nets.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.jsonfile import check_schema, read_json
+
+_LAYERS = {
+    "conv_op": {"Conv2d", "Conv3d"},
+    "norm_op": {
+        *("InstanceNorm2d", "InstanceNorm3d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm"),
+        "Identity",
+    },
+    "dropout_op": {"Dropout", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"},
+    "nonlin": {
+        *("ReLU", "ReLU6", "LeakyReLU", "PReLU", "RReLU", "ELU", "SELU", "CELU", "GELU", "SiLU", "Mish", "Hardswish"),
+        *("Softplus", "Tanh", "Sigmoid", "Identity"),
+    },
+}
+_NETWORKS = ("PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet")
+_BLOCKS = ("BasicBlockD", "BottleneckD")
+_SCHEMA, _OF_NNUNET = "nnunet.schema.json", "dynamic_network_architectures."
+
+
+def read_plans(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what ``plans.json`` and ``dataset.json`` of a results folder hold.
+
+    Raises
+    ------
+    ModelError
+        Where they cannot be read, or what they say of labels, axes or intensities cannot be.
+    """
+    plans, dataset = (read_json(folder / name, ModelError) for name in ("plans.json", "dataset.json"))
+    check_schema({"plans": plans, "dataset": dataset}, _SCHEMA, folder, ModelError, "")
+    channels = dataset.get("channel_names", dataset.get("modality", {}))
+    if len(channels) != 1:
+        raise ModelError(f"{folder}: takes {len(channels)} channels; a series gives one")
+    return plans, dataset
+
+
+def check_configuration(folder: Path, configuration: dict[str, Any]) -> None:
+    """Check a configuration, with what it inherits.
+
+    Raises
+    ------
+    ModelError
+        Where a name is not in our lists, a size is none that networks have, or the network does not stand alone.
+    """
+    check_schema({"configuration": configuration}, _SCHEMA, folder, ModelError, "")
+    _network_class(folder, configuration["architecture"]["network_class_name"])
+    _arguments(folder, configuration["architecture"]["arch_kwargs"])
+    if configuration.get("previous_stage") is not None:
+        raise ModelError(f"{folder}: is the second stage of a cascade; use a configuration that stands alone")
+
+
+def make_unet(folder: Path, architecture: Any, classes: int) -> Any:
+    """Return the network of checked plans, without memory for its weights, which a checkpoint brings all."""
+    import torch
+
+    network, arguments = architecture["network_class_name"], architecture["arch_kwargs"]
+    given = _arguments(folder, arguments) | {"deep_supervision": False}
+    with torch.device("meta"):
+        return _network_class(folder, network)(input_channels=1, num_classes=classes, **given)
+
+
+def _network_class(folder: Path, name: str) -> Any:
+    from dynamic_network_architectures.architectures import unet
+
+    short = name.rpartition(".")[2]
+    # The module of a class has changed with nnU-Net's versions, the name of the class has not.
+    if short not in _NETWORKS or not (name == short or name.startswith(f"{_OF_NNUNET}architectures.")):
+        raise ModelError(f"{folder}: its network '{name[:80]}' is not one of nnU-Net's U-Nets, so it is not imported")
+    return _module_class(unet, short, _OF_NNUNET)
+
+
+def _arguments(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a network, with classes in place of their names."""
+    import torch
+    from dynamic_network_architectures.building_blocks import residual
+
+    found = dict(settings)
+    for key, allowed in _LAYERS.items():
+        name = settings.get(key)
+        if name is None:
+            continue
+        short = name.rpartition(".")[2]
+        kind = _module_class(torch.nn, short, "torch.nn.modules.") if short in allowed else None
+        if kind is None or name not in (f"torch.nn.{short}", f"{kind.__module__}.{short}"):
+            raise ModelError(f"{folder}: its {key} '{name[:80]}' is not a layer of torch, so it is not imported")
+        found[key] = kind
+    if (block := settings.get("block")) is not None:
+        if block not in [f"{_OF_NNUNET}building_blocks.residual.{name}" for name in _BLOCKS]:
+            raise ModelError(f"{folder}: its block '{block[:80]}' is not one of nnU-Net's, so it is not imported")
+        found["block"] = _module_class(residual, block.rpartition(".")[2], _OF_NNUNET)
+    return found
+
+
+def _module_class(package: Any, name: str, place: str) -> Any:
+    import torch
+
+    kind = vars(package)[name]
+    if not (issubclass(kind, torch.nn.Module) and kind.__module__.startswith(place)):
+        raise ModelError(f"{name} of {package.__name__} is not the layer that it was")
+    return kind
