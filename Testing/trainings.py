@@ -17,7 +17,7 @@ SPACING = 3.0
 
 @dataclass(frozen=True)
 class PatchTask:
-    """What shapes patches; see `NativeDLLib.training.task.Task`."""
+    """Settings that shape patches; see `NativeDLLib.training.config.Config`."""
 
     patch: tuple[int, int, int] = (16, 32, 32)
     clip: tuple[float, float] = (-200.0, 300.0)

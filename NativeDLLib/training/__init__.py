@@ -1,6 +1,5 @@
-"""Training: from images and labels to a network in three formats, with its registry entry and what it is worth.
+"""Training: from images and labels to a network in three formats, with its registry entry and its evaluation.
 
-Training sees what inference sees: images are put on the network's grid by `inference.preprocess`, and the result is
-judged by the stages that a user's series goes through. A patch is drawn by the seed and its number alone, so that
-neither the number of threads nor an interruption changes what is learnt.
+`inference.preprocess` puts the images on the network's grid, and the stages of a user's run judge the result. A patch
+is drawn by the seed and its number alone: neither the number of threads nor an interruption changes the training.
 """

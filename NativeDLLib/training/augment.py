@@ -1,7 +1,4 @@
-"""Random patches of a case: where it is cut, how it is bent, and what a scanner would have made of it.
-
-Every function draws from a `torch.Generator` only, so that a seed repeats the training.
-"""
+"""Random patches of a case: cut, bent, and changed as another scanner would. A `torch.Generator` draws everything."""
 
 from __future__ import annotations
 
@@ -13,11 +10,11 @@ from torch.nn import functional
 
 from NativeDLLib.training.cases import Case
 from NativeDLLib.training.chance import chance, normal, uniform, whole
+from NativeDLLib.training.config import Config
 from NativeDLLib.training.randomise import recolour, synthesise
 from NativeDLLib.training.scanner import scan
 from NativeDLLib.training.shape import vary_shape
 from NativeDLLib.training.surroundings import add_arms, add_table
-from NativeDLLib.training.task import Task
 
 AIR = -1024.0
 _ODDS_OF_FOREGROUND = 0.75
@@ -25,25 +22,19 @@ _ODDS_OF_FOREGROUND = 0.75
 _BENDINGS = (((4, 5, 5), 4.0), ((8, 12, 12), 1.0))
 
 
-def random_patch(case: Case, task: Task, rng: Generator) -> tuple[Tensor, Tensor]:
-    """Cut one augmented patch.
-
-    Returns
-    -------
-    tuple of Tensor
-        The normalised image, float32 of shape (1, z, y, x), and the target, int64 of shape (z, y, x).
-    """
-    points = sampling_points(case, task, rng)
-    if task.reflect:
+def random_patch(case: Case, config: Config, rng: Generator) -> tuple[Tensor, Tensor]:
+    """One augmented patch: normalised image, float32 (1, z, y, x), and target, int64 (z, y, x)."""
+    points = sampling_points(case, config, rng)
+    if config.reflect:
         points[..., 0] = reflected(points[..., 0], 0, len(case.image) - 1).clip(0, len(case.image) - 1)
     image = sample(case.image, points, outside=AIR)
     classes = sample(case.classes, points, outside=0)
     target = sample(case.target, points, outside=0)
-    if task.vary_shape and chance(rng, 0.5):
+    if config.vary_shape and chance(rng, 0.5):
         image, classes, target = vary_shape(image, classes, target, rng)
-    if task.mirror and chance(rng, 0.5):
+    if config.mirror and chance(rng, 0.5):
         image, classes, target = image.flip(2), classes.flip(2), target.flip(2)
-    if chance(rng, task.synthesis):
+    if chance(rng, config.synthesis):
         image = synthesise(classes.long(), case, rng)
     else:
         image = recolour(image, classes.long(), case, rng)
@@ -52,22 +43,22 @@ def random_patch(case: Case, task: Task, rng: Generator) -> tuple[Tensor, Tensor
     if chance(rng, 0.4):
         image = add_table(image, rng)
     image = scan(image, rng)
-    image, target = limit_field_of_view(image, target, task, rng)
-    return normalise(image, task)[None], target.long()
+    image, target = limit_field_of_view(image, target, config, rng)
+    return normalise(image, config)[None], target.long()
 
 
-def normalise(image: Tensor, task: Task) -> Tensor:
-    """Apply the input contract of `task` to Hounsfield units."""
-    return (image.clip(*task.clip) - task.mean) / task.std
+def normalise(image: Tensor, config: Config) -> Tensor:
+    """Apply the input contract of `config` to Hounsfield units."""
+    return (image.clip(*config.clip) - config.mean) / config.std
 
 
-def sampling_points(case: Case, task: Task, rng: Generator) -> Tensor:
-    """Draw where a patch's voxels come from: voxel indices (z, y, x) in the case, shape (z, y, x, 3).
+def sampling_points(case: Case, config: Config, rng: Generator) -> Tensor:
+    """Voxel indices (z, y, x) in the case for each voxel of a patch, shape (z, y, x, 3).
 
-    The patch is scaled, turned, sheared and bent, and more often than not centred near a voxel of one of the target's
-    classes, each as likely as the others.
+    The patch is scaled, turned, sheared and bent. Three of four are centred near a voxel of a target class, each class
+    as likely as the others.
     """
-    patch, shape = torch.tensor(task.patch), torch.tensor(case.image.shape)
+    patch, shape = torch.tensor(config.patch), torch.tensor(case.image.shape)
     centre = uniform(rng, 0.1, 0.9, 3) * shape
     if chance(rng, _ODDS_OF_FOREGROUND):
         present = case.target.unique()
@@ -75,10 +66,10 @@ def sampling_points(case: Case, task: Task, rng: Generator) -> Tensor:
         if len(present):
             voxels = torch.nonzero(case.target == present[whole(rng, len(present))])
             centre = voxels[whole(rng, len(voxels))] + uniform(rng, -0.3, 0.3, 3) * patch
-    axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in task.patch]
+    axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in config.patch]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1) @ _affine(rng).T
     if chance(rng, 0.8):
-        points = points + _bending(task.patch, rng)
+        points = points + _bending(config.patch, rng)
     return points + centre
 
 
@@ -113,23 +104,22 @@ def sample(volume: Tensor, points: Tensor, outside: float) -> Tensor:
 
 
 def reflected(places: Tensor, first: int, last: int) -> Tensor:
-    """Return where to look instead of `places` beyond the voxels `first` to `last`, whose outer faces reflect."""
+    """Places inside the voxels `first` to `last` for `places` beyond them, reflected at their outer faces."""
     period = 2 * (last - first + 1)
     return first - 0.5 + period / 2 - ((places - first + 0.5) % period - period / 2).abs()
 
 
-def limit_field_of_view(image: Tensor, target: Tensor, task: Task, rng: Generator) -> tuple[Tensor, Tensor]:
-    """Now and then leave only a slab, a cropped rectangle or the scanner's circle.
-
-    The rest is padded as at inference.
+def limit_field_of_view(image: Tensor, target: Tensor, config: Config, rng: Generator) -> tuple[Tensor, Tensor]:
+    """Image and target, sometimes with only a slab, a rectangle or the scanner's circle left; padded as at
+    inference.
     """
     keep = torch.ones(image.shape, dtype=torch.bool)
     depth, height, width = image.shape
-    if chance(rng, task.slabs):
+    if chance(rng, config.slabs):
         thickness = torch.exp(uniform(rng, 0, math.log(max(2.0, 0.7 * depth))))  # from a few thin slices on
         middle = depth * float(uniform(rng, 0.2, 0.8))
         first, last = max(0, round(middle - float(thickness) / 2)), round(middle + float(thickness) / 2)
-        if task.reflect:
+        if config.reflect:
             order = reflected(torch.arange(depth), first, min(last, depth - 1)).round().long()
             image, target = image[order], target[order]
         else:

@@ -10,15 +10,7 @@ from NativeDLLib.training.pictures import pictures_of
 
 
 def card(config: Config, entry: Mapping[str, Any]) -> str:
-    """Return the card of a trained model, as Markdown.
-
-    Parameters
-    ----------
-    config
-        The training.
-    entry
-        The registry entry, with weights and evaluation.
-    """
+    """Card of a trained model as Markdown, from its training and its registry entry."""
     weights, extra = entry["weights"], config.data.get("card", {})
     found = [segment.name for segment in config.model.network_segments]
     found += [] if config.model.vertebra_levels is None else ["each vertebra with its level, or numbered from the top"]

@@ -1,4 +1,4 @@
-"""What a network learns from, as patches are cut out of it: an image and its labels on the network's own grid."""
+"""Cases of a training: an image and its labels on the network's own grid."""
 
 from __future__ import annotations
 
@@ -52,20 +52,10 @@ class Case:
 def make_case(
     image: sitk.Image, labels: sitk.Image, target: sitk.Image, uptake: Mapping[int, float], contract: InputContract
 ) -> Case:
-    """Put an image and its labels on the grid that inference would put the image on.
+    """Case on the grid of inference, from an image in Hounsfield units and labels on grids of their own.
 
-    Parameters
-    ----------
-    image
-        Hounsfield units.
-    labels
-        The structure at each voxel, 0 where nothing is known, on a grid of its own.
-    target
-        The network's class at each voxel, on a grid of its own.
-    uptake
-        By label: how strongly it takes up contrast medium.
-    contract
-        The input contract of the model.
+    `labels` holds the structure at each voxel (0 for unknown), `target` the network's class, `uptake` the contrast
+    uptake by label.
     """
     prepared = prepare(image, replace(contract, clip=None, normalization="none"))
     hu = torch.from_numpy(prepared.volume[0]).clip(-1024, 3071)
@@ -85,10 +75,9 @@ def make_case(
 
 
 def on_grid(classes: sitk.Image, grid: sitk.Image) -> npt.NDArray[np.uint8]:
-    """Put classes on a grid, uint8 (z, y, x): each voxel is what most of it is.
+    """Classes on a grid, uint8 (z, y, x): each voxel gets the class that fills most of it.
 
-    Each class is averaged over the source voxels in a voxel of the grid and interpolated linearly, as `resample` does
-    with images; beyond the classes' own grid is background.
+    Each class is averaged over the source voxels and interpolated linearly, as images are; outside is background.
     """
     if _is_same(classes, grid):
         same: npt.NDArray[np.uint8] = sitk.GetArrayFromImage(classes).astype(np.uint8)
@@ -121,7 +110,9 @@ def _nearest(labels: sitk.Image, grid: sitk.Image) -> npt.NDArray[Any]:
 
 
 def _few(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], dict[int, int]]:
-    """Return labels below those of unlabelled voxels, and the new ones by the old; those too many become unlabelled."""
+    """Labels below those of unlabelled voxels, with the new ones by the old; labels beyond that number become
+    unlabelled.
+    """
     values = np.unique(labels[labels > 0])
     if not len(values) or values[-1] < _FIRST_UNLABELLED:
         return labels.astype(np.uint8), {int(value): int(value) for value in values}

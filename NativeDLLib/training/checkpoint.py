@@ -1,4 +1,4 @@
-"""Where a training stands, on disk, so that it can go on as if nothing had happened."""
+"""Checkpoint of a training on disk, from which it goes on with the same result."""
 
 from __future__ import annotations
 
@@ -19,16 +19,9 @@ CHECKPOINT = "checkpoint.pt"
 
 
 def fingerprint(config: Config, architecture: Architecture, start: str) -> str:
-    """Return what says which training it is: all that decides what is learnt.
+    """SHA-256 of everything that influences the result of a training.
 
-    Parameters
-    ----------
-    config
-        The training; how long it may take is not part of it.
-    architecture
-        The network.
-    start
-        Digest of the weights that it starts from; empty where they are new.
+    The allowed minutes are no part of it. `start` is the digest of the weights to start from, empty for new ones.
     """
     data = config.data
     schedule = [value for key, value in sorted(vars(config.schedule).items()) if "minutes" not in key]
@@ -45,14 +38,14 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path, training: str) -> dict[str, Any]:
-    """Read the checkpoint of a training.
+    """State in a folder's checkpoint.
 
     Raises
     ------
     InputError
         Where there is none, or it is damaged.
     UsageError
-        Where it is of another training than that with the fingerprint `training`.
+        Where the fingerprint is another than `training`.
     """
     path = folder / CHECKPOINT
     if not path.is_file():

@@ -16,13 +16,11 @@ from NativeDLLib.training.schedule import Schedule
 from NativeDLLib.training.unet import Architecture, Triple
 
 FORMATS = ("onnx", "torch", "nnunetv2")
-"""What a training writes, by the ``runtime`` that loads it."""
-
-
+"""Formats that a training writes, named by the ``runtime`` that loads each."""
 SETTINGS = ("vary_shape", "synthesis", "slabs")
+"""Settings of the augmentation, beside ``mirror``."""
 # Bulges are made on a grid of every fourth voxel, and five of its points are needed.
 _LEAST_TO_VARY = 20
-"""Of the augmentation, beside ``mirror``."""
 
 
 @dataclass(frozen=True)
@@ -31,28 +29,22 @@ class Config:
 
     Attributes
     ----------
-    path
-        The file.
-    data
-        Its content.
     model
-        The registry entry that it describes; its weights are none yet.
+        Registry entry of the file, without weights yet.
     classes
-        The network's classes by number, without the background.
+        Classes of the network by number, without the background.
     architecture
-        The network; None where the file leaves it open.
-    schedule
-        How long and how fast.
+        Network of the file; None where it names none.
     mirror
-        Whether left and right may be swapped.
+        Whether left and right may be swapped; for symmetric structures only.
     vary_shape
-        Whether the structure is given other shapes.
+        Whether the one structure is given other shapes.
     synthesis, slabs
-        How likely a patch is drawn from its labels alone, and cut to a slab.
+        Probabilities that a patch is drawn from its labels alone, and that it is cut to a slab.
     threads
         Processor cores to use.
     outputs
-        The formats to write, that of the entry first.
+        Formats to write, the entry's first.
     """
 
     path: Path
@@ -108,13 +100,7 @@ class Config:
         return [{"name": f"{section} row {index}", **row} for index, row in enumerate(rows, 1)]
 
     def file(self, text: str) -> Path:
-        """Return a path of the file: relative to it, with environment variables in it.
-
-        Raises
-        ------
-        UsageError
-            Where a variable is not set, or nothing is there.
-        """
+        """Path in the file, relative to it and with environment variables; UsageError where nothing is there."""
         expanded = os.path.expandvars(text)
         if "$" in expanded:
             raise UsageError(f"{self.path}: {text}: that environment variable is not set")
@@ -125,13 +111,7 @@ class Config:
 
 
 def read_config(path: Path) -> Config:
-    """Read a configuration file.
-
-    Raises
-    ------
-    UsageError
-        Naming the first thing in it that is wrong.
-    """
+    """Configuration in a file; UsageError names the first thing in it that is wrong."""
     data = read_json(path, UsageError)
     check_schema(data, "training.schema.json", path, UsageError, "train")
     model = _model(path, data["entry"])
@@ -227,13 +207,7 @@ def _check(config: Config) -> None:
 
 
 def check_patch(config: Config, architecture: Architecture) -> None:
-    """Check that a network's resolutions fit the patch.
-
-    Raises
-    ------
-    UsageError
-        Where they do not.
-    """
+    """Raise UsageError where a network's resolutions do not fit the patch."""
     if any(n % d or n == d for n, d in zip(config.patch, architecture.divisor, strict=True)):
         raise UsageError(
             f"{config.path}: entry.input.patch_size: {list(config.patch)} must be a multiple of "

@@ -52,20 +52,9 @@ class Volume:
 
 @dataclass(frozen=True)
 class Example:
-    """A source with what is known of it.
+    """A source with its labels: structures and the network's classes, each on a grid of its own.
 
-    Attributes
-    ----------
-    name
-        That of its row.
-    source
-        The image.
-    labels
-        The structure at each voxel, on a grid of its own.
-    target
-        The network's class at each voxel, on a grid of its own.
-    uptake
-        By label: how strongly it takes up contrast medium.
+    `uptake` is the contrast uptake by label.
     """
 
     name: str
@@ -76,15 +65,7 @@ class Example:
 
 
 def examples(config: Config, row: Mapping[str, Any], progress: Progress) -> Iterator[Example]:
-    """Read what a row names, one example after the other.
-
-    Raises
-    ------
-    UsageError
-        Where a file is not there.
-    InputError
-        Where it cannot be read, or image and labels are not of each other.
-    """
+    """Examples of a row of the data, one after the other; UsageError or InputError names a file that cannot be used."""
     uptake = {int(label): float(factor) for label, factor in row.get("uptake", {}).items()}
     for source, labels, mapping in _read(config, row, progress):
         target = to_classes(labels, mapping, row)
@@ -92,13 +73,7 @@ def examples(config: Config, row: Mapping[str, Any], progress: Progress) -> Iter
 
 
 def read_cases(config: Config, progress: Progress) -> tuple[list[Case], list[float]]:
-    """Read all that is learnt from, and how likely a patch comes from each case.
-
-    Raises
-    ------
-    UsageError, InputError
-        As `examples`; and where no case has one of the classes.
-    """
+    """All training cases, and the probability with which a patch comes from each; errors as `examples`."""
     rows = config.rows("train")
     cases: list[list[Case]] = []
     for index, row in enumerate(rows):
@@ -121,7 +96,7 @@ def read_cases(config: Config, progress: Progress) -> tuple[list[Case], list[flo
 
 
 def _odds(rows: Any, counts: list[int]) -> list[float]:
-    """Share the patches among the cases: by row where it says so, the rest evenly."""
+    """Probabilities of the cases: by row where it has a share, the rest evenly."""
     given = sum(row.get("share", 0) for row in rows)
     others = sum(count for row, count in zip(rows, counts, strict=True) if "share" not in row)
     odds = []

@@ -1,4 +1,4 @@
-"""How good a model is on cases that it is given, segmented by the same stages that a user's series goes through."""
+"""Evaluation of a model on labelled cases, segmented by the stages of a user's run."""
 
 from __future__ import annotations
 
@@ -19,22 +19,13 @@ from NativeDLLib.training.surface import score
 
 
 def evaluate(model: Model, config: Config, device: str, progress: Progress) -> list[dict[str, Any]]:
-    """Measure a model on the validation data of a training.
-
-    Parameters
-    ----------
-    model
-        Its registry entry, with weights.
-    config
-        The training.
-    device
-        As in `check_device`.
+    """Measures of a model on the validation data of a training.
 
     Returns
     -------
     list
-        A row a case: ``data`` (the name of its row), ``seconds``, ``peak_mib``, ``device``, and for each segment
-        ``dice``, ``surface_mm`` and ``hausdorff95_mm``.
+        A row a case: ``data`` (name of its row), ``seconds``, ``peak_mib``, ``device``, and for each segment ``dice``,
+        ``surface_mm`` and ``hausdorff95_mm``.
     """
     rows, cases = config.rows("validate"), list[dict[str, Any]]()
     for index, row in enumerate(rows):
@@ -67,7 +58,7 @@ def _measure(model: Model, example: Example, device: str, progress: Progress) ->
 
 
 def _compared(model: Model) -> list[tuple[str, list[int], list[int]]]:
-    """Return what is measured: its name, the labels of its segments, and its classes in the truth."""
+    """Rows to compare: name, labels of the segments, and classes in the truth."""
     rows = [(segment.name, [segment.label], [segment.label]) for segment in model.network_segments]
     step = model.vertebra_levels
     if step is not None:
@@ -78,7 +69,7 @@ def _compared(model: Model) -> list[tuple[str, list[int], list[int]]]:
 
 
 def summary(cases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the evaluation rows of a registry entry: means by segment over the cases of each row of the data."""
+    """Evaluation rows of a registry entry: means by segment over the cases of each row of the data."""
     rows = []
     for name in dict.fromkeys(case["data"] for case in cases):
         members = [case for case in cases if case["data"] == name]
@@ -99,7 +90,7 @@ def summary(cases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the summary for a person, a line a segment."""
+    """Summary for a person, a line a segment."""
     lines = [f"{'data':<48}{'segment':<24}{'Dice':>7}{'surface':>10}{'95 %':>10}"]
     for row in rows:
         for segment, dice in row["dice"].items():

@@ -1,4 +1,4 @@
-"""Write a trained network as a file that a runtime loads without this package and without unpickling anything."""
+"""A trained network as a file that a runtime loads without this package and without unpickling."""
 
 from __future__ import annotations
 
@@ -21,18 +21,9 @@ LARGEST_DIFFERENCE = 1e-4
 def export(network: nn.Module, patch: tuple[int, int, int], path: Path) -> float:
     """Write a PlainConvUNet as ONNX or as a ``torch.export`` archive, by the suffix of `path`.
 
-    The batch size is free, the patch size fixed. Input ``image`` (N, 1, z, y, x) float32, output ``logits``
-    (N, classes, z, y, x) of the finest resolution.
-
-    Returns
-    -------
-    float
-        The largest difference between the file's logits and the network's on a random patch.
-
-    Raises
-    ------
-    ModelError
-        Where the difference is too large, or a package is missing.
+    The batch size is free, the patch size fixed. Input ``image`` (N, 1, z, y, x) float32, output ``logits`` (N,
+    classes, z, y, x) of the finest resolution. Returns the largest difference between the logits of file and network;
+    ModelError where it is too large.
     """
     network = network.eval()
     network.decoder.deep_supervision = False

@@ -20,13 +20,7 @@ _LARGEST_LABEL = 65535
 
 
 def read_labels(path: Path) -> sitk.Image:
-    """Read a label map: NRRD, NIfTI or MetaImage of whole numbers.
-
-    Raises
-    ------
-    InputError
-        Where it is something else.
-    """
+    """Label map in an NRRD, NIfTI or MetaImage file of whole numbers; InputError for anything else."""
     reader = open_volume(path)
     if reader.GetNumberOfComponents() != 1:
         raise InputError(f"{path}: has more than one value in a voxel (layers or colours); labels are one")
@@ -40,17 +34,10 @@ def read_labels(path: Path) -> sitk.Image:
 
 
 def read_segmentation(path: Path, series: Series) -> tuple[sitk.Image, dict[str, int]]:
-    """Read a DICOM SEG of a series, of any program and on any grid.
+    """Segment Numbers of a DICOM SEG of a series, and the numbers by Segment Label.
 
-    Returns
-    -------
-    labels, names
-        Segment Numbers, the later where segments overlap; and the numbers by Segment Label and by themselves.
-
-    Raises
-    ------
-    InputError
-        Where it is not such an object, or not in the series' frame of reference.
+    Any program may have written it, on any grid; the later segment wins where they overlap. InputError where it is no
+    such object or not in the series' frame of reference.
     """
     try:
         seg = hd.seg.segread(path)
@@ -82,21 +69,10 @@ def read_segmentation(path: Path, series: Series) -> tuple[sitk.Image, dict[str,
 
 
 def named_labels(config: Config, row: Mapping[str, Any], names: Mapping[str, int]) -> dict[int, int]:
-    """Return the class of each label value.
+    """Class of each label value.
 
-    Parameters
-    ----------
-    config
-        For its classes.
-    row
-        Its map is by value, or by one of `names`; without a map names and classes are the same.
-    names
-        Label values by name.
-
-    Raises
-    ------
-    UsageError
-        Where the map has a name that is not there, or there is no map and no name is that of a class.
+    The row's map is by value, or by one of `names`; without a map, names and classes are the same. UsageError names
+    what does not match.
     """
     classes = {name: number for number, name in config.classes.items()}
     mapping = row.get("map") or {name: classes[name] for name in names if name in classes}
@@ -118,21 +94,10 @@ def named_labels(config: Config, row: Mapping[str, Any], names: Mapping[str, int
 
 
 def to_classes(labels: sitk.Image, mapping: Mapping[int, int], row: Mapping[str, Any]) -> sitk.Image:
-    """Make the classes of a network, uint8, out of labels.
+    """Classes of a network, uint8, from label values.
 
-    Parameters
-    ----------
-    labels
-        Label values.
-    mapping
-        Class by label value; the others are background.
-    row
-        Of a configuration's data: its target says how, where not by the mapping alone.
-
-    Returns
-    -------
-    SimpleITK.Image
-        In place in the patient, on the grid of `labels` or on one of its own.
+    `mapping` gives the class of a value, others are background; a row with a target says how classes are made. The grid
+    is that of `labels` or one of its own.
     """
     if row.get("target") == "vertebrae":
         return vertebra_classes(labels, mapping, row["canal"])

@@ -43,29 +43,25 @@ def train(
     Parameters
     ----------
     network
-        With the weights to start from.
+        Network with the weights to start from.
     cases, odds
-        What it learns from, and how likely a patch comes from each case.
-    config
-        How.
+        Training cases, and the probability with which a patch comes from each.
     training
-        Its fingerprint, for the checkpoint.
+        Fingerprint of the training, for the checkpoint.
     folder
-        For the checkpoint and the log, ``log.csv``.
+        Folder of the checkpoint and of ``log.csv``.
     resume
-        Whether to go on from the checkpoint in `folder`.
-    device
-        The CPU by default.
+        Whether to go on from the checkpoint.
 
     Returns
     -------
     Module
-        The network with averaged weights, on the CPU, in evaluation mode.
+        Network with averaged weights, on the CPU, in evaluation mode.
 
     Raises
     ------
     CancelledError
-        Where the work was cancelled; the checkpoint then holds what was learnt.
+        Where the work was cancelled; the checkpoint then holds the state.
     ModelError
         Where the loss is no longer a number.
     """

@@ -10,15 +10,10 @@ from torch.nn import functional
 
 
 def deep_supervision(outputs: Sequence[Tensor], target: Tensor) -> Tensor:
-    """Return the weighted loss of the outputs of all resolutions.
+    """Weighted loss of the outputs of all resolutions.
 
-    Parameters
-    ----------
-    outputs
-        Logits (N, classes, z, y, x), the finest first; each counts half as much as the one before it, and the coarsest
-        of several not at all.
-    target
-        Classes of the finest, int64 of shape (N, z, y, x); the others learn from every n-th voxel of them.
+    Outputs are logits (N, classes, z, y, x), the finest first; each counts half as much as the one before it, the
+    coarsest of several not at all. `target` is int64 (N, z, y, x); coarser outputs learn from every n-th voxel of it.
     """
     weights = [0.5**index for index in range(max(1, len(outputs) - 1))]
     losses = []
@@ -30,14 +25,9 @@ def deep_supervision(outputs: Sequence[Tensor], target: Tensor) -> Tensor:
 
 
 def dice_and_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Sum of the voxel-wise cross-entropy and the soft Dice loss over a batch, the mean of all but the background.
+    """Voxel-wise cross-entropy plus soft Dice loss over a batch, the mean of all classes but the background.
 
-    Parameters
-    ----------
-    logits
-        Float of shape (N, classes, z, y, x).
-    target
-        Classes, int64 of shape (N, z, y, x).
+    `logits` is (N, classes, z, y, x), `target` int64 (N, z, y, x).
     """
     # Written out and not torch's own: on CUDA that one adds in an order of its own.
     truth = functional.one_hot(target, logits.shape[1]).movedim(-1, 1).to(logits.dtype)

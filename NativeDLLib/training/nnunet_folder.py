@@ -1,4 +1,4 @@
-"""A trained network as an nnU-Net results folder, which nnU-Net's own commands take.
+"""A trained network as an nnU-Net results folder, for nnU-Net's own commands.
 
 nnU-Net knows no orientation: its axes are those of the file. It gives the labels of this library for images stored in
 the orientation of the registry entry.
@@ -24,20 +24,9 @@ _CONFIGURATION = "3d_fullres"
 def write_results_folder(
     network: nn.Module, architecture: Architecture, config: Config, cases: int, folder: Path
 ) -> None:
-    """Write ``dataset.json``, ``plans.json`` and the checkpoint of one fold.
+    """Write ``dataset.json``, ``plans.json`` and the checkpoint of one fold for a network on the CPU.
 
-    Parameters
-    ----------
-    network
-        The trained network, on the CPU.
-    architecture
-        What it is like.
-    config
-        The training; its clip, mean and std become nnU-Net's statistics of the foreground.
-    cases
-        How many it learnt from.
-    folder
-        Where to.
+    Clip, mean and std of the training become nnU-Net's statistics of the foreground; `cases` is the number of cases.
     """
     plans, dataset = _plans(architecture, config), _dataset(config, cases)
     write_json(folder / "dataset.json", dataset)

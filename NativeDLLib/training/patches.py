@@ -1,4 +1,4 @@
-"""Batches of random patches, made beside the training of the ones before them."""
+"""Batches of random patches, made while the network is trained on earlier ones."""
 
 from __future__ import annotations
 
@@ -21,19 +21,9 @@ Batch = tuple[Tensor, Tensor]
 def batches(
     cases: Sequence[Case], odds: Sequence[float], config: Config, *, first: int, workers: int
 ) -> Iterator[Batch]:
-    """Give the batches of a training: patches (N, 1, z, y, x) and classes (N, z, y, x).
+    """Batches from step `first` on: patches (N, 1, z, y, x) and classes (N, z, y, x).
 
-    Parameters
-    ----------
-    cases, odds
-        What patches are cut from, and how likely from each.
-    config
-        The training; each patch is drawn by its seed and the patch's number alone, so that neither the number of
-        workers nor an interruption changes any.
-    first
-        The step to begin with.
-    workers
-        Threads that make patches.
+    The seed and its number alone draw a patch; neither the number of workers nor an interruption changes any.
     """
     edges = np.cumsum(odds)[:-1]
     size, steps = config.schedule.batch, config.schedule.steps

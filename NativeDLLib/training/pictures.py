@@ -1,4 +1,4 @@
-"""Pictures of what a trained model finds in images of which no labels are known, for its card."""
+"""Pictures of a trained model's findings in images without known labels, for its card."""
 
 from __future__ import annotations
 
@@ -15,21 +15,13 @@ from NativeDLLib.volumes.preview import write_preview
 
 
 def pictures_of(config: Config) -> dict[str, str]:
-    """Return the file names of a training's pictures, and what each shows."""
+    """File names of a training's pictures, and the title of each."""
     rows = config.rows("pictures")
     return {f"{config.model.id}-{number}.png": row["name"] for number, row in enumerate(rows, 1)}
 
 
 def take_pictures(model: Model, config: Config, device: str, folder: Path, progress: Progress) -> None:
-    """Segment the series of the configuration's ``pictures`` and write a preview of each into a folder.
-
-    Raises
-    ------
-    UsageError
-        Where a folder is not there.
-    InputError
-        Where a series cannot be read.
-    """
+    """Segment the series of the configuration's ``pictures`` and write a preview of each into a folder."""
     for row, name in zip(config.rows("pictures"), pictures_of(config), strict=True):
         series = Series.read([config.file(row["series"])], row.get("uid"))
         result = SegmentationTool(model, device).process(series, effective(model), Progress(progress))

@@ -22,12 +22,8 @@ REGISTRY = "registry.json"
 
 
 def write_entry(config: Config, folder: Path, evaluation: Sequence[Mapping[str, Any]] = ()) -> Model:
-    """Write ``registry.json`` and the model card beside the weights in a folder, and return the model.
-
-    Raises
-    ------
-    ModelError
-        Where the entry is not one that a registry takes.
+    """Write ``registry.json`` and the model card beside the weights in a folder; ModelError where no registry takes the
+    entry.
     """
     entry = dict(config.data["entry"]) | {"weights": _weights(config, folder)}
     if evaluation:
@@ -40,21 +36,9 @@ def write_entry(config: Config, folder: Path, evaluation: Sequence[Mapping[str, 
 
 
 def publish(model: Model, registry: Path, pictures: Iterable[str] = ()) -> None:
-    """Put a model into a registry: its weights and card into ``models`` beside it, its entry in place of an older one.
+    """Put a trained model into a registry file: weights, card and `pictures` into ``models`` beside it, and the entry.
 
-    Parameters
-    ----------
-    model
-        In the folder where it was trained.
-    registry
-        The file.
-    pictures
-        Files of the card.
-
-    Raises
-    ------
-    ModelError
-        Where the registry cannot be read.
+    An older entry of the same id is replaced. ModelError where the registry cannot be read.
     """
     data: dict[str, Any] = {"schema_version": "1.0", "models": []}
     if registry.exists():

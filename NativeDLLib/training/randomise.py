@@ -18,17 +18,7 @@ _SOFT, _BONE = (-60.0, 110.0), 110.0
 
 
 def recolour(image: Tensor, classes: Tensor, case: Case, rng: Generator) -> Tensor:
-    """Shift the Hounsfield units of each structure, keeping the texture that the scanner saw.
-
-    Parameters
-    ----------
-    image
-        Hounsfield units (z, y, x).
-    classes
-        The structure at each voxel, int64 (z, y, x).
-    case
-        Where they come from.
-    """
+    """Image (z, y, x) with the Hounsfield units of each structure shifted and its texture kept."""
     offset = normal(rng, _CLASSES) * 8
     kind = float(torch.rand((), generator=rng))
     soft = (case.means > _SOFT[0]) & (case.means < _SOFT[1])

@@ -1,4 +1,4 @@
-"""What a scanner makes of a body: kernel, slice thickness, noise, metal artefacts, and shifted Hounsfield units."""
+"""Effects of a scanner: kernel, slice thickness, noise, metal artefacts, and shifted Hounsfield units."""
 
 from __future__ import annotations
 
@@ -12,13 +12,7 @@ from NativeDLLib.training.chance import chance, normal, uniform, whole
 
 
 def scan(image: Tensor, rng: Generator) -> Tensor:
-    """Change an image as another scanner, kernel, dose or patient with metal would.
-
-    Parameters
-    ----------
-    image
-        Hounsfield units (z, y, x).
-    """
+    """Image in Hounsfield units (z, y, x) as another scanner, kernel, dose or a patient with metal would give it."""
     if chance(rng, 0.04):
         image = _metal(image, rng)
     kind = float(torch.rand((), generator=rng))

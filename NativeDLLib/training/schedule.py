@@ -10,23 +10,23 @@ _WARM_UP_STEPS = 50
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to learn.
+    """Length and pace of a training.
 
     Attributes
     ----------
     steps
         Number of optimiser steps.
     minutes
-        Wall time that the learning rate is fitted to and after which training ends even if steps are left; the result
+        Wall time after which training ends even if steps are left, and to which the learning rate is fitted. The result
         then depends on the machine's speed.
     batch
         Patches a step.
     learning_rate
         Highest learning rate.
     seed
-        Fixes weights, patches and their augmentation.
+        Seed of weights, patches and augmentation.
     ema
-        How much of the average of the weights each step keeps.
+        Share of the average of the weights that each step keeps.
     deep_supervision
         Whether the coarser resolutions learn from the labels too.
     checkpoint_minutes

@@ -1,4 +1,4 @@
-"""A training from its configuration to its registry entry: the one place where that sequence is written down."""
+"""A training from its configuration to its registry entry."""
 
 from __future__ import annotations
 
@@ -36,24 +36,16 @@ REPORT = "report.json"
 
 @dataclass(frozen=True)
 class Session:
-    """What to do.
+    """A training to be run.
 
     Attributes
     ----------
-    config
-        The training.
-    output
-        Folder for all that it writes; it is made.
     start
-        A registry model to start from; None for new weights.
+        Registry model to start from; None for new weights.
     resume
         Whether to go on from the checkpoint in `output`.
-    overwrite
-        Whether a training in `output` may be replaced.
-    device
-        As in `check_device`.
     registry
-        A registry that the model is put into; None for none but that in `output`.
+        Registry file that the model is put into beside that in `output`.
     """
 
     config: Config

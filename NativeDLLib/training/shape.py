@@ -15,19 +15,10 @@ _BONE_HU, _FAT_HU = 150.0, -50.0
 
 
 def vary_shape(image: Tensor, classes: Tensor, target: Tensor, rng: Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Let the one structure of a target grow into what is beside it, and shrink, in smooth bulges.
+    """Image, classes and target in which the one target structure bulges smoothly outwards and inwards.
 
-    What it grows over becomes like the rest of it; what it leaves becomes fat or other soft tissue. It grows over no
-    bone and not out of the body.
-
-    Parameters
-    ----------
-    image
-        Hounsfield units (z, y, x).
-    classes
-        The structure at each voxel, as in `Case`.
-    target
-        1 where the structure is that is learnt, else 0.
+    It becomes like the rest of itself where it grows, and fat or soft tissue where it shrinks. It grows over no bone
+    and not out of the body. All are (z, y, x).
     """
     mask = target > 0
     if not mask.any():

@@ -19,12 +19,8 @@ from NativeDLLib.training.unet import canonical
 
 
 def start_weights(model: Model) -> tuple[dict[str, Tensor], str]:
-    """Read the weights of a model under canonical names, and their digest.
-
-    Raises
-    ------
-    ModelError
-        Where they are not there, not what the registry says, or not in a form that keeps the names of layers.
+    """Weights of a model under canonical names, and their digest; ModelError where they do not keep the names of
+    layers.
     """
     path, digest = verified_weights(model)
     if model.architecture is not None:

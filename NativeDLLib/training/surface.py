@@ -14,16 +14,10 @@ from NativeDLLib.core.box import box_of
 
 @dataclass(frozen=True)
 class Score:
-    """A mask beside the true one.
+    """A mask compared with the true one: Dice coefficient (1 where both are empty), and distances of surface voxels in
+    mm.
 
-    Attributes
-    ----------
-    dice
-        Dice coefficient; 1 where both are empty.
-    mean_mm
-        Mean distance of the voxels of each surface to the other surface; None where a mask is empty.
-    hausdorff95_mm
-        The 95th percentile of these distances.
+    `mean_mm` and `hausdorff95_mm` (95th percentile) are None where a mask is empty.
     """
 
     dice: float

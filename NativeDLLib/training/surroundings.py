@@ -1,4 +1,4 @@
-"""What lies beside the patient in a CT: arms that are down, and the table."""
+"""Surroundings of the patient in a CT: arms that are down, and the table."""
 
 from __future__ import annotations
 
@@ -11,13 +11,7 @@ _AIR_BELOW = -500.0
 
 
 def add_arms(image: Tensor, rng: Generator) -> Tensor:
-    """Paint an arm at one or both sides, where there is air beside the body.
-
-    Parameters
-    ----------
-    image
-        Hounsfield units (z, y, x) at about 3 mm, axes in LPS.
-    """
+    """Image (z, y, x) in Hounsfield units, about 3 mm, LPS, with an arm at one or both sides where there is air."""
     body = (image > _AIR_BELOW).float().mean(dim=(0, 1)) > 0.1
     columns = torch.nonzero(body).flatten()
     if not len(columns):

@@ -29,18 +29,18 @@ _MERGE = re.compile(r"decoder\.stages\.(\d+)\.convs\.(\d+)\.conv\.weight")
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a plain U-Net is like; one value a resolution, the input's first, lists of three are (z, y, x).
+    """Shape of a plain U-Net: one value a resolution, the input's first; lists of three are (z, y, x).
 
     Attributes
     ----------
     features
         Channels.
     kernels, strides
-        Of the convolutions; a stage begins with its stride.
+        Sizes and strides of the convolutions; a stage begins with its stride.
     convolutions, decoder_convolutions
-        How many there are; the decoder's are in the order of computation, the coarsest first, and one fewer.
+        Numbers of convolutions; the decoder's begin with the coarsest and are one fewer.
     bias
-        Whether convolutions before a normalisation have one, which it takes away again.
+        Whether a convolution before a normalisation has a bias.
     """
 
     features: tuple[int, ...] = (16, 32, 64, 96, 128)
@@ -52,7 +52,7 @@ class Architecture:
 
     @property
     def divisor(self) -> Triple:
-        """Return what the sides (z, y, x) of a patch must be multiples of."""
+        """Numbers of which the sides (z, y, x) of a patch must be multiples."""
         z, y, x = (int(torch.tensor([stride[axis] for stride in self.strides]).prod()) for axis in range(3))
         return z, y, x
 
@@ -74,13 +74,7 @@ class Architecture:
         }
 
     def build(self, classes: int) -> nn.Module:
-        """Build the network with new weights; `classes` counts the background.
-
-        Raises
-        ------
-        ModelError
-            Where dynamic-network-architectures is not installed.
-        """
+        """Network with new weights; `classes` counts the background."""
         unets = require("dynamic_network_architectures.architectures.unet", "train")
         network: nn.Module = unets.PlainConvUNet(
             input_channels=1,
@@ -96,13 +90,7 @@ class Architecture:
 
     @classmethod
     def of(cls, weights: Mapping[str, Tensor]) -> Architecture:
-        """Read the architecture off weights with canonical names.
-
-        Raises
-        ------
-        ModelError
-            Where they are not those of such a network.
-        """
+        """Architecture of weights with canonical names; ModelError where they are of another network."""
         found = _grid(_CONVOLUTION, weights), _grid(_MERGE, weights)
         try:
             encoder, decoder = found
@@ -133,14 +121,9 @@ def canonical(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
-    """Put canonical weights into a network and return the names of those that it keeps as they are.
+    """Put canonical weights into a network; returns the names of those that keep their new values.
 
-    These may be its outputs only: an exported network has but the finest, and other classes need another one.
-
-    Raises
-    ------
-    ModelError
-        Where others are missing.
+    Only outputs may keep them: an exported network has the finest output alone, and other classes need another one.
     """
     own = canonical(network.state_dict())
     kept = [name for name, value in own.items() if name not in weights or weights[name].shape != value.shape]

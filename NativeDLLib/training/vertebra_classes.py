@@ -1,4 +1,4 @@
-"""What the vertebra network learns: vertebrae with the core of each body, the sacrum and the ribs."""
+"""Classes of the vertebra network: vertebrae with the core of each body, the sacrum and the ribs."""
 
 from __future__ import annotations
 
@@ -19,26 +19,12 @@ Bools = npt.NDArray[np.bool_]
 
 
 def vertebra_classes(labels: sitk.Image, mapping: Mapping[int, int], canal: Collection[int]) -> sitk.Image:
-    """Make the classes that the vertebra network learns.
+    """Classes of the vertebra network, uint8 at 3 mm in LPS: 1 vertebra outside its core, 2 core, and others of
+    `mapping`.
 
-    A core is the part of a vertebra in front of the spinal canal, eroded by one voxel on all sides: between those of
-    two neighbours lie at least two voxels, and so each connected component of cores is one vertebra. The image's border
-    erodes nothing, so that a body that is cut there keeps its core.
-
-    Parameters
-    ----------
-    labels
-        One value for each vertebra, in place in the patient, of any grid.
-    mapping
-        Class by label value: each that is 1 is one vertebra.
-    canal
-        Label values of the spinal canal, or of the cord in it.
-
-    Returns
-    -------
-    SimpleITK.Image
-        0 background, 1 vertebra outside its core, 2 core, and the other classes of `mapping`; uint8, 3 mm, in LPS
-        orientation.
+    A core is the part of a vertebra in front of the spinal canal, eroded by one voxel. At least two voxels lie between
+    the cores of neighbours, so each connected component is one vertebra. The image's border erodes nothing. `labels`
+    has one value for each vertebra; `canal` holds the values of the spinal canal or cord.
     """
     grid = _at_spacing(sitk.DICOMOrient(labels, "LPS"))
     values: Array = sitk.GetArrayFromImage(grid)
@@ -56,15 +42,10 @@ def vertebra_classes(labels: sitk.Image, mapping: Mapping[int, int], canal: Coll
 
 
 def canal_front(canal: Bools, vertebrae: Bools) -> npt.NDArray[np.float64]:
-    """Return the y index of the front edge of the spinal canal in each slice.
+    """Index y of the front edge of the spinal canal in each slice, from masks (z, y, x) in LPS.
 
-    Where the canal is not labelled, it is the hole in the ring of a vertebra; where no ring is closed, it is
-    interpolated, and beyond the last slice where it is known the line of the nearest ones goes on.
-
-    Parameters
-    ----------
-    canal, vertebrae
-        Masks (z, y, x) in LPS orientation.
+    An unlabelled canal is the hole in the ring of a vertebra. Where no ring is closed the edge is interpolated, and
+    beyond the last known slice the line of the nearest ones goes on.
     """
     front = np.full(len(canal), np.nan)
     for z in np.flatnonzero(vertebrae.any(axis=(1, 2)) | canal.any(axis=(1, 2))):
