@@ -1,1 +1,1 @@
-"""What the demonstration needs: a phantom with its CT series, and the demonstration itself."""
+"""The demonstration: a phantom's CT series, an embedded PACS, and the way from one to the other and back."""

@@ -33,25 +33,14 @@ def demonstrate(folder: Path, progress: Progress, *, model: str, device: str, se
     Parameters
     ----------
     folder
-        Where everything goes; it must be empty or absent.
-    model
-        Registry id, or ``auto`` to let the registry choose.
-    device
-        As for ``nativedl run``.
+        Folder of everything; it must be empty or absent.
     seed
-        Which phantom.
+        Seed of the phantom.
 
     Returns
     -------
     dict
-        The report of the run, with the steps before and after it, and the Dice coefficient with the phantom's truth.
-
-    Raises
-    ------
-    UsageError
-        Where the folder is not empty.
-    NativeDLError
-        Where a step fails.
+        Report of the run, the steps before and after it, and the Dice coefficient with the phantom's truth.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: is not empty; choose another folder with --output")

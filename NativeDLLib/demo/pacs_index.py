@@ -27,13 +27,7 @@ _COUNTS = {
 
 
 def search(headers: Iterable[Dataset], query: Dataset) -> list[Dataset]:
-    """Answer a C-FIND identifier: one data set for each matching entity of its level.
-
-    Raises
-    ------
-    KeyError
-        When the identifier has no QueryRetrieveLevel that we know.
-    """
+    """Matches of a C-FIND identifier, one data set an entity of its level; KeyError where the level is unknown."""
     unique = UNIQUE_KEYS[str(query.get("QueryRetrieveLevel", ""))]
     entities: dict[str, list[Dataset]] = {}
     for header in headers:

@@ -41,20 +41,18 @@ _SERVICES = (
 
 
 class EmbeddedPacs:
-    """A Storage and Query/Retrieve SCP on loopback; a context manager that listens inside its block.
+    """A Storage and Query/Retrieve SCP on loopback, as a context manager.
 
     Parameters
     ----------
     folder
-        Where the objects lie, each named by its SOP Instance UID; those already there are served if they can be read.
+        Folder of the objects, each named by its SOP Instance UID; those already there are served too.
     port
-        0 for any free one; then read `port`.
-    ae_title
-        Its own AE title.
+        0 for any free port; then read `port`.
     destinations
-        Address by AE title of those to whom it sends for C-MOVE.
+        Address by AE title for C-MOVE.
     tls
-        The TLS context to listen with, if any.
+        TLS context to listen with.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The phantom's trunk: its proportions, walls and contrast phase, which the organs and bones are fitted to.
+"""Trunk of the phantom: proportions, walls and contrast phase.
 
 The phantom's space is the patient's, in mm: x to the left, y to the back, z to the head. Its origin is in the middle of
 the trunk at the height of the disc between L5 and S1.
@@ -19,24 +19,22 @@ EVERYWHERE = Box((-1e4, -1e4, -1e4), (1e4, 1e4, 1e4))
 
 @dataclass(frozen=True)
 class Body:
-    """One random trunk.
+    """One random trunk, lengths in mm.
 
     Attributes
     ----------
     half_width, half_depth
-        Half axes of the skin in mm.
+        Half axes of the skin.
     fat, wall
-        Thickness of the fat below the skin and of the muscle below the fat in mm.
+        Thickness of the fat below the skin, and of the muscle below the fat.
     scale
-        Size of the skeleton and organs relative to an average adult.
-    contrast
-        Strength of the contrast medium in the veins and organs, 0 (native) to 1 (portal venous phase).
-    arterial
-        Strength of the contrast medium in the arteries, 0 to 1.
+        Size of skeleton and organs relative to an average adult.
+    contrast, arterial
+        Contrast medium in veins and organs, 0 (native) to 1 (portal venous phase), and in the arteries.
     scoliosis
-        How far the spine swings to the side in mm.
+        Swing of the spine to the side.
     lordosis
-        How far the ends of the spine bend back from its most anterior vertebra in mm per (100 mm)².
+        Bend of the spine's ends back from its most anterior vertebra, in mm per (100 mm)².
     """
 
     half_width: float

@@ -93,7 +93,7 @@ def _arch(rng: np.random.Generator, s: float, w: float, d: float, *, thoracic: b
 
 
 class _Frame:
-    """A vertebra's own axes: where its middle is (mm) and how far it is tilted in the sagittal plane (radians)."""
+    """A vertebra's own axes: its middle (mm) and its tilt in the sagittal plane (radians)."""
 
     def __init__(self, centre: tuple[float, float, float], tilt: float) -> None:
         self._centre = [np.float32(c) for c in centre]

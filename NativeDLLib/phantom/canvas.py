@@ -36,12 +36,8 @@ class Box:
 class Canvas:
     """Hounsfield units and labels on a grid, painted shape after shape.
 
-    Parameters
-    ----------
-    x, y, z
-        Coordinates of the voxel centres in mm, each one-dimensional and rising.
-    texture
-        Smooth noise of unit variance of shape (z, y, x), smaller than the grid; it is repeated.
+    `x`, `y`, `z` are the rising coordinates of the voxel centres in mm; `texture` is smooth noise of unit variance (z,
+    y, x), repeated where the grid is larger.
     """
 
     def __init__(self, x: Array, y: Array, z: Array, texture: Array) -> None:
@@ -62,22 +58,18 @@ class Canvas:
         label: int | None = None,
         only: tuple[int, ...] | None = None,
     ) -> None:
-        """Mix a tissue into the voxels that a shape covers.
+        """Mix a tissue into the voxels that a shape inside `box` covers.
 
         Parameters
         ----------
-        distance
-            The shape.
-        box
-            Where the shape can be.
         hu
-            The tissue's Hounsfield units, or a function of the distance.
+            Hounsfield units of the tissue, or a function of the distance.
         texture
-            Standard deviation of the tissue's mottle, HU.
+            Standard deviation of the tissue's mottle in HU.
         label
-            The label to write, or None to leave the labels as they are.
+            Label to write; None leaves the labels as they are.
         only
-            Paint only on voxels with one of these labels.
+            Labels of the voxels that may be painted.
         """
         where = self._region(box)
         if where is None:

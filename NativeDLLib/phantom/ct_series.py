@@ -28,33 +28,23 @@ def write_ct_series(
     body_part: str = "ABDOMEN",
     seed: int | None = None,
 ) -> list[Path]:
-    """Write a CT image as a DICOM series (PS3.3 A.3), explicit VR little endian.
+    """Write a CT image as a DICOM series (PS3.3 A.3), explicit VR little endian; returns one file a slice, in their
+    order.
 
     Parameters
     ----------
     image
-        Hounsfield units, three-dimensional, with its geometry in mm, LPS; any orthonormal direction. A left-handed
-        direction is written with its slices in falling order, because a series has no other way to say it.
+        Hounsfield units in three dimensions, LPS in mm, any orthonormal direction. The slices of a left-handed direction
+        are written in falling order, because a series has no other way to say it.
     folder
-        Where the files go; it is created. Files of the same names are replaced.
-    patient_name, patient_id
-        DICOM person name (family^given) and identifier.
-    study_description, series_description
-        What a person reads in a list of studies and series.
-    body_part
-        Body Part Examined, a defined term of PS3.16 Annex L.
+        Folder of the files; it is made, files of the same names are replaced.
     seed
-        With a seed the same call gives the same UIDs; without it each call gives new ones.
-
-    Returns
-    -------
-    list of Path
-        One file a slice, in the order of the image's slices.
+        Seed of the UIDs; without it each call gives new ones.
 
     Raises
     ------
     InputError
-        When the image is not three-dimensional or its values do not fit 16 bits.
+        Where the image is not three-dimensional or its values do not fit 16 bits.
     """
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise InputError("a CT series is made from a three-dimensional image with one value a voxel")

@@ -1,6 +1,6 @@
-"""A phantom: a CT of an abdomen that never was, with the labels that say what is where.
+"""A phantom: the CT of an abdomen that nobody has, with its labels.
 
-It looks enough like a patient to try and test a segmentation on, and it is nobody's data.
+It is like enough to a patient to try and test a segmentation on.
 """
 
 from __future__ import annotations
@@ -34,21 +34,18 @@ def make_phantom(
     Parameters
     ----------
     seed
-        The same seed gives the same patient and the same noise.
-    size
-        Number of voxels along x (right to left), y (front to back) and z (feet to head).
-    spacing
-        Voxel size along the same axes in mm.
+        Seed of the patient and the noise.
+    size, spacing
+        Voxels along x (right to left), y (front to back) and z (feet to head), and their size in mm.
     centre
-        Middle of the field of view in mm, LPS. The origin is in the middle of the trunk at the height of the disc
-        between L5 and S1; the liver lies between about 90 and 280 mm above it.
+        Middle of the field of view in mm, LPS. The liver lies between about 90 and 280 mm above the origin.
     levels
-        Whether each vertebra has a label of its own, and the spinal canal one: those of `phantom_bones`.
+        Whether each vertebra and the spinal canal have labels of their own.
 
     Returns
     -------
     tuple of SimpleITK.Image
-        Hounsfield units (int16) and labels (uint8, named by `LABELS`), axes (x, y, z), identity direction.
+        Hounsfield units (int16) and labels (uint8, named by `LABELS`), identity direction.
     """
     thin = max(1, round(spacing[2] / _THICKEST_MM + 0.2))
     fine = (size[0], size[1], size[2] * thin)

@@ -1,11 +1,10 @@
-"""Organs on the wrong side of the body: what mirrored or turned images, or wrong headers, look like.
+"""Organs on the wrong side of the body, as mirrored or turned images and wrong headers show them.
 
-The body is the largest connected part denser than lung. Its middle, at the levels where a segment lies, is that of its
-outline, so that lungs and gas do not pull it aside. Nothing is said where the outline is cut by the field of view: a
-narrow reconstruction around an organ has that organ in its middle. An organ must be on the wrong side by a twentieth
-of the body's width, which scoliosis, a raised arm or a table that touches the back do not reach. Head and feet cannot
-be told from a single organ, and PatientPosition proves nothing: patients lie prone, and scanners write what was
-entered.
+The body is the largest connected part denser than lung. Its middle, at the levels of a segment, is that of its outline,
+so that lungs and gas do not pull it aside. Nothing is said where the field of view cuts the outline: a narrow
+reconstruction around an organ has that organ in its middle. An organ must be on the wrong side by a twentieth of the
+body's width, more than scoliosis, a raised arm or a table at the back give. A single organ cannot tell head from feet,
+and PatientPosition proves nothing: patients lie prone, and scanners write their input.
 """
 
 from __future__ import annotations
@@ -33,14 +32,9 @@ _OPPOSITE = {"R": "L", "L": "R", "A": "P", "P": "A"}
 def wrong_sides(
     values: npt.NDArray[Any], labels: npt.NDArray[Any], grid: Grid, segments: Sequence[Segment]
 ) -> Iterator[Finding]:
-    """Find segments whose centre is on the other side of the body than their `plausible.side`.
+    """Findings of segments whose centre is on the other side of the body than their `plausible.side`.
 
-    Parameters
-    ----------
-    values
-        HU (z, y, x).
-    labels
-        Label map (z, y, x) of numbers from 1 in the order of the segments.
+    `values` is in HU, `labels` has numbers from 1 in the order of the segments; both (z, y, x).
     """
     if not any(segment.plausible.side for segment in segments):
         return
@@ -80,7 +74,7 @@ def _largest_part(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 def _beside_middle(
     body: npt.NDArray[np.bool_], segment: npt.NDArray[np.bool_], axis: int
 ) -> tuple[float, float] | None:
-    """Return how far a segment is from the middle of the body along an array axis, and how wide that is, in voxels."""
+    """Distance of a segment from the middle of the body along an array axis, and the body's width, in voxels."""
     body, segment = np.moveaxis(body, axis, 0), np.moveaxis(segment, axis, 0)
     outline = np.logical_or.accumulate(body) & np.logical_or.accumulate(body[::-1])[::-1]
     profile = outline.sum(axis=(1, 2))

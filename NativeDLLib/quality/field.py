@@ -22,16 +22,10 @@ _AIR = -900.0  # HU; what stands for nothing is no brighter
 def cut_by_field(
     values: npt.NDArray[Any], labels: npt.NDArray[Any], grid: Grid, segments: Sequence[Segment]
 ) -> Iterator[Finding]:
-    """Find segments that end at the circle beyond which a scanner has no data.
+    """Findings of segments that end at the circle beyond which a scanner has no data.
 
-    The circle is the largest that fits into the image, and is there if all beyond it has one value, of air or below.
-
-    Parameters
-    ----------
-    values
-        Hounsfield units (z, y, x).
-    labels
-        Label map (z, y, x) of numbers from 1 in the order of the segments.
+    The circle is the largest in the image; it is there if all values beyond it are one, of air or below. `values` is in
+    HU, `labels` has numbers from 1 in the order of the segments; both (z, y, x).
     """
     depth, rows, columns = values.shape
     y, x = np.arange(rows)[:, None] - (rows - 1) / 2, np.arange(columns)[None] - (columns - 1) / 2

@@ -1,4 +1,4 @@
-"""What a gate found, in a sentence for the user and in two words for the list of a PACS."""
+"""Findings of the gates: a sentence for the user, two words for the list of a PACS."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _LONGEST, _LONGEST_TEXT = 64, 1024
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to be looked at.
+    """One observation to be checked.
 
     Attributes
     ----------
     code
-        Stable, for programs.
+        Stable code, for programs.
     message
-        One line in ASCII but for the segment's name, with figures and units.
+        One line, in ASCII but for the segment's name, with figures and units.
     segment
-        Name of the segment it concerns; None where it is the whole image.
+        Name of the segment that it concerns; None for the whole image.
     """
 
     code: FindingCode
@@ -51,7 +51,7 @@ class Finding:
 
 
 def finding_of(row: Mapping[str, Any]) -> Finding:
-    """Return the finding that a report tells; raise a `KeyError` or `ValueError` where it is none."""
+    """Finding in a report's row; `KeyError` or `ValueError` where it is none."""
     code = next((code for code in _SHORT if code == row["code"]), None)
     if code is None:
         raise ValueError(f"{row['code']!r} is no code of a finding")
@@ -59,9 +59,9 @@ def finding_of(row: Mapping[str, Any]) -> Finding:
 
 
 def titled(title: str, findings: Sequence[Finding], status: str = "") -> str:
-    """Return a title that ends with what is to be checked and with a status, within a Long String.
+    """Title with the findings to check and a status, within a Long String of 64 characters.
 
-    ``Liver on CT; check: volume, cut by border (reviewed)`` is what a list of series then shows.
+    ``Liver on CT; check: volume, cut by border (reviewed)`` is an example in a list of series.
     """
     codes = {finding.code for finding in findings}
     found = list(dict.fromkeys(short for code, short in _SHORT.items() if code in codes))
@@ -72,5 +72,5 @@ def titled(title: str, findings: Sequence[Finding], status: str = "") -> str:
 
 
 def sentences(findings: Sequence[Finding], segment: str | None) -> str:
-    """Return the messages that concern a segment, or with None the whole image, as a Short Text."""
+    """Messages that concern a segment, or with None the whole image, as a Short Text."""
     return "; ".join(finding.message for finding in findings if finding.segment == segment)[:_LONGEST_TEXT]

@@ -26,20 +26,9 @@ _NAMED = 8
 def examine(
     source: Source, image: sitk.Image, labels: sitk.Image, segments: Sequence[Segment], volumes_ml: Sequence[float]
 ) -> list[Finding]:
-    """Return what is to be checked about a result, the whole image first.
+    """Findings of a new result, the whole image first.
 
-    Parameters
-    ----------
-    source
-        What was segmented.
-    image
-        Its values.
-    labels
-        Segment Numbers on the same grid.
-    segments
-        All that were looked for, by their numbers.
-    volumes_ml
-        Of each of them.
+    `labels` holds Segment Numbers on the image's grid; `volumes_ml` is in the order of the segments.
     """
     values, pixels = sitk.GetArrayViewFromImage(image), sitk.GetArrayViewFromImage(labels)
     findings: list[Finding] = []
@@ -62,18 +51,18 @@ def examine_again(
     volumes_ml: Sequence[float],
     before: Sequence[Finding],
 ) -> list[Finding]:
-    """Return what is to be checked about masks that a physician has approved.
+    """Findings of masks that a physician has approved.
 
-    Volumes and borders are looked at anew. What needs the image stays as it was found of the automatic masks.
+    Volumes and borders are judged anew; findings that need the image stay.
 
     Parameters
     ----------
     pixels
         Label map (z, y, x) of numbers from 1 in the order of the segments, or masks (z, y, x, segment).
     volumes_ml
-        Of each segment.
+        Volume of each segment.
     before
-        What was found of the automatic result, with the segments under the names that they have now.
+        Findings of the automatic result, with the segments under their present names.
     """
     names = {None, *(segment.name for segment in segments)}
     kept = [f for f in before if f.code not in (*_OF_MASKS, "nothing-found") and f.segment in names]

@@ -1,8 +1,8 @@
-"""Values of a CT that are no Hounsfield units: by what they are in nature, not by what the header says.
+"""Values of a CT that are no Hounsfield units, seen in the values and not in the header.
 
 Air is -1000 HU, water 0, soft tissue and fat lie between -150 and 150 with or without contrast; bone and metal are a
 small part. A narrow field of view may show no air, an air or water phantom nothing else, and padding may have any
-value. So each fault has a rule of its own, that none of these meets.
+value. Each fault therefore has a rule of its own that none of these meets.
 """
 
 from __future__ import annotations
@@ -21,12 +21,9 @@ _NAMED_HU = ("", "HU", "US")
 
 
 def not_hounsfield(values: npt.NDArray[Any], rescale_type: str = "") -> str:
-    """Tell why the values (z, y, x) of a CT are no Hounsfield units; empty where nothing speaks against it.
+    """Reason why the values (z, y, x) of a CT are no Hounsfield units; empty where there is none.
 
-    Parameters
-    ----------
-    rescale_type
-        Rescale Type (PS3.3 C.11.1.1.2), where the source has one.
+    `rescale_type` is Rescale Type (PS3.3 C.11.1.1.2) where the source has it.
     """
     if rescale_type not in _NAMED_HU:
         return f"RescaleType is {rescale_type[:16]!a}"
@@ -64,9 +61,8 @@ def _by_distribution(values: npt.NDArray[Any]) -> str:
 
 
 def _without_padding(values: npt.NDArray[Any], low: float) -> npt.NDArray[Any]:
-    """Return the values without the corners, and without those far below air that fill areas by themselves.
-
-    Lossy compression gives padding in the corners more than one value.
+    """Values without the corners, and without areas far below air; lossy compression varies the padding in the
+    corners.
     """
     y, x = (np.linspace(-1, 1, size) for size in values.shape[1:])
     values = values[:, np.hypot(y[:, None], x) < _INSIDE]

@@ -1,4 +1,4 @@
-"""Gates that need the masks alone: volumes that no such structure has, and masks that end where the images end."""
+"""Gates that need the masks alone: implausible volumes, and masks that end where the images end."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ LEAST_CM2 = 1.0
 
 
 def letter(grid: Grid, axis: int, *, end: bool) -> str:
-    """Return where in the patient the first, or the last, index of an image axis (0 for x) lies."""
+    """Patient direction in which the first, or the last, index of an image axis (0 for x) lies."""
     direction = np.array(grid.direction).reshape(3, 3)[:, axis]
     along = int(np.abs(direction).argmax())
     return _LETTERS[along][int((direction[along] > 0) == end)]
 
 
 def counts(part: npt.NDArray[Any], segments: int) -> npt.NDArray[np.int_]:
-    """Return how many voxels each segment has in a part of a label map, or of masks with the segment as last axis."""
+    """Voxels of each segment in a part of a label map, or of masks with the segment as last axis."""
     if part.dtype == bool:
         by_mask: npt.NDArray[np.int_] = part.reshape(-1, segments).sum(axis=0)
         return by_mask
@@ -35,16 +35,9 @@ def counts(part: npt.NDArray[Any], segments: int) -> npt.NDArray[np.int_]:
 
 
 def cut_by_border(pixels: npt.NDArray[Any], grid: Grid, segments: Sequence[Segment]) -> Iterator[Finding]:
-    """Find segments that end at the outermost voxels of the images.
+    """Findings of segments that end at the outermost voxels, except at the borders of their `plausible.cut_at`.
 
-    Parameters
-    ----------
-    pixels
-        Label map (z, y, x) of numbers from 1 in the order of the segments, or masks (z, y, x, segment).
-    grid
-        Theirs.
-    segments
-        Those of the array; at the borders in their `plausible.cut_at` nothing is said.
+    `pixels` is a label map (z, y, x) of numbers from 1 in the order of the segments, or masks (z, y, x, segment).
     """
     areas: list[dict[str, float]] = [{} for _ in segments]
     for axis in range(3):
@@ -64,16 +57,10 @@ def cut_by_border(pixels: npt.NDArray[Any], grid: Grid, segments: Sequence[Segme
 def implausible_volumes(
     pixels: npt.NDArray[Any], segments: Sequence[Segment], volumes_ml: Sequence[float], elsewhere: Sequence[Finding]
 ) -> Iterator[Finding]:
-    """Find segments that are larger than such a structure is, or smaller where nothing of it is cut off.
+    """Findings of segments that are larger than such a structure is, or smaller though nothing of it is cut off.
 
-    Parameters
-    ----------
-    pixels, segments
-        As in `cut_by_border`.
-    volumes_ml
-        Of each segment; 0 where it was not found.
-    elsewhere
-        What was found of cuts inside the images.
+    `pixels` as in `cut_by_border`; `volumes_ml` is 0 for a segment that was not found; `elsewhere` are findings of cuts
+    inside the images.
     """
     cut_inside = {finding.segment for finding in elsewhere if finding.code == "cut-by-field-of-view"}
     for segment, volume, cut in zip(segments, volumes_ml, _reaches_border(pixels, len(segments)), strict=True):
@@ -88,7 +75,7 @@ def implausible_volumes(
 
 
 def _reaches_border(pixels: npt.NDArray[Any], segments: int) -> npt.NDArray[np.bool_]:
-    """Tell which segments have a voxel at any border of the images, so that a part of them may be missing."""
+    """Whether each segment has a voxel at a border of the images, beyond which a part of it may be missing."""
     faces = [np.take(pixels, index, axis=axis) for axis in range(3) for index in (0, -1)]
     reached: npt.NDArray[np.bool_] = np.any([counts(face, segments) > 0 for face in faces], axis=0)
     return reached

@@ -24,16 +24,8 @@ def write_preview(
 ) -> None:
     """Write a PNG with up to nine slices.
 
-    Parameters
-    ----------
-    path
-        The file.
-    image, labels
-        Values and Segment Numbers on the same grid.
-    segments
-        With their colours; those with most voxels come first. Without any voxel the middle slice is shown.
-    is_ct
-        Whether to show the soft-tissue window (40/400 HU) rather than the central 98 % of the values.
+    `segments` are drawn in their colours, those with most voxels first; without any voxel the middle slice is shown.
+    `is_ct` asks for the soft-tissue window (40/400 HU) in place of the central 98 % of the values.
     """
     values = sitk.GetArrayViewFromImage(image)
     numbers = sitk.GetArrayViewFromImage(labels)
@@ -95,7 +87,7 @@ def _tile(
 
 
 def _around(filled: npt.NDArray[np.bool_], size: int) -> tuple[int, int]:
-    """Return the part of an axis of `size` pixels that holds what is filled on another grid, and a little more."""
+    """Part of an axis of `size` pixels around the filled part of another grid, with a margin."""
     at, scale = np.flatnonzero(filled), size / len(filled)
     return max(0, int((at[0] - 2) * scale) - 2), min(size, int((at[-1] + 3) * scale) + 3)
 

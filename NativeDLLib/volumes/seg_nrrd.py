@@ -1,7 +1,7 @@
 """A label map as ``.seg.nrrd``, the file in which 3D Slicer keeps a segmentation.
 
-The keys are those of Slicer's ``vtkMRMLSegmentationStorageNode``. Only the box around what was found is stored, so that
-Slicer has it open in a moment; the grid of the whole source goes along as reference geometry.
+The keys are those of Slicer's ``vtkMRMLSegmentationStorageNode``. Only the box around the segments is stored, so that
+Slicer opens it in a moment; the grid of the whole source goes along as reference geometry.
 """
 
 from __future__ import annotations
@@ -34,27 +34,20 @@ def write_seg_nrrd(
     layers: Sequence[int] | None = None,
     types: Sequence[str] | None = None,
 ) -> None:
-    """Write a label map with what its segments are.
+    """Write a label map with its segments.
 
     Parameters
     ----------
-    path
-        The file, ``.seg.nrrd``.
     labels
-        Segment Numbers, 0 for none; where segments overlap, with several components, which are layers.
+        Segment Numbers, 0 for none; several components are layers of overlapping segments.
     segments
-        All that were looked for; those not found are there, and empty.
+        All segments of the model; those that were not found are there, and empty.
     algorithm
-        Name and version of what made the label map.
+        Name and version of the model.
     layers
-        Which layer each segment is in; by default the first.
+        Layer of each segment; by default the first.
     types
         Segment Algorithm Type of each segment; by default AUTOMATIC.
-
-    Raises
-    ------
-    NativeDLError
-        Where the file cannot be written.
     """
     values = sitk.GetArrayViewFromImage(labels)
     box = _box(values.any(axis=-1) if values.ndim == 4 else values)
@@ -92,13 +85,7 @@ def write_seg_nrrd(
 
 
 def write_image(image: sitk.Image, path: Path) -> None:
-    """Write an image, compressed.
-
-    Raises
-    ------
-    NativeDLError
-        Where the file cannot be written.
-    """
+    """Write an image, compressed."""
     try:
         sitk.WriteImage(image, str(path), useCompression=True)
     # SimpleITK knows no other exception, and puts the source line of its own code first.

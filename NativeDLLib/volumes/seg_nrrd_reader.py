@@ -22,17 +22,7 @@ _FIELD = re.compile(r"Segment([0-9]{1,6})_(\w+)")
 
 @dataclass(frozen=True)
 class StoredSegment:
-    """One segment of the file.
-
-    Attributes
-    ----------
-    name, color
-        As Slicer shows it; sRGB 0 to 255.
-    layer, value
-        Which layer it is in, and its label value there.
-    tags
-        What else is known of it.
-    """
+    """One segment of the file: name and sRGB colour as in Slicer, its layer, its label value there, and all tags."""
 
     name: str
     color: tuple[int, int, int]
@@ -51,18 +41,7 @@ class StoredSegmentation:
 
 
 def read_seg_nrrd(path: Path) -> StoredSegmentation:
-    """Read a segmentation that Slicer has saved.
-
-    Parameters
-    ----------
-    path
-        The file; segments that overlap are in layers of their own.
-
-    Raises
-    ------
-    InputError
-        Where it is not such a file, or not whole.
-    """
+    """Segmentation that Slicer has saved, overlapping segments in layers of their own; InputError where it is none."""
     _check_start(path)
     reader = open_volume(path)
     checked_grid(path, reader)
@@ -98,7 +77,7 @@ def _check_start(path: Path) -> None:
 
 
 def _fields(reader: sitk.ImageFileReader) -> dict[int, dict[str, str]]:
-    """Return what the file says of each segment, by its index."""
+    """Fields of each segment, by its index."""
     fields: dict[int, dict[str, str]] = {}
     for key in reader.GetMetaDataKeys():
         if found := _FIELD.fullmatch(key):

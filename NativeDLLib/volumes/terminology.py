@@ -1,4 +1,4 @@
-"""What a segment is, as Slicer writes it in its tag ``TerminologyEntry``.
+"""Codes of a segment in Slicer's tag ``TerminologyEntry``.
 
 An entry is seven parts between tildes: the context of category and type, category, type, type modifier, the context of
 regions, region, region modifier; a code is scheme, value and meaning between carets.
@@ -27,7 +27,7 @@ class Meaning:
 
 
 def meaning_of(segment: Segment) -> Meaning:
-    """Return what a segment of the registry is."""
+    """Codes of a registry segment."""
     return Meaning(segment.category, segment.type, segment.type_modifier, segment.region, segment.region_modifier)
 
 
