@@ -34,8 +34,8 @@ def write_ct_series(
     Parameters
     ----------
     image
-        Hounsfield units in three dimensions, LPS in mm, any orthonormal direction. The slices of a left-handed direction
-        are written in falling order, because a series has no other way to say it.
+        Hounsfield units in three dimensions, LPS in mm, any orthonormal direction. The slices of a left-handed
+        direction are written in falling order, because a series has no other way to say it.
     folder
         Folder of the files; it is made, files of the same names are replaced.
     seed
