@@ -18,6 +18,8 @@ def _private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     monkeypatch.setenv("USERPROFILE", str(home))
     for name in ("NATIVEDL_REGISTRY", "NATIVEDL_MODELS", "NATIVEDL_OUTBOX", "NATIVEDL_RESULTS"):
         monkeypatch.delenv(name, raising=False)
+    # How long a patch takes on this computer at this moment decides nothing in a test.
+    monkeypatch.setenv("NATIVEDL_FORWARD", "torch")
 
 
 @pytest.fixture(scope="session")

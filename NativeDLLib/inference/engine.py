@@ -129,7 +129,7 @@ def _wake_gpu(device: str) -> None:
         torch.nn.functional.conv3d(volume, volume)
 
 
-def load_engine(model: Model, weights: Path, device: str) -> Engine:
+def load_engine(model: Model, weights: Path, device: str, *, measure: bool = True) -> Engine:
     """Load a model's network on a device.
 
     Parameters
@@ -140,6 +140,8 @@ def load_engine(model: Model, weights: Path, device: str) -> Engine:
         Its weights file or results folder, whose digests have been checked.
     device
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    measure
+        Whether the network may be timed, to find the fastest way to run it. A trial needs none.
 
     Raises
     ------
@@ -162,4 +164,4 @@ def load_engine(model: Model, weights: Path, device: str) -> Engine:
         return ContractEngine(model, load_onnx(weights, device, classes))
     from NativeDLLib.inference.nnunet import load_nnunet
 
-    return load_nnunet(model, weights, device)
+    return load_nnunet(model, weights, device, measure=measure)

@@ -150,8 +150,8 @@ class NnunetEngine:
         return np.asarray(values).astype(np.uint16)
 
 
-def load_nnunet(model: Model, folder: Path, device: str) -> NnunetEngine:
-    """Load a results folder (the one with ``plans.json``, ``dataset.json`` and ``fold_*``).
+def load_nnunet(model: Model, folder: Path, device: str, *, measure: bool = True) -> NnunetEngine:
+    """Load a results folder (the one with ``plans.json``, ``dataset.json`` and ``fold_*``); see `load_engine`.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def load_nnunet(model: Model, folder: Path, device: str) -> NnunetEngine:
         separable = _is_separable(plans, configuration, dataset)
         head = _split_head(modules) if separable else None
         networks: list[Network]
-        if chosen.type == "cpu" and not flat:
+        if measure and chosen.type == "cpu" and not flat:
             shape, memory = (1, 1, *configuration.patch_size), models_folder() / "_forward"
             networks = [fastest(module, shape, description, folder, memory) for module in modules]
         else:

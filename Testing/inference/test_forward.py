@@ -25,6 +25,15 @@ def network(seed=0, **settings):
     ).eval()
 
 
+@pytest.fixture(autouse=True)
+def _no_way_is_given(monkeypatch):
+    monkeypatch.delenv("NATIVEDL_FORWARD")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def measured(monkeypatch):
     """Let the ways take given seconds: torch, channels last, ONNX Runtime, the same for two patches at once."""
@@ -78,13 +87,10 @@ def test_what_is_done_in_no_time_is_not_measured(tmp_path):
 
 
 def test_on_one_thread_no_two_patches_are_looked_at_at_once(tmp_path, measured):
-    threads = torch.get_num_threads()
     measured(1.0, 1.0, 0.5, 0.1)
     torch.set_num_threads(1)
-    try:
-        assert faster(network(), tmp_path).device == "cpu (2 threads, onnxruntime)"
-    finally:
-        torch.set_num_threads(threads)
+
+    assert faster(network(), tmp_path).device == "cpu (2 threads, onnxruntime)"
 
 
 def test_it_can_be_switched_off(tmp_path, monkeypatch, measured):

@@ -9,10 +9,13 @@ import threading
 
 import factories
 import pytest
-from remote_model import digest_of, fetch, left, model_of
+from own_models import TWO_LABELS as ANSWERS
+from remote_model import RESULTS, digest_of, fetch, left, model_of
 from servers import wait_until
 from tools import nativedl
 
+from NativeDLLib.inference import forward
+from NativeDLLib.models.add import add_model
 from NativeDLLib.registry.weights import verified_weights
 
 
@@ -30,6 +33,22 @@ def test_what_is_fetched_is_recorded_and_runs(tmp_path, registry, site, cache, c
     assert sorted(lock["files"]) == ["dataset.json", "fold_0/checkpoint_final.pth", "plans.json"]
     assert left(cache)[0] == "_locks/remote.json"
     assert {name.split("/")[0] for name in left(cache)} == {"_locks", "remote"}
+
+
+def test_no_network_is_timed_before_it_segments_a_series(tmp_path, registry, cache, monkeypatch):
+    monkeypatch.delenv("NATIVEDL_FORWARD")
+    timed = []
+    measure = forward._measure
+    monkeypatch.setattr(forward, "_measure", lambda *arguments: timed.append(1) or measure(*arguments))
+    factories.ct_series(tmp_path / "series")
+
+    fetch(registry, "--yes")
+    add_model(cache / "remote" / RESULTS, ANSWERS | {"id": "added"}, tmp_path / "own.json")
+    assert timed == []
+
+    assert nativedl("run", "--input", tmp_path / "series", "--model", "remote", "--output", tmp_path / "out",
+                    "--keep-empty", registry=registry) == 0  # fmt: skip
+    assert timed == [1]
 
 
 def test_what_is_here_and_right_is_not_fetched_again(registry, site, capsys):
@@ -124,7 +143,7 @@ def test_a_process_that_is_killed_leaves_only_the_part_from_which_the_next_goes_
 
 
 def test_two_processes_do_not_fetch_the_same_model_at_once(registry, site, cache, capsys):
-    site.hold = threading.Event()
+    site.breaks, site.hold = [200_000], threading.Event()
     codes = []
     first = threading.Thread(target=lambda: codes.append(nativedl("models", "fetch", "remote", "--yes")))
     os.environ["NATIVEDL_REGISTRY"] = str(registry)
@@ -139,7 +158,7 @@ def test_two_processes_do_not_fetch_the_same_model_at_once(registry, site, cache
         del os.environ["NATIVEDL_REGISTRY"]
 
     assert codes == [0]
-    assert len(site.requests) == 1
+    assert site.offsets == [None, "bytes=196608-"]
 
 
 def test_what_is_removed_is_gone_but_its_digest_is_remembered(registry, cache, capsys):

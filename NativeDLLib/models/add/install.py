@@ -180,7 +180,7 @@ def _prove(model: Model, progress: Progress) -> None:
     from NativeDLLib.inference.engine import load_engine
 
     with progress.stage("try"):
-        engine = load_engine(model, verified_weights(model)[0], "cpu")
+        engine = load_engine(model, verified_weights(model)[0], "cpu", measure=False)
         progress.check()
         # The folds of an ensemble are the same network with other weights.
         engine.networks[0](np.zeros([1, 1, *engine.patch_size], np.float32))
