@@ -1,1 +1,1 @@
-"""What every room stands on: errors, events, files, locks, threads."""
+"""Foundations of every room: errors, progress, files, JSON, locks, memory, threads, places, versions, UIDs."""

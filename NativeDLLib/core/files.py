@@ -13,20 +13,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def atomic_path(path: Path, mode: int | None = None) -> Iterator[Path]:
-    """Give a temporary path beside `path` that replaces it when the block ends without an error.
+    """Temporary path beside `path` that replaces it when the block ends without an error.
 
-    Parameters
-    ----------
-    path
-        The file to be written. Its folder is created. The temporary name keeps the suffixes, because image writers
-        choose the format by them.
-    mode
-        Its permissions; without them those of any new file.
-
-    Raises
-    ------
-    OSError
-        When the folder cannot be written to or the disk is full; `path` is then what it was before.
+    Its folder is made. The temporary name keeps the suffixes, because image writers choose the format by them. `mode`
+    are the permissions, by default those of any new file. After an OSError `path` is what it was before.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".partial-", suffix="".join(path.suffixes[-2:]), dir=path.parent)

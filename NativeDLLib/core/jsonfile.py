@@ -17,16 +17,10 @@ _LARGEST = 16 * 2**20
 
 
 def read_json(path: Path, error: type[NativeDLError], largest: int = _LARGEST) -> Any:
-    """Read a JSON file.
+    """Content of a JSON file in UTF-8.
 
-    Parameters
-    ----------
-    path
-        The file, UTF-8.
-    error
-        What to raise where it cannot be read, has a key twice, or a number that JSON does not have.
-    largest
-        How many bytes it may have.
+    `error` is raised where it cannot be read, is larger than `largest` bytes, has a key twice, or a number that JSON
+    does not have.
     """
     try:
         if path.stat().st_size > largest:
@@ -55,20 +49,9 @@ def parse_json(content: str, where: str, error: type[NativeDLError]) -> Any:
 
 
 def check_schema(data: Any, schema_name: str, path: Path, error: type[NativeDLError], list_name: str) -> None:
-    """Check data against a schema in ``Resources``.
+    """Check data of a file against a schema in ``Resources``.
 
-    Parameters
-    ----------
-    data
-        What `read_json` returned.
-    schema_name
-        File name of the schema.
-    path
-        Where the data came from, for the message.
-    error
-        What to raise; its message names file, entry and field.
-    list_name
-        Key of the list of entries, each of which is named by its ``id`` or ``name``.
+    `error` names the file, the entry (by its ``id`` or ``name`` in the list `list_name`) and the field.
     """
     try:
         problem = _best(_validator(schema_name).iter_errors(data))

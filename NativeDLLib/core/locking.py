@@ -28,19 +28,9 @@ else:
 
 @contextmanager
 def hold(folder: Path, busy: str) -> Iterator[None]:
-    """Hold the folder for the block; the system lets go of it when the process ends, in whatever way.
+    """Lock on a folder for the block; the system releases it when the process ends in any way.
 
-    Parameters
-    ----------
-    folder
-        Made where it does not exist.
-    busy
-        What to say where another process holds it.
-
-    Raises
-    ------
-    UsageError
-        Where another process holds it.
+    The folder is made. UsageError with the text `busy` where another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("ab") as stream:
@@ -53,18 +43,7 @@ def hold(folder: Path, busy: str) -> Iterator[None]:
 
 @contextmanager
 def take_turn(files: Sequence[Path], progress: Progress) -> Iterator[None]:
-    """Wait until one of some files is held by no other process, and hold it until the context is left or closed.
-
-    Parameters
-    ----------
-    files
-        One for each process that may have its turn at a time; made where they do not exist.
-
-    Raises
-    ------
-    CancelledError
-        Where the work was cancelled.
-    """
+    """Wait until no other process holds one of the files, and hold it until the context is left; the files are made."""
     with ExitStack() as stack:
         streams = [stack.enter_context(file.open("ab")) for file in files]
         while not any(_is_locked(stream) for stream in streams):

@@ -1,4 +1,4 @@
-"""What main memory there is for this process, and a limit that it keeps to."""
+"""Main memory of this process: how much is left, and a limit on it."""
 
 from __future__ import annotations
 
@@ -32,14 +32,9 @@ def available() -> int:
 
 
 def left_in_groups(groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")) -> float:
-    """Return the bytes that the control groups of this process, version 1 or 2, have left; infinity without a limit.
+    """Bytes that the control groups of this process, version 1 or 2, have left; infinity without a limit.
 
-    Parameters
-    ----------
-    groups
-        The file that says which groups the process is in.
-    mounted
-        The folder in which groups are folders.
+    `groups` lists the groups of the process, and each is a folder below `mounted`.
     """
     left = math.inf
     # Without such files there is no limit, and a line in another form is none of a group that we know.
@@ -63,14 +58,8 @@ def _left(folder: Path, most: str, used: str, cache: str) -> float:
 
 @contextlib.contextmanager
 def memory_limit(limit: int | None, progress: Progress) -> Iterator[None]:
-    """Have the work in the block stop where it can as soon as this process has more memory than a limit.
-
-    Parameters
-    ----------
-    limit
-        Bytes; None for no limit.
-    progress
-        Progress of the job; it is cancelled with an `InputError` when a stage goes beyond the limit.
+    """Limit in bytes on this process's memory during the block; beyond it, the job is cancelled with an
+    `InputError`.
     """
 
     def watch(stage: str, has: int) -> None:

@@ -23,9 +23,9 @@ Result = TypeVar("Result")
 
 
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Call a function with each item, on all cores, and return the results in the items' order.
+    """Results of a function for each item, in their order, computed on all cores.
 
-    NumPy's matrix products would start threads of their own in each of these, which then wait for each other.
+    NumPy's matrix products are kept on one core each: threads of their own would wait for each other.
     """
     every, workers = list(items), os.cpu_count() or 1
     # A few items at a time, as handing one over takes as long as a small one.

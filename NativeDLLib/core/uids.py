@@ -1,4 +1,4 @@
-"""What counts as a UID: what can be referred to, and can name a file."""
+"""UIDs: texts that can refer to an object and can name a file."""
 
 from __future__ import annotations
 

@@ -36,23 +36,21 @@ def associate(
     roles: Sequence[Any] = (),
     handlers: Handlers | None = None,
 ) -> Iterator[Any]:
-    """Open an association for the block; release it after, or abort it when the block raises.
+    """Association for the block, released after it, or aborted when the block raises.
 
     Parameters
     ----------
-    peer
-        Whom to associate with.
     contexts
-        The presentation contexts to propose, at most 128.
+        Presentation contexts to propose, at most 128.
     roles
         SCP/SCU role selections, which C-GET needs.
     handlers
-        pynetdicom event handlers.
+        Event handlers of pynetdicom.
 
     Raises
     ------
     PacsError
-        When the peer cannot be reached, rejects the association, or accepts none of the contexts.
+        Where the peer cannot be reached, rejects the association, or accepts none of the contexts.
     """
     entity = AE(peer.calling_ae_title)
     entity.connection_timeout = peer.timeouts.connect
@@ -91,13 +89,7 @@ def associate(
 
 
 def echo(peer: Peer) -> float:
-    """Verify by C-ECHO that the peer answers, and return how many seconds association and answer took.
-
-    Raises
-    ------
-    PacsError
-        When the peer cannot be reached or does not answer with success.
-    """
+    """Seconds that an association and a C-ECHO take; PacsError where the peer does not answer with success."""
     started = time.perf_counter()
     with associate(peer, [build_context(Verification)]) as association:
         response = association.send_c_echo()

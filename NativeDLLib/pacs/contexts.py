@@ -51,11 +51,11 @@ USUAL_CLASSES = (
 
 
 def storage_proposal(classes: Iterable[str]) -> tuple[list[PresentationContext], list[Any]]:
-    """Make the contexts and role selections with which a peer can send us objects by C-GET.
+    """Presentation contexts and role selections with which a peer can send us objects by C-GET.
 
-    The acceptor chooses one transfer syntax in a context, so each compressed one has its own: the peer then sends
-    what it has without transcoding. Only with many classes do the rarer ones share a context, for an association
-    has at most 128, one of them for C-GET itself.
+    The acceptor chooses one transfer syntax in a context, so each compressed one has its own, and the peer sends its
+    objects without transcoding. An association has at most 128 contexts: with many classes the rarer syntaxes share
+    one.
     """
     available = MAXIMUM_CONTEXTS - 1
     classes = list(classes)[: available // 2]

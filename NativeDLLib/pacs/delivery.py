@@ -19,7 +19,7 @@ from NativeDLLib.pacs.services import has_instance, retrieve, store_each
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one object of the outbox: ``ok`` if its peer has it now, else it waits for the next attempt."""
+    """Outcome of one object of the outbox: ``ok`` if its peer has it now, else it waits for the next attempt."""
 
     id: int
     peer: str
@@ -35,28 +35,21 @@ def send(
     only_due: bool = True,
     ids: Collection[int] | None = None,
 ) -> list[Delivery]:
-    """Send what is due, each peer's objects over one association.
+    """Send the objects that are due, each peer's over one association.
 
     Parameters
     ----------
-    outbox
-        Where the objects are.
     peers
-        The configured peers; objects for another one stay.
+        Configured peers by name; objects for others stay.
     only_due
-        Leave out objects whose next attempt lies in the future.
+        Whether objects with a later next attempt are left out.
     ids
-        Send only these; None for all.
+        Objects to send; None for all.
 
     Returns
     -------
     list
-        One delivery for each object that was tried. An object that another process is sending is not among them.
-
-    Raises
-    ------
-    CancelledError
-        When the work was cancelled; what was not sent by then stays in the outbox.
+        A delivery for each object that was tried; another process sends the others.
     """
     deliveries: list[Delivery] = []
     with outbox.claimed(ids, only_due) as entries:

@@ -22,12 +22,9 @@ class Header:
 
 
 def read_header(file: Path) -> Header:
-    """Read the identity of a DICOM file.
+    """Identity of a DICOM file.
 
-    Raises
-    ------
-    InputError
-        When it is not a DICOM file, lacks an identifying attribute, or its meta information names another object.
+    InputError where it is no DICOM file, lacks an identifying attribute, or its meta information names another object.
     """
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError

@@ -17,16 +17,10 @@ from NativeDLLib.pacs.peers import Peer
 
 
 class Inbox:
-    """Takes the objects of one study or series into a hidden folder, and moves them to their place at the end.
+    """Objects of one study or series, taken into a hidden folder and moved to `folder` at the end.
 
-    Parameters
-    ----------
-    folder
-        Where the objects shall lie, each named by its SOP Instance UID.
-    study_uid, series_uid
-        What was asked for; another object is refused.
-    expected
-        The SOP Instance UIDs that the peer listed, or None when it did not.
+    `expected` are the SOP Instance UIDs that the peer listed, None where it listed none. Objects of other studies or
+    series are refused.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS objects (
 
 @dataclass(frozen=True)
 class NewEntry:
-    """What is known of an object when it is put into the outbox; ``created`` is in seconds since the epoch."""
+    """An object to be put into the outbox; ``created`` is in seconds since the epoch."""
 
     peer: str
     sop_instance_uid: str
@@ -48,8 +48,8 @@ class NewEntry:
 class Entry(NewEntry):
     """One object in the outbox.
 
-    ``state`` is ``waiting``, ``sending``, or ``unclear`` when an attempt ended without the peer's answer; ``claim``
-    names the process that sends it.
+    ``state`` is ``waiting``, ``sending``, or ``unclear`` after an attempt without the peer's answer; ``claim`` names
+    the sending process.
     """
 
     state: str
@@ -102,12 +102,8 @@ class Ledger:
 
 @contextlib.contextmanager
 def transaction(folder: Path) -> Iterator[Ledger]:
-    """Run the block as one transaction that keeps other processes out, and is on disk when it ends.
-
-    Raises
-    ------
-    PacsError
-        When the folder or its database cannot be used.
+    """Ledger in one transaction that keeps other processes out and is on disk at the end; PacsError where it cannot be
+    used.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # patients' data: for the user's eyes only

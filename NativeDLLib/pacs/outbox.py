@@ -1,9 +1,9 @@
-"""The outbox on disk: each object to send lies there, with a row that says for whom, until the peer has it.
+"""The outbox on disk: each object to send, with a row that names its peer, until the peer has it.
 
-A row in an SQLite database and a copy of the object belong together. The copy is on disk before its row is
-committed, and the row is gone before its copy is removed, so that a process killed at any point leaves at worst a
-copy without a row, which the next one clears. A process that sends claims rows by writing itself into them; the
-claim of a process that no longer lives counts for nothing.
+A row in an SQLite database and a copy of the object belong together. The copy is on disk before its row is committed,
+and the row is gone before its copy is removed. A process killed at any point leaves at worst a copy without a row,
+which the next one clears. A sending process claims rows; the claim of a process that no longer lives counts for
+nothing.
 """
 
 from __future__ import annotations
@@ -37,17 +37,10 @@ def default_folder() -> Path:
 
 
 class Outbox:
-    """Objects that wait on disk for their delivery; several processes of one machine can use it at the same time.
+    """Objects that wait on disk for their delivery; several processes of one machine share it.
 
-    Parameters
-    ----------
-    folder
-        Where the database and the copies are; without it the user's own outbox.
-
-    Raises
-    ------
-    PacsError
-        In every method, when the folder or its database cannot be used.
+    `folder` holds the database and the copies, by default the user's own. Every method raises PacsError where it cannot
+    be used.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -55,26 +48,10 @@ class Outbox:
         self._copies = self.folder / "objects"
 
     def add(self, files: Sequence[Path], peer_name: str) -> list[int]:
-        """Put copies of DICOM files into the outbox, all or none.
+        """Put copies of DICOM files into the outbox, all or none, and return their ids.
 
-        An object that waits for the same peer already is not added again; it becomes due at once.
-
-        Parameters
-        ----------
-        files
-            The objects.
-        peer_name
-            For whom they are.
-
-        Returns
-        -------
-        list
-            The id of each object in the outbox, in the order of the files.
-
-        Raises
-        ------
-        InputError
-            When a file is not a DICOM object, or another object with the same SOP Instance UID waits for the peer.
+        An object that waits for the same peer already becomes due at once. InputError where a file is no DICOM object,
+        or another object with the same SOP Instance UID waits for the peer.
         """
         headers = [read_header(file) for file in files]
         made: list[tuple[Path, Path]] = []
@@ -107,7 +84,7 @@ class Outbox:
             raise
 
     def entries(self) -> list[Entry]:
-        """Return what is in the outbox, oldest first."""
+        """Entries of the outbox, oldest first."""
         with transaction(self.folder) as ledger:
             return ledger.entries()
 
@@ -116,13 +93,7 @@ class Outbox:
         return self._copies / entry.file
 
     def drop(self, ids: Collection[int]) -> list[Entry]:
-        """Take objects out of the outbox without sending them, and return what they were.
-
-        Raises
-        ------
-        PacsError
-            When one of them is being sent; nothing is dropped then.
-        """
+        """Remove objects unsent and return them; PacsError, and nothing is removed, where one is being sent."""
         with transaction(self.folder) as ledger:
             entries = [entry for entry in ledger.entries() if entry.id in ids]
             for entry in entries:
@@ -135,14 +106,8 @@ class Outbox:
 
     @contextlib.contextmanager
     def claimed(self, ids: Collection[int] | None = None, only_due: bool = True) -> Iterator[list[Entry]]:
-        """Claim objects for the block, so that no other process sends them meanwhile.
-
-        Parameters
-        ----------
-        ids
-            Which; None for all.
-        only_due
-            Leave out those whose next attempt lies in the future.
+        """Claim on objects for the block, so that no other process sends them; `ids` and `only_due` as in
+        `delivery.send`.
         """
         claim = new_claim()
         with transaction(self.folder) as ledger:
@@ -159,13 +124,7 @@ class Outbox:
                 ledger.release(claim)
 
     def wait_for_others(self, ids: Collection[int], progress: Progress) -> bool:
-        """Wait until no other process sends any of these objects, and tell whether one did.
-
-        Raises
-        ------
-        CancelledError
-            When the work was cancelled.
-        """
+        """Wait until no other process sends any of these objects; True where one did."""
         waited = False
         while any(entry.id in ids and is_live(entry.claim) for entry in self.entries()):
             waited = True

@@ -1,4 +1,4 @@
-"""What became of one object that was to be stored."""
+"""Outcome of storing one object at a peer."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from NativeDLLib.core.progress import Progress
 
 @dataclass(frozen=True)
 class StoreOutcome:
-    """The peer's answer for one object.
+    """A peer's answer for one object.
 
-    ``status`` is the C-STORE status or STOW-RS failure reason, or None when there was no answer; ``unclear`` tells
-    that the object was on its way when the connection was lost, so that the peer may have it or not.
+    ``status`` is the C-STORE status or STOW-RS failure reason, None without an answer. ``unclear`` means that the
+    connection was lost while the object was on its way.
     """
 
     path: Path

@@ -47,7 +47,7 @@ class DicomWeb:
 class Peer:
     """One application entity, or DICOMweb service, to find, retrieve and store with.
 
-    ``retrieve`` is ``get``, ``move`` or ``dicomweb`` and also decides how to query; ``store`` is ``dimse`` or
+    ``retrieve`` is ``get``, ``move`` or ``dicomweb``, and queries go the same way; ``store`` is ``dimse`` or
     ``dicomweb``. A peer used through DICOMweb alone has no AE title, host and port.
     """
 
@@ -77,23 +77,9 @@ def default_pacs_file() -> Path:
 
 
 def load_peers(path: Path | None = None) -> dict[str, Peer]:
-    """Read and validate the configured peers.
+    """Configured peers by name, in the order of the file, by default ``~/.nativedl/pacs.json``.
 
-    Parameters
-    ----------
-    path
-        The JSON file; without it ``~/.nativedl/pacs.json``.
-
-    Returns
-    -------
-    dict
-        The peers by name, in the order of the file.
-
-    Raises
-    ------
-    UsageError
-        When the file is missing, not JSON, or not what ``Resources/pacs.schema.json`` asks for; the message names
-        the file, the entry and the field.
+    UsageError names the file, the entry and the field where it is not as ``Resources/pacs.schema.json`` asks.
     """
     file = path or default_pacs_file()
     if not file.exists():

@@ -22,29 +22,22 @@ PENDING = (0xFF00, 0xFF01)
 
 
 def find(peer: Peer, level: str, keys: Mapping[str, str]) -> list[Dataset]:
-    """Find what matches at one level.
+    """Matches at one level, one data set each.
 
     Parameters
     ----------
-    peer
-        Whom to ask.
     level
         ``PATIENT``, ``STUDY``, ``SERIES`` or ``IMAGE``.
     keys
-        Matching keys by DICOM keyword; wildcards, lists of UIDs and date ranges as in PS3.4 C.2.2.2. The usual
-        return keys of the level are asked for as well.
-
-    Returns
-    -------
-    list
-        One data set for each match.
+        Matching keys by DICOM keyword; wildcards, lists of UIDs and date ranges as in PS3.4 C.2.2.2. The usual return
+        keys of the level are added.
 
     Raises
     ------
     UsageError
-        When a key is not a DICOM keyword, or series or images are asked for outside a study.
+        Where a key is no DICOM keyword, or series or images are asked for outside a study.
     PacsError
-        When the peer cannot be reached or refuses the query.
+        Where the peer cannot be reached or refuses the query.
     """
     query, model = identifier(level, keys), _model(level)
     with associate(peer, [build_context(model)]) as association:
@@ -52,13 +45,7 @@ def find(peer: Peer, level: str, keys: Mapping[str, str]) -> list[Dataset]:
 
 
 def inventory(peer: Peer, study_uid: str, series_uid: str | None) -> dict[str, str] | None:
-    """Ask which instances a study or series has.
-
-    Returns
-    -------
-    dict or None
-        SOP Class UID by SOP Instance UID; None when the peer does not answer queries at IMAGE level.
-    """
+    """SOP Class UID by SOP Instance UID of a study or series; None where the peer answers no queries at IMAGE level."""
     found: dict[str, str] = {}
     model = _model("IMAGE")
     with associate(peer, [build_context(model)]) as association:

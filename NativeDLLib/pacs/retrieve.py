@@ -27,26 +27,13 @@ from NativeDLLib.pacs.tls import server_tls
 def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, progress: Progress) -> list[Path]:
     """Retrieve all instances of a study or series into a folder, or none.
 
-    Parameters
-    ----------
-    peer
-        Whom to ask; its ``retrieve`` says by C-GET or C-MOVE.
-    study_uid, series_uid
-        What to retrieve; without a series the whole study.
-    folder
-        Where the files go, named by SOP Instance UID, encoded as the peer sent them.
-
-    Returns
-    -------
-    list
-        The files, by SOP Instance UID.
+    The peer's ``retrieve`` decides for C-GET or C-MOVE. Without a series the whole study comes. Files are named by SOP
+    Instance UID and encoded as the peer sent them.
 
     Raises
     ------
     PacsError
-        When the peer cannot be reached, refuses, has nothing, or sends less or other than what was asked for.
-    CancelledError
-        When the work was cancelled meanwhile.
+        Where the peer cannot be reached, refuses, has nothing, or sends less or other objects than were asked for.
     """
     progress.check()
     listed = inventory(peer, study_uid, series_uid)

@@ -1,7 +1,4 @@
-"""The services of a peer, by DIMSE or DICOMweb as its configuration says.
-
-The libraries behind them are imported only when a service is used.
-"""
+"""Services of a peer, by DIMSE or DICOMweb as it is configured; their libraries are imported at first use."""
 
 from __future__ import annotations
 
@@ -64,13 +61,7 @@ def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, Non
 
 
 def has_instance(peer: Peer, study_uid: str, series_uid: str, sop_instance_uid: str) -> bool:
-    """Ask whether the peer has an object; of one that does not answer such queries, assume that it has not.
-
-    Raises
-    ------
-    PacsError
-        When the peer cannot be reached.
-    """
+    """Whether the peer has an object; False for a peer that does not answer such queries."""
     if not study_uid or not series_uid:
         return False
     keys = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid, "SOPInstanceUID": sop_instance_uid}

@@ -28,27 +28,11 @@ _ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
 
 
 def store(peer: Peer, files: Sequence[Path], progress: Progress) -> list[StoreOutcome]:
-    """Send objects to a peer over one association.
+    """Send objects to a peer over one association; returns one outcome a file, in their order.
 
-    Parameters
-    ----------
-    peer
-        Whom to send to.
-    files
-        DICOM files; each keeps its transfer syntax, except that an uncompressed one is rewritten in Implicit VR
-        Little Endian for a peer that takes nothing else.
-
-    Returns
-    -------
-    list
-        One outcome for each file, in their order; a peer that is down or refuses is told there, not raised.
-
-    Raises
-    ------
-    InputError
-        When a file is not a DICOM object; nothing was sent then.
-    CancelledError
-        When the work was cancelled meanwhile.
+    Each file keeps its transfer syntax, but an uncompressed one is rewritten in Implicit VR Little Endian for a peer
+    that takes nothing else. An outcome, not an error, says that the peer is down or refuses. InputError, and nothing is
+    sent, where a file is no DICOM object.
     """
     with closing(store_each(peer, files)) as outcomes:
         return collect(outcomes, len(files), progress)

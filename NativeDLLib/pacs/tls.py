@@ -9,12 +9,8 @@ from NativeDLLib.pacs.peers import Tls
 
 
 def client_tls(tls: Tls, name: str) -> ssl.SSLContext:
-    """Make the context with which we connect to the peer called `name`.
-
-    Raises
-    ------
-    UsageError
-        When a certificate or key is missing or wrong.
+    """TLS context of our connections to the peer called `name`; UsageError where a certificate or key is missing or
+    wrong.
     """
     try:
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=tls.ca)
@@ -28,13 +24,7 @@ def client_tls(tls: Tls, name: str) -> ssl.SSLContext:
 
 
 def server_tls(tls: Tls, name: str) -> ssl.SSLContext:
-    """Make the context with which the peer called `name` connects to us, with a certificate that `tls.ca` vouches for.
-
-    Raises
-    ------
-    UsageError
-        When a certificate or key is missing or wrong.
-    """
+    """TLS context of connections from the peer called `name`, whose certificate `tls.ca` must vouch for."""
     try:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.ca)
         context.verify_mode = ssl.CERT_REQUIRED

@@ -42,10 +42,7 @@ def echo(peer: Peer) -> float:
 
 
 def find(peer: Peer, level: str, keys: Mapping[str, str]) -> list[Dataset]:
-    """Find what matches at one level by QIDO-RS; see `query.find`.
-
-    Patients are found through their studies, for QIDO-RS knows no patients.
-    """
+    """Matches at one level by QIDO-RS, as `query.find`; patients are found through their studies."""
     identifier(level, keys)  # for its checks alone
     fields = [*RETURN_KEYS[level], *(key for key, value in keys.items() if not value)]
     filters = {key: value for key, value in keys.items() if value}
@@ -91,9 +88,9 @@ def store(peer: Peer, files: Sequence[Path], progress: Progress) -> list[StoreOu
 
 
 def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, None, None]:
-    """Send objects as `store` does, giving each outcome before the next object is sent.
+    """Outcomes of objects sent as `store` does, each before the next object is sent.
 
-    Each is a request of its own, so that each has an answer of its own whatever becomes of the others.
+    Each object is a request of its own, so that its answer does not depend on the others.
     """
     for file in files:
         uid = read_header(file).sop_instance_uid
@@ -203,7 +200,7 @@ def _never_connected(error: requests.RequestException) -> bool:
 
 
 def _cause(error: requests.RequestException) -> object:
-    """Return what is behind an error; its own text can hold the query, which names patients."""
+    """Cause behind an error; its own text can hold the query, which names patients."""
     first = error.args[0] if error.args else type(error).__name__
     return getattr(first, "reason", first)
 
