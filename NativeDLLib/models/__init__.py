@@ -1,1 +1,1 @@
-"""What is behind ``nativedl models``: fetching, adding, and exchanging models with a PACS."""
+"""Models behind ``nativedl models``: fetching, adding, and exchanging them with a PACS."""

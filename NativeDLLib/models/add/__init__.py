@@ -1,7 +1,8 @@
-"""Making a registry entry from a network that lies somewhere: an nnU-Net results folder, an ONNX or a ``.pt2`` file.
+"""A registry entry made from a network's files.
 
-What the files say is filled in, the rest is asked for: `read_source` gives a `Draft`, `questions` what it lacks, and
-`install` puts weights and entry in place once the network has been loaded and run. `add_model` does all of it.
+The files fill in the fields that they tell, the user gives the others: `read_source` gives a `Draft`, `questions` its
+missing fields, and `install` puts weights and entry in place once the network has been loaded and run. `add_model` does
+all of it.
 """
 
 from NativeDLLib.models.add.add import add_model

@@ -24,23 +24,9 @@ def add_model(
 ) -> Model:
     """Make a registry entry from a network and put it in force.
 
-    Parameters
-    ----------
-    source
-        An nnU-Net results folder, or a file with a network; see `read_source`.
-    answers
-        The fields of the entry that the files do not say.
-    registry
-        The registry file; without it the user's own.
-    architecture
-        The network as JSON, where the file holds nothing but weights.
-    replace
-        Whether an entry of the same id may be replaced.
-
-    Raises
-    ------
-    ModelError, UsageError
-        Where the files are refused, a field is missing or wrong, or the network cannot be run.
+    `answers` are the fields of the entry that the files do not tell; `registry` is by default the user's own file; the
+    other arguments as in `read_source` and `install`. ModelError or UsageError where the files are refused, a field is
+    missing or wrong, or the network cannot be run.
     """
     draft = read_source(source, architecture=architecture)
     draft.merge(dict(answers), "answers")
@@ -49,13 +35,7 @@ def add_model(
 
 
 def require_complete(draft: Draft) -> None:
-    """Check that nothing is missing.
-
-    Raises
-    ------
-    UsageError
-        Naming all that is.
-    """
+    """Raise UsageError with all missing fields, if there are any."""
     missing = [shown(question.place) for question in questions(draft)]
     if missing:
         raise UsageError(

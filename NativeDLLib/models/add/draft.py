@@ -30,22 +30,22 @@ _SEGMENTS = ("output", "segments")
 
 @dataclass
 class Draft:
-    """An entry that lacks something.
+    """A registry entry that may lack fields.
 
     Attributes
     ----------
     entry
-        What is known of it. ``weights`` names nothing yet but an nnU-Net folder's folds and checkpoint.
+        Known fields. ``weights`` names nothing yet but an nnU-Net folder's folds and checkpoint.
     files
-        The files of the weights, by the name they are to have.
+        Files of the weights, by their future names.
     folder
-        The results folder; None where the weights are one file.
+        Results folder; None where the weights are one file.
     fixed
-        Places at which the network itself says what is there.
+        Places that the network itself decides.
     offers
-        What may be meant at places where nothing is known: shown to a person, never taken without one.
+        Proposals for unknown places: shown to a person, never taken without one.
     told
-        Lines about what was found.
+        Remarks for the user.
     """
 
     entry: dict[str, Any]
@@ -56,7 +56,7 @@ class Draft:
     told: list[str] = field(default_factory=list)
 
     def at(self, place: Place) -> Any:
-        """Return what is known at a place, None where nothing is."""
+        """Value at a place, None where nothing is known."""
         here: Any = self.entry
         for step in place:
             try:
@@ -80,12 +80,9 @@ class Draft:
             self.put(modifier, self.offers[modifier])
 
     def merge(self, answers: Any, where: str) -> None:
-        """Fill in the places of a fragment of an entry; segments go by their label, null says nothing.
+        """Fill in the places of a fragment of an entry; segments go by their label, null leaves a place open.
 
-        Raises
-        ------
-        UsageError
-            Where it is none, names a segment that the network has not, or contradicts what the network says.
+        UsageError where it is none, names a segment that the network has not, or contradicts the network.
         """
         if not isinstance(answers, dict):
             raise UsageError(f"{where}: must be an object with fields of a registry entry")
@@ -100,13 +97,7 @@ class Draft:
         self.entry = merged
 
     def keep(self, names: Sequence[str]) -> None:
-        """Leave out all segments but those of these names.
-
-        Raises
-        ------
-        UsageError
-            Where there is none of a name.
-        """
+        """Leave out all segments but those of these names; UsageError where there is none of a name."""
         rows = self.at(_SEGMENTS)
         there = [str(row.get("name")) for row in rows]
         missing = [name for name in names if name not in there]

@@ -36,14 +36,9 @@ def user_registry() -> Path:
 
 
 def check_free(model_id: Any, registry: Path, replace: bool) -> None:
-    """Check that nobody has an id yet, or that it may be taken over.
+    """Check that no model has an id yet, or that it may be replaced.
 
-    Raises
-    ------
-    UsageError
-        Where it is no id, or a model of the registry, or of one in force, has it.
-    ModelError
-        Where a registry is wrong.
+    UsageError where it is no id, or a model of the registry or in force has it.
     """
     problem = problem_of(model_id, "registry.schema.json", "/$defs/model/properties/id")
     if problem:
@@ -64,25 +59,8 @@ def install(
 ) -> Model:
     """Check a complete draft as registries are checked, run its network once on the CPU, and put it in force.
 
-    Parameters
-    ----------
-    draft
-        With nothing missing.
-    registry
-        The file, which need not be there. Weights below its folder stay where they are, others are copied to
-        ``weights/ID`` in it.
-    replace
-        Whether an entry of the same id may be replaced; weights that were copied for it are removed.
-
-    Returns
-    -------
-    Model
-        As the registry has it now. In any other case nothing is left behind.
-
-    Raises
-    ------
-    ModelError, UsageError
-        Where the entry is wrong, its id taken, the disk full, or the network cannot be loaded and run.
+    Weights below the registry's folder stay where they are, others are copied to ``weights/ID`` in it. `replace` allows
+    an entry of the same id, whose copied weights are removed. After an error nothing is left behind.
     """
     progress = progress or Progress()
     check_free(draft.entry.get("id"), registry, replace)
@@ -128,7 +106,7 @@ def _beneath(draft: Draft, root: Path) -> str | None:
 
 
 def _with(registry: Path, entry: dict[str, Any]) -> dict[str, Any]:
-    """Return what a registry file holds, read anew, with an entry."""
+    """Content of a registry file, read anew, with an entry."""
     data: dict[str, Any] = {"schema_version": "1.0", "models": []}
     if registry.is_file():
         data = read_json(registry, ModelError)

@@ -1,4 +1,4 @@
-"""What a path given by a person is: a results folder, or a file with a network; what it is not is said in one line."""
+"""Files of a model by their kind: a results folder, or a file with a network."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ _EXPORT = "export the network with torch.export.export and torch.export.save to 
 
 
 def read_source(path: Path, *, architecture: Path | None = None, folds: Sequence[str] | None = None) -> Draft:
-    """Read what can be known of a model from its files, without running code of theirs.
+    """Draft of a model from its files, without running code of theirs.
 
     Parameters
     ----------
     path
-        An nnU-Net results folder (or the one above it), an ``.onnx``, ``.pt2`` or ``.safetensors`` file, or a state
-        dict written by ``torch.save``.
+        An nnU-Net results folder (or the one above it), or a file with a network or its weights.
     architecture
-        The network as JSON, where the file holds nothing but weights.
+        Network as JSON, where the file holds nothing but weights.
     folds
-        Of a results folder, those to be taken (``0`` to ``4``, or ``all``); without it all there are.
+        Folds of a results folder to take (``0`` to ``4``, or ``all``); by default all there are.
 
     Raises
     ------
     ModelError, UsageError
-        Where it is none of these, is damaged, holds more than a network needs, or takes what a series does not give.
+        Where it is none of these, is damaged, holds more than a network needs, or asks for more than a series gives.
     """
     # These import the runtimes' ways of reading, which take their time.
     from NativeDLLib.models.add import network_file

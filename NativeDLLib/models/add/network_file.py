@@ -1,4 +1,4 @@
-"""What a file with a network says of it: the shapes it takes and gives, and hints that its maker left in it."""
+"""A file with a network: the shapes of its input and output, and the hints that its maker left in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an entry still lacks, in the order and the words in which a person is asked for it."""
+"""Fields that an entry still lacks, with the words in which a person is asked for them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,8 @@ _ROW = "/$defs/output/properties/segments/items/properties"
 
 @dataclass(frozen=True)
 class Question:
-    """One field of an entry that is not known.
-
-    Attributes
-    ----------
-    place
-        The field.
-    text
-        What is wanted, and how it is written.
-    pointer
-        The field in the registry's schema.
-    offer
-        What may be meant; None where nothing suggests itself.
+    """One unknown field of an entry: its place, the question, its field in the registry's schema, and a proposal or
+    None.
     """
 
     place: Place
@@ -37,13 +27,7 @@ class Question:
     _parse: Callable[[str], Any]
 
     def answer(self, text: str) -> Any:
-        """Return the value that a person wrote.
-
-        Raises
-        ------
-        ValueError
-            Saying why it cannot be one.
-        """
+        """Value of a person's text; ValueError says why it cannot be one."""
         value = self._parse(text)
         problem = problem_of(value, "registry.schema.json", self.pointer)
         if problem:
@@ -52,7 +36,7 @@ class Question:
 
 
 def questions(draft: Draft) -> list[Question]:
-    """Return what a draft lacks, after filling in the codes of segments whose names our table has."""
+    """Questions about a draft, after the codes of segments with names of our table are filled in."""
     asked = [_question(draft, place, text, pointer, parse) for place, text, pointer, parse in _FIELDS]
     if draft.entry["runtime"] != "nnunetv2":
         asked += [_question(draft, place, text, pointer, parse) for place, text, pointer, parse in _CONTRACT]
@@ -110,7 +94,7 @@ def said(row: dict[str, Any]) -> str:
 
 
 def in_words(offer: Any) -> str:
-    """Return what is offered as a person would write it."""
+    """A proposal as a person would write it."""
     if isinstance(offer, dict):
         return f"{offer['value']} {offer['scheme']} {offer['meaning']}"
     return " ".join(str(part) for part in offer) if isinstance(offer, list) else str(offer)

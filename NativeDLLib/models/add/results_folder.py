@@ -1,4 +1,4 @@
-"""What an nnU-Net results folder says of its model: labels, spacing, patch, normalisation, folds."""
+"""An nnU-Net results folder: labels, spacing, patch, normalisation and folds of its model."""
 
 from __future__ import annotations
 

@@ -21,17 +21,9 @@ def known_structure(name: str) -> dict[str, Any] | None:
 
 
 def offered_codes(name: str) -> dict[str, Any]:
-    """Return the codes that the dictionary of DICOM has for a name, which a person is to judge.
+    """Codes of DICOM's dictionary for a name such as ``kidney_left``, which a person is to judge.
 
-    Parameters
-    ----------
-    name
-        As in ``kidney_left``.
-
-    Returns
-    -------
-    dict
-        With ``type`` where there is exactly one of that name, and ``type_modifier`` where the name has a side.
+    ``type`` where there is exactly one of that name, ``type_modifier`` where the name has a side.
     """
     words = _plain(name).split()
     sides = [word for word in words if word in _SIDES]
@@ -52,7 +44,7 @@ def code_of(value: str) -> dict[str, str] | None:
 
 
 def meanings_of(value: str) -> list[str]:
-    """Return what DICOM's dictionary calls the SNOMED CT concept of a value; the plainest first."""
+    """Meanings of a SNOMED CT value in DICOM's dictionary; the plainest first."""
     return sorted(_by_value().get(value, ()), key=lambda meaning: (len(meaning), meaning))
 
 

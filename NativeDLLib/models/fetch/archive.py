@@ -29,23 +29,10 @@ _STEP = re.compile(
 
 
 def unpack_zip(archive: Path, folder: Path, progress: Progress) -> None:
-    """Unpack an archive into a folder: plain files below it and nothing else.
+    """Unpack a zip into a new folder: plain files below it and nothing else.
 
-    Parameters
-    ----------
-    archive
-        A zip.
-    folder
-        A new folder. What is in it after an error is of no use.
-
-    Raises
-    ------
-    ModelError
-        Where it is no zip, is damaged, or holds what no archive of a model has.
-    NativeDLError
-        Where the disk has no room for it.
-    CancelledError
-        Where the work was cancelled.
+    ModelError where it is damaged or holds a member that no model has; NativeDLError where the disk has no room. The
+    folder is of no use after an error.
     """
     limit = min(LARGEST, max(_SMALL, _HIGHEST_RATIO * archive.stat().st_size))
     try:
@@ -71,13 +58,7 @@ def unpack_zip(archive: Path, folder: Path, progress: Progress) -> None:
 
 
 def check_space(folder: Path, size: int) -> None:
-    """Check that a folder's disk has room.
-
-    Raises
-    ------
-    NativeDLError
-        Where it has not; the message says how much is needed.
-    """
+    """Raise NativeDLError, with the size needed, where a folder's disk has no room."""
     free = shutil.disk_usage(folder).free
     if size > free:
         raise NativeDLError(

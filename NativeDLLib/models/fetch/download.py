@@ -27,7 +27,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class _BrokenError(Exception):
-    """What may go better the next time."""
+    """A failure that another try may not meet."""
 
 
 def download(url: str, part: Path, size: int | None, progress: Progress) -> None:
@@ -38,18 +38,16 @@ def download(url: str, part: Path, size: int | None, progress: Progress) -> None
     url
         ``https://``, or ``http://`` on this computer.
     part
-        Where to; what is there after an error is gone on with the next time, if the server still has the same file.
+        Target. After an error the next download goes on with it, if the server still has the same file.
     size
-        In bytes, where it is known.
+        Size in bytes, where it is known.
 
     Raises
     ------
     ModelError
-        Where the server refuses, is not the one it says it is, or breaks off again and again.
+        Where the server refuses, cannot prove its name, or breaks off again and again.
     NativeDLError
         Where the disk has no room for it.
-    CancelledError
-        Where the work was cancelled.
     """
     failures = 0
     while True:
@@ -155,7 +153,7 @@ def _start(response: requests.Response, url: str, part: Path, done: int) -> int 
 
 
 def _validator(response: requests.Response) -> str | None:
-    """Return what tells this file from another one at the same address, if the server says it."""
+    """Mark with which the server tells this file from another one at the same address, if it has one."""
     tag = response.headers.get("ETag", "")
     return tag if tag.startswith('"') else response.headers.get("Last-Modified")
 

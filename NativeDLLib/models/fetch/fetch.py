@@ -31,16 +31,16 @@ def fetch(
     Parameters
     ----------
     model
-        Whose weights are at a URL.
+        Model whose weights are at a URL.
     file
-        What is there at that URL, where it was brought here by other means.
+        File of that URL, where it was brought here by other means.
     agrees
-        Asked where nobody has said yet what the SHA-256 should be: whether to take what comes, and record it.
+        Question whether to take and record a SHA-256 that nobody has stated yet.
 
     Returns
     -------
     path, fetched
-        Where the weights are, and what was fetched; None where they were there and right.
+        Place of the weights, and the record of the fetch; None where they were there and right.
 
     Raises
     ------
@@ -49,9 +49,7 @@ def fetch(
     InputError
         Where `file` does not exist.
     ModelError
-        Where it cannot be downloaded, is not what it should be, or cannot run.
-    NativeDLError
-        Where the disk has no room for it.
+        Where it cannot be downloaded, is another file, or cannot run.
     """
     _check_url(model)
     if file is not None and not file.is_file():
@@ -88,24 +86,10 @@ def fetch(
 
 
 def remove(model: Model, forget: bool) -> bool:
-    """Remove a model's weights from the cache, and what came of them so far.
+    """Remove a model's fetched weights from the cache; False where there were none.
 
-    Parameters
-    ----------
-    model
-        Whose weights are at a URL.
-    forget
-        Whether another SHA-256 may be recorded the next time.
-
-    Returns
-    -------
-    bool
-        Whether there was anything to remove.
-
-    Raises
-    ------
-    UsageError
-        Where they are not from a URL, or are being fetched.
+    `forget` allows another SHA-256 to be recorded the next time. UsageError where they are not from a URL, or are being
+    fetched.
     """
     _check_url(model)
     place, folder, lock = _place(model), models_folder() / model.id, lock_file(models_folder(), model.id)

@@ -1,4 +1,4 @@
-"""What was pulled: verified models by the UID and digest they came with, as a registry layer."""
+"""Pulled models: verified, by the UID and digest they came with, as a registry layer."""
 
 from __future__ import annotations
 
@@ -33,14 +33,9 @@ def staging() -> Iterator[Path]:
 
 
 def known(series_uid: str, content_mark: str) -> tuple[Model, str | None] | None:
-    """Return the model of an object that was pulled before, and its signer; None where it is to be fetched.
+    """Model of an object that was pulled before, and its signer; None where it is to be fetched.
 
-    Parameters
-    ----------
-    series_uid
-        Of the object.
-    content_mark
-        What the peer says of its content and signer (see ``iodeep_elements.mark``): another copy need not be fetched.
+    `content_mark` is the peer's word about content and signer: another copy of both need not be fetched.
     """
     for uid, row in _index().items():
         if series_uid == uid or (content_mark and content_mark == row["mark"]):
@@ -52,23 +47,10 @@ def known(series_uid: str, content_mark: str) -> tuple[Model, str | None] | None
 
 
 def install(received: ReceivedModel, staged: Path, series_uid: str, signer: str | None, peer: str) -> Model:
-    """Put a model that was read and whose signer was judged into force, in place of another one of its id.
+    """Put a received model, whose signer was checked, into force in place of another one of its id.
 
-    Parameters
-    ----------
-    received, staged
-        The model and the folder that it was read to.
-    series_uid
-        Of the object, so that it is not fetched again.
-    signer
-        Name of the trusted key, None where the user agreed to do without.
-    peer
-        Where it came from.
-
-    Returns
-    -------
-    Model
-        As the registry has it now.
+    `staged` is the folder that it was read to, `signer` the name of the trusted key, None where the user agreed to do
+    without. Returns the registry's entry.
     """
     root, model = pulled_registry().parent, received.model
     models = _models()

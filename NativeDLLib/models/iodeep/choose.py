@@ -22,14 +22,9 @@ _GREY = ("MONOCHROME1", "MONOCHROME2")
 
 @dataclass(frozen=True)
 class Offer:
-    """What a network says about the images that it is for.
+    """Images that a network is for.
 
-    Attributes
-    ----------
-    body_parts
-        Values of BodyPartExamined; none means any.
-    keywords
-        Lower-case words of descriptions that name its body parts too.
+    ``body_parts`` are values of BodyPartExamined, none for any; ``keywords`` are lower-case words of descriptions.
     """
 
     id: str
@@ -51,7 +46,7 @@ class Choice:
 
 
 def offer_of(model: Model) -> Offer:
-    """Return what a registry's model offers: one grey value a voxel."""
+    """Offer of a registry's model: one grey value a voxel."""
     wants = model.input
     return Offer(model.id, model.version, wants.modality, wants.body_parts, wants.keywords)
 
@@ -65,24 +60,10 @@ def newest(version: str) -> tuple[Version, str]:
 
 
 def choose(offers: Iterable[Offer], image: Described) -> Choice:
-    """Choose the network for an image, the same one whatever the order of the offers.
+    """Network for an image, the same one whatever the order of the offers.
 
-    Parameters
-    ----------
-    offers
-        All there are.
-    image
-        Its Modality, SamplesPerPixel, PhotometricInterpretation, BodyPartExamined and StudyDescription are looked at.
-
-    Returns
-    -------
-    Choice
-        Of several that match, the one for the fewest body parts; of equals the newest version.
-
-    Raises
-    ------
-    ModelError
-        Where none matches; the message says why, for each.
+    Of several that match, the one for the fewest body parts; of equals the newest version. ModelError says why none
+    matches.
     """
     matching: list[tuple[Offer, str]] = []
     others: list[tuple[Offer, str]] = []

@@ -42,7 +42,7 @@ _LARGEST_TEXT = 2**20
 
 
 def statement(entry: str, form: str, sha256: str, size: int) -> bytes:
-    """Return what the digest and the signature are made of: which entry and which weights belong together."""
+    """Statement that digest and signature are made of: which entry and which weights belong together."""
     entry_digest = hashlib.sha256(entry.encode("ascii")).hexdigest()
     return f"{CREATOR}\nentry {entry_digest}\nweights {form} {sha256 or '-'} {size}\n".encode("ascii")
 
@@ -58,10 +58,7 @@ def mark(content: bytes, public_key: bytes) -> str:
 
 
 def image_attributes(model: Model) -> dict[str, Any]:
-    """Return what the object says, in public attributes, about the images that a model is for.
-
-    A registry's models take series of one grey value a voxel, whatever the number of series that they need.
-    """
+    """Public attributes of the object that describe the images of a model: one grey value a voxel."""
     orientation = model.input.orientation
     _, rows, columns = model.input.patch_size or (None, None, None)
     return {
@@ -76,12 +73,9 @@ def image_attributes(model: Model) -> dict[str, Any]:
 
 
 class Elements:
-    """The private elements of one instance as bytes, whether the peer kept their VR or made it UN.
+    """Private elements of one instance as bytes, whether the peer kept their VR or made it UN.
 
-    Raises
-    ------
-    ModelError
-        Where the instance has no block of ours; in every method, where an element is missing or not as described.
+    ModelError where the instance has no block of ours, or an element is missing or not as described.
     """
 
     def __init__(self, dataset: Dataset, what: str) -> None:

@@ -59,13 +59,7 @@ class Pulled:
 
 
 def find_models(peer: Peer) -> list[Stored]:
-    """Find all models on a peer, by id, the newest version first, then the latest copy.
-
-    Raises
-    ------
-    PacsError
-        Where the peer cannot be reached or refuses the query.
-    """
+    """Models on a peer by id, the newest version first, then the latest copy."""
     found = []
     for study in find(peer, "STUDY", {"StudyDescription": STUDY_DESCRIPTION, "StudyID": ""}):
         uid = _text(study, "StudyInstanceUID")
@@ -92,15 +86,7 @@ def push(
 ) -> list[str]:
     """Store a model of the registry on a peer, through the outbox.
 
-    Returns
-    -------
-    list of str
-        The SOP Instance UIDs of the new copy; none where the peer has the same content by the same signer already.
-
-    Raises
-    ------
-    NativeDLError
-        Where there is no such model or peer, the weights or the key cannot be used, or the peer does not take it.
+    Returns the SOP Instance UIDs of the new copy; none where the peer has the same content by the same signer already.
     """
     peer, model = find_peer(load_peers(pacs_file), peer_name), find_model(load_models(), model_id)
     with tempfile.TemporaryDirectory(prefix="nativedl-push-") as folder:
@@ -123,30 +109,10 @@ def pull(
     *,
     modality: str | None = None,
 ) -> list[Pulled]:
-    """Fetch models, verify them and put them into force; one that is here already is not fetched again.
+    """Fetch models, verify them and put them into force; a model that is here already is not fetched again.
 
-    Parameters
-    ----------
-    peer
-        Where they are.
-    ids
-        Which; none means all.
-    accept_unsigned
-        See `judge`.
-    modality
-        Only those for images of this one.
-
-    Returns
-    -------
-    list of Pulled
-        By id, the newest version of each that the peer has.
-
-    Raises
-    ------
-    ModelError
-        Where the peer has no such model, or one is damaged, or is not trusted. The others are in force then.
-    PacsError
-        Where the peer cannot be reached, refuses, or sends less than it listed.
+    Without `ids` all models come, with `modality` only those for it. Returns the newest version of each id on the peer.
+    ModelError names the models that are damaged or not trusted; the others are in force then.
     """
     copies: dict[str, list[Stored]] = {}
     for found in find_models(peer):

@@ -32,16 +32,16 @@ _CHECKED_ATTRIBUTES = ("Modality", "BodyPartExamined", "SamplesPerPixel", "Photo
 
 @dataclass(frozen=True)
 class ReceivedModel:
-    """A model that was read from DICOM, whole and consistent; whether its signer is trusted is not decided here.
+    """A model that was read from DICOM, whole and consistent; its signer is not judged yet.
 
     Attributes
     ----------
     model
-        Its registry entry; ``registry.json`` and the folder with the weights lie in the folder it was read to.
+        Registry entry; ``registry.json`` lies in the folder that it was read to.
     place
-        Name of the folder with the weights in that folder, made from the digest.
+        Name of the folder with the weights, made from the digest.
     statement
-        What its digest and signature are made of.
+        Statement of digest and signature.
     """
 
     model: Model
@@ -55,7 +55,7 @@ class ReceivedModel:
 
 @dataclass(frozen=True)
 class _Common:
-    """What all fragments say."""
+    """Values that all fragments share."""
 
     entry: str
     id: str
@@ -74,20 +74,10 @@ class _Common:
 
 
 def read_model(files: Sequence[Path], folder: Path) -> ReceivedModel:
-    """Read a model's instances, and write its weights and a registry with its entry.
+    """Read a model's instances, in any order, and write its weights and a registry with its entry into an empty folder.
 
-    Parameters
-    ----------
-    files
-        All instances of one series, in any order.
-    folder
-        An empty folder.
-
-    Raises
-    ------
-    ModelError
-        Where a fragment is missing, foreign or damaged, a digest is not that of its content, or the entry is not what
-        the registry's schema allows. What is in the folder then is not to be used.
+    ModelError where a fragment is missing, foreign or damaged, a digest is not that of its content, or the registry's
+    schema does not allow the entry. The folder's content is not to be used then.
     """
     if not files:
         raise ModelError("there is no DICOM object to read a model from")

@@ -65,28 +65,23 @@ _MOST_FRAGMENTS = 2**16 - 1
 def write_model(
     model: Model, folder: Path, *, signing_key: Path | None = None, chunk_size: int = CHUNK_SIZE
 ) -> list[Path]:
-    """Write a model as DICOM files.
+    """Write a model as the instances of one new series, in the order of the fragments.
 
     Parameters
     ----------
     model
         Registry entry; its weights are checked.
     folder
-        Where the files go, each named by its SOP Instance UID.
+        Folder of the files, each named by its SOP Instance UID.
     signing_key
         PEM file of an Ed25519 private key; without one the object is unsigned.
     chunk_size
         Bytes of weights in one instance, even.
 
-    Returns
-    -------
-    list of Path
-        The instances of one new series, in the order of the fragments.
-
     Raises
     ------
     ModelError
-        Where the weights are not what the registry says or are too large, or the model needs another one.
+        Where the weights are not those of the registry or are too large, or the model needs another one.
     UsageError
         Where the key cannot be read.
     """

@@ -23,26 +23,18 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)
 
 
 def pack(model: Model, folder: Path) -> tuple[dict[str, Any], str, Path | None]:
-    """Make one file of a model's weights, after checking their digests.
-
-    Parameters
-    ----------
-    model
-        Registry entry.
-    folder
-        Where an archive may be written.
+    """One file of a model's weights, after their digests are checked.
 
     Returns
     -------
     entry, form, file
-        The registry entry as it travels: without what stays behind, with the digest of every file. The form is
-        ``FILE`` (the file is the weights), ``TAR`` (an archive of nnU-Net's results folder) or ``URI`` (there is no
-        file: the entry says where the weights are).
+        Registry entry as it travels, with the digest of every file. Form ``FILE`` (the file is the weights), ``TAR``
+        (an archive of nnU-Net's results folder) or ``URI`` (no file; the entry says where the weights are).
 
     Raises
     ------
     ModelError
-        Where the weights are not there or not what the registry says, or are far away without a digest.
+        Where the weights are missing or not those of the registry, or are far away without a digest.
     """
     # The model card lies beside the registry and is not part of what is signed and run.
     entry = {key: value for key, value in model.data.items() if key != "card"}
@@ -65,23 +57,11 @@ def pack(model: Model, folder: Path) -> tuple[dict[str, Any], str, Path | None]:
 
 
 def unpack(archive: Path, folder: Path, declared: Mapping[str, str], what: str) -> None:
-    """Write the files of an archive into a folder: those that are declared, whole, and nothing else.
+    """Write the files of an untrusted archive into a new folder: those with a declared SHA-256, whole, and nothing
+    else.
 
-    Parameters
-    ----------
-    archive
-        As `pack` made it; nothing in it is trusted.
-    folder
-        A new folder.
-    declared
-        SHA-256 by name.
-    what
-        The model, for messages.
-
-    Raises
-    ------
-    ModelError
-        Where a member is no plain file, would leave the folder, is not declared, is there twice or is another one.
+    ModelError where a member is no plain file, would leave the folder, is not declared, is there twice or is another
+    one.
     """
     limit = archive.stat().st_size
     try:

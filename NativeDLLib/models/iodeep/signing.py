@@ -17,13 +17,7 @@ def trusted_keys_folder() -> Path:
 
 
 def load_private_key(path: Path) -> Any:
-    """Read an Ed25519 private key from a PEM file without a password.
-
-    Raises
-    ------
-    UsageError
-        Where the file is not there or holds no such key.
-    """
+    """Ed25519 private key in a PEM file without a password; UsageError where there is none."""
     ed25519, serialization = _cryptography()
     try:
         key = serialization.load_pem_private_key(_read(path), None)
@@ -41,27 +35,12 @@ def public_bytes(key: Any) -> bytes:
 
 
 def fingerprint(public_key: bytes) -> str:
-    """Return what a person compares two keys by: the start of the SHA-256 of the 32 bytes."""
+    """Start of the SHA-256 of a key's 32 bytes, by which a person compares two keys."""
     return hashlib.sha256(public_key).hexdigest()[:16]
 
 
 def check_signature(statement: bytes, signature: bytes, public_key: bytes, what: str) -> None:
-    """Check a signature, whoever made it.
-
-    Parameters
-    ----------
-    statement
-        What was signed.
-    signature, public_key
-        64 and 32 bytes.
-    what
-        The model, for the message.
-
-    Raises
-    ------
-    ModelError
-        Where the signature does not belong to the statement and the key.
-    """
+    """Raise ModelError where a signature (64 bytes) does not belong to the statement and the public key (32 bytes)."""
     ed25519, _ = _cryptography()
     from cryptography.exceptions import InvalidSignature
 
@@ -72,12 +51,9 @@ def check_signature(statement: bytes, signature: bytes, public_key: bytes, what:
 
 
 def trusted_name(public_key: bytes) -> str | None:
-    """Return the name of the trusted key file that holds a public key, None where no one does.
+    """Name of the trusted key file that holds a public key, None where there is none.
 
-    Raises
-    ------
-    UsageError
-        Where a file among the trusted keys is no Ed25519 public key.
+    UsageError where a file among the trusted keys is no Ed25519 public key.
     """
     for path in sorted(trusted_keys_folder().glob("*.pem")):
         if _load_public_key(path) == public_key:

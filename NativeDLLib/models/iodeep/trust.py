@@ -8,24 +8,9 @@ from NativeDLLib.models.iodeep.signing import check_signature, fingerprint, trus
 
 
 def judge(received: ReceivedModel, accept_unsigned: bool) -> str | None:
-    """Judge a model's signer.
+    """Name of the trusted key that signed a model; None where there is none and the user agreed to that.
 
-    Parameters
-    ----------
-    received
-        As it was read.
-    accept_unsigned
-        Whether the user agreed to models without signature or by unknown signers.
-
-    Returns
-    -------
-    str or None
-        The name of the trusted key; None where there is none but the user agreed.
-
-    Raises
-    ------
-    ModelError
-        Where the signature is wrong, whatever the user agreed to, or consent is missing.
+    ModelError where the signature is wrong, or consent is missing.
     """
     what = f"model {received.model.tool_name}"
     reason = "is not signed"
