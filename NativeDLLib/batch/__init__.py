@@ -1,8 +1,8 @@
-"""Many series in one go: each case is a process of its own, and a manifest says what became of it.
+"""Many series in one go: each case is a process of its own, and a manifest keeps its outcome.
 
-A cohort is worked out anew at every start; the manifest says which of its cases need nothing more. Whoever starts a
-job holds a pipe to it, so that a job never outlives a batch that was killed, and a result that is complete in its
-folder is taken as it is: together they make that nothing is done twice, wherever the power went off.
+The cohort is made anew at every start; the manifest says which cases need nothing more. A job ends with the batch that
+holds the pipe to it, and a complete result in its folder is taken as it is. So nothing is done twice, whatever
+interrupted the batch.
 """
 
 from NativeDLLib.batch.case import Case, Cohort, Wanted

@@ -1,4 +1,4 @@
-"""What a batch is made of: cases, and what of a source is none."""
+"""The cases of a batch, and the parts of a source that are none."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Case:
     Attributes
     ----------
     name
-        Of the folder of its result; unique in the cohort, and without patient data.
+        Folder name of its result; unique in the cohort, and without patient data.
     source
-        The arguments of ``nativedl run`` that name the series.
+        Arguments of ``nativedl run`` that name the series.
     model
-        Registry id or ``auto``, where it is not the one of the batch.
+        Registry id or ``auto``, where it is not that of the batch.
     files
-        What ``--files`` is to name, besides `source`; a command line would be too short for it.
+        Files for ``--files`` besides `source`; a command line would be too short for them.
     """
 
     name: str
@@ -45,21 +45,17 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which series of a source are cases.
+    """Filter of the series that are cases.
 
-    Attributes
-    ----------
-    modality
-        The only one, or None for CT, MR and PT.
-    description
-        Pattern of the Series Description with ``*`` and ``?``, whatever the case of its letters.
+    ``modality`` is one, or None for CT, MR and PT; ``description`` is a pattern of the Series Description with ``*``
+    and ``?``, in any case of letters.
     """
 
     modality: str | None = None
     description: str | None = None
 
     def unfit(self, modality: str, description: str) -> str | None:
-        """Return what a series is counted as if it is left out, or None where it is a case."""
+        """Heading under which a left-out series is counted, None for a case."""
         if modality not in ((self.modality,) if self.modality else _MODALITIES):
             return f"{modality or 'unknown'} series"
         if self.description is not None and not fnmatchcase(description.lower(), self.description.lower()):

@@ -20,21 +20,16 @@ _ATTEMPTS = 3
 
 
 def run_on_dask(tasks: Sequence[Task], address: str, output: str, progress: Progress) -> Iterator[Happening]:
-    """Do tasks on the workers that there are, and on those that come meanwhile, and tell what happens as it does.
+    """Outcomes of tasks on the workers of a Dask scheduler, also on workers that come later.
 
-    Each worker process gets one task at a time, however many threads it has. When a worker dies, its task is given
-    to another one, three times at most.
+    Each worker process gets one task at a time. When a worker dies, another one gets its task, three times at most.
 
     Parameters
     ----------
-    tasks
-        In the order in which they are started.
     address
-        Of the scheduler, such as ``tcp://host:8786``.
+        Address of the scheduler, such as ``tcp://host:8786``.
     output
-        Folder of the batch; the workers must reach it, and what is segmented, under the same paths.
-    progress
-        Once it is cancelled, no task is started any more, and those that run are ended.
+        Folder of the batch; the workers must reach it and the series under the same paths.
 
     Raises
     ------
@@ -132,9 +127,9 @@ def perform_on_worker(task: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _by_value() -> tuple[Callable[..., Any], Callable[..., None]]:
-    """Return what workers are to call, as functions that Dask sends with their code.
+    """Functions for the workers that Dask sends with their code.
 
-    What is sent by name has to be importable on the scheduler, too, which needs none of this program.
+    A function sent by name has to be importable on the scheduler too, which needs none of this program.
     """
 
     def do(task: dict[str, Any]) -> Any:

@@ -21,14 +21,10 @@ from NativeDLLib.source.scan import Scan, scan
 
 
 def from_folders(folders: Sequence[Path], wanted: Wanted, progress: Progress) -> Cohort:
-    """Make a case of every image series below some folders.
+    """A case of every image series below some folders.
 
-    What cannot be read is a case too, whose job will say why: it must not go unnoticed, nor stop the others.
-
-    Raises
-    ------
-    InputError
-        Where one of the folders does not exist.
+    A damaged series is a case too, whose job will say why: it must not go unnoticed, nor stop the others. InputError
+    where a folder does not exist.
     """
     for folder in folders:
         if not folder.is_dir():
@@ -88,20 +84,7 @@ def from_database(database: Path, wanted: Wanted) -> Cohort:
 
 
 def from_peer(peer: Peer, keys: Mapping[str, str], wanted: Wanted, progress: Progress) -> Cohort:
-    """Make a case of every series of the studies that a peer finds.
-
-    Parameters
-    ----------
-    peer
-        Whom to ask, by C-FIND or QIDO-RS.
-    keys
-        Matching keys of the studies, by DICOM keyword.
-
-    Raises
-    ------
-    PacsError
-        Where the peer cannot be reached or refuses the query.
-    """
+    """A case of every series of the studies that a peer finds by matching keys, by C-FIND or QIDO-RS."""
     cohort = Cohort()
     modality = {"ModalitiesInStudy": wanted.modality} if wanted.modality else {}
     studies = find(peer, "STUDY", {**keys, **modality})
@@ -127,7 +110,7 @@ def digest_name(kind: str, text: str) -> str:
 
 
 class _Found:
-    """What is kept of a series; all the headers of a cohort would fill the memory."""
+    """The few attributes that are kept of a series; all headers of a cohort would fill the memory."""
 
     def __init__(self, first: Instance) -> None:
         self.modality, self.description = first.text("Modality"), first.text("SeriesDescription")

@@ -24,23 +24,11 @@ class Happening:
 def run_here(
     tasks: Sequence[Task], jobs: int, devices: Sequence[str], progress: Progress, turns: Path | None = None
 ) -> Iterator[Happening]:
-    """Do tasks in `jobs` processes at a time, and tell what happens as it does.
+    """Outcomes of tasks in `jobs` processes at a time.
 
-    With `turns` there are two processes for each job: while one runs its network, the other starts and reads its
-    series before, and writes and sends its result after its own turn.
-
-    Parameters
-    ----------
-    tasks
-        In the order in which they are started.
-    jobs
-        How many at a time.
-    devices
-        Dealt to them in turn; empty for what the tasks' arguments say.
-    progress
-        Once it is cancelled, no task is started any more, and those that run are ended.
-    turns
-        Folder, which must exist, for the files by which processes take turns on a device; None for no such overlap.
+    With `turns`, an existing folder of lock files, there are two processes for each job: one runs its network while the
+    other reads its series before, or writes and sends its result after its own turn. `devices` are dealt to the jobs in
+    turn; empty for the device in the tasks' arguments.
     """
     waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
     for task in tasks:

@@ -19,14 +19,10 @@ QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed"
 
 @dataclass
 class Manifest:
-    """What became of each case so far.
+    """Outcome of each case so far.
 
-    Attributes
-    ----------
-    path
-        The file; it is only ever added to.
-    last
-        The last line of each case, by name, with what was asked for as ``asked``.
+    ``path`` is the file, which only grows; ``last`` is the last line of each case by name, with its options as
+    ``asked``.
     """
 
     path: Path
@@ -34,14 +30,8 @@ class Manifest:
 
     @classmethod
     def open(cls, folder: Path) -> Manifest:
-        """Read the manifest in a folder that is locked.
-
-        A last line that a kill tore apart is cut off.
-
-        Raises
-        ------
-        InputError
-            Where another line is damaged.
+        """Manifest in a locked folder, without a last line that a kill tore apart; InputError where another line is
+        damaged.
         """
         manifest = cls(folder / NAME)
         try:

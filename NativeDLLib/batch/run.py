@@ -22,28 +22,26 @@ from NativeDLLib.core.progress import Progress
 
 @dataclass(frozen=True)
 class Settings:
-    """How a batch is done.
+    """Settings of a batch.
 
     Attributes
     ----------
     output
         Folder of the manifest and of a folder for each case.
     arguments
-        Of ``nativedl run``, the same for every case.
+        Arguments of ``nativedl run`` for every case.
     options
-        What of them results depend on, to be compared with those of an earlier start.
+        Options that results depend on, to be compared with those of an earlier start.
     send
         Arguments of ``nativedl send`` before the file, where results are sent.
     jobs, devices
-        As for `run_here`, with
+        Numbers and devices as for `run_here`.
     overlap
-        Whether the next series is read, and the last result written, while a network runs; or
+        Whether the next series is read, and the last result written, while a network runs.
     scheduler
-        Address of a Dask scheduler.
-    again
-        Do every case, whatever was done before.
-    retry_failed
-        Do those that failed, too.
+        Address of a Dask scheduler in place of these.
+    again, retry_failed
+        Whether every case is done anew, or the failed ones are.
     """
 
     output: Path
@@ -61,17 +59,8 @@ class Settings:
 def run_batch(cohort: Cohort, settings: Settings, progress: Progress) -> dict[str, Any]:
     """Do the cases that are not done yet.
 
-    Returns
-    -------
-    dict
-        How many cases there are, are done, failed and were cancelled; the failed ones with their reasons.
-
-    Raises
-    ------
-    InputError
-        Where the cohort is empty, or the manifest damaged.
-    UsageError
-        Where another batch works in the folder, or what is there was not made by this one.
+    Returns the numbers of all, done, failed and cancelled cases, and the reasons of the failed ones. InputError where
+    the cohort is empty or the manifest damaged; UsageError where another batch works in the folder or made its results.
     """
     if not cohort.cases:
         raise InputError(f"there is no series to segment: {cohort}")

@@ -18,22 +18,11 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def from_csv(table: Path, place: Sequence[str]) -> Cohort:
-    """Make a case of every row of a CSV file.
+    """A case of every row of a CSV file in UTF-8, with commas or semicolons.
 
-    Parameters
-    ----------
-    table
-        UTF-8, with a line of column names: ``path``, a file or folder, taken from the table's own folder where it is
-        relative; ``series`` and ``study``, UIDs; ``model``, a registry id; ``id``, the name of the result's folder.
-        Commas or semicolons stand between them.
-    place
-        The arguments of ``nativedl run`` that say where series without a path are: ``--database FILE``,
-        ``--from PEER``, or none.
-
-    Raises
-    ------
-    UsageError
-        Where the file cannot be read, or a column or a row is wrong; the message names the line.
+    Its columns are ``path`` (relative to the table's folder), ``series`` and ``study`` (UIDs), ``model`` (registry id)
+    and ``id`` (name of the result's folder). `place` are the arguments of ``nativedl run`` for series without a path.
+    UsageError names the line that is wrong.
     """
     try:
         text = table.read_text(encoding="utf-8-sig")

@@ -52,7 +52,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task: a state of the manifest, and what is to be known of it."""
+    """Outcome of a task: a state of the manifest, with its details."""
 
     state: str
     facts: dict[str, Any] = field(default_factory=dict)

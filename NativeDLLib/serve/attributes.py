@@ -40,7 +40,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 
 
 class Attributes:
-    """What of a series a model is chosen by; see `registry.select.Described`."""
+    """Attributes of a series by which a model is chosen; see `registry.select.Described`."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._texts: dict[str, str] = {}
@@ -58,12 +58,8 @@ class Attributes:
 
 
 async def read_attributes(request: Request) -> Attributes:
-    """Read attributes from the body of a request.
-
-    Raises
-    ------
-    ServeError
-        Where it is of another type, too large, or no JSON object of attributes.
+    """Attributes in the body of a request; ServeError where it is of another type, too large, or no JSON object of
+    them.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in SCHEMAS:

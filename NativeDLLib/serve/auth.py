@@ -17,12 +17,9 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 def read_tokens(path: Path) -> tuple[bytes, ...]:
-    """Return the digests of the tokens in a file, one a line; lines that start with # are left out.
+    """Digests of the tokens in a file, one a line; lines that start with # are comments.
 
-    Raises
-    ------
-    UsageError
-        Where there is no token, or one that is too short or cannot be sent.
+    UsageError where there is no token, or one that is too short or cannot be sent.
     """
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
@@ -44,7 +41,7 @@ def read_tokens(path: Path) -> tuple[bytes, ...]:
 
 
 def digest(token: str) -> bytes:
-    """Return what is kept of a token."""
+    """SHA-256 of a token; the token itself is not kept."""
     return hashlib.sha256(token.encode(errors="replace")).digest()
 
 

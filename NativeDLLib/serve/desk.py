@@ -31,13 +31,7 @@ class Desk:
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
-        """Hold a place while the block lasts.
-
-        Raises
-        ------
-        ServeError
-            Where there is none, or the server is being stopped.
-        """
+        """A place in the queue for the block; ServeError where there is none, or the server is being stopped."""
         places = self._settings.jobs + self._settings.queue
         if self._stopping.is_set():
             raise _stopping()
@@ -53,10 +47,7 @@ class Desk:
     async def run(self, commands: Sequence[Sequence[str]], folder: Path, request: Request) -> None:
         """Run commands one after the other in one turn; end them when the client goes away or the server is stopped.
 
-        Raises
-        ------
-        ServeError
-            Where one fails, or is ended.
+        ServeError where one fails, or is ended.
         """
         work = asyncio.create_task(self._in_turn(commands, folder))
         gone = asyncio.create_task(_until_gone(request))

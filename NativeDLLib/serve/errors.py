@@ -1,4 +1,4 @@
-"""What a client is told when something is wrong: one line and a word for it, never a path or a traceback."""
+"""Errors as clients see them: one line and a word for it, never a path or a traceback."""
 
 from __future__ import annotations
 

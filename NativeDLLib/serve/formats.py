@@ -27,11 +27,11 @@ class Format:
     Attributes
     ----------
     name, media_type
-        As a request names it.
+        Names in a request.
     make
-        Returns the file to be sent, of the folder that ``nativedl run`` wrote.
+        Function that returns the file to be sent from the folder of a run.
     options
-        Of ``nativedl run``, without which the form cannot be made.
+        Options of ``nativedl run`` that the form needs.
     with_regions
         Whether ``nativedl regions`` follows.
     """
@@ -97,19 +97,9 @@ FORMATS = {
 
 
 def choose_format(name: str | None, accept: str) -> Format:
-    """Return the form that is wanted.
+    """Form of the parameter ``format``, or else of the header Accept (RFC 9110 section 12.5.1), empty for any.
 
-    Parameters
-    ----------
-    name
-        As the parameter ``format`` says; None where it does not.
-    accept
-        The header (RFC 9110 section 12.5.1); empty where there is none, which means anything.
-
-    Raises
-    ------
-    ServeError
-        Where there is none.
+    ServeError where there is none.
     """
     if name is not None:
         return FORMATS[name]

@@ -1,4 +1,4 @@
-"""What every request passes: it is kept from web pages, and gets a line in the log without anything of a patient."""
+"""Gate of every request: it keeps web pages out, and logs a line without patient data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server gives to its clients, and how much of it."""
+"""Limits on the clients of a server."""
 
 from __future__ import annotations
 
@@ -12,29 +12,28 @@ Log = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """How a server works.
+    """Settings of a server.
 
     Attributes
     ----------
     folder
-        Where each request has a folder of its own while it lasts.
+        Folder in which each request has one of its own while it lasts.
     device
-        As for ``nativedl run``.
+        Device of the runs.
     jobs, queue
-        How many predictions run at a time, and how many more may wait.
+        Numbers of predictions that run at a time, and that may wait.
     max_upload, max_parts
         Largest body in bytes, and the most files in it.
     max_memory
-        What one prediction may take, in bytes: a small file can unpack into a very large one.
+        Bytes that one prediction may take: a small file can unpack into a very large one.
     timeout
         Seconds that a prediction may take, and an upload as well.
     tokens
         SHA-256 digests of the tokens; empty where none is asked for.
     names
-        Names under which the server may be asked for; empty for any. On loopback this keeps web pages out that have
-        their own name point there.
+        Host names of the server; empty for any. On loopback they keep out web pages whose own name points there.
     log
-        Takes one row for each request. Nothing of the images is in it.
+        Function that takes a row for each request, without anything of the images.
     """
 
     folder: Path

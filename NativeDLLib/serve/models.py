@@ -1,4 +1,4 @@
-"""What is said of models over HTTP: the registry's own words, without where their files are."""
+"""Models over HTTP: the registry's own words, without the places of their files."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Health(BaseModel):
 
 
 class Report(BaseModel):
-    """What was found and how; the `report.json` of a run, without what concerns the server alone."""
+    """The ``report.json`` of a run, without what concerns the server alone."""
 
     model_config = ConfigDict(extra="allow", protected_namespaces=())
 

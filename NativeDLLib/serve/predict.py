@@ -42,13 +42,7 @@ class Wanted(BaseModel):
 
 
 async def predict(request: Request, wanted: Wanted, desk: Desk, settings: Settings) -> Response:
-    """Segment the series in a request's body.
-
-    Raises
-    ------
-    ServeError
-        Where that is not possible; nothing of it is left then.
-    """
+    """Segment the series in a request's body; ServeError, with nothing left behind, where that is not possible."""
     form = choose_format(wanted.format, request.headers.get("accept", ""))
     await asyncio.to_thread(_check, wanted)
     with desk.place():

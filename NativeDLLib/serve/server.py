@@ -23,13 +23,7 @@ _LEAVE_S = 20
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; port 0 takes a free one.
-
-    Raises
-    ------
-    NativeDLError
-        Where the address is taken, or not one of this computer's.
-    """
+    """Listening socket, on a free port for port 0; NativeDLError where the address is taken or not this computer's."""
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)
@@ -38,13 +32,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def check_certificate(certificate: Path, key: Path) -> None:
-    """Check that a certificate and its key can be used.
-
-    Raises
-    ------
-    UsageError
-        Where they cannot.
-    """
+    """Raise UsageError where a certificate and its key cannot be used."""
     try:
         # An empty password, lest OpenSSL ask for one.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
@@ -60,18 +48,10 @@ def serve(
     started: Callable[[], None],
     progress: Progress,
 ) -> None:
-    """Serve until cancelled.
+    """Serve on a socket of `listen`, which is closed at the end, until cancelled.
 
-    Parameters
-    ----------
-    listening
-        As `listen` returns it; it is closed.
-    certificate, key
-        For TLS; None for none.
-    started
-        Called when requests are answered.
-    progress
-        Once it is cancelled, jobs are ended, their clients are told, and the function returns.
+    `certificate` and `key` are for TLS; `started` is called when requests are answered. On cancellation jobs are ended
+    and their clients told.
     """
     desk = Desk(settings)
     config = uvicorn.Config(

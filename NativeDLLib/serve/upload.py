@@ -24,17 +24,9 @@ _LONGEST_BOUNDARY = 70
 
 
 async def receive_files(request: Request, folder: Path, settings: Settings) -> list[Path]:
-    """Write the parts of a request's body into a folder.
+    """Write the parts of a request's body into a new folder, under names of our own.
 
-    Parameters
-    ----------
-    folder
-        Is made. The names of the files in it are our own, whatever the client calls them.
-
-    Raises
-    ------
-    ServeError
-        Where the body is of another type, too large, too slow, damaged, or holds no file.
+    ServeError where the body is of another type, too large, too slow, damaged, or holds no file.
     """
     kind, boundary = _content_type(request)
     declared = request.headers.get("content-length", "")
@@ -110,7 +102,7 @@ class _Parts:
         self._headers: dict[bytes, bytes] = {}
 
     def callbacks(self) -> MultipartCallbacks:
-        """Return what the parser is to call."""
+        """Callbacks for the parser."""
         return {
             "on_part_begin": self._headers.clear,
             "on_header_field": self._header_name,
