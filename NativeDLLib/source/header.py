@@ -6,14 +6,20 @@ import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
+from NativeDLLib.core.deflated import START, holds, inflated, is_deflated
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.source.fast_values import plain_numbers, plain_text
 from NativeDLLib.source.sop_classes import CLASSIC_CLASSES, MULTIFRAME_CLASSES
@@ -22,6 +28,11 @@ from NativeDLLib.source.sop_classes import CLASSIC_CLASSES, MULTIFRAME_CLASSES
 _BARE_STARTS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 # The tag of integer pixel data (7FE0,0010), little endian.
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
+_UNDEFINED = 0xFFFFFFFF
+# Bytes that some writers pad pixel data with, and more.
+_SPARE = 2**16
+# More than thousands of functional groups take.
+_LONGEST_HEADER = 8 * 2**20
 _FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 # Attributes that a multi-frame image has in its functional groups alone (PS3.3 C.7.6.16, C.8.15.3.10).
 _OF_FRAMES = (
@@ -36,6 +47,10 @@ _OF_FRAMES = (
 )
 
 
+class _DamagedError(ValueError):
+    """A damage found here, and not by pydicom, whose words say little to a reader."""
+
+
 @dataclass(frozen=True)
 class Instance:
     """One DICOM file: where it is, its data set up to the pixel data, and what it says of these.
@@ -48,10 +63,10 @@ class Instance:
         Everything before the pixel data, with one geometry: that of the functional groups in a multi-frame image, and
         that of the image itself in any other.
     pixel_bytes
-        How many bytes of pixel data follow, 0 where there are none; None where only decoding tells: in compressed and
-        deflated files.
+        How many bytes of pixel data follow, 0 where there are none; None where only decoding tells: in compressed
+        files.
     pixel_start
-        Where in the file they begin, if they are integers that lie there as they are; else None.
+        Where in the file they begin, after its inflation where it is deflated; None where they are no integers.
     """
 
     path: Path
@@ -93,7 +108,7 @@ def read_header(path: Path) -> Instance | None:
     """
     try:
         with path.open("rb") as stream:
-            start = stream.read(132)
+            start = stream.read(START)
             stream.seek(0)
             return _read_header(path, stream, start)
     except OSError as error:
@@ -104,15 +119,21 @@ def _read_header(path: Path, stream: BinaryIO, start: bytes) -> Instance | None:
     has_preamble = start[128:132] == b"DICM"
     if not has_preamble and start[:2] not in _BARE_STARTS:
         return None
+    deflated = is_deflated(start)
     try:
-        dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=not has_preamble)
+        plain = inflated(stream, _LONGEST_HEADER) if deflated else stream
+        dataset = pydicom.dcmread(plain, stop_before_pixels=True, force=not has_preamble)
         _transfer_syntax(dataset)
-        pixel_bytes, pixel_start = _pixel_data(stream, dataset)
+        pixel_bytes, pixel_start = _pixel_data(plain, dataset)
+        if deflated:
+            dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+            _check_deflated(stream, dataset, pixel_bytes or 0, pixel_start or 0)
     # pydicom lets whatever its parser stumbles over pass through: struct.error, KeyError, zlib.error ...
     except Exception as error:
         if not has_preamble:
             return None
-        raise InputError(f"{path}: is a damaged DICOM file ({_reason(error)}); repair or remove it") from error
+        reason = f" ({error})" if isinstance(error, _DamagedError) else ""
+        raise InputError(f"{path}: is a damaged DICOM file{reason}; repair or remove it") from error
     if "SOPClassUID" not in dataset and "Rows" not in dataset and not has_preamble:
         return None
     _leave_one_geometry(dataset)
@@ -172,7 +193,7 @@ def numbers(dataset: Dataset, keyword: str, count: int, where: Path) -> tuple[fl
         try:
             result = _converted(dataset.get(keyword))
         except Exception as error:
-            raise InputError(f"{where}: {keyword} is not a number ({_reason(error)})") from error
+            raise InputError(f"{where}: {keyword} is not a number") from error
         if not result:
             return None
     if len(result) != count or not all(math.isfinite(part) for part in result):
@@ -209,21 +230,31 @@ def _transfer_syntax(dataset: Dataset) -> None:
 def _pixel_data(stream: BinaryIO, dataset: Dataset) -> tuple[int | None, int | None]:
     """Return length and start of the pixel data that come here: tag, VR if explicit, length (PS3.5 7.1)."""
     syntax = dataset.file_meta.TransferSyntaxUID
-    # What is deflated is read as a whole, and fails as a whole where its end is missing.
-    if syntax.is_deflated:
-        return None, None
     place, start = stream.tell(), stream.read(12)
     implicit, little = dataset.original_encoding
     if start and not implicit and start[4:6] not in (b"OB", b"OW", b"UN"):
-        raise ValueError("its pixel data are of a kind that is none")
+        raise _DamagedError("its pixel data are of a kind that is none")
     if start and syntax.is_encapsulated:
         if start[8:] != b"\xff\xff\xff\xff":
-            raise ValueError("its compressed pixel data have a length, which they never have")
+            raise _DamagedError("its compressed pixel data have a length, which they never have")
         _check_fragments(stream)
-        return None, None
+        return None, place + 12
     length = int.from_bytes(start[4:8] if implicit else start[8:12], "little" if little else "big")
+    place += 8 if implicit else 12
+    if start and length != _UNDEFINED and not isinstance(stream, BytesIO):
+        length = min(length, os.fstat(stream.fileno()).st_size - place)
     plain = start[:4] == _PIXEL_DATA and syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
-    return length, place + (8 if implicit else 12) if plain else None
+    return length, place if plain else None
+
+
+def _check_deflated(stream: BinaryIO, dataset: Dataset, length: int, start: int) -> None:
+    """Check that deflated pixel data are all there, and are no more than the image has."""
+    sizes = [dataset.get(keyword) for keyword in ("Rows", "Columns", "BitsAllocated", "NumberOfFrames")]
+    rows, columns, bits, frames = (int(size or 1) for size in sizes)
+    if length > rows * columns * max(bits, 8) // 8 * frames + _SPARE:
+        raise _DamagedError("its deflated pixel data are longer than the image")
+    if not holds(stream, start + length):
+        raise _DamagedError("its deflated data break off or are damaged")
 
 
 def _check_fragments(stream: BinaryIO) -> None:
@@ -234,10 +265,4 @@ def _check_fragments(stream: BinaryIO) -> None:
             break
     # With its end marked, no length on the way was wrong.
     if item != b"\xfe\xff\xdd\xe0\0\0\0\0":
-        raise ValueError("its compressed pixel data break off")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, InvalidDicomError):
-        return "no DICOM header"
-    return " ".join(str(error).split())[:200] or type(error).__name__
+        raise _DamagedError("its compressed pixel data break off")

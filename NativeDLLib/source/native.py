@@ -45,12 +45,25 @@ def native_frame(instance: Instance) -> npt.NDArray[Any] | None:
         stream.seek(instance.pixel_start)
         if stream.readinto(stored.data) != stored.nbytes:
             return None
-    # Nothing is known of the bits above those stored (PS3.5 8.1.1): the sign is drawn over them.
-    if kept < allocated and signed:
-        stored <<= allocated - kept
-        stored >>= allocated - kept
-    elif kept < allocated:
-        stored &= 2**kept - 1
+    return without_unused_bits(stored, kept)
+
+
+def without_unused_bits(stored: npt.NDArray[Any], kept: int) -> npt.NDArray[Any]:
+    """Return whole numbers without the bits above those stored, of which nothing is known (PS3.5 8.1.1).
+
+    Parameters
+    ----------
+    stored
+        The values, which may be changed.
+    kept
+        Bits Stored. The sign of signed values is drawn over the bits above.
+    """
+    unused = 8 * stored.dtype.itemsize - kept
+    if unused and stored.dtype.kind == "i":
+        stored <<= unused
+        stored >>= unused
+    elif unused:
+        stored &= stored.dtype.type(2**kept - 1)
     return stored
 
 

@@ -6,18 +6,15 @@ import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 import SimpleITK as sitk
-from pydicom.dataset import Dataset
-from pydicom.pixels.utils import pixel_array
 
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.source.decoded import decoded_frame
 from NativeDLLib.source.decoder_remarks import decoder_remarks
 from NativeDLLib.source.geometry import Slice
 from NativeDLLib.source.header import Instance, number
@@ -143,31 +140,32 @@ def _rescaled(stored: npt.NDArray[Any], plane: Slice, whole: bool) -> npt.NDArra
 def _decode(instance: Instance, frame: int, shape: tuple[int, int]) -> npt.NDArray[Any]:
     """Return the stored values of one frame, as an array of `shape`."""
     syntax = instance.dataset.file_meta.TransferSyntaxUID
+    if instance.pixel_bytes is not None:
+        _check_length(instance, instance.pixel_bytes, shape)
     try:
         stored = native_frame(instance)
         if stored is None:
-            stored = np.asarray(pixel_array(_source(instance), index=frame, raw=True, transfer_syntax_uid=syntax))
+            stored = decoded_frame(instance, frame, shape)
+    except InputError:
+        raise
     # A damaged stream makes the decoders raise anything; the file and its encoding are what the user can act on.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise instance.error(f"pixel data ({syntax.name}) cannot be decoded: {reason}") from error
+        raise instance.error(f"pixel data ({syntax.name}) cannot be decoded: they are damaged") from error
     if stored.shape != shape:
         raise instance.error(f"pixel data are {stored.shape} instead of {shape[0]} rows x {shape[1]} columns")
-    frames = int(number(instance.dataset, "NumberOfFrames", instance.path) or 1)
-    # Some writers pad the end a little; with a whole row left over, Rows or Columns are not what they were.
-    if instance.pixel_bytes is not None and instance.pixel_bytes - frames * stored.nbytes >= stored[0].nbytes:
-        raise instance.error(
-            f"pixel data have {instance.pixel_bytes} bytes, "
-            f"too many for {frames} x {shape[0]} rows x {shape[1]} columns"
-        )
     return stored
 
 
-def _source(instance: Instance) -> Path | Dataset:
-    """Return what to decode from: the file, or its whole data set where pydicom cannot find its way in the file."""
-    if not instance.dataset.file_meta.TransferSyntaxUID.is_deflated:
-        return instance.path
-    return pydicom.dcmread(instance.path)
+def _check_length(instance: Instance, given: int, shape: tuple[int, int]) -> None:
+    frames = int(number(instance.dataset, "NumberOfFrames", instance.path) or 1)
+    bits = int(number(instance.dataset, "BitsAllocated", instance.path) or 0)
+    row = shape[1] * bits // 8
+    # Some writers pad the end a little; with a whole row left over, Rows or Columns are not what they were.
+    if not 0 <= given - frames * shape[0] * row < row:
+        raise instance.error(
+            f"pixel data have {given} bytes, which are not {frames} x {shape[0]} rows x {shape[1]} columns of "
+            f"{bits} bits"
+        )
 
 
 def _padding(instance: Instance, stored: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:

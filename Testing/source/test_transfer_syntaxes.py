@@ -1,6 +1,6 @@
-import base64
 from pathlib import Path
 
+import encoders
 import factories
 import numpy as np
 import pydicom
@@ -25,13 +25,6 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.source import Series
 from NativeDLLib.source.header import read_header
 from NativeDLLib.source.pixels import _decode
-
-# A ramp of 16 rows x 20 columns, 900 + 3 y + 5 x, as OpenJPH codes it: no encoder of our own makes this syntax.
-HTJ2K_RAMP = (
-    "/0//UQApQAAAAAAUAAAAEAAAAAAAAAAAAAAAFAAAABAAAAAAAAAAAAABDwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB/1wAEyCIkJCQkJCQkJCQkJCQ"
-    "iIiI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAHUAAf+TwAAmh/gFB3QAwAASgKQBB3QAwAARwAATAABjALb9AAI0AMAAEcAAEwAB4wBa"
-    "9Qp3VADAABUQAAVAlIj+0X7LdQBMkuJGSey2AMAAKuAAFYAAAADv4Kenp0J4AAQA4P6Avde/dey5AP/Z"
-)
 
 
 def read(folder):
@@ -78,15 +71,9 @@ def test_every_transfer_syntax_gives_the_same_values(tmp_path, syntax):
 
 
 def test_high_throughput_jpeg_2000_gives_its_values(tmp_path):
-    ramp = 900 + 3 * np.arange(16)[:, None] + 5 * np.arange(20)
-    (file,) = factories.ct_series(tmp_path, (ramp - 1024)[None])
-    dataset = pydicom.dcmread(file)
-    dataset.PixelData = encapsulate([base64.b64decode(HTJ2K_RAMP)])
-    dataset["PixelData"].is_undefined_length = True
-    dataset.file_meta.TransferSyntaxUID = HTJ2KLossless
-    dataset.save_as(file)
+    factories.ct_series(tmp_path, encoders.RAMP[None] - 1024, syntax=HTJ2KLossless)
 
-    assert np.array_equal(read(tmp_path)[0][0], ramp - 1024)
+    assert np.array_equal(read(tmp_path)[0][0], encoders.RAMP - 1024)
 
 
 @pytest.mark.parametrize(
@@ -103,14 +90,14 @@ def test_truncated_pixel_data_are_refused_with_the_file(tmp_path):
     files = factories.ct_series(tmp_path)
     files[2].write_bytes(files[2].read_bytes()[:-7])
 
-    with pytest.raises(InputError, match=f"^{files[2]}: pixel data .* cannot be decoded"):
+    with pytest.raises(InputError, match=f"^{files[2]}: pixel data have 2553 bytes, which are not 1 x 32 rows"):
         read(tmp_path)
 
 
 def test_pixel_data_of_another_size_are_refused_with_the_file(tmp_path):
     files = factories.ct_series(tmp_path, edit=lambda ds, i: setattr(ds, "PixelData", bytes(100)) if i == 2 else None)
 
-    with pytest.raises(InputError, match=f"^{files[2]}: pixel data .* cannot be decoded: .*size 50 into shape"):
+    with pytest.raises(InputError, match=f"^{files[2]}: pixel data have 100 bytes, which are not 1 x 32 rows"):
         read(tmp_path)
 
 
@@ -158,7 +145,7 @@ def test_a_transfer_syntax_that_nobody_reads_is_named(tmp_path):
         dataset["PixelData"].is_undefined_length = True
         dataset.save_as(file)
 
-    with pytest.raises(InputError, match=rf"^{files[0]}: pixel data \(MPEG2 .*\) cannot be decoded"):
+    with pytest.raises(InputError, match=rf"^{files[0]}: pixel data \(MPEG2 .*\) are compressed in a way that no"):
         read(tmp_path)
 
 
