@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,15 @@ def save(dataset: Dataset, path: Path, syntax: UID = ExplicitVRLittleEndian) -> 
     dataset.save_as(path, implicit_vr=implicit, little_endian=little, enforce_file_format=True)
     if syntax.is_encapsulated:
         encoders.compress(path, syntax)
+
+
+def deflate(file: Path, change: Callable[[bytes], bytes]) -> None:
+    """Deflate a file in Explicit VR Little Endian after its data set was changed."""
+    content = file.read_bytes()
+    start = content.index(b"\x08\0\x05\0CS")
+    meta = content[:start].replace(b"UI\x14\x001.2.840.10008.1.2.1\0", b"UI\x16\x001.2.840.10008.1.2.1.99")
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    file.write_bytes(meta + packer.compress(change(content[start:])) + packer.flush())
 
 
 def block(shape: tuple[int, int, int] = (6, 32, 40)) -> npt.NDArray[np.int16]:

@@ -9,6 +9,8 @@ from typing import BinaryIO
 
 # Bytes at the start of a file that hold its transfer syntax.
 START = 2048
+# More than thousands of functional groups take.
+LONGEST_HEADER = 8 * 2**20
 # The two UIDs have the same length when the shorter one is padded as UIDs are.
 _DEFLATED, _PLAIN = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.1\0\0\0"
 _PIECE = 2**20
@@ -43,6 +45,13 @@ def inflated(stream: BinaryIO, most: int) -> BytesIO:
             break
     result.seek(0)
     return result
+
+
+def beginning(stream: BinaryIO) -> tuple[BinaryIO, bool]:
+    """Return a stream in which the header of a DICOM file can be read safely, and whether the file is deflated."""
+    deflated = is_deflated(stream.read(START))
+    stream.seek(0)
+    return (inflated(stream, LONGEST_HEADER) if deflated else stream), deflated
 
 
 def holds(stream: BinaryIO, count: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from NativeDLLib.core.deflated import beginning
 from NativeDLLib.core.errors import InputError
 
 _TAGS = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
@@ -28,10 +29,15 @@ def read_header(file: Path) -> Header:
     """
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
 
     try:
-        dataset = dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS))
+        with file.open("rb") as stream:
+            plain, deflated = beginning(stream)
+            dataset = dcmread(plain, stop_before_pixels=True, specific_tags=list(_TAGS))
         meta = dataset.file_meta
+        if deflated:
+            meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
         header = Header(
             str(dataset.SOPClassUID),
             str(dataset.SOPInstanceUID),

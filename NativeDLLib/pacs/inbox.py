@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 
+from NativeDLLib.core.deflated import beginning
 from NativeDLLib.core.errors import PacsError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.uids import is_uid
@@ -59,7 +60,7 @@ class Inbox:
         """Take one object in the DICOM file format, and return the C-STORE status for it (PS3.4 table B.2-1)."""
         try:
             dataset = dcmread(
-                io.BytesIO(content),
+                beginning(io.BytesIO(content))[0],
                 stop_before_pixels=True,
                 specific_tags=["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"],
             )

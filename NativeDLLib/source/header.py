@@ -19,7 +19,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from NativeDLLib.core.deflated import START, holds, inflated, is_deflated
+from NativeDLLib.core.deflated import START, beginning, holds
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.source.fast_values import plain_numbers, plain_text
 from NativeDLLib.source.sop_classes import CLASSIC_CLASSES, MULTIFRAME_CLASSES
@@ -31,8 +31,6 @@ _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _UNDEFINED = 0xFFFFFFFF
 # Bytes that some writers pad pixel data with, and more.
 _SPARE = 2**16
-# More than thousands of functional groups take.
-_LONGEST_HEADER = 8 * 2**20
 _FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 # Attributes that a multi-frame image has in its functional groups alone (PS3.3 C.7.6.16, C.8.15.3.10).
 _OF_FRAMES = (
@@ -119,9 +117,8 @@ def _read_header(path: Path, stream: BinaryIO, start: bytes) -> Instance | None:
     has_preamble = start[128:132] == b"DICM"
     if not has_preamble and start[:2] not in _BARE_STARTS:
         return None
-    deflated = is_deflated(start)
     try:
-        plain = inflated(stream, _LONGEST_HEADER) if deflated else stream
+        plain, deflated = beginning(stream)
         dataset = pydicom.dcmread(plain, stop_before_pixels=True, force=not has_preamble)
         _transfer_syntax(dataset)
         pixel_bytes, pixel_start = _pixel_data(plain, dataset)

@@ -1,7 +1,5 @@
 """What a file says of its size is checked before memory is taken or a decoder believes it."""
 
-import zlib
-
 import factories
 import pydicom
 import pytest
@@ -59,18 +57,9 @@ def test_a_stream_that_does_not_say_its_size_is_refused(tmp_path, syntax):
         Series.read([tmp_path]).image()
 
 
-def deflated(file, change):
-    """Deflate a file after its data set was changed."""
-    content = file.read_bytes()
-    start = content.index(b"\x08\0\x05\0CS")
-    meta = content[:start].replace(b"UI\x14\x001.2.840.10008.1.2.1\0", b"UI\x16\x001.2.840.10008.1.2.1.99")
-    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    file.write_bytes(meta + packer.compress(change(content[start:])) + packer.flush())
-
-
 def test_what_follows_the_pixels_of_a_deflated_file_is_not_inflated(tmp_path):
     files = factories.ct_series(tmp_path)
-    deflated(files[2], lambda inner: inner + bytes(50 * 2**20))
+    factories.deflate(files[2], lambda inner: inner + bytes(50 * 2**20))
 
     values = Series.read([tmp_path]).image()[0]
 
@@ -83,7 +72,7 @@ def test_deflated_pixels_that_are_more_than_the_image_are_refused(tmp_path):
         return inner[:at] + (200 * 2**20).to_bytes(4, "little") + inner[at + 4 :] + bytes(200 * 2**20)
 
     files = factories.ct_series(tmp_path)
-    deflated(files[2], longer)
+    factories.deflate(files[2], longer)
 
     with pytest.raises(InputError, match=f"^{files[2]}: .*deflated pixel data are longer than the image"):
         Series.read([tmp_path])
@@ -91,7 +80,7 @@ def test_deflated_pixels_that_are_more_than_the_image_are_refused(tmp_path):
 
 def test_a_header_that_inflates_without_end_is_refused(tmp_path):
     files = factories.ct_series(tmp_path)
-    deflated(files[2], lambda inner: b"\x09\0\1\0UN\0\0\0\0\0\x40" + bytes(2**27))
+    factories.deflate(files[2], lambda inner: b"\x09\0\1\0UN\0\0\0\0\0\x40" + bytes(2**27))
 
     with pytest.raises(InputError, match=f"^{files[2]}: is a damaged DICOM file"):
         Series.read([tmp_path])
