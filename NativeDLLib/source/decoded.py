@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.encaps import encapsulate, get_frame
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 
 from NativeDLLib.core.deflated import inflated
@@ -72,25 +72,19 @@ def _decompressed(instance: Instance, frame: int, shape: tuple[int, int]) -> npt
     if declared is not None:
         _check(declared, instance, shape)
     # One frame is decoded as an image of its own: the file is not parsed again for each of many.
-    stored, _ = decoder.as_array(
-        encapsulate([piece]),
-        index=0,
-        raw=True,
-        rows=shape[0],
-        columns=shape[1],
-        samples_per_pixel=1,
-        number_of_frames=1,
-        photometric_interpretation=dataset.PhotometricInterpretation,
-        bits_allocated=dataset.BitsAllocated,
-        bits_stored=dataset.BitsStored,
-        pixel_representation=dataset.PixelRepresentation,
-    )
-    signless = declared is not None and not declared.signed and stored.dtype.kind == "i"
-    if signless and declared.bits < dataset.BitsStored and ((stored >> (declared.bits - 1)) & 1).any():
-        raise instance.error(
-            f"pixel data ({syntax.name}) have {declared.bits} bits without a sign, "
-            f"the image has {dataset.BitsStored} with one: what they mean is unknown"
-        )
+    description: Any = {
+        "rows": shape[0],
+        "columns": shape[1],
+        "samples_per_pixel": 1,
+        "number_of_frames": 1,
+        "photometric_interpretation": dataset.PhotometricInterpretation,
+        "bits_allocated": dataset.BitsAllocated,
+        "bits_stored": dataset.BitsStored,
+        "pixel_representation": dataset.PixelRepresentation,
+    }
+    stored, _ = decoder.as_array(encapsulate([piece]), index=0, raw=True, **description)
+    if declared is not None and not declared.signed:
+        _check_sign(stored, declared.bits, instance)
     return stored
 
 
@@ -101,4 +95,15 @@ def _check(declared: Codestream, instance: Instance, shape: tuple[int, int]) -> 
         raise instance.error(
             f"pixel data ({name}) are {declared.rows} rows x {declared.columns} columns of {declared.samples} x "
             f"{declared.bits} bits, the image is {shape[0]} rows x {shape[1]} columns of 1 x {allocated}"
+        )
+
+
+def _check_sign(stored: npt.NDArray[Any], coded: int, instance: Instance) -> None:
+    """Refuse signed values coded in fewer bits than are stored: whether their highest bit is a sign is unknown."""
+    kept = int(instance.dataset.BitsStored)
+    if stored.dtype.kind == "i" and coded < kept and ((stored >> (coded - 1)) & 1).any():
+        name = instance.dataset.file_meta.TransferSyntaxUID.name
+        raise instance.error(
+            f"pixel data ({name}) have {coded} bits without a sign, the image has {kept} with one: "
+            "what they mean is unknown"
         )
