@@ -12,30 +12,14 @@ from pydicom.dataset import Dataset
 
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.core.uids import is_uid
-from NativeDLLib.source.fast_values import alike, plain_numbers
+from NativeDLLib.source.checks import check_identity, check_images, check_rescaling
 from NativeDLLib.source.frames import slices_of
 from NativeDLLib.source.geometry import Grid, Slice, arrange
 from NativeDLLib.source.header import Instance, number
 from NativeDLLib.source.scan import scan
-from NativeDLLib.source.sop_classes import IMAGE_CLASSES
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
-
-# Without these a SEG cannot say what it belongs to (PS3.3 A.51).
-_IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
-_SAME_EVERYWHERE = (
-    "SOPClassUID",
-    "StudyInstanceUID",
-    "FrameOfReferenceUID",
-    "PatientID",
-    "PatientName",
-    "Modality",
-    "Rows",
-    "Columns",
-    "PhotometricInterpretation",
-)
 
 
 @dataclass(frozen=True)
@@ -128,13 +112,13 @@ class Series:
             With everything that is wrong, in one line.
         """
         where = f"series {instances[0].text('SeriesInstanceUID') or 'without UID'} ({instances[0].path.parent})"
-        _check_identity(instances, where)
-        _check_images(instances, where)
+        check_identity(instances, where)
+        check_images(instances, where)
         slices = slices_of(instances)
         multiframe = instances[0].is_multiframe
         if multiframe and len(instances) > 1:
             raise InputError(f"{where}: is spread over {len(instances)} multi-frame instances; one can be segmented")
-        notes = [*warnings, *([] if multiframe else _check_rescaling(instances, where))]
+        notes = [*warnings, *([] if multiframe else check_rescaling(instances, where))]
         header = instances[0].dataset
         order, grid, problems = arrange(slices, int(header.Columns), int(header.Rows))
         localizers = [i for i in instances if "LOCALIZER" in i.text("ImageType").upper().split("\\")]
@@ -152,66 +136,6 @@ class Series:
 def _renumbered(plane: Slice, index: int) -> Slice:
     values = vars(plane) | {"instance": index}
     return Slice(**values)
-
-
-def _check_identity(instances: Sequence[Instance], where: str) -> None:
-    for instance in instances:
-        values = {keyword: instance.text(keyword) for keyword in _IDENTIFIERS}
-        missing = [keyword for keyword, value in values.items() if not value]
-        if missing:
-            also = [keyword for keyword in ("PatientID", "PatientName") if not instance.text(keyword)]
-            empty = f" ({' and '.join(also)} empty too)" if also else ""
-            raise InputError(
-                f"{where}: {instance.path.name} has no {', '.join(missing)}{empty}; a DICOM SEG must refer to them, so "
-                "restore them from the archive or the de-identification key"
-            )
-        for keyword, value in values.items():
-            if not is_uid(value):
-                raise InputError(f"{instance.path}: {keyword} '{value[:70]}' is not a valid UID")
-        if values["SOPClassUID"] not in IMAGE_CLASSES:
-            raise instance.error("is not a CT, MR or PET image")
-
-
-def _check_images(instances: Sequence[Instance], where: str) -> None:
-    first = instances[0]
-    datasets = [instance.dataset for instance in instances]
-    # The same bytes are the same text only where they are read in the same character set.
-    same_characters = len({instance.text("SpecificCharacterSet") for instance in instances}) == 1
-    for keyword in _SAME_EVERYWHERE:
-        if same_characters and alike(datasets, keyword):
-            continue
-        values: dict[str, int] = {}
-        for instance in instances:
-            value = instance.text(keyword)
-            values[value] = values.get(value, 0) + 1
-        if len(values) > 1:
-            # Names and patient IDs stay out of messages: these end up in logs.
-            shown = ", ".join(f"'{v}' in {n}" for v, n in list(values.items())[:4])
-            detail = f"{len(values)} different values" if keyword.startswith("Patient") else shown
-            raise InputError(f"{where}: {keyword} is not the same in all {len(instances)} instances: {detail}")
-    for keyword in ("Rows", "Columns"):
-        size = number(first.dataset, keyword, first.path)
-        if size is None or size < 1:
-            raise first.error(f"{keyword} is missing or 0")
-    samples = number(first.dataset, "SamplesPerPixel", first.path)
-    if samples not in (None, 1) or not first.text("PhotometricInterpretation").startswith("MONOCHROME"):
-        raise first.error("is not a grey-scale image")
-    if not first.text("Modality"):
-        raise first.error("has no Modality")
-
-
-def _check_rescaling(instances: Sequence[Instance], where: str) -> list[str]:
-    """Refuse a series of which some slices do not say what their values mean; return a warning where none does."""
-    notes = []
-    for keyword in ("RescaleSlope", "RescaleIntercept"):
-        without = [i for i in instances if plain_numbers(i.dataset, keyword) is None and not i.text(keyword)]
-        if 0 < len(without) < len(instances):
-            others = len(instances) - len(without)
-            raise without[0].error(f"has no {keyword}, which {others} of the {len(instances)} instances have")
-        if without and instances[0].text("Modality") == "CT":
-            default = "1" if keyword == "RescaleSlope" else "0"
-            notes.append(f"{where}: there is no {keyword}; it is taken to be {default}")
-    return notes
 
 
 def _tilt_note(instances: Sequence[Instance]) -> str:

@@ -106,8 +106,8 @@ def test_mixed_modalities_are_refused(tmp_path):
         ("Modality", "", "has no Modality"),
         ("Rows", None, "Rows is missing or 0"),
         ("Columns", 0, "Columns is missing or 0"),
-        ("PhotometricInterpretation", None, "is not a grey-scale image"),
-        ("PhotometricInterpretation", "PALETTE COLOR", "is not a grey-scale image"),
+        ("PhotometricInterpretation", None, "is not a grey-scale image, but of unknown colours"),
+        ("PhotometricInterpretation", "PALETTE COLOR", "is not a grey-scale image, but PALETTE COLOR"),
     ],
 )
 def test_what_is_no_image_is_refused(tmp_path, keyword, value, wrong):

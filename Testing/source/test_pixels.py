@@ -228,5 +228,5 @@ def test_a_colour_image_is_refused(tmp_path):
     edit = setting(SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0, PixelData=bytes(7680))
     files = factories.ct_series(tmp_path, edit=edit)
 
-    with pytest.raises(InputError, match=f"^{files[0]}: is not a grey-scale image"):
+    with pytest.raises(InputError, match=f"^{files[0]}: is not a grey-scale image, but RGB"):
         Series.read([tmp_path])
