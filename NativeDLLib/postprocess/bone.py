@@ -3,41 +3,36 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
+
+from NativeDLLib.postprocess.state import State
 
 _BODY_HU, _BONE_HU = -300, 200
 # Every second slice and every fourth row and column tell enough.
 _SAMPLES = (slice(None, None, 2), slice(None, None, 4), slice(None, None, 4))
 
 
-def without_test_object(classes: npt.NDArray[np.uint16], image: sitk.Image, least_percent: float) -> list[str]:
-    """Take out what was found where less of the body than in any patient is bone.
+def needs_bone(state: State, *, least_percent: float) -> None:
+    """Leave out everything where less of the body than in any patient is bone.
 
     Parameters
     ----------
-    classes
-        The network's classes, array (z, y, x) on the grid of `image`; it is changed.
-    image
-        Hounsfield units.
+    state
+        State with the network's classes, of a CT.
     least_percent
-        How much of all that is denser than air and lung must be as dense as bone.
-
-    Returns
-    -------
-    list of str
-        What the user should know.
+        Share of all that is denser than air and lung which must be as dense as bone.
     """
+    classes, image = state.labels, state.image
     if not classes.any():
-        return []
+        return
     values = sitk.GetArrayViewFromImage(image)[_SAMPLES]
     body, bone = int(np.count_nonzero(values > _BODY_HU)), int(np.count_nonzero(values > _BONE_HU))
     percent = 100 * bone / body if body else 0.0
     if percent >= least_percent:
-        return []
+        return
     volume = np.count_nonzero(classes) * float(np.prod(image.GetSpacing())) / 1000
     classes[:] = 0
-    return [
+    state.remarks.append(
         f"hardly any bone is in the images ({percent:.1f} % of the body), as in no patient: "
         f"{volume:.1f} mL of what the network found are left out"
-    ]
+    )

@@ -1,8 +1,8 @@
-"""Cleaning a label map in the steps that a registry entry lists."""
+"""The steps that clean each segment by itself: ``keep_largest``, ``remove_small``, ``fill_holes``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,76 +10,52 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.core.box import box_of
-from NativeDLLib.registry.entry import Segment
-from NativeDLLib.registry.parameters import Value, resolve
+from NativeDLLib.postprocess.state import State
 
 Mask = npt.NDArray[np.bool_]
 
 
-def postprocess(
-    labels: sitk.Image,
-    segments: Sequence[Segment],
-    steps: Sequence[Mapping[str, Any]],
-    parameters: Mapping[str, Value],
-) -> sitk.Image:
-    """Apply the steps of an entry in their order.
+def keep_largest(state: State, *, labels: Collection[int] | None = None) -> None:
+    """Keep the largest part of each segment, of equal ones the first; parts touch at faces, edges or corners.
 
     Parameters
     ----------
+    state
+        State with Segment Numbers.
     labels
-        Label map of Segment Numbers, in place in the patient.
-    segments
-        The entry's segments; steps name them by their label.
-    steps
-        ``keep_largest``, ``remove_small`` (below ``min_ml`` millilitres) and ``fill_holes`` (background enclosed in
-        three dimensions), each for some labels or for all.
-    parameters
-        Effective parameters, for settings that refer to one.
+        Labels of the segments; None for all.
     """
-    values = sitk.GetArrayFromImage(labels)
-    voxel_ml = float(np.prod(labels.GetSpacing())) / 1000
-    box = box_of(values > 0)
-    inside = values if box is None else values[box]
-    for step in steps:
-        if not resolve(step.get("enabled", True), parameters):
-            continue
-        wanted = step.get("labels")
-        for segment in segments:
-            if wanted is None or segment.label in wanted:
-                _apply(step, inside, segment.number, voxel_ml, parameters)
-    result = sitk.GetImageFromArray(values)
-    result.CopyInformation(labels)
-    return result
+    for part, mask, _ in _each(state, labels):
+        part[_dropped(mask, lambda voxels: np.arange(len(voxels)) != np.argmax(voxels))] = 0
 
 
-def _apply(
-    step: Mapping[str, Any], values: npt.NDArray[Any], number: int, voxel_ml: float, parameters: Mapping[str, Value]
-) -> None:
-    # Only the box around the segment is worked on: the rest of the volume holds none of it.
-    box = box_of(values == number)
-    if box is None:
-        return
-    part = values[box]
-    mask = part == number
-    if step["step"] == "keep_largest":
-        part[mask & ~_components_from(mask, 1, largest_only=True)] = 0
-    elif step["step"] == "remove_small":
-        least = float(resolve(step["min_ml"], parameters)) / voxel_ml
-        part[mask & ~_components_from(mask, least, largest_only=False)] = 0
-    else:
+def remove_small(state: State, *, min_ml: float, labels: Collection[int] | None = None) -> None:
+    """Remove the parts of each segment that have less than a volume in mL; see `keep_largest`."""
+    least = float(min_ml) / (float(np.prod(state.image.GetSpacing())) / 1000)
+    for part, mask, _ in _each(state, labels):
+        part[_dropped(mask, lambda voxels: voxels < least)] = 0
+
+
+def fill_holes(state: State, *, labels: Collection[int] | None = None) -> None:
+    """Give the background that a segment encloses in three dimensions to the segment; see `keep_largest`."""
+    for part, mask, number in _each(state, labels):
         filled = sitk.BinaryFillhole(sitk.GetImageFromArray(mask.astype(np.uint8)), fullyConnected=False)
         part[(sitk.GetArrayViewFromImage(filled) == 1) & (part == 0)] = number
 
 
-def _components_from(mask: Mask, least: float, *, largest_only: bool) -> Mask:
-    """Return the voxels of the face-, edge- or corner-connected components that have at least that many voxels."""
+def _each(state: State, wanted: Collection[int] | None) -> Iterator[tuple[npt.NDArray[Any], Mask, int]]:
+    """Give the part of the labels around each segment that is there, its mask in that part, and its number."""
+    for segment in state.segments:
+        if wanted is None or segment.label in wanted:
+            box = box_of(state.inside == segment.number)
+            if box is not None:
+                part = state.inside[box]
+                yield part, part == segment.number, segment.number
+
+
+def _dropped(mask: Mask, drop: Callable[[npt.NDArray[np.intp]], Mask]) -> Mask:
+    """Return the voxels of the connected parts that are dropped, given how many voxels each part has."""
     components = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), True)
-    numbered = sitk.GetArrayViewFromImage(components)
-    counts = np.bincount(numbered.ravel())
-    counts[0] = 0
-    keep = counts == counts.max() if largest_only else counts >= max(1.0, least)
-    if largest_only:
-        keep[np.argmax(counts) + 1 :] = False
-    keep[0] = False
-    result: Mask = keep[numbered]
-    return result
+    parts = sitk.GetArrayViewFromImage(components)
+    dropped: Mask = np.concatenate([[False], drop(np.bincount(parts.ravel())[1:])])[parts]
+    return dropped

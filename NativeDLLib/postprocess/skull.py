@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.postprocess.state import State
+
 # Fine enough for the thinnest bone of the vault, with gaps of twice the radius closed.
 _GRID_MM = (2.0, 2.0, 4.0)
 _CLOSING_VOXELS = 2
@@ -18,26 +20,20 @@ _LEAST_CM2, _MOST_CM2, _LEAST_SHARE = 50.0, 350.0, 0.35
 _LEAST_SLICES = 3
 
 
-def without_skull(classes: npt.NDArray[np.uint16], image: sitk.Image, distance_mm: float) -> list[str]:
-    """Take out what was found at the height of a skull, or less than a distance above or below it.
+def away_from_skull(state: State, *, distance_mm: float) -> None:
+    """Leave out what was found at the height of a skull, or less than a distance above or below it.
 
     Parameters
     ----------
-    classes
-        The network's classes, array (z, y, x) on the grid of `image`; it is changed.
-    image
-        Hounsfield units, in place in the patient.
+    state
+        State with the network's classes, of a CT.
     distance_mm
-        Along the patient's axis.
-
-    Returns
-    -------
-    list of str
-        What the user should know.
+        Distance along the patient's axis.
     """
+    classes, image = state.labels, state.image
     extent = skull_extent(image) if classes.any() else None
     if extent is None:
-        return []
+        return
     low, high = extent[0] - distance_mm, extent[1] + distance_mm
     spacing, size = image.GetSpacing(), image.GetSize()
     toward_head = np.array(image.GetDirection()).reshape(3, 3)[2] * spacing
@@ -49,12 +45,12 @@ def without_skull(classes: npt.NDArray[np.uint16], image: sitk.Image, distance_m
         taken += int(near.sum())
         plane[near] = 0
     if not taken:
-        return []
+        return
     volume = taken * float(np.prod(spacing)) / 1000
-    return [
+    state.remarks.append(
         f"a skull is in the images: {volume:.1f} mL of what the network found lie at it or less than "
         f"{distance_mm:g} mm from it, and are left out"
-    ]
+    )
 
 
 def skull_extent(image: sitk.Image) -> tuple[float, float] | None:

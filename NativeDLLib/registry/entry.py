@@ -124,6 +124,47 @@ class Coarse:
 
 
 @dataclass(frozen=True)
+class PostprocessingStep:
+    """One step of what is done with the network's classes; `NativeDLLib.postprocess.steps` has those there are.
+
+    Attributes
+    ----------
+    step
+        Name of the step.
+    settings
+        Settings by name, each a value or a reference to a parameter.
+    enabled
+        Whether the step is done, or the parameter that says so.
+    """
+
+    step: str
+    settings: Mapping[str, Any]
+    enabled: bool | Mapping[str, Any] = True
+
+
+@dataclass(frozen=True)
+class Made:
+    """Segments that a postprocessing step makes of some of the network's classes.
+
+    Attributes
+    ----------
+    name
+        Name of all of them together.
+    description
+        Phrase for the model's card.
+    labels
+        Labels of the segments.
+    classes
+        Classes of the network.
+    """
+
+    name: str
+    description: str
+    labels: tuple[int, ...]
+    classes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Model:
     """One model of the registry."""
 
@@ -141,7 +182,7 @@ class Model:
     architecture: Mapping[str, Any] | None
     parameters: tuple[Parameter, ...]
     sliding_window: Mapping[str, Any]
-    postprocessing: Sequence[Mapping[str, Any]]
+    postprocessing: tuple[PostprocessingStep, ...]
     evaluation: Sequence[Mapping[str, Any]]
     weights: Mapping[str, Any]
     card: Path | None
@@ -160,29 +201,10 @@ class Model:
         return (self,) if self.coarse is None else (self, self.coarse.model)
 
     @property
-    def vertebra_levels(self) -> Mapping[str, Any] | None:
-        """The step that makes a segment of each vertebra; None where there is none."""
-        return self._step("vertebra_levels")
-
-    @property
-    def away_from_skull(self) -> Mapping[str, Any] | None:
-        """The step that keeps nothing near a skull; None where there is none."""
-        return self._step("away_from_skull")
-
-    @property
-    def needs_bone(self) -> Mapping[str, Any] | None:
-        """The step that keeps nothing in images without bone; None where there is none."""
-        return self._step("needs_bone")
-
-    def _step(self, name: str) -> Mapping[str, Any] | None:
-        return next((step for step in self.postprocessing if step["step"] == name), None)
-
-    @property
     def network_segments(self) -> tuple[Segment, ...]:
-        """The segments that the network's own classes become; the others are made by `vertebra_levels`."""
-        step = self.vertebra_levels
-        made = set() if step is None else {*step["levels"].values(), *step["numbered"]}
-        return tuple(segment for segment in self.segments if segment.label not in made)
+        """Segments of the network's own classes; a postprocessing step makes those of labels beyond its channels."""
+        channels = self.output_channels
+        return tuple(segment for segment in self.segments if channels is None or segment.label < channels)
 
 
 def make_model(data: Mapping[str, Any], registry: Path) -> Model:
@@ -215,13 +237,18 @@ def make_model(data: Mapping[str, Any], registry: Path) -> Model:
         architecture=data.get("architecture"),
         parameters=tuple(_parameter(row) for row in data.get("parameters", ())),
         sliding_window=data.get("sliding_window", {}),
-        postprocessing=tuple(data.get("postprocessing", ())),
+        postprocessing=tuple(_step(row) for row in data.get("postprocessing", ())),
         evaluation=tuple(data.get("evaluation", ())),
         weights=data["weights"],
         card=registry.parent / data["card"] if "card" in data else None,
         registry=registry,
         data=data,
     )
+
+
+def _step(row: Mapping[str, Any]) -> PostprocessingStep:
+    settings = {name: value for name, value in row.items() if name not in ("step", "enabled")}
+    return PostprocessingStep(row["step"], settings, row.get("enabled", True))
 
 
 def _triple(values: Sequence[Any] | None, kind: type) -> Any:

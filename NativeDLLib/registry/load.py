@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from NativeDLLib.core.errors import ModelError, NativeDLError
@@ -117,11 +118,8 @@ def _check(model: Model, where: str) -> None:
         if bounds_ml is not None and bounds_ml[0] >= bounds_ml[1]:
             place = f"{where}.output.segments[{index}].plausible.volume_ml"
             raise ModelError(f"{place}: the lower bound is not below the upper")
-    largest = max((segment.label for segment in model.network_segments), default=0)
-    if model.output_channels is not None and largest >= model.output_channels:
-        raise ModelError(f"{where}.output: label {largest} is beyond the {model.output_channels} channels")
-    _check_first_steps(model, where)
-    _check_vertebra_levels(model, where)
+    # The steps' room is below this one.
+    resolve_name("NativeDLLib.postprocess.steps:check_steps")(model, where)
     if model.input.clip is not None and model.input.clip[0] >= model.input.clip[1]:
         raise ModelError(f"{where}.input.intensity.clip: the lower bound is not below the upper")
     _check_architecture(model, where)
@@ -141,41 +139,8 @@ def _check(model: Model, where: str) -> None:
         bounds = [(p.minimum, p.maximum) for p in model.parameters if p.name == step["parameter"]]
     if not all(low is not None and high is not None and 0 < low <= high <= 1 for low, high in bounds):
         raise ModelError(f"{where}.sliding_window.step: must be above 0 and at most 1")
-    for index, row in enumerate(model.postprocessing):
-        unknown = set(row.get("labels", ())) - set(labels)
-        if unknown:
-            raise ModelError(f"{where}.postprocessing[{index}].labels: no segment has label {min(unknown)}")
     if model.card is not None and not model.card.is_file():
         raise ModelError(f"{where}.card: {model.card} does not exist")
-
-
-def _check_first_steps(model: Model, where: str) -> None:
-    given = (model.away_from_skull, model.needs_bone, model.vertebra_levels)
-    first = [step for step in given if step is not None]
-    names = [step["step"] for step in first]
-    for index, row in enumerate(model.postprocessing):
-        if row["step"] in names and (index >= len(first) or row is not first[index]):
-            place = f"{where}.postprocessing[{index}]"
-            raise ModelError(f"{place}: {row['step']} is out of place; the first steps are {', '.join(names)}")
-    for name in (name for name in names if name != "vertebra_levels" and model.input.modality != "CT"):
-        raise ModelError(f"{where}.postprocessing: {name} is for CT, where bone has its Hounsfield units")
-
-
-def _check_vertebra_levels(model: Model, where: str) -> None:
-    step = model.vertebra_levels
-    if step is None:
-        return
-    place = f"{where}.postprocessing[{list(model.postprocessing).index(step)}]"
-    if model.output_channels is None:
-        raise ModelError(f"{where}.output.channels: is missing, vertebra_levels needs it")
-    roles, made = list(step["classes"].values()), [*step["levels"].values(), *step["numbered"]]
-    if len(set(roles)) < len(roles) or max(roles) >= model.output_channels:
-        raise ModelError(f"{place}.classes: must be different classes of the {model.output_channels} channels")
-    if len(set(made)) < len(made) or min(made) < model.output_channels:
-        raise ModelError(f"{place}: its labels must be different, and beyond the {model.output_channels} channels")
-    unknown = set(made) - {segment.label for segment in model.segments}
-    if unknown:
-        raise ModelError(f"{place}: no segment has label {min(unknown)}")
 
 
 def _check_architecture(model: Model, where: str) -> None:
@@ -210,5 +175,5 @@ def _settings(model: Model) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
         yield f"sliding_window.{name}", model.sliding_window.get(name), ("boolean",)
     yield "coarse.use", model.data.get("coarse", {}).get("use"), ("boolean",)
     for index, row in enumerate(model.postprocessing):
-        yield f"postprocessing[{index}].enabled", row.get("enabled"), ("boolean",)
-        yield f"postprocessing[{index}].min_ml", row.get("min_ml"), ("number", "integer")
+        yield f"postprocessing[{index}].enabled", row.enabled, ("boolean",)
+        yield f"postprocessing[{index}].min_ml", row.settings.get("min_ml"), ("number", "integer")

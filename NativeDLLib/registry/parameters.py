@@ -73,7 +73,8 @@ def checked(parameter: Parameter, given: Any) -> Value:
 
 def resolve(setting: Any, parameters: Mapping[str, Value]) -> Any:
     """Return a setting of an entry, looked up where it refers to a parameter."""
-    return parameters[setting["parameter"]] if isinstance(setting, dict) else setting
+    is_reference = isinstance(setting, dict) and setting.keys() == {"parameter"}
+    return parameters[setting["parameter"]] if is_reference else setting
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +16,12 @@ from pydicom.dataset import Dataset
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.locking import take_turn
 from NativeDLLib.core.progress import Progress, Stopwatch
-from NativeDLLib.core.threads import in_threads
 from NativeDLLib.dicom.derived import Algorithm
 from NativeDLLib.inference.device import give_back_memory
 from NativeDLLib.inference.engine import import_ahead, load_engine
 from NativeDLLib.inference.memory import check_memory, check_reading
 from NativeDLLib.inference.sliding_window import sliding_window
-from NativeDLLib.postprocess.bone import without_test_object
-from NativeDLLib.postprocess.cleaning import postprocess
-from NativeDLLib.postprocess.skull import without_skull
-from NativeDLLib.postprocess.vertebra_segments import only_found, with_vertebrae
+from NativeDLLib.postprocess.state import State, postprocess
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.gates import examine
 from NativeDLLib.registry import Model, rank
@@ -208,29 +204,15 @@ class SegmentationTool:
                 with progress.stage("wait"):
                     turn.enter_context(take_turn(self.turns, progress))
             classes, device, digest = self._infer(box.cut(image), parameters, progress)
-        classes = box.put_back(classes)
+        state = State(image, box.put_back(classes), model.segments)
+        del classes
         progress.check()
         with progress.stage("postprocess"):
-            skull, bone, step = model.away_from_skull, model.needs_bone, model.vertebra_levels
-            levels, remarks = "", list[str]()
-            if skull is not None:
-                remarks += without_skull(classes, image, skull["distance_mm"])
-            if bone is not None:
-                remarks += without_test_object(classes, image, bone["least_percent"])
-            if step is not None:
-                given = series.image_of(classes)
-                del classes  # A volume more would be the most that a run holds.
-                classes, levels, more = with_vertebrae(given, step)
-                del given
-                remarks += more + box.remarks_on(levels)
-            for remark in remarks:
+            postprocess(state, model.postprocessing, parameters)
+            for remark in [*state.remarks, *box.remarks_on(state.levels)]:
                 progress.warn(remark)
-            labels = series.image_of(_segment_numbers(classes, model))
-            cleaning = [row for row in model.postprocessing if row not in (skull, bone, step)]
-            labels = postprocess(labels, model.segments, cleaning, parameters)
+            model, labels = replace(model, segments=state.segments), series.image_of(state.labels)
             segments = measure(image, labels, model.segments, "hu" if series.text("Modality") == "CT" else "value")
-            if step is not None:
-                model, labels, segments = only_found(model, labels, segments)
             volumes_ml = [segment["volume_ml"] for segment in segments]
             quality = examine(series, image, labels, model.segments, volumes_ml)
             quality += box.cut_segments(labels, model.segments)
@@ -249,7 +231,7 @@ class SegmentationTool:
             box=box,
             kind=self.kind,
             allow_empty=self.allow_empty,
-            levels=levels,
+            levels=state.levels,
         )
 
     def _infer(
@@ -296,14 +278,3 @@ class SegmentationTool:
         del planes, infer, engine
         give_back_memory()
         return classes, device, digest
-
-
-def _segment_numbers(classes: npt.NDArray[np.uint16], model: Model) -> npt.NDArray[Any]:
-    """Return Segment Numbers for the network's classes; those of no segment become 0."""
-    largest = max(int(classes.max()), *(segment.label for segment in model.segments))
-    table = np.zeros(largest + 1, np.uint8 if len(model.segments) <= 255 else np.uint16)
-    for segment in model.segments:
-        table[segment.label] = segment.number
-    numbers = np.empty(classes.shape, table.dtype)
-    in_threads(lambda z: np.take(table, classes[z], out=numbers[z], mode="clip"), range(len(classes)))
-    return numbers

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from NativeDLLib.postprocess.steps import made_segments
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.pictures import pictures_of
 
@@ -13,7 +14,7 @@ def card(config: Config, entry: Mapping[str, Any]) -> str:
     """Card of a trained model as Markdown, from its training and its registry entry."""
     weights, extra = entry["weights"], config.data.get("card", {})
     found = [segment.name for segment in config.model.network_segments]
-    found += [] if config.model.vertebra_levels is None else ["each vertebra with its level, or numbered from the top"]
+    found += [made.description for made in made_segments(config.model)]
     names = ", ".join(found)
     patch = " × ".join(str(n) for n in config.patch)
     spacing = " × ".join(f"{mm:g}" for mm in config.contract.spacing or ())

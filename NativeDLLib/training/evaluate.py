@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.postprocess.steps import made_segments
 from NativeDLLib.registry import effective
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.segment.pipeline import SegmentationTool
@@ -60,11 +61,8 @@ def _measure(model: Model, example: Example, device: str, progress: Progress) ->
 def _compared(model: Model) -> list[tuple[str, list[int], list[int]]]:
     """Rows to compare: name, labels of the segments, and classes in the truth."""
     rows = [(segment.name, [segment.label], [segment.label]) for segment in model.network_segments]
-    step = model.vertebra_levels
-    if step is not None:
-        # The truth of most cases does not tell vertebrae apart.
-        made = [*step["levels"].values(), *step["numbered"]]
-        rows.append(("Vertebrae (all levels)", made, [step["classes"]["vertebra"], step["classes"]["core"]]))
+    # The truth of most cases does not tell vertebrae apart.
+    rows += [(made.name, list(made.labels), list(made.classes)) for made in made_segments(model)]
     return rows
 
 

@@ -7,15 +7,19 @@ import SimpleITK as sitk
 from tools import nativedl
 
 from NativeDLLib.phantom.torso import make_phantom
-from NativeDLLib.postprocess.bone import without_test_object
+from NativeDLLib.postprocess.bone import needs_bone
+from NativeDLLib.postprocess.state import State
 from NativeDLLib.source import Series
 from NativeDLLib.training.negatives import make_negative
 
 LEAST = 0.3
 
 
-def everything(image):
-    return np.ones(image.GetSize()[::-1], np.uint16)
+def left_of(image, least_percent, value=1):
+    """What the step leaves of a result that is everywhere the same, and its remarks."""
+    state = State(image, np.full(image.GetSize()[::-1], value, np.uint16), ())
+    needs_bone(state, least_percent=least_percent)
+    return state.labels, state.remarks
 
 
 def cylinder(inside):
@@ -31,8 +35,7 @@ def cylinder(inside):
 def test_in_a_phantom_of_one_material_nothing_is_kept(inside):
     image = cylinder(inside)
 
-    left = everything(image)
-    (note,) = without_test_object(left, image, LEAST)
+    left, (note,) = left_of(image, LEAST)
 
     assert not left.any()
     assert note.startswith("hardly any bone is in the images (0.0 % of the body)")
@@ -43,25 +46,22 @@ def test_patients_have_bone_in_every_slice_of_the_abdomen(real_data):
         image, _ = Series.read([real_data / folder]).image()
         for index in range(image.GetDepth()):
             part = image[:, :, index : index + 1]
-            assert without_test_object(everything(part), part, 3 * LEAST) == []
+            assert left_of(part, 3 * LEAST)[1] == []
     torso = sitk.ReadImage(str(real_data / "torso_ct_3mm" / "ct.nii.gz"))
-    assert without_test_object(everything(torso), torso, 3 * LEAST) == []
+    assert left_of(torso, 3 * LEAST)[1] == []
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_drawn_torsos_and_heads_have_bone(seed):
     torso, _ = make_phantom(seed, (122, 108, 64), (3.0, 3.0, 3.0), centre=(0, 10, 150))
     for image in (torso, make_negative(4 * seed, (60, 90, 90), (3.0, 3.0, 3.0))):
-        left = everything(image)
-        notes = without_test_object(left, image, 3 * LEAST)
+        left, notes = left_of(image, 3 * LEAST)
         assert left.all()
         assert notes == []
 
 
 def test_where_nothing_was_found_nothing_is_said():
-    image = cylinder(0)
-
-    assert without_test_object(np.zeros(image.GetSize()[::-1], np.uint16), image, LEAST) == []
+    assert left_of(cylinder(0), LEAST, value=0)[1] == []
 
 
 def test_the_report_tells_what_was_left_out(tmp_path, monkeypatch):

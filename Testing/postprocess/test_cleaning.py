@@ -2,23 +2,21 @@ import factories
 import numpy as np
 import SimpleITK as sitk
 
-from NativeDLLib.postprocess.cleaning import postprocess
+from NativeDLLib.postprocess.state import State, postprocess
 from NativeDLLib.registry.entry import make_model
 
 
-def model(tmp_path):
-    entry = factories.entry()
+def run(tmp_path, labels, *steps, **parameters):
+    """Segment Numbers after the steps, of a network that calls the first segment 5 and the second one 3."""
+    entry = factories.entry(postprocessing=list(steps))
     first = entry["output"]["segments"][0]
     entry["output"] = {"segments": [first | {"label": 5, "name": "A"}, first | {"label": 3, "name": "B"}]}
-    return make_model(entry, tmp_path / "registry.json")
-
-
-def run(tmp_path, labels, *steps, **parameters):
-    image = sitk.GetImageFromArray(labels.astype(np.uint8))
+    model = make_model(entry, tmp_path / "registry.json")
+    image = sitk.GetImageFromArray(np.zeros(labels.shape, np.int16))
     image.SetSpacing((10.0, 10.0, 10.0))
-    result = postprocess(image, model(tmp_path).segments, steps, parameters)
-    assert result.GetSpacing() == image.GetSpacing()
-    return sitk.GetArrayFromImage(result)
+    state = State(image, np.array([0, 5, 3], np.uint16)[labels], model.segments)
+    postprocess(state, model.postprocessing, parameters)
+    return state.labels
 
 
 def scattered():
@@ -82,4 +80,4 @@ def test_a_hole_that_is_open_to_the_outside_stays(tmp_path):
 def test_nothing_found_stays_nothing(tmp_path):
     steps = [{"step": "keep_largest"}, {"step": "remove_small", "min_ml": 1}, {"step": "fill_holes"}]
 
-    assert not run(tmp_path, np.zeros((4, 4, 4)), *steps).any()
+    assert not run(tmp_path, np.zeros((4, 4, 4), np.uint8), *steps).any()

@@ -7,7 +7,8 @@ import SimpleITK as sitk
 from tools import nativedl
 
 from NativeDLLib.phantom.torso import make_phantom
-from NativeDLLib.postprocess.skull import skull_extent, without_skull
+from NativeDLLib.postprocess.skull import away_from_skull, skull_extent
+from NativeDLLib.postprocess.state import State
 from NativeDLLib.source import Series
 from NativeDLLib.training.negatives import make_negative
 
@@ -16,7 +17,7 @@ SIZE, SPACING = (80, 90, 90), (3.0, 3.0, 3.0)
 
 
 def everything(image):
-    return np.ones(image.GetSize()[::-1], np.uint16)
+    return State(image, np.ones(image.GetSize()[::-1], np.uint16), ())
 
 
 def stacked(below, above):
@@ -31,11 +32,11 @@ def stacked(below, above):
 def test_a_head_holds_nothing(seed):
     head = make_negative(seed, SIZE, SPACING)
 
-    left = everything(head)
-    notes = without_skull(left, head, 250.0)
+    state = everything(head)
+    away_from_skull(state, distance_mm=250.0)
 
-    assert not left.any()
-    (note,) = notes
+    assert not state.labels.any()
+    (note,) = state.remarks
     assert note.startswith(f"a skull is in the images: {np.prod(SIZE) * 0.027:.1f} mL")
 
 
@@ -43,11 +44,11 @@ def test_a_head_holds_nothing(seed):
 def test_limbs_and_test_objects_have_no_skull(seed):
     image = make_negative(seed, SIZE, SPACING)
 
-    left = everything(image)
-    notes = without_skull(left, image, 250.0)
+    state = everything(image)
+    away_from_skull(state, distance_mm=250.0)
 
-    assert left.all()
-    assert notes == []
+    assert state.labels.all()
+    assert state.remarks == []
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -70,9 +71,10 @@ def test_in_a_whole_body_only_what_is_near_the_skull_goes():
     low, high = skull_extent(body)
     heights = body.GetOrigin()[2] + 3.0 * np.arange(body.GetDepth())
 
-    left = everything(body)
-    without_skull(left, body, 60.0)
+    state = everything(body)
+    away_from_skull(state, distance_mm=60.0)
 
+    left = state.labels
     assert left.any(axis=(1, 2)).tolist() == [not low - 60 <= height <= high + 60 for height in heights]
     assert left[:80].all()
     assert not left[120:150].any()
@@ -83,15 +85,13 @@ def test_it_does_not_matter_how_the_image_is_stored(orientation):
     torso, _ = make_phantom(1, (90, 90, 60), SPACING, centre=(0, 10, 150))
     body = stacked(torso, make_negative(4, SIZE, SPACING))
     expected = everything(body)
-    without_skull(expected, body, 60.0)
-    turned = sitk.DICOMOrient(body, orientation)
+    away_from_skull(expected, distance_mm=60.0)
 
-    left = everything(turned)
-    without_skull(left, turned, 60.0)
+    turned = everything(sitk.DICOMOrient(body, orientation))
+    away_from_skull(turned, distance_mm=60.0)
 
-    there = sitk.GetImageFromArray(left)
-    there.CopyInformation(turned)
-    assert np.array_equal(sitk.GetArrayFromImage(sitk.DICOMOrient(there, "LPS")), expected)
+    there = sitk.DICOMOrient(turned.label_map(), "LPS")
+    assert np.array_equal(sitk.GetArrayFromImage(there), expected.labels)
 
 
 def test_a_single_slice_of_a_head_is_one_of_a_head():
@@ -103,7 +103,11 @@ def test_a_single_slice_of_a_head_is_one_of_a_head():
 
 
 def test_where_nothing_was_found_nothing_is_looked_at():
-    assert without_skull(np.zeros((2, 2, 2), np.uint16), None, 60.0) == []
+    state = State(None, np.zeros((2, 2, 2), np.uint16), ())
+
+    away_from_skull(state, distance_mm=60.0)
+
+    assert state.remarks == []
 
 
 def test_the_report_tells_what_was_left_out(tmp_path, monkeypatch):

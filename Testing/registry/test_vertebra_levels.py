@@ -23,8 +23,8 @@ def test_the_segments_are_the_levels_and_the_numbers_from_the_top(tmp_path):
     assert len({segment.color for segment in model.segments}) == 48
     assert model.network_segments == ()
     by_label = {segment.label: segment.name for segment in model.segments}
-    step = model.vertebra_levels
-    assert {f"Vertebra {level}" for level in step["levels"]} == {by_label[n] for n in step["levels"].values()}
+    (levels,) = (step.settings["levels"] for step in model.postprocessing if step.step == "vertebra_levels")
+    assert {f"Vertebra {level}" for level in levels} == {by_label[n] for n in levels.values()}
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_the_segments_are_the_levels_and_the_numbers_from_the_top(tmp_path):
             lambda e: e["postprocessing"].reverse(),
             "out of place; the first steps are away_from_skull, needs_bone, vertebra_levels",
         ),
-        (lambda e: e["output"].pop("channels"), "output.channels: is missing, vertebra_levels needs it"),
+        (lambda e: e["output"].pop("channels"), "output.channels is missing, vertebra_levels needs it"),
         (lambda e: e["postprocessing"][2]["classes"].update(rib=3), "must be different classes of the 5 channels"),
         (lambda e: e["postprocessing"][2]["classes"].update(rib=5), "must be different classes of the 5 channels"),
         (lambda e: e["postprocessing"][2]["numbered"].append(101), "its labels must be different"),
@@ -50,7 +50,10 @@ def test_the_segments_are_the_levels_and_the_numbers_from_the_top(tmp_path):
         (lambda e: e["postprocessing"][0].pop("distance_mm"), "postprocessing[0]"),
         (lambda e: e["postprocessing"][0].update(enabled=False), "postprocessing[0]"),
         (lambda e: e["postprocessing"][4].update(distance_mm=3), "postprocessing[4]"),
-        (lambda e: e["input"].update(modality="MR"), "postprocessing: away_from_skull is for CT"),
+        (
+            lambda e: e["input"].update(modality="MR"),
+            "postprocessing[0]: is for CT, where bone has",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path, change, wrong):

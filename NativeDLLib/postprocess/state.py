@@ -1,0 +1,116 @@
+"""The state that postprocessing steps change, and the sequence of the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from NativeDLLib.core.box import box_of
+from NativeDLLib.core.threads import in_threads
+from NativeDLLib.postprocess.steps import STEPS, function_of
+from NativeDLLib.registry.entry import PostprocessingStep, Segment
+from NativeDLLib.registry.parameters import Value, resolve
+
+
+@dataclass
+class State:
+    """A segmentation on its way from the network's classes to the segments of the result.
+
+    Attributes
+    ----------
+    image
+        Voxels that were segmented, in place in the patient; HU for CT.
+    labels
+        Array (z, y, x) on the grid of `image`: the network's classes, uint16, and later Segment Numbers.
+    segments
+        Segments of the registry entry, by their numbers.
+    only_found
+        Whether the result has no segments but those that were found.
+    levels
+        Origin of the levels of vertebrae: ``sacrum``, ``ribs``, or ``numbered``; empty for other models.
+    remarks
+        Warnings for the user.
+    """
+
+    image: sitk.Image
+    labels: npt.NDArray[Any]
+    segments: tuple[Segment, ...]
+    only_found: bool = False
+    levels: str = ""
+    remarks: list[str] = field(default_factory=list)
+
+    @cached_property
+    def inside(self) -> npt.NDArray[Any]:
+        """The part of `labels` that holds all segments, as a view; no step on Segment Numbers goes beyond it."""
+        box = box_of(self.labels > 0)
+        return self.labels if box is None else self.labels[box]
+
+    def label_map(self) -> sitk.Image:
+        """Return the labels as an image in place in the patient."""
+        result = sitk.GetImageFromArray(self.labels)
+        result.CopyInformation(self.image)
+        return result
+
+
+def postprocess(state: State, steps: Sequence[PostprocessingStep], parameters: Mapping[str, Value]) -> None:
+    """Change a state by the steps of a registry entry, from the network's classes to Segment Numbers.
+
+    Parameters
+    ----------
+    state
+        State with the network's classes.
+    steps
+        Steps of the entry, in an order that `check_steps` has found right.
+    parameters
+        Effective parameters, for settings that refer to one.
+    """
+    first = [step for step in steps if STEPS[step.step].on_classes]
+    for step in first:
+        _run(step, state, parameters)
+    _number_segments(state)
+    for step in steps[len(first) :]:
+        _run(step, state, parameters)
+    if state.only_found:
+        _leave_out_absent(state)
+
+
+def _run(step: PostprocessingStep, state: State, parameters: Mapping[str, Value]) -> None:
+    if resolve(step.enabled, parameters):
+        settings = {name: resolve(setting, parameters) for name, setting in step.settings.items()}
+        function_of(step.step)(state, **settings)
+
+
+def _number_segments(state: State) -> None:
+    """Make Segment Numbers of the network's classes; those of no segment become 0."""
+    largest = max(int(state.labels.max()), *(segment.label for segment in state.segments))
+    table = np.zeros(largest + 1, np.uint8 if len(state.segments) <= 255 else np.uint16)
+    for segment in state.segments:
+        table[segment.label] = segment.number
+    state.labels = _looked_up(table, state.labels)
+
+
+def _leave_out_absent(state: State) -> None:
+    """Leave only the segments that were found, numbered from 1; all of them where none was."""
+    size = len(state.segments) + 1
+    counts = in_threads(lambda plane: np.bincount(plane.ravel(), minlength=size), state.labels)
+    voxels = np.sum(counts, axis=0)
+    found = [segment for segment in state.segments if voxels[segment.number]]
+    if not found:
+        return
+    table = np.zeros(size, state.labels.dtype)
+    for number, segment in enumerate(found, 1):
+        table[segment.number] = number
+    state.labels = _looked_up(table, state.labels)
+    state.segments = tuple(replace(segment, number=number) for number, segment in enumerate(found, 1))
+
+
+def _looked_up(table: npt.NDArray[Any], indices: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    result = np.empty(indices.shape, table.dtype)
+    in_threads(lambda z: np.take(table, indices[z], out=result[z], mode="clip"), range(len(indices)))
+    return result

@@ -1,0 +1,116 @@
+"""The table of the postprocessing steps that a registry entry may list.
+
+It is read with every registry, also where neither NumPy nor SimpleITK is needed: the functions are found by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import Any
+
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.postprocess.vertebra_entry import check_levels, made_levels
+from NativeDLLib.registry.entry import Made, Model
+
+Settings = Mapping[str, Any]
+
+
+def _any_model(model: Model, settings: Settings, where: str) -> None:
+    pass
+
+
+def _ct_only(model: Model, settings: Settings, where: str) -> None:
+    if model.input.modality != "CT":
+        raise ModelError(f"{where}: is for CT, where bone has its Hounsfield units")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A postprocessing step.
+
+    Attributes
+    ----------
+    module
+        Module of this room with a function of the step's name. It changes a `State`, and takes the settings of the
+        entry as keyword arguments.
+    about
+        One line for the manual.
+    on_classes
+        Whether the step works on the network's classes. Such steps come first, in the order of the table, each once;
+        the others work on Segment Numbers, in the order of the entry.
+    check
+        Raises a `ModelError` where a model and the step's settings do not go together.
+    makes
+        Segments that the step makes of the network's classes; None where it makes none.
+    """
+
+    module: str
+    about: str
+    on_classes: bool = False
+    check: Callable[[Model, Settings, str], None] = _any_model
+    makes: Callable[[Settings], Made] | None = None
+
+
+STEPS: Mapping[str, Step] = {
+    "away_from_skull": Step(
+        "skull",
+        "Leaves out what lies at a skull, or less than `distance_mm` above or below it.",
+        on_classes=True,
+        check=_ct_only,
+    ),
+    "needs_bone": Step(
+        "bone",
+        "Leaves out everything in images of a test object: less than `least_percent` of the body is bone.",
+        on_classes=True,
+        check=_ct_only,
+    ),
+    "vertebra_levels": Step(
+        "vertebra_segments",
+        "Makes a segment of each vertebra, named by its level or numbered from the top of the image.",
+        on_classes=True,
+        check=check_levels,
+        makes=made_levels,
+    ),
+    "keep_largest": Step("cleaning", "Keeps the largest connected part of each segment."),
+    "remove_small": Step("cleaning", "Removes connected parts of less than `min_ml` mL from each segment."),
+    "fill_holes": Step("cleaning", "Fills the background that a segment encloses in three dimensions."),
+}
+
+
+def function_of(name: str) -> Callable[..., None]:
+    """Return the function of a step, whose module is imported now."""
+    function: Callable[..., None] = resolve_name(f"{__package__}.{STEPS[name].module}:{name}")
+    return function
+
+
+def made_segments(model: Model) -> list[Made]:
+    """Return the segments of a model that its steps make of the network's classes."""
+    steps = [(STEPS[row.step], row.settings) for row in model.postprocessing]
+    return [step.makes(settings) for step, settings in steps if step.makes is not None]
+
+
+def check_steps(model: Model, where: str) -> None:
+    """Check that a model's steps are in order, and go with the rest of its entry.
+
+    Raises
+    ------
+    ModelError
+        Naming the first place in the entry, after `where`, that is wrong.
+    """
+    given = {row.step for row in model.postprocessing}
+    first = [name for name, step in STEPS.items() if step.on_classes and name in given]
+    labels = {segment.label for segment in model.segments}
+    for index, row in enumerate(model.postprocessing):
+        place, step = f"{where}.postprocessing[{index}]", STEPS[row.step]
+        if step.on_classes and first[index : index + 1] != [row.step]:
+            raise ModelError(f"{place}: {row.step} is out of place; the first steps are {', '.join(first)}")
+        unknown = set(row.settings.get("labels", ())) - labels
+        if unknown:
+            raise ModelError(f"{place}.labels: no segment has label {min(unknown)}")
+        step.check(model, row.settings, place)
+    made = {label for segments in made_segments(model) for label in segments.labels}
+    largest = max(labels - made, default=0)
+    if model.output_channels is not None and largest >= model.output_channels:
+        raise ModelError(f"{where}.output: label {largest} is beyond the {model.output_channels} channels")
