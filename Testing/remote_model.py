@@ -55,7 +55,7 @@ def model_of(registry: Path) -> Model:
 def download_from(url: str, tmp_path: Path, size: int | None = None, progress: Progress | None = None) -> bytes:
     """Download and return what came."""
     part = tmp_path / "part"
-    download(url, part, size, progress or Progress(), progress or Progress())
+    download(url, part, size, progress or Progress())
     return part.read_bytes()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,13 +82,15 @@ class AutomaticResult:
         Raises
         ------
         InputError
-            Where it is not there, or not on the grid of the series.
+            Where it is not there, not on the grid of the series, or holds other values than whole numbers.
         """
         path = self.folder / "segmentation.nii.gz"
-        image = read_volume(path, open_volume(path))
-        if not series.grid.matches(image):
+        reader = open_volume(path)
+        if not series.grid.matches(reader):
             raise InputError(f"{path}: is not on the slices of series {series.uid}")
-        labels: npt.NDArray[Any] = sitk.GetArrayFromImage(image)
+        if not re.fullmatch(r"\d+-bit (un)?signed integer", sitk.GetPixelIDValueAsString(reader.GetPixelIDValue())):
+            raise InputError(f"{path}: holds other values than one whole number a voxel")
+        labels: npt.NDArray[Any] = sitk.GetArrayFromImage(read_volume(path, reader))
         return labels
 
 

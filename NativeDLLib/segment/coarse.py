@@ -22,7 +22,8 @@ from NativeDLLib.source import Grid
 from NativeDLLib.source.source import Source
 
 if TYPE_CHECKING:
-    from NativeDLLib.segment.pipeline import SegmentationResult, SegmentationTool
+    from NativeDLLib.segment.pipeline import SegmentationTool
+    from NativeDLLib.segment.result import SegmentationResult
 
 # Of the patient, along which letters of an orientation point.
 _AXES = {"R": 0, "L": 0, "A": 1, "P": 1, "I": 2, "S": 2}
@@ -191,8 +192,8 @@ def find_box(
         progress.warn(f"{who}: {warning}")
     record: dict[str, Any] = {
         "model": {"id": coarse.model.id, "version": coarse.model.version, "runtime": coarse.model.runtime},
-        "weights_sha256": found.digest,
-        "device": found.device,
+        "weights_sha256": found.facts["weights_sha256"],
+        "device": found.facts["device"],
         "segments": [segment.name for segment in coarse.segments],
         "margin_mm": coarse.margin_mm,
         "box": None if place is None else _in_words(place, image),
@@ -209,7 +210,7 @@ def _place(
     """Return the voxels (z, y, x) around what was found, with the margin; None where that is nothing."""
     names = {segment.name for segment in coarse.segments}
     # Of a result with vertebrae only the levels that are there have numbers.
-    wanted = np.array([False, *(segment.name in names for segment in found.model.segments)])
+    wanted = np.array([False, *(segment.name in names for segment in found.segments)])
     box = box_of(wanted[sitk.GetArrayViewFromImage(found.labels)])
     if box is None:
         return None

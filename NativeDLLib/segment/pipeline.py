@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
-from pydicom.dataset import Dataset
 
-from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.locking import take_turn
 from NativeDLLib.core.progress import Progress, Stopwatch
 from NativeDLLib.dicom.derived import Algorithm
@@ -22,120 +20,18 @@ from NativeDLLib.inference.engine import import_ahead, load_engine
 from NativeDLLib.inference.memory import check_memory, check_reading
 from NativeDLLib.inference.sliding_window import sliding_window
 from NativeDLLib.postprocess.state import State, postprocess
-from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.gates import examine
 from NativeDLLib.registry import Model, rank
 from NativeDLLib.registry.parameters import Value, resolve
-from NativeDLLib.registry.segment_json import segment_json
 from NativeDLLib.registry.weights import verified_weights
-from NativeDLLib.segment.coarse import Box, find_box
+from NativeDLLib.segment.coarse import find_box
 from NativeDLLib.segment.measure import measure
+from NativeDLLib.segment.result import SegmentationResult
 from NativeDLLib.segment.tool import Verdict
-from NativeDLLib.source import Series
 from NativeDLLib.source.source import Source
 
 if TYPE_CHECKING:
     from NativeDLLib.dicom.seg import Kind
-
-
-@dataclass(frozen=True)
-class SegmentationResult:
-    """A segmentation on the grid of its source; see `ProcessingResult`.
-
-    Attributes
-    ----------
-    levels
-        What the levels of vertebrae are known from, ``sacrum`` or ``ribs``, or ``numbered``; empty for other models.
-    box
-        Where the model looked.
-    """
-
-    source: Source
-    model: Model
-    parameters: Mapping[str, Value]
-    device: str
-    image: sitk.Image
-    labels: sitk.Image
-    segments: list[dict[str, Any]]
-    quality: list[Finding]
-    digest: str
-    box: Box
-    kind: Kind = "BINARY"
-    allow_empty: bool = False
-    levels: str = ""
-
-    @property
-    def tool_name(self) -> str:
-        """Which model, with its version."""
-        return self.model.tool_name
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no voxel belongs to any segment."""
-        return not any(segment["voxels"] for segment in self.segments)
-
-    @property
-    def no_seg_because(self) -> str:
-        """Why there is no DICOM SEG of it, for the user; empty where there is one."""
-        if not isinstance(self.source, Series):
-            return "the image does not come from DICOM, and a SEG must refer to the instances it was made from"
-        if self.is_empty and not self.allow_empty:
-            return f"{self.model.id} found none of its segments (--keep-empty stores an empty SEG)"
-        return ""
-
-    @property
-    def algorithm(self) -> Algorithm:
-        """What made it, as the SEG tells it."""
-        return Algorithm(
-            name=self.model.id,
-            version=self.model.version,
-            title=self.model.title,
-            source=f"NativeDL registry ({self.model.runtime})",
-            serial=self.digest[:16],
-            parameters={name: str(value) for name, value in self.parameters.items()}
-            | {"device": self.device, **self.box.parameters},
-        )
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """What was found and how."""
-        return {
-            "model": {"id": self.model.id, "version": self.model.version, "runtime": self.model.runtime},
-            "weights_sha256": self.digest,
-            "device": self.device,
-            "parameters": dict(self.parameters),
-            "algorithm": asdict(self.algorithm),
-            "outcome": "empty" if self.is_empty else "segmented",
-            "segments": [
-                segment_json(segment) | {"plausible": asdict(segment.plausible)} | row
-                for segment, row in zip(self.model.segments, self.segments, strict=True)
-            ],
-            "quality": [asdict(finding) for finding in self.quality],
-            **({"levels": self.levels} if self.levels else {}),
-            **({"coarse": self.box.coarse} if self.box.coarse else {}),
-        }
-
-    def to_dicom(self, *, buffered: bool = False) -> list[Dataset]:
-        """Return the SEG; see `make_segmentation` for `buffered` and what it raises."""
-        if not isinstance(self.source, Series):
-            raise InputError(self.no_seg_because)
-        # highdicom is imported when there is something to write: see `import_ahead`.
-        from NativeDLLib.dicom.seg import make_segmentation
-
-        values = sitk.GetArrayViewFromImage(self.labels)
-        dataset = make_segmentation(
-            self.source,
-            values,
-            self.model.segments,
-            self.algorithm,
-            kind=self.kind,
-            allow_empty=self.allow_empty,
-            findings=self.quality,
-            buffered=buffered,
-        )
-        if buffered:
-            dataset.PixelData.owner = self.labels
-        return [dataset]
 
 
 @dataclass(frozen=True)
@@ -212,26 +108,33 @@ class SegmentationTool:
             for remark in [*state.remarks, *box.remarks_on(state.levels)]:
                 progress.warn(remark)
             model, labels = replace(model, segments=state.segments), series.image_of(state.labels)
-            segments = measure(image, labels, model.segments, "hu" if series.text("Modality") == "CT" else "value")
-            volumes_ml = [segment["volume_ml"] for segment in segments]
+            measured = measure(image, labels, model.segments, "hu" if series.text("Modality") == "CT" else "value")
+            volumes_ml = [row["volume_ml"] for row in measured]
             quality = examine(series, image, labels, model.segments, volumes_ml)
             quality += box.cut_segments(labels, model.segments)
         for finding in quality:
             progress.warn(finding.message)
+        facts: dict[str, Any] = {
+            "model": {"id": model.id, "version": model.version, "runtime": model.runtime},
+            "weights_sha256": digest,
+            "device": device,
+            "parameters": dict(parameters),
+        }
+        facts |= {"levels": state.levels} if state.levels else {}
+        facts |= {"coarse": box.coarse} if box.coarse else {}
+        texts = {name: str(value) for name, value in parameters.items()} | {"device": device, **box.parameters}
+        made_by = f"NativeDL registry ({model.runtime})"
         return SegmentationResult(
             source=series,
-            model=model,
-            parameters=parameters,
-            device=device,
             image=image,
             labels=labels,
-            segments=segments,
+            segments=model.segments,
+            measured=measured,
             quality=quality,
-            digest=digest,
-            box=box,
+            algorithm=Algorithm(model.id, model.version, model.title, made_by, digest[:16], texts),
+            facts=facts,
             kind=self.kind,
             allow_empty=self.allow_empty,
-            levels=state.levels,
         )
 
     def _infer(

@@ -1,19 +1,29 @@
-"""A computer that runs ``nativedl serve`` as one more device: the series goes there, the whole result comes back."""
+"""A computer that runs ``nativedl serve`` as one more device: the series goes there, label map and report come back.
+
+Of the answer only voxels and words are used. Every file of the result is made here, of the series that was sent, so
+that no server decides to which patient, study or place a segmentation belongs.
+"""
 
 from __future__ import annotations
 
-import json
 import shutil
+import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+import SimpleITK as sitk
+from pydicom import dcmread
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import ExplicitVRLittleEndian
+
 from NativeDLLib.core.errors import InputError, ModelError, UsageError
-from NativeDLLib.core.files import write_json
+from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.results.folder import costs, staged
+from NativeDLLib.inference.memory import check_reading
+from NativeDLLib.results.automatic import AutomaticResult
+from NativeDLLib.segment.measure import measure
 from NativeDLLib.segment.remote_connection import (
     Upload,
     authorization,
@@ -23,19 +33,27 @@ from NativeDLLib.segment.remote_connection import (
     send,
     while_watching,
 )
+from NativeDLLib.segment.result import SegmentationResult
 from NativeDLLib.source import Series
+from NativeDLLib.source.header import text
 from NativeDLLib.source.source import Source
 
 if TYPE_CHECKING:
     from NativeDLLib.segment.run import Job
 
-_LARGEST_REPORT = 2**24
-# What is made of a report here; the rest of it is passed on.
-_KEYS = {"device", "model", "outcome", "segmentation", "segments", "stages", "seconds", "peak_mib", "warnings"}
+_SEG, _LABELS, _REPORT = "segmentation.dcm", "segmentation.nii.gz", "report.json"
+_IDENTITY = ("StudyInstanceUID", "FrameOfReferenceUID", "PatientID", "PatientName", "PatientBirthDate", "PatientSex")
+# A SEG leaves these empty where the series has none that is valid.
+_MAY_BE_EMPTY = ("PatientBirthDate", "PatientSex")
+_LONGEST = 64
 
 
-def segment_remotely(job: Job, source: Source, kind: str, names: Sequence[str], progress: Progress) -> dict[str, Any]:
-    """Have a server segment a series, and write the result as a run here does.
+class _ForeignError(Exception):
+    """The answer is about something else than what was sent."""
+
+
+def segment_remotely(job: Job, source: Source, progress: Progress) -> tuple[SegmentationResult, dict[str, Any]]:
+    """Have a server segment a series.
 
     Parameters
     ----------
@@ -44,101 +62,130 @@ def segment_remotely(job: Job, source: Source, kind: str, names: Sequence[str], 
         in ``~/.nativedl/tokens.json``.
     source
         The series.
-    kind
-        Where that is from, for the report.
-    names
-        Files of a result, the report last; nothing else of the answer is written.
+    progress
+        Told of the stages and of the server's warnings.
 
     Returns
     -------
-    dict
-        The report.
+    result, more
+        The result on the grid of the series, and more rows of the report: choice of the model, and the server's stages.
 
     Raises
     ------
     NativeDLError
-        As a run here would, and `ModelError` where the server cannot be used.
+        As a run here would, and `ModelError` where the server cannot be used or answers with another result.
     """
     if not isinstance(source, Series):
         raise UsageError(
             f"--device {job.device}: a server takes DICOM series; use a device of this computer for --image"
         )
-    url, report_name = job.device.rstrip("/"), names[-1]
-    files = list(dict.fromkeys(instance.path for instance in source.instances))
+    url = job.device.rstrip("/")
+    check_reading(source, job.max_memory)
+    with progress.stage("read"):
+        image, notes = source.image(progress)
+    with tempfile.TemporaryDirectory(prefix="nativedl-") as scratch:
+        folder, answer = Path(scratch), Path(scratch, "answer.zip")
+        _ask(url, job, source, answer, progress)
+        try:
+            _unpack(answer, folder)
+            _check_object(folder / _SEG, source)
+            found, labels = _read(folder, source)
+            there = read_json(folder / _REPORT, InputError)
+            facts = {key: there[key] for key in ("levels", "coarse") if key in there} | {
+                "model": {key: str(there["model"][key]) for key in ("id", "version", "runtime")},
+                "weights_sha256": str(there["weights_sha256"]),
+                "device": f"{url} ({there['device']})",
+                "parameters": dict(there["parameters"]),
+            }
+            stages = [
+                {"name": str(row["name"]), "seconds": float(row["seconds"]), "peak_mib": float(row["peak_mib"])}
+                for row in there["stages"]
+            ]
+            more = {
+                "chosen_because": [str(reason) for reason in there["chosen_because"]],
+                "ranking": list(there["ranking"]),
+                "remote": {"url": url, "stages": stages, "seconds": float(there["seconds"])},
+            }
+            warnings = [str(warning) for warning in there["warnings"]]
+        except _ForeignError as error:
+            raise ModelError(f"{url} sent a result of another {error}; nothing of it was kept") from error
+        except Exception as error:  # what a server sends can make the parsers raise nearly anything
+            raise ModelError(
+                f"{url} sent an answer that is no result of nativedl serve for this series ({type(error).__name__})"
+            ) from error
+    for note in [*source.warnings, *notes, *warnings]:
+        progress.warn(note)
+    segments = tuple(found.segments.values())
+    measured = measure(image, labels, segments, "hu" if source.text("Modality") == "CT" else "value")
+    kind, quality = job.kind, list(found.quality)
+    return SegmentationResult(
+        source, image, labels, segments, measured, quality, found.algorithm, facts, kind, job.keep_empty
+    ), more
+
+
+def _ask(url: str, job: Job, series: Series, answer: Path, progress: Progress) -> None:
+    """Send the files of a series, and write the answer to a file."""
     values = {name: value for _, layer in job.parameters for name, value in layer.items()}
+    # The SEG is not used, but it says for which patient the server made it.
     wanted = {
         "model": job.model,
-        "segmentation": job.kind,
-        "rtstruct": str(job.structures).lower(),
-        "keep-empty": str(job.keep_empty).lower(),
         "set": [f"{name}={value}" for name, value in values.items()],
+        "keep-empty": "true",
         "format": "zip",
     }
-    with staged(job.output, names) as partial:
-        there = _segment(url, files, wanted, partial, names, progress)
-        if (there.get("series") or {}).get("series_instance_uid") != source.uid:
-            raise ModelError(f"{url} sent the result of another series; nothing of it was kept")
-        for note in there["warnings"]:
-            progress.warn(str(note))
-        report = {
-            **there,
-            "device": f"{url} ({there['device']})",
-            "remote": {"url": url, "stages": there["stages"], "seconds": there["seconds"]},
-            "source": kind,
-            "files": {
-                name: str(job.output / name) for name in names if name == report_name or (partial / name).exists()
-            },
-            "warnings": list(progress.warnings),
-            "sent": None,
-            **costs(job._started, progress),
-        }
-        write_json(partial / report_name, report)
-    return report
-
-
-def _segment(
-    url: str,
-    files: Sequence[Path],
-    wanted: Mapping[str, Any],
-    folder: Path,
-    names: Sequence[str],
-    progress: Progress,
-) -> dict[str, Any]:
-    """Have the files segmented, put those of the result into a folder, and return the server's report."""
     headers = authorization(url)
     with connect(url) as connection:
         most = while_watching(progress, connection, lambda: largest_upload(connection, url))
-    upload = Upload(files, progress)
+    upload = Upload(list(dict.fromkeys(instance.path for instance in series.instances)), progress)
     if upload.length > most:
         raise InputError(f"the series has {upload.length >> 20} MiB, but {url} takes {most >> 20} MiB")
     headers |= {"Content-Type": upload.content_type, "Content-Length": str(upload.length)}
-    answer = folder / "answer.zip"
     target = "/predict?" + urlencode(wanted, doseq=True)
     with connect(url) as connection:
         with progress.stage("upload"):
             while_watching(progress, connection, lambda: send(connection, target, upload, headers))
         with progress.stage("remote"):
             while_watching(progress, connection, lambda: receive(connection, url, answer))
-    try:
-        return _unpack(answer, folder, names)
-    except (zipfile.BadZipFile, KeyError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"{url} sent an answer that is no result of nativedl serve ({type(error).__name__})"
-        ) from error
-    finally:
-        answer.unlink(missing_ok=True)
 
 
-def _unpack(answer: Path, folder: Path, names: Sequence[str]) -> dict[str, Any]:
+def _unpack(answer: Path, folder: Path) -> None:
     with zipfile.ZipFile(answer) as archive:
-        for member in archive.infolist():
+        for member in (archive.getinfo(name) for name in (_SEG, _LABELS, _REPORT)):
             # Stored, never packed: nothing in it can be larger than what came.
-            if member.filename in names and member.compress_type == zipfile.ZIP_STORED:
-                with archive.open(member) as source, (folder / member.filename).open("wb") as target:
-                    shutil.copyfileobj(source, target)
-        if archive.getinfo("report.json").file_size > _LARGEST_REPORT:
-            raise ValueError
-        report = json.loads(archive.read("report.json"))
-    if not isinstance(report, dict) or not report.keys() >= _KEYS:
+            if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 0x1:
+                raise ValueError
+            with archive.open(member) as source, (folder / member.filename).open("wb") as target:
+                shutil.copyfileobj(source, target)
+
+
+def _check_object(path: Path, series: Series) -> None:
+    """Check that a SEG is one of the patient, study, frame of reference and instances that were sent."""
+    # Deflated, it could grow without limit when it is read.
+    if read_file_meta_info(path).TransferSyntaxUID != ExplicitVRLittleEndian:
         raise ValueError
-    return report
+    seg = dcmread(path, stop_before_pixels=True, specific_tags=[*_IDENTITY, "ReferencedSeriesSequence"])
+    for keyword in _IDENTITY:
+        there, here = (given.strip("^ ") for given in (text(seg, keyword), series.text(keyword)))
+        # Letters that not every character set has may be written in another one.
+        if there != here and (there + here).isascii() and (there or keyword not in _MAY_BE_EMPTY):
+            raise _ForeignError("patient" if keyword.startswith("Patient") else "study or frame of reference")
+    sent = {instance.text("SOPInstanceUID") for instance in series.instances}
+    for row in seg.ReferencedSeriesSequence:
+        named = {str(reference.ReferencedSOPInstanceUID) for reference in row.ReferencedInstanceSequence}
+        if row.SeriesInstanceUID != series.uid or not named <= sent:
+            raise _ForeignError("series")
+
+
+def _read(folder: Path, series: Series) -> tuple[AutomaticResult, sitk.Image]:
+    """Read report and label map, held against each other and against the series."""
+    found = AutomaticResult.read(folder)
+    if found.series_uid != series.uid:
+        raise _ForeignError("series")
+    labels, algorithm = found.labels(series), found.algorithm
+    names = [segment.name for segment in found.segments.values()]
+    texts = [algorithm.name, algorithm.version, algorithm.title, algorithm.source, algorithm.serial, *names]
+    if not all(part.isprintable() and len(part) <= _LONGEST and "\\" not in part for part in texts):
+        raise ValueError
+    if list(found.segments) != list(range(1, len(names) + 1)) or not 0 <= labels.min() <= labels.max() <= len(names):
+        raise ValueError
+    return found, series.image_of(labels)

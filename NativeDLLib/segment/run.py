@@ -25,8 +25,9 @@ from NativeDLLib.pacs.peers import find_peer, load_peers
 from NativeDLLib.registry import effective, load_models, rank, select
 from NativeDLLib.results.folder import check_output, costs, send_result, staged, uids_of
 from NativeDLLib.segment.open_source import open_source
-from NativeDLLib.segment.pipeline import SegmentationResult, SegmentationTool
+from NativeDLLib.segment.pipeline import SegmentationTool
 from NativeDLLib.segment.remote import segment_remotely
+from NativeDLLib.segment.result import SegmentationResult
 from NativeDLLib.source import Series
 from NativeDLLib.volumes import write_image, write_seg_nrrd
 from NativeDLLib.volumes.preview import write_preview
@@ -125,21 +126,20 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
         import_ahead(models[job.model], job.device)
     with memory_limit(job.max_memory, progress), open_source(job, models, progress) as source:
         if is_server(job.device):
-            kind = next(kind for kind, given in _sources(job).items() if given)
-            report = segment_remotely(job, source, kind, _FILES, progress)
+            result, choice = segment_remotely(job, source, progress)
         else:
             model, reasons, warnings = select(models, source, job.model)
             for warning in warnings:
                 progress.warn(warning)
             tool = SegmentationTool(model, job.device, job.kind, job.keep_empty, job.turns, job.max_memory)
             result = tool.process(source, effective(model, *job.parameters), progress)
-            if result.is_empty and result.no_seg_because:
-                progress.warn(f"{model.id} found none of its segments: no SEG is written")
             choice = {
                 "chosen_because": reasons,
                 "ranking": [candidate.as_json() for candidate in rank(models.values(), source)],
             }
-            report = _write(job, result, choice, progress)
+        if result.is_empty and result.no_seg_because:
+            progress.warn(f"{result.algorithm.name} found none of its segments: no SEG is written")
+        report = _write(job, result, choice, progress)
     if job.target_peer is not None and report["segmentation"] is not None:
         files = [job.output / name for name in (SEG, STRUCTURES) if name in report["files"]]
         send_result(files, job.output / REPORT, report, job.target_peer, job.pacs_file, job._started, progress)
@@ -147,7 +147,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
 
 
 def _write(job: Job, result: SegmentationResult, choice: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    source, segments = result.source, result.model.segments
+    source, segments = result.source, result.segments
     segmentation: dict[str, str] | None = None
     structures: dict[str, str] | None = None
     with staged(job.output, _FILES) as partial:

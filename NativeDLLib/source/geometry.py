@@ -82,8 +82,8 @@ class Grid:
         image.SetDirection(self.direction)
         return image
 
-    def matches(self, image: sitk.Image) -> bool:
-        """Tell whether an image's voxels are this grid's."""
+    def matches(self, image: sitk.Image | sitk.ImageFileReader) -> bool:
+        """Tell whether the voxels of an image, or of a file whose header was read, are this grid's."""
         return bool(
             tuple(image.GetSize()) == self.size
             and np.allclose(image.GetSpacing(), self.spacing, atol=1e-4)

@@ -44,7 +44,7 @@ def _measure(model: Model, example: Example, device: str, progress: Progress) ->
     truth, found = sitk.GetArrayViewFromImage(target), sitk.GetArrayViewFromImage(result.labels)
     segments = []
     for name, labels, classes in _compared(model):
-        numbers = [segment.number for segment in result.model.segments if segment.label in labels]
+        numbers = [segment.number for segment in result.segments if segment.label in labels]
         given = score(np.isin(found, numbers), np.isin(truth, classes), result.labels.GetSpacing())
         values = {"dice": given.dice, "surface_mm": given.mean_mm, "hausdorff95_mm": given.hausdorff95_mm}
         segments.append({"name": name, **{key: _rounded(value) for key, value in values.items()}})
@@ -52,7 +52,7 @@ def _measure(model: Model, example: Example, device: str, progress: Progress) ->
     return {
         "data": example.name,
         "segments": segments,
-        "device": result.device,
+        "device": result.facts["device"],
         "seconds": round(seconds, 2),
         "peak_mib": round(peak),
     }

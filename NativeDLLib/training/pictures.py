@@ -27,4 +27,4 @@ def take_pictures(model: Model, config: Config, device: str, folder: Path, progr
         result = SegmentationTool(model, device).process(series, effective(model), Progress(progress))
         with atomic_path(folder / name) as temporary:
             is_ct = series.text("Modality") == "CT"
-            write_preview(temporary, result.image, result.labels, result.model.segments, is_ct=is_ct)
+            write_preview(temporary, result.image, result.labels, result.segments, is_ct=is_ct)

@@ -174,4 +174,4 @@ def test_unpacking_can_be_cancelled(tmp_path):
     (tmp_path / "unpacked").mkdir()
 
     with pytest.raises(CancelledError):
-        unpack_zip(packed(tmp_path, ("a", b"x")), tmp_path / "unpacked", Progress(), progress)
+        unpack_zip(packed(tmp_path, ("a", b"x")), tmp_path / "unpacked", progress)

@@ -49,7 +49,7 @@ def test_the_result_is_that_of_a_run_here_voxel_for_voxel(service, run):
         assert reports[0][key] == reports[1][key]
     assert reports[1]["device"] == f"{service.url} (cpu (onnxruntime))"
     assert reports[1]["files"] == {name: str(there / name) for name in reports[0]["files"]}
-    assert [stage["name"] for stage in reports[1]["stages"]] == ["scan", "upload", "remote"]
+    assert [stage["name"] for stage in reports[1]["stages"]] == ["scan", "read", "upload", "remote", "write"]
 
 
 def test_where_nothing_is_found_the_report_says_so(service, nothing_to_find, registry, tmp_path):
@@ -135,7 +135,7 @@ def test_a_cancelled_run_ends_the_prediction_there(in_background, serve, slow, t
     progress = Progress()
     parameters = (("test", {"step": 0.25}),)
     job = Job(tmp_path / "out", slow[0], model="bright", device=service.url, parameters=parameters)
-    outcome = in_background(run_job, job, Progress(), progress)
+    outcome = in_background(run_job, job, progress)
     wait_until(service.workers, "the worker runs", 60)
 
     progress.cancel()
