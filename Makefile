@@ -1,11 +1,11 @@
-# One command each: make demo, make test, make lint. The environment is made on first use, in .venv.
+# One command each: make demo, make test, make lint, make docs. The environment is made on first use, in .venv.
 PYTHON ?= python3
 PIP_FLAGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --constraint constraints.txt
 
-.PHONY: demo test campaign lint train bench bench-gpu screenshots clean
+.PHONY: demo test campaign lint docs train bench bench-gpu screenshots clean
 
 demo: $(VENV)/demo.stamp
 	rm -rf demo-output
@@ -21,6 +21,10 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The manual, in out/docs.
+docs: $(VENV)/docs.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # Side by side, each on one core, and then one after the other into the registry.
 train: $(VENV)/test.stamp
@@ -39,7 +43,7 @@ bench-gpu: $(VENV)/bench.stamp
 	@PYTHONPATH=Testing $(BIN)/python -m benchmarks --only gpu --output out/bench/results-gpu.json $(ARGS)
 
 screenshots: $(VENV)/test.stamp
-	NATIVEDL_SCREENSHOTS=Resources/Screenshots $(BIN)/python -m pytest Testing/slicer -k "test_journey or test_faults or test_regions"
+	NATIVEDL_SCREENSHOTS=Resources/Screenshots $(BIN)/python -m pytest Testing/slicer -k "test_journey or test_faults or test_regions or test_picture"
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
@@ -52,6 +56,10 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable ".[test,dev]"
 	touch $@ $(VENV)/demo.stamp
+
+$(VENV)/docs.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) --editable ".[docs]"
+	touch $@
 
 $(VENV)/bench.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable ".[bench]"

@@ -1,3 +1,3 @@
 """NativeDL: from a DICOM series to a DICOM SEG on the PACS by deep learning, inside 3D Slicer and without it."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
