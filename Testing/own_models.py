@@ -4,6 +4,7 @@ import numpy as np
 import SimpleITK as sitk
 from tools import nativedl
 
+PURPOSE = {"body_parts": ["ABDOMEN", "LIVER"], "keywords": []}
 CONTRACT = {"orientation": "LPS", "spacing": [2.0, 1.0, 1.0], "intensity": {"normalization": "none"}}
 IDENTITY = {"title": "Bright block", "license": "Ours", "intended_use": "Tests."}
 OTHER = {
@@ -12,13 +13,15 @@ OTHER = {
     "category": {"value": "123037004", "scheme": "SCT", "meaning": "Anatomical Structure"},
     "color": [200, 20, 20],
 }
-TWO_LABELS = IDENTITY | {"output": {"segments": [OTHER]}}
+# nnU-Net's own answer is asked for images as they are stored.
+STORED = {"orientation": "stored", **PURPOSE}
+TWO_LABELS = IDENTITY | {"input": STORED, "output": {"segments": [OTHER]}}
 
 
 def answers(**changes):
     """Return what an administrator says of a network of one segment that takes CT as it is."""
     given = {
-        "input": {"modality": "CT", "patch_size": [16, 16, 16], **CONTRACT},
+        "input": {"modality": "CT", "patch_size": [16, 16, 16], **PURPOSE, **CONTRACT},
         "output": {"segments": [{"label": 1, "name": "liver"}]},
     }
     return IDENTITY | given | changes

@@ -22,8 +22,8 @@ from NativeDLLib.inference.body import Body
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.forward import fastest
 from NativeDLLib.inference.network import Floats, Network, require, silent
-from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, load_checkpoint
-from NativeDLLib.inference.nnunet_plans import check_configuration, make_unet, read_plans
+from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, keeps_network, load_checkpoint
+from NativeDLLib.inference.nnunet_plans import check_configuration, make_unet, read_plans, stored_orientation
 from NativeDLLib.inference.nnunet_resample import axes_back, is_separable, resampled
 from NativeDLLib.inference.preprocess import Prepared, empty, turned_back
 from NativeDLLib.inference.torch_runtime import TorchNetwork
@@ -32,6 +32,10 @@ from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import models_folder
 
 _CERTAIN = 1e4  # a logit that no network gives
+_UNORIENTED = (
+    "the registry does not say how the training images of {} were oriented: left and right may be exchanged in its "
+    "result; its entry needs input.orientation, such as LAS for images of dcm2niix"
+)
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,12 @@ def load_nnunet(model: Model, folder: Path, device: str, *, measure: bool = True
     plans_data, dataset = read_plans(folder)
     name = model.weights.get("checkpoint", "checkpoint_final.pth")
     checkpoints = [load_checkpoint(path) for path in find_folds(folder, model.weights.get("folds"), name)]
+    for checkpoint in checkpoints:
+        if not keeps_network(checkpoint.trainer) and model.data.get("trainer") != checkpoint.trainer:
+            raise ModelError(
+                f"{folder}: its trainer {checkpoint.trainer!r} is none of nnU-Net's own and may have changed the "
+                "network; if it did not, name it as trainer in the model's registry entry"
+            )
     try:
         plans = PlansManager(plans_data)
         configuration = plans.get_configuration(checkpoints[0].configuration)
@@ -182,8 +192,9 @@ def load_nnunet(model: Model, folder: Path, device: str, *, measure: bool = True
             networks = [fastest(module, shape, description, folder, memory) for module in modules]
         else:
             networks = [TorchNetwork(_on_volumes(m, chosen, flat), chosen, description, 2, folder) for m in modules]
-        reader = plans_data.get("image_reader_writer")
-        orientation = model.input.orientation or ("RAS" if reader == "NibabelIOWithReorient" else None)
+        orientation = model.input.orientation or stored_orientation(plans_data)
+        if orientation is None and "orientation" not in model.data["input"]:
+            notes = [*notes, _UNORIENTED.format(model.id)]
         engine = NnunetEngine(
             plans, configuration, dataset, networks, head, checkpoints[0].mirror_axes, orientation,
             is_ct=model.input.modality == "CT", separable=separable,

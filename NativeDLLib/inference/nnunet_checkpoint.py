@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,26 @@ import numpy as np
 
 from NativeDLLib.core.errors import ModelError
 
+# Variants of nnU-Net's trainer (nnunetv2.training.nnUNetTrainer) that train the network of the plans as it is.
+_SAME_NETWORK = re.compile(
+    r"nnUNetTrainer(_?(\d+ep(ochs?)?|NoMirroring|onlyMirror01|NoDA|DA5(Segord0|ord0)?|DASegOrd0|noDummy2DDA|CosAnneal"
+    r"|NoDeepSupervision|(CE|Dice|DiceTopK10|Topk10)Loss(LS01)?|DiceCELoss_noSmooth|(Vanilla)?Ada[mn](\den\d)?|warmup"
+    r"|probabilisticOversampling(_\d+)?))*"
+)
+
+
+def keeps_network(trainer: str) -> bool:
+    """Whether a trainer is known to train the network of the plans; the name alone tells nothing of any other one."""
+    return _SAME_NETWORK.fullmatch(trainer) is not None
+
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What inference needs of one fold: weights, configuration name, and the axes that may be mirrored."""
+    """One fold for inference: weights, configuration name, trainer name, and the axes that may be mirrored."""
 
     weights: dict[str, Any]
     configuration: str
+    trainer: str
     mirror_axes: tuple[int, ...]
 
 
@@ -59,6 +73,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(
             weights={key.removeprefix("module."): value for key, value in content["network_weights"].items()},
             configuration=str(content["init_args"]["configuration"]),
+            trainer=str(content["trainer_name"])[:120],
             mirror_axes=tuple(int(axis) for axis in axes or ()),
         )
     except pickle.UnpicklingError as error:

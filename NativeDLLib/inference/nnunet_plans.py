@@ -6,6 +6,7 @@ name is only looked up: in a list of torch's layers, and in one of nnU-Net's U-N
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ _LAYERS = {
 _NETWORKS = ("PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet")
 _BLOCKS = ("BasicBlockD", "BottleneckD")
 _SCHEMA, _OF_NNUNET = "nnunet.schema.json", "dynamic_network_architectures."
+
+
+def stored_orientation(plans: Mapping[str, Any]) -> str | None:
+    """Orientation in which nnU-Net reads images, where its reader turns them; None where it takes them as stored."""
+    return "RAS" if plans.get("image_reader_writer") == "NibabelIOWithReorient" else None
 
 
 def read_plans(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

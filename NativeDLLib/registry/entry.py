@@ -225,7 +225,7 @@ def make_model(data: Mapping[str, Any], registry: Path) -> Model:
             body_parts=tuple(given.get("body_parts", ())),
             keywords=tuple(given.get("keywords", ())),
             channels=tuple(channel["name"] for channel in given["channels"]),
-            orientation=given.get("orientation"),
+            orientation=None if given.get("orientation") == "stored" else given.get("orientation"),
             spacing=_triple(given.get("spacing"), float),
             clip=tuple(intensity["clip"]) if "clip" in intensity else None,
             normalization=intensity["normalization"],

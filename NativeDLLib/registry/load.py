@@ -122,6 +122,8 @@ def _check(model: Model, where: str) -> None:
     resolve_name("NativeDLLib.postprocess.steps:check_steps")(model, where)
     if model.input.clip is not None and model.input.clip[0] >= model.input.clip[1]:
         raise ModelError(f"{where}.input.intensity.clip: the lower bound is not below the upper")
+    if model.runtime != "nnunetv2" and model.input.orientation is None:
+        raise ModelError(f"{where}.input.orientation: stored is for nnunetv2; name the axes, as in LPS")
     _check_architecture(model, where)
     check_defaults(model.parameters, ModelError, where)
     kinds = {parameter.name: parameter.type for parameter in model.parameters}

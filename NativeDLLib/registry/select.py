@@ -127,6 +127,9 @@ def _compare(model: Model, series: Described) -> Candidate:
     if body_part in wants.body_parts:
         score += _BODY_PART
         reasons.append(f"BodyPartExamined is {body_part}")
+    elif "body_parts" not in model.data["input"]:
+        reason = "its entry does not name the body parts that it is for, so it is never chosen by itself"
+        return Candidate(model, False, 0, (*reasons, reason))
     elif not wants.body_parts:
         reasons.append("takes any body part")
     words = (

@@ -33,7 +33,8 @@ def test_without_a_terminal_all_that_is_missing_is_named_in_one_line(network, ca
     assert nativedl("models", "add", network) == 2
 
     message = capsys.readouterr().err
-    assert "missing: title, license, intended_use, input.modality, input.orientation, input.spacing" in message
+    assert "missing: title, license, intended_use, input.modality, input.body_parts, input.keywords" in message
+    assert "input.orientation, input.spacing" in message
     assert "output.segments[0].name" in message
     assert "--answers" in message
     assert message.count("\n") == 1

@@ -114,6 +114,8 @@ def test_what_the_file_says_is_filled_in_and_the_rest_is_missing(tmp_path):
         ("license",),
         ("intended_use",),
         ("input", "modality"),
+        ("input", "body_parts"),
+        ("input", "keywords"),
         ("input", "orientation"),
         ("input", "spacing"),
         ("input", "intensity"),

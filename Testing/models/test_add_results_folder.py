@@ -9,7 +9,8 @@ import pytest
 import SimpleITK as sitk
 from tools import nativedl
 
-from NativeDLLib.core.errors import UsageError
+from NativeDLLib.core.errors import ModelError, UsageError
+from NativeDLLib.inference.nnunet_checkpoint import keeps_network
 from NativeDLLib.models.add import add_model, questions, read_source, template, user_registry
 from NativeDLLib.registry import load_models
 from NativeDLLib.source import Series
@@ -140,7 +141,7 @@ def test_a_flat_network_has_no_spacing_between_slices(tmp_path):
 
 def test_folds_and_labels_can_be_chosen(tmp_path):
     folder = nnunet_folder.write(tmp_path / NAME, folds=(0, 1, 2))
-    (tmp_path / "answers.json").write_text(json.dumps(own_models.IDENTITY))
+    (tmp_path / "answers.json").write_text(json.dumps(own_models.IDENTITY | {"input": own_models.STORED}))
 
     add = ("models", "add", folder, "--answers", tmp_path / "answers.json", "--id", "own")
     assert nativedl(*add, "--folds", 1, "--only", "liver") == 0
@@ -166,7 +167,7 @@ def test_labels_of_overlapping_regions_get_no_name_of_a_region(tmp_path, series)
         "label 1 is what is in 'whole' ([1, 2]) and in no region written after it" in line for line in draft.told
     )
     named = [OTHER | {"label": label, "name": name} for label, name in ((1, "rim"), (2, "core"))]
-    model = add_model(folder, own_models.IDENTITY | {"output": {"segments": named}})
+    model = add_model(folder, ANSWERS | {"output": {"segments": named}})
     image, _ = Series.read([series]).image()
     expected = nnunet_folder.reference_labels(folder, image, (0,))
     labels = own_models.labels_of_run(series, model.id, tmp_path / "out")
@@ -179,7 +180,10 @@ def test_what_is_missing_is_named_and_can_be_filled_in_a_template(tmp_path, caps
 
     assert nativedl("models", "add", folder) == 2
     message = capsys.readouterr().err
-    assert "missing: title, license, intended_use, output.segments[1].type," in message
+    assert (
+        "missing: title, license, intended_use, input.body_parts, input.keywords, input.orientation, output.segments[1]"
+        in message
+    )
     assert "segments[0]" not in message
     assert message.count("\n") == 1
     assert not user_registry().parent.exists()
@@ -214,3 +218,80 @@ def test_answers_cannot_contradict_the_plans(tmp_path):
         add_model(folder, ANSWERS | {"input": {"spacing": [1, 1, 1]}})
     with pytest.raises(UsageError, match="there is no label 7; there are 1, 2"):
         add_model(folder, ANSWERS | {"output": {"segments": [OTHER | {"label": 7}]}})
+
+
+@pytest.mark.parametrize("orientation", ["LAS", "RAS"])
+def test_a_model_finds_the_same_as_nnunet_on_images_stored_as_its_training_images_were(tmp_path, series, orientation):
+    folder = nnunet_folder.write(tmp_path / NAME)
+    own = {"input": own_models.PURPOSE | {"orientation": orientation}}
+    add_model(folder, ANSWERS | own)
+
+    image, _ = Series.read([series]).image()
+    stored = sitk.DICOMOrient(image, orientation)
+    expected = sitk.GetImageFromArray(nnunet_folder.reference_labels(folder, stored, (0,)).astype(np.uint8))
+    expected.CopyInformation(stored)
+    labels = own_models.labels_of_run(series, "dataset901_random", tmp_path / "out")
+
+    assert np.mean(labels == sitk.GetArrayFromImage(sitk.DICOMOrient(expected, "LPS"))) >= 0.999
+
+
+@pytest.mark.parametrize("reader", ["SimpleITKIO", "NibabelIO", "NibabelIOWithReorient"])
+def test_no_folder_is_added_before_somebody_said_how_its_images_were_stored(tmp_path, reader):
+    draft = read_source(nnunet_folder.write(tmp_path / NAME, reader=reader))
+
+    asked = [question for question in questions(draft) if question.place == ("input", "orientation")]
+    if reader == "NibabelIOWithReorient":
+        assert draft.entry["input"]["orientation"] == "RAS"
+        assert asked == []
+    else:
+        (question,) = asked
+        assert question.offer is None
+        assert question.answer("las") == "LAS"
+        assert question.answer("stored") == "stored"
+        with pytest.raises(ValueError, match="does not match"):
+            question.answer("LPL")
+
+
+def test_an_entry_that_is_silent_about_orientation_is_warned_of_at_each_run(tmp_path, series, capsys):
+    add_model(nnunet_folder.write(tmp_path / NAME), ANSWERS)
+    content = json.loads(user_registry().read_text())
+    del content["models"][0]["input"]["orientation"]
+    user_registry().write_text(json.dumps(content))
+
+    own_models.labels_of_run(series, "dataset901_random", tmp_path / "out")
+
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert any("left and right may be exchanged" in warning for warning in report["warnings"])
+
+
+def test_a_trainer_that_may_have_changed_the_network_is_refused_until_somebody_confirms_it(tmp_path):
+    folder = nnunet_folder.write(tmp_path / NAME, trainer="nnUNetTrainerRelu")
+
+    with pytest.raises(UsageError, match="missing: trainer"):
+        add_model(folder, ANSWERS)
+    draft = read_source(folder)
+    (question,) = [question for question in questions(draft) if question.place == ("trainer",)]
+    with pytest.raises(ValueError, match="that is not nnUNetTrainerRelu"):
+        question.answer("nnUNetTrainer")
+    assert add_model(folder, ANSWERS | {"trainer": "nnUNetTrainerRelu"}).data["trainer"] == "nnUNetTrainerRelu"
+    with pytest.raises(ModelError, match="'nnUNetTrainerRelu' is none of nnU-Net's own"):
+        add_model(folder, ANSWERS | {"id": "other", "trainer": "nnUNetTrainer"})
+
+
+@pytest.mark.parametrize(
+    ("trainer", "kept"),
+    [
+        ("nnUNetTrainer", True),
+        ("nnUNetTrainerNoMirroring", True),
+        ("nnUNetTrainer_4000epochs_NoMirroring", True),
+        ("nnUNetTrainer_DASegOrd0_NoMirroring", True),
+        ("nnUNetTrainerDA5", True),
+        ("nnUNetTrainer_onlyMirror01_1500ep", True),
+        ("nnUNetTrainerBN", False),
+        ("nnUNetTrainerNoMirroringRelu", False),
+        ("nnUNet_PrimusV3M_Trainer", False),
+        ("STUNetTrainer", False),
+    ],
+)
+def test_only_trainers_of_nnunet_that_train_the_network_of_the_plans_are_taken_by_name(trainer, kept):
+    assert keeps_network(trainer) == kept

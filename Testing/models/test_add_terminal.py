@@ -95,7 +95,11 @@ def test_what_is_missing_is_asked_for_until_it_is_right(network):
     terminal.answer("modality", "XR")
     terminal.wait_for("'XR' is not one of")
     terminal.answer("modality", "ct")
-    terminal.answer("[LPS]", "")
+    terminal.answer("body parts", "abdomen, liver")
+    terminal.answer("words of series", "none")
+    terminal.answer("axes x, y, z", "LPL")
+    terminal.wait_for("does not match")
+    terminal.answer("axes x, y, z", "lps")
     terminal.answer("spacing", "2 1")
     terminal.wait_for("too short")
     terminal.answer("spacing", "2 nan 1")
@@ -116,6 +120,9 @@ def test_what_is_missing_is_asked_for_until_it_is_right(network):
     model = load_models()["own"]
     (segment,) = model.segments
     assert model.input.modality == "CT"
+    assert model.input.body_parts == ("ABDOMEN", "LIVER")
+    assert model.input.keywords == ()
+    assert model.input.orientation == "LPS"
     assert model.input.spacing == (2, 1, 1)
     assert model.input.clip == (-200, 400)
     assert model.input.normalization == {"mean": 50, "std": 100}
@@ -127,7 +134,15 @@ def test_what_is_missing_is_asked_for_until_it_is_right(network):
 
 def test_a_name_that_the_table_has_is_shown_with_its_code_and_not_asked_for(network):
     terminal = Terminal("models", "add", network)
-    for question, text in [("title", "T"), ("licence", "L"), ("intended use", "U"), ("modality", "CT"), ("[LPS]", "")]:
+    for question, text in [
+        ("title", "T"),
+        ("licence", "L"),
+        ("intended use", "U"),
+        ("modality", "CT"),
+        ("body parts", "any"),
+        ("words", "none"),
+        ("axes", "LPS"),
+    ]:
         terminal.answer(question, text)
     for question, text in [
         ("spacing", "2 1 1"),

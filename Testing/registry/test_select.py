@@ -142,3 +142,23 @@ def test_an_explicit_choice_that_fits_needs_no_warning(three):
 def test_an_explicit_choice_that_is_not_there_is_refused(three):
     with pytest.raises(ModelError, match="there is no model 'heart'; there are brain, liver, spine"):
         select(three, ct(), "heart")
+
+
+def test_a_model_of_unknown_purpose_is_never_chosen_by_itself(tmp_path):
+    silent = models(tmp_path, silent={"keywords": ["liver"]})
+    entry = dict(silent["silent"].data)
+    entry["input"] = {key: value for key, value in entry["input"].items() if key != "body_parts"}
+    silent = {"silent": make_model(entry, tmp_path / "registry.json")}
+    series = ct(BodyPartExamined="HEAD", SeriesDescription="liver")
+
+    with pytest.raises(ModelError, match="does not name the body parts"):
+        select(silent, series)
+    model, _, warnings = select(silent, series, "silent")
+    assert model.id == "silent"
+    assert "does not name the body parts" in warnings[0]
+
+
+def test_a_model_for_any_body_part_says_so(tmp_path):
+    (model,) = [select(models(tmp_path, any={"body_parts": []}), ct(BodyPartExamined="HEAD"))[0]]
+
+    assert model.id == "any"

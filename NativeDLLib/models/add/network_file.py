@@ -128,7 +128,6 @@ def _draft(path: Path, runtime: str, shape: Sequence[int | None], classes: int) 
         entry["input"]["patch_size"] = list(shape)
         fixed.append(("input", "patch_size"))
     draft = Draft(entry, {f"weights{_suffix(path)}": path}, fixed=fixed)
-    draft.offers[("input", "orientation")] = "LPS"
     draft.told.append(f"{classes} classes, the background included")
     return draft
 

@@ -38,8 +38,13 @@ class Question:
 def questions(draft: Draft) -> list[Question]:
     """Questions about a draft, after the codes of segments with names of our table are filled in."""
     asked = [_question(draft, place, text, pointer, parse) for place, text, pointer, parse in _FIELDS]
-    if draft.entry["runtime"] != "nnunetv2":
-        asked += [_question(draft, place, text, pointer, parse) for place, text, pointer, parse in _CONTRACT]
+    contract = _CONTRACT if draft.entry["runtime"] != "nnunetv2" else _NNUNET
+    asked += [_question(draft, place, text, pointer, parse) for place, text, pointer, parse in contract]
+    if trainer := draft.offers.get(("trainer",)):
+        text = (
+            f"its trainer {trainer!r} is none of nnU-Net's own; repeat the name if it trains the network of the plans"
+        )
+        asked.append(Question(("trainer",), text, "/$defs/line", None, lambda text: _same(text, trainer)))
     for index, row in enumerate(draft.entry["output"]["segments"]):
         _match(draft, index, row)
         label = f"label {row['label']}" + (f" '{row['name']}'" if isinstance(row.get("name"), str) else "")
@@ -114,6 +119,17 @@ def _numbers(text: str) -> list[float]:
     return [int(number) if number.is_integer() else number for number in numbers]
 
 
+def _same(text: str, wanted: str) -> str:
+    if text != wanted:
+        raise ValueError(f"that is not {wanted}")
+    return text
+
+
+def _words(text: str, nothing: str) -> list[str]:
+    words = [part.strip() for part in text.split(",")]
+    return [] if words == [nothing] else words
+
+
 def _intensity(text: str) -> dict[str, Any]:
     words = text.replace(",", " ").split()
     named = words.pop() if words and words[-1] in ("image", "none") else None
@@ -140,6 +156,18 @@ _FIELDS: tuple[tuple[Place, str, str, Callable[[str], Any]], ...] = (
     (("license",), "licence of the weights", "/$defs/line", str),
     (("intended_use",), "intended use, in a sentence", "/$defs/line", str),
     (("input", "modality"), "modality (CT, MR or PT)", "/$defs/input/properties/modality", str.upper),
+    (
+        ("input", "body_parts"),
+        "body parts that it is for, as Body Part Examined names them (ABDOMEN, LIVER), or any",
+        "/$defs/input/properties/body_parts",
+        lambda text: _words(text.upper(), "ANY"),
+    ),
+    (
+        ("input", "keywords"),
+        "words of series and study descriptions that speak for it (liver, portal), or none",
+        "/$defs/input/properties/keywords",
+        lambda text: _words(text.lower(), "none"),
+    ),
 )
 _CONTRACT: tuple[tuple[Place, str, str, Callable[[str], Any]], ...] = (
     (
@@ -156,6 +184,16 @@ _CONTRACT: tuple[tuple[Place, str, str, Callable[[str], Any]], ...] = (
         _intensity,
     ),
     (("input", "patch_size"), "patch size in voxels (z y x)", "/$defs/input/properties/patch_size", _numbers),
+)
+_NNUNET: tuple[tuple[Place, str, str, Callable[[str], Any]], ...] = (
+    (
+        ("input", "orientation"),
+        "how its training images were stored, which nnU-Net does not note and which decides about left and right: LAS "
+        "(NIfTI of dcm2niix), RAS (turned to the canonical axes, as TotalSegmentator's), LPS (as axial DICOM slices), "
+        "another such code, or stored (each image as it is)",
+        "/$defs/input/properties/orientation",
+        lambda text: "stored" if text.lower() == "stored" else text.upper(),
+    ),
 )
 _SEGMENT: tuple[tuple[str, str, str, Callable[[str], Any]], ...] = (
     ("name", "name", f"{_ROW}/name", str),

@@ -9,13 +9,13 @@ from typing import Any
 from NativeDLLib.core.errors import ModelError, UsageError
 from NativeDLLib.core.jsonfile import problem_of
 from NativeDLLib.inference.network import require
-from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, load_checkpoint
-from NativeDLLib.inference.nnunet_plans import check_configuration, read_plans
+from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, keeps_network, load_checkpoint
+from NativeDLLib.inference.nnunet_plans import check_configuration, read_plans, stored_orientation
 from NativeDLLib.models.add.draft import STEP, Draft, Place, identifier, printable
 
 _CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth")
 _MODALITIES = {"CT": "CT", "MR": "MR", "MRI": "MR", "PT": "PT", "PET": "PT"}
-_FIXED: tuple[Place, ...] = (("input", "spacing"), ("input", "patch_size"), ("input", "intensity"))
+_FIXED: tuple[Place, ...] = tuple(("input", name) for name in ("spacing", "patch_size", "intensity", "orientation"))
 _MIRROR = {
     "name": "mirror",
     "type": "boolean",
@@ -83,8 +83,13 @@ def _draft(folder: Path, plans: Any, dataset: Any, checkpoint: Checkpoint, files
         "parameters": [STEP, _MIRROR] if mirrors else [STEP],
     }
     draft = Draft(entry, dict(files), folder, told=told)
+    if orientation := stored_orientation(plans):
+        draft.put(("input", "orientation"), orientation)
+        told.append(f"orientation {orientation}, into which nnU-Net's reader of this model turns images")
     draft.fixed = [place for place in _FIXED if draft.at(place) is not None]
     draft.offers[("title",)] = title[:64]
+    if not keeps_network(checkpoint.trainer):
+        draft.offers[("trainer",)] = checkpoint.trainer
     return draft
 
 
