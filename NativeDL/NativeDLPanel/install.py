@@ -6,6 +6,7 @@ import slicer
 
 from NativeDLLib.panel import requirements
 from NativeDLLib.panel import wording as texts
+from NativeDLLib.registry.runtimes import RUNTIMES
 
 
 class Install:
@@ -19,8 +20,9 @@ class Install:
 
     def need(self, runtime):
         """Ask for what a model's runtime needs, once."""
-        if not self._extras.issuperset(requirements.RUNTIME_EXTRAS[runtime]):
-            self._extras.update(requirements.RUNTIME_EXTRAS[runtime])
+        extra = RUNTIMES[runtime].extra
+        if extra not in self._extras:
+            self._extras.add(extra)
             self.check(goOn=False)
 
     def check(self, goOn=True):

@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import available_devices, check_device
 from NativeDLLib.panel.wording import shown_name
 from NativeDLLib.registry import Candidate, load_models, rank
+from NativeDLLib.registry.runtimes import RUNTIMES
 from NativeDLLib.registry.weights import find_weights, to_be_fetched
 from NativeDLLib.segment.expectation import expect
 from NativeDLLib.segment.remote_connection import known_servers
@@ -37,7 +37,6 @@ _FACTS = {
 }
 _NO_DICOM = "The volume does not come from DICOM images, and a DICOM SEG must refer to the images it was made from."
 _LEFT = "The images that the volume was loaded from are no longer in Slicer's DICOM database; import them again."
-_MODULES = {"torch": "torch", "onnx": "onnxruntime", "nnunetv2": "nnunetv2"}
 
 
 def add_commands(subparsers: Any) -> None:
@@ -155,9 +154,8 @@ def _moved(source: Series, volume: _Volume | None) -> str:
 def _candidate(candidate: Candidate, size: tuple[int, ...], spacing: tuple[float, ...], device: str) -> dict[str, Any]:
     model = candidate.model
     expected = expect(model, size, spacing, device)
-    problem = None
-    if find_spec(_MODULES[model.runtime]) is None:
-        problem = f"needs {_MODULES[model.runtime]}, which is not installed"
+    lacking = RUNTIMES[model.runtime].problem
+    problem = f"{lacking}, which is not installed" if lacking else None
     try:
         for needed in model.needed:
             find_weights(needed)

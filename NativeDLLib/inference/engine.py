@@ -5,31 +5,21 @@ from __future__ import annotations
 import contextlib
 import importlib
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.inference.arrays import Array
+from NativeDLLib.inference.array_ops import Array
+from NativeDLLib.inference.label_maker import Head
 from NativeDLLib.inference.network import Loaded, Network, silent
 from NativeDLLib.inference.preprocess import Prepared, prepare, restore
-from NativeDLLib.inference.upsample import Head
 from NativeDLLib.registry.entry import Model
-
-# What a runtime imports before it has a network, in this order.
-_PACKAGES = {
-    "torch": ("torch",),
-    "onnx": ("onnxruntime",),
-    "nnunetv2": (
-        "torch",
-        "nnunetv2.utilities.plans_handling.plans_handler",
-        "nnunetv2.preprocessing.preprocessors.default_preprocessor",
-        "dynamic_network_architectures.architectures.unet",
-    ),
-}
+from NativeDLLib.registry.runtimes import RUNTIMES
 
 
 class Engine(Protocol):
@@ -101,7 +91,7 @@ def import_ahead(model: Model, device: str) -> threading.Thread:
 
     A GPU that is to run it is woken too. The thread that does so is returned.
     """
-    names = [*_PACKAGES[model.runtime], "NativeDLLib.dicom.seg"]
+    names = [*RUNTIMES[model.runtime].imports, "NativeDLLib.dicom.seg"]
     thread = threading.Thread(target=_import, args=(names, device), name="import ahead")
     thread.start()
     return thread
@@ -148,20 +138,5 @@ def load_engine(model: Model, weights: Path, device: str, *, measure: bool = Tru
     ModelError
         Where the runtime is missing, the device is not there, or the weights are not such a network.
     """
-    classes = model.output_channels or max(segment.label for segment in model.segments) + 1
-    # Runtimes are imported when a model asks for them: each takes seconds.
-    if model.architecture is not None:
-        from NativeDLLib.inference.described import load_described
-
-        return ContractEngine(model, load_described(weights, model.architecture, device, classes))
-    if model.runtime == "torch":
-        from NativeDLLib.inference.torch_runtime import load_torch
-
-        return ContractEngine(model, load_torch(weights, device, classes))
-    if model.runtime == "onnx":
-        from NativeDLLib.inference.onnx_runtime import load_onnx
-
-        return ContractEngine(model, load_onnx(weights, device, classes))
-    from NativeDLLib.inference.nnunet import load_nnunet
-
-    return load_nnunet(model, weights, device, measure=measure)
+    load: Callable[..., Engine] = resolve_name(RUNTIMES[model.runtime].loader)
+    return load(model, weights, device, measure=measure)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.arrays import Array, all_finite
+from NativeDLLib.inference.array_ops import Array, all_finite
 
 Floats = npt.NDArray[np.float32]
 

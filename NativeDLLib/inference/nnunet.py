@@ -17,17 +17,17 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.arrays import Array, to_numpy
+from NativeDLLib.inference.array_ops import Array, to_numpy
 from NativeDLLib.inference.body import Body
+from NativeDLLib.inference.cpu_backend import fastest
 from NativeDLLib.inference.device import torch_device
-from NativeDLLib.inference.forward import fastest
+from NativeDLLib.inference.label_maker import Head, LabelMaker
 from NativeDLLib.inference.network import Floats, Network, require, silent
 from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, keeps_network, load_checkpoint
 from NativeDLLib.inference.nnunet_plans import check_configuration, make_unet, read_plans, stored_orientation
 from NativeDLLib.inference.nnunet_resample import axes_back, is_separable, resampled
 from NativeDLLib.inference.preprocess import Prepared, empty, turned_back
 from NativeDLLib.inference.torch_runtime import TorchNetwork
-from NativeDLLib.inference.upsample import Head, LabelMaker
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import models_folder
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from NativeDLLib.core.threads import in_threads
-from NativeDLLib.inference.upsample import Axis
+from NativeDLLib.inference.label_maker import Axis
 
 Floats = npt.NDArray[np.float32]
 Spacing = Sequence[float]

@@ -8,9 +8,11 @@ from typing import Any
 import numpy.typing as npt
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.arrays import Array
+from NativeDLLib.inference.array_ops import Array
 from NativeDLLib.inference.device import check_device, has_nvidia_gpu
+from NativeDLLib.inference.engine import ContractEngine
 from NativeDLLib.inference.network import Loaded, checked_output, require
+from NativeDLLib.registry.entry import Model
 
 _CUDA = "CUDAExecutionProvider"
 
@@ -38,6 +40,11 @@ class OnnxNetwork:
         except Exception as error:
             raise ModelError(f"{self._path}: cannot run on {self.device}: {str(error)[:300]}") from error
         return checked_output(output, batch, self._classes, self._path)
+
+
+def onnx_engine(model: Model, path: Path, device: str, *, measure: bool = True) -> ContractEngine:
+    """Load the ONNX file of a model; see `load_engine`."""
+    return ContractEngine(model, load_onnx(path, device, model.least_channels))
 
 
 def load_onnx(path: Path, device: str, classes: int) -> Loaded:

@@ -13,10 +13,10 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.inference.arrays import Array
+from NativeDLLib.inference.array_ops import Array
 from NativeDLLib.inference.body import Body
+from NativeDLLib.inference.label_maker import Axis, LabelMaker
 from NativeDLLib.inference.network import Floats
-from NativeDLLib.inference.upsample import Axis, LabelMaker
 from NativeDLLib.registry.entry import InputContract
 
 Labels = npt.NDArray[np.uint16]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.threads import Scratch, in_threads
-from NativeDLLib.inference.arrays import Array, contiguous, copied, flipped, is_tensor, to_numpy, zeros
+from NativeDLLib.inference.array_ops import Array, contiguous, copied, flipped, is_tensor, to_numpy, zeros
 from NativeDLLib.inference.network import Floats, Network
 
 Window = tuple[slice, ...]

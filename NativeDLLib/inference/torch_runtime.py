@@ -12,7 +12,7 @@ from typing import Any
 import numpy.typing as npt
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.arrays import Array, is_tensor, to_numpy
+from NativeDLLib.inference.array_ops import Array, is_tensor, to_numpy
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.network import Loaded, checked_output, require
 from NativeDLLib.inference.torch_guard import check_pt2, check_torchscript, is_pt2

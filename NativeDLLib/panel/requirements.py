@@ -18,11 +18,8 @@ from packaging.requirements import Requirement as Declared
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-RUNTIME_EXTRAS = {"torch": ("torch",), "onnx": ("onnx",), "nnunetv2": ("torch", "nnunet")}
-"""The extras that a model needs, by the ``runtime`` of its registry entry; every model needs the base list too."""
-
 BASE_EXTRAS = frozenset({"torch", "onnx"})
-"""What the bundled models run on; those of another runtime are asked for when such a model is chosen."""
+"""Extras of the bundled models; those of another runtime are asked for when such a model is chosen."""
 
 # Slicer's PyTorch extension installs the builds that fit the GPU.
 _PYTORCH = ("torch", "torchvision", "torchaudio")
@@ -90,7 +87,7 @@ def missing(extras: Iterable[str] = ()) -> list[Requirement]:
     Parameters
     ----------
     extras
-        Names of ``[project.optional-dependencies]``, as `RUNTIME_EXTRAS` has them.
+        Names of ``[project.optional-dependencies]``, such as the ``extra`` of a `Runtime`.
 
     Raises
     ------

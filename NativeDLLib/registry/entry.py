@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-Runtime = Literal["torch", "onnx", "nnunetv2"]
-
 
 @dataclass(frozen=True)
 class Code:
@@ -175,7 +173,7 @@ class Model:
     license: str
     citation: str
     intended_use: str
-    runtime: Runtime
+    runtime: str
     input: InputContract
     segments: tuple[Segment, ...]
     output_channels: int | None
@@ -199,6 +197,11 @@ class Model:
     def needed(self) -> tuple[Model, ...]:
         """The models whose weights a run takes: this one, and its coarse one."""
         return (self,) if self.coarse is None else (self, self.coarse.model)
+
+    @property
+    def least_channels(self) -> int:
+        """Channels that the network has at least, the background included."""
+        return self.output_channels or max(segment.label for segment in self.segments) + 1
 
     @property
     def network_segments(self) -> tuple[Segment, ...]:

@@ -17,7 +17,7 @@ from NativeDLLib.core.progress import Progress, Stopwatch
 from NativeDLLib.dicom.derived import Algorithm
 from NativeDLLib.inference.device import give_back_memory
 from NativeDLLib.inference.engine import import_ahead, load_engine
-from NativeDLLib.inference.memory import check_memory, check_reading
+from NativeDLLib.inference.memory_estimate import check_memory, check_reading
 from NativeDLLib.inference.sliding_window import sliding_window
 from NativeDLLib.postprocess.state import State, postprocess
 from NativeDLLib.quality.gates import examine

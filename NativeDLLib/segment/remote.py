@@ -21,7 +21,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from NativeDLLib.core.errors import InputError, ModelError, UsageError
 from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.inference.memory import check_reading
+from NativeDLLib.inference.memory_estimate import check_reading
 from NativeDLLib.results.automatic import AutomaticResult
 from NativeDLLib.segment.measure import measure
 from NativeDLLib.segment.remote_connection import (

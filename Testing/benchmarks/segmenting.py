@@ -34,7 +34,7 @@ def segment(
 ) -> tuple[Cost, dict[str, Any]]:
     """Run ours; return what it took and its report.
 
-    In the same folder it finds what an earlier run measured of the network (see `NativeDLLib.inference.forward`).
+    In the same folder it finds what an earlier run measured of the network (see `NativeDLLib.inference.cpu_backend`).
     """
     shutil.rmtree(folder / "out", ignore_errors=True)
     options = [*source.options, "--model", model, "--device", device, "--output", folder / "out"]

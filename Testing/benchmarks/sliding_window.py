@@ -14,7 +14,7 @@ import torch
 from benchmarks.compare import Comparison, MissingError, Result, Setting, in_turn
 from benchmarks.measure import Cost, run_here
 from benchmarks.networks import SMALL, TINY, network
-from NativeDLLib.inference.forward import fastest
+from NativeDLLib.inference.cpu_backend import fastest
 from NativeDLLib.inference.network import Floats, Network
 from NativeDLLib.inference.sliding_window import sliding_window
 

@@ -9,7 +9,7 @@ import pytest
 from NativeDLLib.core.errors import CancelledError, ModelError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference import sliding_window as windows
-from NativeDLLib.inference.arrays import zeros
+from NativeDLLib.inference.array_ops import zeros
 from NativeDLLib.inference.sliding_window import gaussian, window_starts
 from NativeDLLib.inference.torch_runtime import TorchNetwork
 

@@ -14,7 +14,7 @@ from remote_model import RESULTS, digest_of, fetch, left, model_of
 from servers import wait_until
 from tools import nativedl
 
-from NativeDLLib.inference import forward
+from NativeDLLib.inference import cpu_backend
 from NativeDLLib.models.add import add_model
 from NativeDLLib.registry.weights import verified_weights
 
@@ -38,8 +38,8 @@ def test_what_is_fetched_is_recorded_and_runs(tmp_path, registry, site, cache, c
 def test_no_network_is_timed_before_it_segments_a_series(tmp_path, registry, cache, monkeypatch):
     monkeypatch.delenv("NATIVEDL_FORWARD")
     timed = []
-    measure = forward._measure
-    monkeypatch.setattr(forward, "_measure", lambda *arguments: timed.append(1) or measure(*arguments))
+    measure = cpu_backend._measure
+    monkeypatch.setattr(cpu_backend, "_measure", lambda *arguments: timed.append(1) or measure(*arguments))
     factories.ct_series(tmp_path / "series")
 
     fetch(registry, "--yes")

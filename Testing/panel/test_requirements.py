@@ -1,6 +1,5 @@
 """What is missing in an interpreter, judged in made-up ones: folders of package metadata as pip leaves them."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,8 @@ import pytest
 from packaging.requirements import Requirement as Declared
 
 from NativeDLLib.panel import requirements
-from NativeDLLib.panel.requirements import RUNTIME_EXTRAS, missing, plan, skip
+from NativeDLLib.panel.requirements import missing, plan, skip
+from NativeDLLib.registry.runtimes import RUNTIMES
 
 ROOT = Path(__file__).resolve().parents[2]
 EVERYTHING = {
@@ -116,20 +116,13 @@ def test_a_package_installed_a_moment_ago_is_seen(interpreter):
     [
         ("torch", ["torch>=2.6"]),
         ("onnx", ["onnxruntime>=1.20"]),
-        ("nnunetv2", ["torch>=2.6", "onnxruntime>=1.20", "onnx>=1.17", "onnxscript>=0.2", "nnunetv2>=2.5"]),
+        ("nnunetv2", ["onnxruntime>=1.20", "torch>=2.6", "onnx>=1.17", "onnxscript>=0.2", "nnunetv2>=2.5"]),
     ],
 )
 def test_each_runtime_asks_for_its_packages_and_no_others(interpreter, runtime, specifiers):
     interpreter()
 
-    assert [found.specifier for found in missing(RUNTIME_EXTRAS[runtime])] == specifiers
-
-
-def test_every_runtime_of_the_registry_has_its_extras():
-    schema = (ROOT / "Resources" / "registry.schema.json").read_text()
-    runtimes = re.search(r'"runtime": \{"enum": \[(.*?)\]', schema)[1]
-
-    assert set(re.findall(r'"(\w+)"', runtimes)) == set(RUNTIME_EXTRAS)
+    assert [found.specifier for found in missing([RUNTIMES[runtime].extra])] == specifiers
 
 
 def test_torch_alone_comes_through_the_pytorch_extension(interpreter):

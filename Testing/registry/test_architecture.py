@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.described import load_network
+from NativeDLLib.inference.described_network import load_network
 from NativeDLLib.registry.architecture import check_architecture, parameter_shapes
 
 torch = pytest.importorskip("torch")

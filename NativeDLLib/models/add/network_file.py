@@ -76,7 +76,7 @@ def read_pt2(path: Path) -> Draft:
 
 def read_described(path: Path, architecture: Path) -> Draft:
     """Read a file of weights whose network is described as JSON; see `read_source`."""
-    from NativeDLLib.inference.described import load_described
+    from NativeDLLib.inference.described_network import load_described
     from NativeDLLib.registry.architecture import check_architecture
 
     description = read_json(architecture, ModelError)

@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 from NativeDLLib.core.errors import InputError, ModelError, UsageError
@@ -17,10 +16,8 @@ from NativeDLLib.models.fetch.archive import check_space, unpack_zip
 from NativeDLLib.models.fetch.download import download, forget_part
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.fetched import Fetched, lock_file, read_lock, write_lock
+from NativeDLLib.registry.runtimes import RUNTIMES
 from NativeDLLib.registry.weights import file_digests, models_folder, to_be_fetched, verified_weights
-
-# Without its runtime it cannot be seen whether what was fetched is a model.
-_RUNTIMES = {"torch": ("torch", "torch"), "onnx": ("onnxruntime", "onnx"), "nnunetv2": ("nnunetv2", "nnunet")}
 
 
 def fetch(
@@ -62,11 +59,11 @@ def fetch(
                 return verified_weights(model)[0], None
             except ModelError as error:
                 progress.warn(f"{error}; it is fetched again")
-        module, extra = _RUNTIMES[model.runtime]
-        if find_spec(module) is None:
+        runtime = RUNTIMES[model.runtime]
+        if runtime.problem:
             raise ModelError(
-                f"model {model.id}: needs {module}, without which it cannot be checked; install it with: "
-                f"pip install 'NativeDL[{extra}]'"
+                f"model {model.id}: {runtime.problem}, without which it cannot be checked; install it with: "
+                f"pip install 'NativeDL[{runtime.extra}]'"
             )
         wanted = _wanted_digest(model)
         if wanted is None and not agrees(_question(model, file)):

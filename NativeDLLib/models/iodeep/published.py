@@ -69,7 +69,7 @@ class PublishedModel:
         ModelError
             Where the architecture is not understood, or the weights are not those of such a network.
         """
-        from NativeDLLib.inference.described import load_network
+        from NativeDLLib.inference.described_network import load_network
         from NativeDLLib.models.iodeep.published_layout import from_iodeep
 
         description, state = self.architecture, self.state

@@ -12,9 +12,9 @@ import pytest
 from conftest import ROOT
 
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.inference import memory
+from NativeDLLib.inference import memory_estimate
 from NativeDLLib.inference.engine import load_engine
-from NativeDLLib.inference.memory import Work, check_memory, guessed, tried
+from NativeDLLib.inference.memory_estimate import Work, check_memory, guessed, tried
 from NativeDLLib.registry import load_models
 from NativeDLLib.registry.entry import make_model
 from NativeDLLib.source import Series
@@ -63,7 +63,7 @@ def test_a_trial_tells_the_networks_grid_and_what_it_gives(series):
     work = tried(guessed(series.image()[0], model, engine, {"mirror": False}), series.image()[0], engine, Progress())
 
     prepared = engine.prepare(series.image()[0])
-    assert work.network == pytest.approx(prepared.volume.shape[1:], abs=memory._PROBE)
+    assert work.network == pytest.approx(prepared.volume.shape[1:], abs=memory_estimate._PROBE)
     assert work.channels == [2]
 
 
@@ -74,7 +74,7 @@ def test_without_a_limit_a_run_that_needs_more_than_there_is_goes_on_with_a_warn
     check_memory(image, model, engine, {"mirror": False}, None, progress)
     assert (progress.stages, progress.warnings) == ([], [])
 
-    monkeypatch.setattr(memory, "available", lambda: 2**20)
+    monkeypatch.setattr(memory_estimate, "available", lambda: 2**20)
     check_memory(image, model, engine, {"mirror": False}, None, progress)
 
     (warning,) = progress.warnings

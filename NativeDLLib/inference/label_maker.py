@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from NativeDLLib.core.threads import Scratch, in_threads
-from NativeDLLib.inference.arrays import Array, copied, is_tensor, joined
+from NativeDLLib.inference.array_ops import Array, copied, is_tensor, joined
 
 BLOCK = 32
 """Voxels of the output along each axis that a thread labels at once."""

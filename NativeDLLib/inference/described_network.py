@@ -1,4 +1,4 @@
-"""Networks whose architecture is in the registry entry and whose file holds nothing but weights."""
+"""Torch networks of registry entries, also those whose architecture is in the entry and not in the file."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.device import torch_device
+from NativeDLLib.inference.engine import ContractEngine
 from NativeDLLib.inference.network import Loaded, require
-from NativeDLLib.inference.torch_runtime import TorchNetwork
+from NativeDLLib.inference.torch_runtime import TorchNetwork, load_torch
 from NativeDLLib.registry.architecture.check import make_plan
 from NativeDLLib.registry.architecture.weights import COUNTER, matched
+from NativeDLLib.registry.entry import Model
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +31,13 @@ class _Slices:
         number, _, depth = batch.shape[:3]
         output = self._module(batch.transpose(1, 2).flatten(0, 1))
         return output.unflatten(0, (number, depth)).transpose(1, 2)
+
+
+def torch_engine(model: Model, path: Path, device: str, *, measure: bool = True) -> ContractEngine:
+    """Load the torch file of a model, or the weights of the network that its entry describes; see `load_engine`."""
+    if model.architecture is None:
+        return ContractEngine(model, load_torch(path, device, model.least_channels))
+    return ContractEngine(model, load_described(path, model.architecture, device, model.least_channels))
 
 
 def load_described(path: Path, description: Mapping[str, Any], device: str, classes: int) -> Loaded:

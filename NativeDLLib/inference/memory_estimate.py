@@ -32,11 +32,11 @@ import SimpleITK as sitk
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.memory import ADVICE, MIB, available, resident
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.inference.arrays import is_tensor
+from NativeDLLib.inference.array_ops import is_tensor
 from NativeDLLib.inference.engine import Engine
+from NativeDLLib.inference.label_maker import BLOCK
 from NativeDLLib.inference.network import together
 from NativeDLLib.inference.sliding_window import PLANES
-from NativeDLLib.inference.upsample import BLOCK
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.parameters import Value, resolve
 from NativeDLLib.source.source import Source
@@ -172,7 +172,7 @@ def check_memory(
 def guessed(image: sitk.Image, model: Model, engine: Engine, parameters: Mapping[str, Value]) -> Work:
     """Return what is known of a run before anything is tried, with ample room for the rest."""
     head = engine.head
-    classes = model.output_channels or max(segment.label for segment in model.segments) + 1
+    classes = model.least_channels
     channels = [classes] * len(engine.networks) if head is None else [head.weights.shape[1] - 1]
     return Work(
         image=image.GetSize(),

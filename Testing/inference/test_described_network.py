@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.inference.described import load_described
+from NativeDLLib.inference.described_network import load_described
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.registry import effective, load_registry
 from NativeDLLib.segment.pipeline import SegmentationTool

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from NativeDLLib.inference import forward
-from NativeDLLib.inference.forward import fastest
+from NativeDLLib.inference import cpu_backend
+from NativeDLLib.inference.cpu_backend import fastest
 from NativeDLLib.inference.network import together
 
 torch = pytest.importorskip("torch")
@@ -40,7 +40,7 @@ def measured(monkeypatch):
 
     def let(*seconds):
         following = itertools.chain(seconds, itertools.repeat(9.0))
-        monkeypatch.setattr(forward, "_seconds", lambda network, patch: next(following))
+        monkeypatch.setattr(cpu_backend, "_seconds", lambda network, patch: next(following))
 
     return let
 
@@ -69,7 +69,7 @@ def test_the_fastest_way_is_taken_and_remembered(tmp_path, monkeypatch, measured
         expected = network()(torch.from_numpy(patch)).numpy()
 
     first = faster(network(), tmp_path)
-    monkeypatch.setattr(forward, "_measure", nothing_is_measured)
+    monkeypatch.setattr(cpu_backend, "_measure", nothing_is_measured)
     again = faster(network(), tmp_path)
 
     assert (first.device, again.device) == (device, device)
@@ -81,7 +81,9 @@ def test_the_fastest_way_is_taken_and_remembered(tmp_path, monkeypatch, measured
     assert files == ([".json", ".onnx"] if "onnxruntime" in device else [".json"])
 
 
-def test_what_is_done_in_no_time_is_not_measured(tmp_path):
+def test_what_is_done_in_no_time_is_not_measured(tmp_path, measured):
+    measured(0.1)
+
     assert faster(network(), tmp_path).device == "cpu (2 threads)"
     assert not (tmp_path / "memory").exists()
 
@@ -139,8 +141,8 @@ def test_a_damaged_note_is_made_again(tmp_path, measured, text):
 
 def test_a_way_that_gives_other_values_is_not_taken(tmp_path, monkeypatch, measured):
     measured(1.0, 0.5, 0.1)
-    export = forward._export
-    monkeypatch.setattr(forward, "_export", lambda module, patch, path: export(network(seed=5), patch, path))
+    export = cpu_backend._export
+    monkeypatch.setattr(cpu_backend, "_export", lambda module, patch, path: export(network(seed=5), patch, path))
 
     assert faster(network(), tmp_path).device == "cpu (2 threads, channels last)"
     assert not list((tmp_path / "memory").glob("*.onnx"))
@@ -164,7 +166,7 @@ def test_where_nothing_can_be_kept_torch_runs_it(tmp_path, measured):
 
 
 def test_only_the_latest_networks_are_kept(tmp_path, monkeypatch, measured):
-    monkeypatch.setattr(forward, "_REMEMBERED", 2)
+    monkeypatch.setattr(cpu_backend, "_REMEMBERED", 2)
     for seed in range(4):
         measured(1.0, 1.0, 0.5)
         faster(network(seed), tmp_path)

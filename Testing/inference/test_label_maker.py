@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from NativeDLLib.inference import upsample
-from NativeDLLib.inference.upsample import Axis, Head, LabelMaker
+from NativeDLLib.inference import label_maker
+from NativeDLLib.inference.label_maker import Axis, Head, LabelMaker
 
 torch = pytest.importorskip("torch")
 
@@ -41,7 +41,7 @@ def label(logits, axes, planes=100, head=None, where=lambda array: array):
 @pytest.mark.parametrize("where", [lambda array: array, torch.from_numpy], ids=["arrays", "tensors"])
 def test_labels_are_the_most_likely_classes_of_interpolated_logits(shape, planes, kind, where, monkeypatch):
     # So little that tensors are labelled a few planes at a time.
-    monkeypatch.setattr(upsample, "_AT_ONCE", 500_000)
+    monkeypatch.setattr(label_maker, "_AT_ONCE", 500_000)
     logits = smooth(6, (24, 30, 28)).astype(kind)
     axes = axes_of((24, 30, 28), shape)
 
