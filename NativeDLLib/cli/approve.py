@@ -6,7 +6,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.cli.formats import add_format, wants_structures
+from NativeDLLib.cli.options import (
+    add_format,
+    add_kind,
+    add_output,
+    add_peer,
+    add_source,
+    source_of,
+    target_of,
+    wants_structures,
+)
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.review import Approval, approve
 
@@ -17,20 +26,12 @@ def add_commands(subparsers: Any) -> None:
     parser.add_argument("--result", type=Path, required=True, metavar="DIR", help="folder of the automatic result")
     parser.add_argument("--edited", type=Path, required=True, metavar="FILE", help="the .seg.nrrd that Slicer saved")
     parser.add_argument("--reviewer", required=True, metavar="NAME", help="Doe^Jane, or Dr. Jane Doe")
-    source = parser.add_argument_group("source (one of)")
-    source.add_argument(
-        "--input", nargs="+", type=Path, metavar="PATH", help="files and folders, searched at any depth"
-    )
-    source.add_argument("--files", type=Path, metavar="LIST", help="a text file that names the files, one a line")
-    source.add_argument("--database", type=Path, metavar="FILE", help="Slicer's ctkDICOM.sql")
-    parser.add_argument("--series", metavar="UID", help="Series Instance UID (default: that of the result)")
+    add_source(parser, "Series Instance UID (default: that of the result)")
     parser.add_argument("--unreviewed", action="store_true", help="store segments that nobody decided about too")
-    parser.add_argument("--segmentation", choices=["BINARY", "LABELMAP"], default="BINARY", help="kind of DICOM SEG")
+    add_kind(parser)
     add_format(parser)
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the approved SEG")
-    parser.add_argument("--overwrite", action="store_true", help="replace an approved SEG in --output")
-    parser.add_argument("--to", dest="target_peer", metavar="PEER", help="send what is stored to this peer")
-    parser.add_argument("--pacs", type=Path, metavar="FILE", help="peers (default ~/.nativedl/pacs.json)")
+    add_output(parser, "the approved SEG")
+    add_peer(parser, "what is stored")
     parser.set_defaults(run=run)
 
 
@@ -40,16 +41,12 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
         result=args.result,
         edited=args.edited,
         reviewer=args.reviewer,
+        where=source_of(args),
         output=args.output,
-        inputs=tuple(args.input or ()),
-        file_list=args.files,
-        database=args.database,
-        series=args.series,
         unreviewed=args.unreviewed,
-        kind=args.segmentation,
+        kind=args.segmentation or "BINARY",
         structures=wants_structures(args),
-        target_peer=args.target_peer,
-        pacs_file=args.pacs,
+        target=target_of(args),
         overwrite=args.overwrite,
     )
     report = approve(job, progress)

@@ -9,12 +9,12 @@ from typing import Any
 from NativeDLLib.batch import Cohort, Settings, Wanted, run_batch
 from NativeDLLib.batch.cohort import from_database, from_folders, from_peer
 from NativeDLLib.batch.table import COLUMNS, from_csv
+from NativeDLLib.cli.options import peer_named, target_of
 from NativeDLLib.cli.pacs import add_study_filters, keys_of
 from NativeDLLib.cli.run import add_options, options
 from NativeDLLib.core.errors import CancelledError, CasesFailedError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import check_device, is_server
-from NativeDLLib.pacs.peers import find_peer, load_peers
 from NativeDLLib.registry import effective, find_model, load_models
 
 _SHOWN = 50
@@ -73,9 +73,8 @@ def _settings(args: argparse.Namespace, chosen: dict[str, Any]) -> Settings:
         raise UsageError(f"--jobs {args.jobs}: at least one")
     if args.scheduler and (args.jobs > 1 or len(devices) > 1):
         raise UsageError("--jobs and several devices are for this machine; with --scheduler each worker does one case")
-    peers = {name for name in (args.source_peer, chosen["target_peer"]) if name}
-    for name in peers:
-        find_peer(load_peers(chosen["pacs_file"]), name)
+    peer = target_of(args)
+    target = None if peer is None else peer.name
     # In plain words, so that a configuration file may change or be out of reach while the batch runs.
     values = {name: str(value) for _, layer in chosen["parameters"] for name, value in layer.items()}
     arguments = ["--model", chosen["model"], "--segmentation", chosen["kind"]]
@@ -83,8 +82,8 @@ def _settings(args: argparse.Namespace, chosen: dict[str, Any]) -> Settings:
     arguments += [f"--max-memory={args.max_memory}"] if args.max_memory else []
     arguments += [f"--set={name}={value}" for name, value in values.items()]
     arguments += ["--keep-empty"] if chosen["keep_empty"] else []
-    arguments += ["--to", chosen["target_peer"]] if chosen["target_peer"] else []
-    pacs = ("--pacs", str(chosen["pacs_file"].resolve())) if chosen["pacs_file"] else ()
+    arguments += ["--to", target] if target else []
+    pacs = ("--pacs", str(args.pacs.resolve())) if args.pacs else ()
     return Settings(
         output=args.output.resolve(),
         arguments=(*arguments, *pacs),
@@ -93,9 +92,9 @@ def _settings(args: argparse.Namespace, chosen: dict[str, Any]) -> Settings:
             "parameters": values,
             "segmentation": chosen["kind"],
             "keep-empty": chosen["keep_empty"],
-            "to": chosen["target_peer"],
+            "to": target,
         },
-        send=(chosen["target_peer"], *pacs) if chosen["target_peer"] else (),
+        send=(target, *pacs) if target else (),
         jobs=args.jobs,
         devices=devices if len(devices) > 1 else (),
         # A server has a queue of its own.
@@ -124,8 +123,7 @@ def _cohort(args: argparse.Namespace, progress: Progress) -> Cohort:
         return from_csv(args.csv, ("--from", args.source_peer) if args.source_peer else ())
     if args.database:
         return from_database(args.database, wanted)
-    peer = find_peer(load_peers(args.pacs), args.source_peer)
-    return from_peer(peer, keys, wanted, progress)
+    return from_peer(peer_named(args, args.source_peer), keys, wanted, progress)
 
 
 def _check_models(cohort: Cohort, chosen: dict[str, Any]) -> None:

@@ -6,10 +6,12 @@ import argparse
 import json
 import math
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from NativeDLLib.cli.options import add_pacs, add_source, source_of
 from NativeDLLib.core.errors import InputError, ModelError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import available_devices, check_device
@@ -21,7 +23,6 @@ from NativeDLLib.segment.expectation import expect
 from NativeDLLib.segment.remote_connection import known_servers
 from NativeDLLib.source import Series
 from NativeDLLib.source.database import list_series
-from NativeDLLib.source.file_list import local_files
 
 _FACTS = {
     "Name": "PatientName",
@@ -42,11 +43,8 @@ _LEFT = "The images that the volume was loaded from are no longer in Slicer's DI
 def add_commands(subparsers: Any) -> None:
     """Register the commands."""
     parser = subparsers.add_parser("inspect", help="show a series, and the models for it with what each will take")
-    source = parser.add_argument_group("source (one of)")
-    source.add_argument("--input", nargs="+", type=Path, default=[], metavar="PATH", help="files and folders")
-    source.add_argument("--files", type=Path, metavar="LIST", help="a text file that names the DICOM files")
-    source.add_argument("--database", type=Path, metavar="FILE", help="Slicer's ctkDICOM.sql, with --series")
-    parser.add_argument("--series", metavar="UID", help="Series Instance UID, where there is more than one")
+    add_source(parser, "Series Instance UID, where there is more than one")
+    add_pacs(parser)
     parser.add_argument("--device", default="auto", metavar="NAME", help="for the time and memory expected")
     parser.add_argument(
         "--volume",
@@ -69,28 +67,34 @@ def add_commands(subparsers: Any) -> None:
 
 def _inspect(args: argparse.Namespace, progress: Progress) -> int:
     check_device(args.device)
-    given = [bool(args.input), args.files is not None, args.database is not None]
-    if sum(given) > 1 or not (any(given) or args.volume):
-        raise UsageError(
-            "name one source: --input PATH..., --files LIST, --database FILE --series UID, or --volume JSON"
-        )
     volume = _volume(args.volume) if args.volume else None
-    source: Series | _Volume
-    no_seg = _LEFT if volume is not None and volume.from_dicom else _NO_DICOM
-    try:
-        with progress.stage("scan"):
-            source = _series(args) if any(given) or volume is None else volume
-        if isinstance(source, Series):
-            no_seg = _moved(source, volume)
-    except InputError as error:
-        if not args.regularized or volume is None:
-            raise
-        source, no_seg = volume, f"Slicer resampled the volume when it loaded it. {error}"
+    has_series = volume is None or any((args.input, args.files, args.database, args.source_peer))
+    where = source_of(args) if has_series else None
+    with ExitStack() as opened:
+        source: Series | _Volume | None = volume
+        no_seg = _LEFT if volume is not None and volume.from_dicom else _NO_DICOM
+        try:
+            if where is not None:
+                source = opened.enter_context(where.open_series(progress))
+                no_seg = _moved(source, volume)
+        except InputError as error:
+            if not args.regularized or volume is None:
+                raise
+            no_seg = f"Slicer resampled the volume when it loaded it. {error}"
+        assert source is not None
+        report = _inspection(source, volume, no_seg, args.device)
+    progress.result(report)
+    if not getattr(args, "events", False):
+        _print_inspection(report)
+    return 0
+
+
+def _inspection(source: Series | _Volume, volume: _Volume | None, no_seg: str, device: str) -> dict[str, Any]:
     # What was moved is segmented as it is now.
     grid = source.grid if isinstance(source, Series) and not no_seg else volume
     assert grid is not None
     size, spacing = grid.size, grid.spacing
-    report = {
+    return {
         "facts": {name: _shown(keyword, source.text(keyword)) for name, keyword in _FACTS.items()},
         "series": source.text("SeriesInstanceUID") or None,
         "modality": source.text("Modality") or None,
@@ -98,12 +102,8 @@ def _inspect(args: argparse.Namespace, progress: Progress) -> int:
         "spacing_mm": spacing,
         "warnings": list(source.warnings),
         "no_seg_because": no_seg or None,
-        "models": [_candidate(c, size, spacing, args.device) for c in rank(load_models().values(), source)],
+        "models": [_candidate(c, size, spacing, device) for c in rank(load_models().values(), source)],
     }
-    progress.result(report)
-    if not getattr(args, "events", False):
-        _print_inspection(report)
-    return 0
 
 
 @dataclass(frozen=True)
@@ -136,10 +136,6 @@ def _volume(text: str) -> _Volume:
     if min(volume.spacing) <= 0:
         raise UsageError("--volume: ijk_to_ras has a column without length")
     return volume
-
-
-def _series(args: argparse.Namespace) -> Series:
-    return Series.read(local_files(args.input, args.files, args.database, args.series), args.series)
 
 
 def _moved(source: Series, volume: _Volume | None) -> str:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from NativeDLLib.cli.options import add_pacs, peer_named
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.iodeep.choose import choose, offer_of
@@ -15,12 +16,12 @@ from NativeDLLib.source import Series
 def add_commands(commands: Any, listing: argparse.ArgumentParser) -> None:
     """Add ``push`` and ``pull`` to those of ``models``, and the peer to its ``list``."""
     listing.add_argument("--from", dest="source_peer", metavar="PEER", help="the models of this peer")
-    _add_pacs(listing)
+    add_pacs(listing)
     push = commands.add_parser("push", help="store a model on a PACS as a DICOM object")
     push.add_argument("id", metavar="ID")
     push.add_argument("--to", dest="target_peer", metavar="PEER", required=True)
     push.add_argument("--sign", type=Path, metavar="KEY", help="PEM file of an Ed25519 private key")
-    _add_pacs(push)
+    add_pacs(push)
     push.set_defaults(run=_push)
     pull = commands.add_parser("pull", help="fetch and verify models from a PACS, to be used like bundled ones")
     pull.add_argument("ids", metavar="ID", nargs="*", help="models; without them all")
@@ -31,7 +32,7 @@ def add_commands(commands: Any, listing: argparse.ArgumentParser) -> None:
     pull.add_argument("--series", metavar="UID", help="with --for, where there is more than one")
     consent = "also those that are not signed, or by a key that is not in ~/.nativedl/trusted_keys"
     pull.add_argument("--accept-unsigned", action="store_true", help=consent)
-    _add_pacs(pull)
+    add_pacs(pull)
     pull.set_defaults(run=_pull)
 
 
@@ -49,7 +50,7 @@ def list_of_peer(args: argparse.Namespace, progress: Progress) -> int:
             "series": row.series_uid,
             "here": row.is_here,
         }
-        for row in find_models(_peer(args))
+        for row in find_models(peer_named(args, args.source_peer))
     ]
     progress.result({"peer": args.source_peer, "models": rows})
     if not getattr(args, "events", False):
@@ -61,20 +62,10 @@ def list_of_peer(args: argparse.Namespace, progress: Progress) -> int:
     return 0
 
 
-def _add_pacs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--pacs", metavar="FILE", type=Path, help="the peers, instead of ~/.nativedl/pacs.json")
-
-
-def _peer(args: argparse.Namespace) -> Any:
-    from NativeDLLib.pacs.peers import find_peer, load_peers
-
-    return find_peer(load_peers(args.pacs), args.source_peer)
-
-
 def _push(args: argparse.Namespace, progress: Progress) -> int:
     from NativeDLLib.models.iodeep.exchange import push
 
-    uids = push(args.id, args.target_peer, args.pacs, progress, signing_key=args.sign)
+    uids = push(args.id, peer_named(args, args.target_peer), progress, signing_key=args.sign)
     progress.result({"peer": args.target_peer, "model": args.id, "instances": uids})
     if not getattr(args, "events", False):
         done = f"stored as {len(uids)} instance(s) of the series {uids[0]}" if uids else "is there already"
@@ -89,7 +80,7 @@ def _pull(args: argparse.Namespace, progress: Progress) -> int:
         return _pull_published(args, progress)
     series = Series.read(args.images, args.series) if args.images else None
     modality = series.text("Modality") if series else None
-    pulled = pull(_peer(args), args.ids, args.accept_unsigned, progress, modality=modality)
+    pulled = pull(peer_named(args, args.source_peer), args.ids, args.accept_unsigned, progress, modality=modality)
     rows = [
         {"id": row.model.id, "version": row.model.version, "signer": row.signer, "fetched": row.fetched}
         for row in pulled
@@ -110,7 +101,7 @@ def _pull_published(args: argparse.Namespace, progress: Progress) -> int:
 
     if args.ids or args.images:
         raise UsageError("models pull --published takes neither an ID nor --for")
-    path, network = pull_published(_peer(args), args.published, args.accept_unsigned, progress)
+    path, network = pull_published(peer_named(args, args.source_peer), args.published, args.accept_unsigned, progress)
     offer = network.offer
     report = {"peer": args.source_peer, "path": str(path), "name": offer.id, "modality": offer.modality}
     progress.result(report | {"body_parts": list(offer.body_parts)})

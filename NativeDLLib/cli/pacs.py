@@ -9,12 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from NativeDLLib.cli.options import add_pacs, peer_named
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.delivery import Delivery, complain, deliver, send
 from NativeDLLib.pacs.ledger import Entry
 from NativeDLLib.pacs.outbox import Outbox
-from NativeDLLib.pacs.peers import Peer, find_peer, load_peers
+from NativeDLLib.pacs.peers import load_peers
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -81,19 +82,15 @@ def keys_of(args: argparse.Namespace) -> dict[str, str]:
 
 def _command(subparsers: Any, name: str, run: Callable[..., int], help_text: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = subparsers.add_parser(name, help=help_text, description=help_text)
-    parser.add_argument("--pacs", metavar="FILE", type=Path, help="the peers, instead of ~/.nativedl/pacs.json")
+    add_pacs(parser)
     parser.set_defaults(run=run)
     return parser
-
-
-def _peer(args: argparse.Namespace) -> Peer:
-    return find_peer(load_peers(args.pacs), args.peer)
 
 
 def _echo(args: argparse.Namespace, progress: Progress) -> int:
     from NativeDLLib.pacs import services
 
-    peer = _peer(args)
+    peer = peer_named(args, args.peer)
     progress.check()
     seconds = services.echo(peer)
     _say(args, progress, {"peer": peer.name, "seconds": round(seconds, 3)}, f"{peer} answers in {seconds:.3f} s")
@@ -108,7 +105,7 @@ def _find(args: argparse.Namespace, progress: Progress) -> int:
     if args.modality:
         keys["ModalitiesInStudy" if level == "STUDY" else "Modality"] = args.modality
     progress.check()
-    matches = services.find(_peer(args), level, keys)
+    matches = services.find(peer_named(args, args.peer), level, keys)
     records = [match.to_json_dict() for match in matches]
     if args.json:
         import json
@@ -124,7 +121,7 @@ def _get(args: argparse.Namespace, progress: Progress) -> int:
     from NativeDLLib.pacs import services
 
     with progress.stage("retrieve"):
-        files = services.retrieve(_peer(args), args.study, args.series, args.output, progress)
+        files = services.retrieve(peer_named(args, args.peer), args.study, args.series, args.output, progress)
     report = {"output": str(args.output), "files": [str(file) for file in files]}
     _say(args, progress, report, f"{len(files)} files in {args.output}")
     return 0
@@ -133,7 +130,7 @@ def _get(args: argparse.Namespace, progress: Progress) -> int:
 def _send(args: argparse.Namespace, progress: Progress) -> int:
     files = _dicom_files(args.paths)
     with progress.stage("send"):
-        deliveries = deliver(files, args.peer, args.pacs, progress)
+        deliveries = deliver(files, peer_named(args, args.peer), progress)
     _report_deliveries(args, progress, deliveries)
     return 0
 

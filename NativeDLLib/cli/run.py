@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from NativeDLLib.cli.configuration import read_configuration
-from NativeDLLib.cli.counts import count
-from NativeDLLib.cli.formats import add_format, wants_structures
+from NativeDLLib.cli.options import (
+    add_format,
+    add_kind,
+    add_output,
+    add_peer,
+    add_source,
+    count,
+    source_of,
+    target_of,
+    wants_structures,
+)
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.memory import MIB
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry.parameters import parse_assignments
 from NativeDLLib.segment.expectation import remember
-from NativeDLLib.segment.run import Job, check_inputs, run_job
+from NativeDLLib.segment.run import Job, run_job
 
 
 def add_commands(subparsers: Any) -> None:
     """Register the command."""
     parser = subparsers.add_parser("run", help="segment a series and store the result", description=__doc__)
-    source = parser.add_argument_group("source (one of)")
-    source.add_argument(
-        "--input", nargs="+", type=Path, metavar="PATH", help="files and folders, searched at any depth"
-    )
-    source.add_argument("--files", type=Path, metavar="LIST", help="a text file that names the files, one a line")
-    source.add_argument("--image", type=Path, metavar="FILE", help="a volume in NRRD, NIfTI or MetaImage, with --model")
-    source.add_argument("--database", type=Path, metavar="FILE", help="Slicer's ctkDICOM.sql, with --series")
-    source.add_argument("--from", dest="source_peer", metavar="PEER", help="a peer, with --study and --series")
-    parser.add_argument("--study", metavar="UID", help="Study Instance UID, with --from")
-    parser.add_argument("--series", metavar="UID", help="Series Instance UID, where there is more than one")
-    parser.add_argument("--modality", choices=["CT", "MR", "PT"], help="of --image (default: what the model is for)")
+    add_source(parser, "Series Instance UID, where there is more than one", image=True)
     add_options(parser)
     add_format(parser)
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
-    parser.add_argument("--overwrite", action="store_true", help="replace results in --output")
+    add_output(parser, "the results")
     turn = "run the network only while holding one of these, which no other process then does (they are made)"
     parser.add_argument("--turn", nargs="+", type=Path, default=[], metavar="FILE", help=turn)
     parser.set_defaults(run=run)
@@ -52,17 +51,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the model")
     parser.add_argument("--config", type=Path, metavar="FILE", help="JSON with model, device, segmentation, parameters")
-    parser.add_argument("--segmentation", choices=["BINARY", "LABELMAP"], help="kind of DICOM SEG (default BINARY)")
+    add_kind(parser)
     parser.add_argument("--keep-empty", action="store_true", help="store a SEG even if nothing was found")
-    parser.add_argument("--to", dest="target_peer", metavar="PEER", help="send the SEG to this peer")
-    parser.add_argument("--pacs", type=Path, metavar="FILE", help="peers (default ~/.nativedl/pacs.json)")
+    add_peer(parser, "the SEG")
 
 
 def run(args: argparse.Namespace, progress: Progress) -> int:
     """Run the job and print where its results are."""
-    job = make_job(args)
-    check_inputs(job)
-    report = run_job(job, progress)
+    report = run_job(make_job(args), progress)
     remember(report)
     progress.result(report)
     if not getattr(args, "events", False):
@@ -76,23 +72,31 @@ def make_job(args: argparse.Namespace) -> Job:
     Raises
     ------
     UsageError
-        Where the configuration file is wrong.
+        Where the configuration file is wrong, or an option needs another or does not go with the source.
     """
+    chosen = options(args)
+    _check_source(args, chosen)
     return Job(
         output=args.output,
-        inputs=tuple(args.input or ()),
-        database=args.database,
-        source_peer=args.source_peer,
-        study=args.study,
-        series=args.series,
-        file_list=args.files,
-        image=args.image,
-        modality=args.modality,
+        where=source_of(args),
         overwrite=args.overwrite,
         turns=tuple(args.turn),
         structures=wants_structures(args),
-        **options(args),
+        **chosen,
+        target=target_of(args),
     )
+
+
+def _check_source(args: argparse.Namespace, chosen: Mapping[str, Any]) -> None:
+    if args.source_peer and not (args.study and args.series):
+        raise UsageError("--from needs --study and --series (nativedl find lists them)")
+    if args.image is None:
+        return
+    if chosen["model"] == "auto":
+        raise UsageError("--image needs --model: without DICOM there is no body part to choose a model by")
+    given = {"--to": args.target_peer, "--keep-empty": args.keep_empty, "--format": wants_structures(args)}
+    for unfit in (name for name, value in given.items() if value):
+        raise UsageError(f"{unfit} needs a DICOM series: a SEG must refer to the instances it was made from")
 
 
 def options(args: argparse.Namespace) -> dict[str, Any]:
@@ -109,8 +113,6 @@ def options(args: argparse.Namespace) -> dict[str, Any]:
         "parameters": (*layers, ("--set", parse_assignments(args.set))),
         "kind": kind,
         "keep_empty": args.keep_empty,
-        "target_peer": args.target_peer,
-        "pacs_file": args.pacs,
     }
 
 

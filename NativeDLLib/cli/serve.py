@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from NativeDLLib.cli.counts import count, count_or_none
+from NativeDLLib.cli.options import count, count_or_none
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import check_device, is_server

@@ -13,17 +13,16 @@ import numpy as np
 import SimpleITK as sitk
 
 from NativeDLLib.core.errors import UsageError
-from NativeDLLib.core.files import write_json
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.demo.pacs_server import EmbeddedPacs
-from NativeDLLib.pacs.peers import load_peers
+from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.services import find
 from NativeDLLib.pacs.store import store
 from NativeDLLib.phantom.ct_series import write_ct_series
 from NativeDLLib.phantom.torso import LABELS, make_phantom
 from NativeDLLib.segment.run import Job, run_job
+from NativeDLLib.source.where import Where
 
-_PEER = "DEMO"
 _SIZE, _SPACING_MM = (512, 512, 60), (0.78, 0.78, 5.0)
 
 
@@ -59,10 +58,7 @@ def demonstrate(folder: Path, progress: Progress, *, model: str, device: str, se
         )
     steps["phantom"] = f"{len(files)} CT slices in {folder / 'series'}"
     with EmbeddedPacs(folder / "pacs") as server, _private_outbox(folder / "outbox"):
-        pacs_file = folder / "pacs.json"
-        address = {"name": _PEER, "ae_title": server.ae_title, "host": "127.0.0.1", "port": server.port}
-        write_json(pacs_file, {"peers": [address]})
-        peer = load_peers(pacs_file)[_PEER]
+        peer = Peer("DEMO", server.ae_title, "127.0.0.1", server.port)
         with progress.stage("store"):
             outcomes = store(peer, files, progress)
         steps["store"] = f"{sum(o.ok for o in outcomes)} of {len(files)} instances stored on the embedded PACS"
@@ -70,17 +66,8 @@ def demonstrate(folder: Path, progress: Progress, *, model: str, device: str, se
             (study,) = find(peer, "STUDY", {"PatientID": f"PHANTOM-{seed}"})
             (found,) = find(peer, "SERIES", {"StudyInstanceUID": str(study.StudyInstanceUID), "Modality": "CT"})
         steps["find"] = f"found series {found.SeriesInstanceUID}"
-        job = Job(
-            output=folder / "result",
-            source_peer=_PEER,
-            study=str(study.StudyInstanceUID),
-            series=str(found.SeriesInstanceUID),
-            model=model,
-            device=device,
-            target_peer=_PEER,
-            pacs_file=pacs_file,
-        )
-        report = run_job(job, progress)
+        where = Where(peer=peer, study=str(study.StudyInstanceUID), series=str(found.SeriesInstanceUID))
+        report = run_job(Job(where, folder / "result", model=model, device=device, target=peer), progress)
         with progress.stage("confirm"):
             segs = find(peer, "SERIES", {"StudyInstanceUID": str(study.StudyInstanceUID), "Modality": "SEG"})
         steps["confirm"] = f"the study on the PACS now holds {len(segs)} SEG series"

@@ -5,8 +5,8 @@ in the outbox. Importing this room loads neither pydicom nor pynetdicom nor dico
 without them.
 """
 
-from NativeDLLib.pacs.delivery import Delivery, deliver, fetch_series, send
+from NativeDLLib.pacs.delivery import Delivery, deliver, send
 from NativeDLLib.pacs.outbox import Outbox
 from NativeDLLib.pacs.peers import Peer, find_peer, load_peers
 
-__all__ = ["Delivery", "Outbox", "Peer", "deliver", "fetch_series", "find_peer", "load_peers", "send"]
+__all__ = ["Delivery", "Outbox", "Peer", "deliver", "find_peer", "load_peers", "send"]

@@ -13,8 +13,8 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.headers import read_header
 from NativeDLLib.pacs.ledger import Entry
 from NativeDLLib.pacs.outbox import Outbox
-from NativeDLLib.pacs.peers import Peer, find_peer, load_peers
-from NativeDLLib.pacs.services import has_instance, retrieve, store_each
+from NativeDLLib.pacs.peers import Peer
+from NativeDLLib.pacs.services import has_instance, store_each
 
 
 @dataclass(frozen=True)
@@ -64,20 +64,17 @@ def send(
     return deliveries
 
 
-def deliver(files: Sequence[Path], peer_name: str, pacs_file: Path | None, progress: Progress) -> list[Delivery]:
+def deliver(files: Sequence[Path], peer: Peer, progress: Progress) -> list[Delivery]:
     """Put objects in the user's outbox and send them, with what else is due for the same peer.
 
     Raises
     ------
-    UsageError
-        When the peer is not configured.
     PacsError
         When an object could not be delivered; it stays in the outbox.
     """
-    peers = {peer_name: find_peer(load_peers(pacs_file), peer_name)}
-    outbox = Outbox()
-    ids = outbox.add(files, peer_name)
-    entries = {entry.id: entry for entry in outbox.entries() if entry.peer == peer_name}
+    peers, outbox = {peer.name: peer}, Outbox()
+    ids = outbox.add(files, peer.name)
+    entries = {entry.id: entry for entry in outbox.entries() if entry.peer == peer.name}
     deliveries = send(outbox, peers, progress, ids=entries)
     # Another process that sends what is due may have taken them the moment they were there.
     if outbox.wait_for_others(ids, progress):
@@ -96,18 +93,6 @@ def complain(outbox: Outbox, ids: Collection[int] | None = None) -> None:
         reasons = list(dict.fromkeys(entry.reason or "another process is sending it" for entry in left))
         told = "; ".join(reasons[:3]) + ("; and others" if len(reasons) > 3 else "")
         raise PacsError(f"{len(left)} object(s) stay in the outbox: {told}. Try again with: nativedl outbox send")
-
-
-def fetch_series(
-    peer_name: str,
-    pacs_file: Path | None,
-    study_uid: str,
-    series_uid: str,
-    folder: Path,
-    progress: Progress,
-) -> list[Path]:
-    """Retrieve one series from a configured peer into a folder; see `retrieve.retrieve`."""
-    return retrieve(find_peer(load_peers(pacs_file), peer_name), study_uid, series_uid, folder, progress)
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,14 @@ from NativeDLLib.source.where import Where
 from NativeDLLib.volumes import write_seg_nrrd
 
 
-def structures_to_slicer(
-    path: Path, where: Where, output: Path, progress: Progress, *, series_uid: str | None = None
-) -> dict[str, Any]:
+def structures_to_slicer(path: Path, where: Where, output: Path, progress: Progress) -> dict[str, Any]:
     """Write the regions of interest of a structure set as segments on the slices of a series.
 
     Parameters
     ----------
     path
         The structure set, from any system.
-    where, series_uid
+    where
         The series; by default the one that the structure set refers to.
     output
         The ``.seg.nrrd``; it is replaced. Where regions overlap, it has layers.
@@ -49,9 +48,9 @@ def structures_to_slicer(
         Where something is missing or wrong; nothing is written then.
     """
     started = time.perf_counter()
-    with progress.stage("scan"):
-        given = read_structure_set(path)
-        series = where.read(series_uid or given.series_uid)
+    given = read_structure_set(path)
+    with replace(where, series=where.series or given.series_uid).open_series(progress) as opened:
+        series = opened
     if series.text("FrameOfReferenceUID") not in given.frames_of_reference:
         raise InputError(f"{path}: its coordinates are not in the frame of reference of series {series.uid}")
     if not given.rois:

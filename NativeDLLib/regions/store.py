@@ -19,7 +19,7 @@ from NativeDLLib.core.versions import versions
 from NativeDLLib.dicom.person_name import person_name
 from NativeDLLib.dicom.rtstruct import Reviewed, make_structure_set
 from NativeDLLib.dicom.write import save
-from NativeDLLib.pacs.peers import find_peer, load_peers
+from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.regions.file import read_regions
 from NativeDLLib.regions.region import Region, RegionSet
 from NativeDLLib.regions.structure import rois_of
@@ -47,8 +47,8 @@ class Export:
         The series.
     output
         Folder for the structure set and its report.
-    target_peer, pacs_file
-        Name of the peer to send to, and the peers where not the user's own file.
+    target
+        Peer to send to.
     overwrite
         Whether a structure set in `output` may be replaced.
     """
@@ -57,8 +57,7 @@ class Export:
     reviewer: str
     where: Where
     output: Path
-    target_peer: str | None = None
-    pacs_file: Path | None = None
+    target: Peer | None = None
     overwrite: bool = False
     _started: float = field(default_factory=time.perf_counter)
 
@@ -79,15 +78,12 @@ def export_regions(job: Export, progress: Progress) -> dict[str, Any]:
     """
     reviewer = person_name(job.reviewer)
     check_output(job.output, (STRUCTURES, STRUCTURES_REPORT), job.overwrite)
-    if job.target_peer is not None:
-        find_peer(load_peers(job.pacs_file), job.target_peer)
     with progress.stage("read"):
         given = read_regions(job.regions)
     validated = [region for region in given.regions if region.status == "validated"]
     if not validated:
         raise UsageError(f"{job.regions}: none of its {len(given.regions)} region(s) is validated")
-    with progress.stage("scan"):
-        series = job.where.read(given.series_uid)
+    with job.where.narrowed(given.series_uid, given.study_uid, str(job.regions)).open_series(progress) as series:
         _check_places(job.regions, given, validated, series)
     types = {segment.number: kind for segment, kind in given.segments}
     report: dict[str, Any] = {
@@ -109,9 +105,9 @@ def export_regions(job: Export, progress: Progress) -> dict[str, Any]:
         report["files"] = {name: str(job.output / name) for name in (STRUCTURES, STRUCTURES_REPORT)}
         report |= {"warnings": list(progress.warnings), **costs(job._started, progress)}
         write_json(partial / STRUCTURES_REPORT, report)
-    if job.target_peer is not None:
+    if job.target is not None:
         files, kept = [job.output / STRUCTURES], job.output / STRUCTURES_REPORT
-        send_result(files, kept, report, job.target_peer, job.pacs_file, job._started, progress)
+        send_result(files, kept, report, job.target, job._started, progress)
     return report
 
 

@@ -30,7 +30,7 @@ class AutomaticResult:
     ----------
     folder
         Of the run.
-    series_uid
+    study_uid, series_uid
         Of the source.
     algorithm
         What made it.
@@ -43,6 +43,7 @@ class AutomaticResult:
     """
 
     folder: Path
+    study_uid: str
     series_uid: str
     algorithm: Algorithm
     segments: dict[int, Segment]
@@ -64,6 +65,7 @@ class AutomaticResult:
             uid = report["series"]["series_instance_uid"]
             result = cls(
                 folder,
+                str(report["series"]["study_instance_uid"]),
                 str(uid),
                 algorithm_of(report["algorithm"]),
                 _segments(report["segments"]),

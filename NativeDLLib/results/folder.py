@@ -16,6 +16,7 @@ from NativeDLLib.core.errors import PacsError, UsageError
 from NativeDLLib.core.files import sync, write_json
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.delivery import deliver
+from NativeDLLib.pacs.peers import Peer
 
 
 def check_output(output: Path, names: Sequence[str], overwrite: bool) -> None:
@@ -72,8 +73,7 @@ def send_result(
     files: Sequence[Path],
     report_file: Path,
     report: dict[str, Any],
-    peer: str,
-    pacs_file: Path | None,
+    peer: Peer,
     started: float,
     progress: Progress,
 ) -> None:
@@ -84,10 +84,10 @@ def send_result(
     PacsError
         Where one could not be delivered: it waits in the outbox, and the result stays where it is.
     """
-    report["sent"] = {"peer": peer, "delivered": False}
+    report["sent"] = {"peer": peer.name, "delivered": False}
     try:
         with progress.stage("send"):
-            deliver(files, peer, pacs_file, progress)
+            deliver(files, peer, progress)
         report["sent"]["delivered"] = True
     except PacsError as error:
         report["sent"]["reason"] = str(error)

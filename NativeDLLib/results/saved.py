@@ -31,7 +31,7 @@ class Result:
     ----------
     folder
         Of a run, or of an approval.
-    series_uid
+    study_uid, series_uid
         Of the source.
     algorithm
         What made it.
@@ -42,6 +42,7 @@ class Result:
     """
 
     folder: Path
+    study_uid: str
     series_uid: str
     algorithm: Algorithm
     segments: tuple[tuple[Segment, AlgorithmType], ...]
@@ -59,14 +60,14 @@ class Result:
         if not (folder / APPROVED_REPORT).exists():
             found = AutomaticResult.read(folder)
             rows = [(segment, _TYPES[0]) for segment in found.segments.values()]
-            return cls(folder, found.series_uid, found.algorithm, tuple(rows), found)
+            return cls(folder, found.study_uid, found.series_uid, found.algorithm, tuple(rows), found)
         path = folder / APPROVED_REPORT
         report = read_json(path, InputError)
         try:
             stored = [row for row in report["segments"] if row["number"] is not None]
             segments = tuple((segment_of(row), _type(row["algorithm_type"])) for row in stored)
-            uid = str(report["series"]["series_instance_uid"])
-            return cls(folder, uid, algorithm_of(report["algorithm"]), segments, None)
+            study, series = (str(report["series"][f"{kind}_instance_uid"]) for kind in ("study", "series"))
+            return cls(folder, study, series, algorithm_of(report["algorithm"]), segments, None)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{path}: is not the report of an approval ({error!r})") from error
 

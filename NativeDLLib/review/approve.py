@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from NativeDLLib import __version__
-from NativeDLLib.core.errors import InputError, UsageError
+from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.files import write_json
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.versions import versions
@@ -21,7 +21,7 @@ from NativeDLLib.dicom.review import Review
 from NativeDLLib.dicom.rtstruct import Reviewed
 from NativeDLLib.dicom.seg import Kind, make_segmentation
 from NativeDLLib.dicom.write import save
-from NativeDLLib.pacs.peers import find_peer, load_peers
+from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.gates import examine_again
 from NativeDLLib.regions.structure import whole_structure_set
@@ -48,41 +48,35 @@ class Approval:
     ----------
     result
         Folder of the automatic result; it stays as it is.
+    where
+        Series that it was made from.
     edited
         The segmentation as Slicer saved it.
     reviewer
         Who reviewed it, as a person writes a name.
     output
         Folder for the SEG and its report.
-    inputs, file_list, database
-        Where the series is; one of the three.
-    series
-        Series Instance UID; by default that of the result.
     unreviewed
         Whether segments that nobody decided about are stored too.
     kind
         BINARY, in which segments may overlap, or LABELMAP.
     structures
         Whether to write an RT Structure Set too.
-    target_peer, pacs_file
-        Name of the peer to send to, and the peers where not the user's own file.
+    target
+        Peer to send to.
     overwrite
         Whether an approved result in `output` may be replaced.
     """
 
     result: Path
+    where: Where
     edited: Path
     reviewer: str
     output: Path
-    inputs: tuple[Path, ...] = ()
-    file_list: Path | None = None
-    database: Path | None = None
-    series: str | None = None
     unreviewed: bool = False
     kind: Kind = "BINARY"
     structures: bool = False
-    target_peer: str | None = None
-    pacs_file: Path | None = None
+    target: Peer | None = None
     overwrite: bool = False
     _started: float = field(default_factory=time.perf_counter)
 
@@ -103,14 +97,17 @@ def approve(job: Approval, progress: Progress) -> dict[str, Any]:
         written.
     """
     reviewer = person_name(job.reviewer)
-    where = Where(job.inputs, job.file_list, job.database)
-    where.check()
+    job.where.check()
     check_output(job.output, _FILES, job.overwrite)
-    if job.target_peer is not None:
-        find_peer(load_peers(job.pacs_file), job.target_peer)
     automatic = AutomaticResult.read(job.result)
-    with progress.stage("scan"):
-        series = _series(job, where, automatic)
+    where = job.where.narrowed(automatic.series_uid, automatic.study_uid, f"the result in {automatic.folder}")
+    with where.open_series(progress) as series:
+        return _approve(job, reviewer, automatic, series, progress)
+
+
+def _approve(
+    job: Approval, reviewer: str, automatic: AutomaticResult, series: Series, progress: Progress
+) -> dict[str, Any]:
     with progress.stage("read"):
         edited = read_seg_nrrd(job.edited)
         labels = automatic.labels(series)
@@ -155,9 +152,9 @@ def approve(job: Approval, progress: Progress) -> dict[str, Any]:
         report["files"] = {name: str(job.output / name) for name in _FILES if name not in absent}
         report |= {"warnings": list(progress.warnings), **costs(job._started, progress)}
         write_json(partial / APPROVED_REPORT, report)
-    if job.target_peer is not None:
+    if job.target is not None:
         files = [job.output / name for name in (APPROVED, _STRUCTURES) if name in report["files"]]
-        send_result(files, job.output / APPROVED_REPORT, report, job.target_peer, job.pacs_file, job._started, progress)
+        send_result(files, job.output / APPROVED_REPORT, report, job.target, job._started, progress)
     return report
 
 
@@ -197,14 +194,6 @@ def _report(
         "sent": None,
         "versions": versions(),
     }
-
-
-def _series(job: Approval, where: Where, automatic: AutomaticResult) -> Series:
-    if job.series not in (None, automatic.series_uid):
-        raise InputError(
-            f"series {job.series}: the result in {automatic.folder} was made from series {automatic.series_uid}"
-        )
-    return where.read(automatic.series_uid)
 
 
 def _check_pending(judged: Sequence[ReviewedSegment], unreviewed: bool) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import SimpleITK as sitk
 
 from NativeDLLib import __version__
-from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.files import write_json
 from NativeDLLib.core.memory import memory_limit
 from NativeDLLib.core.progress import Progress
@@ -21,14 +20,14 @@ from NativeDLLib.core.versions import versions
 from NativeDLLib.dicom.write import save
 from NativeDLLib.inference.device import check_device, is_server
 from NativeDLLib.inference.engine import import_ahead
-from NativeDLLib.pacs.peers import find_peer, load_peers
-from NativeDLLib.registry import effective, load_models, rank, select
+from NativeDLLib.pacs.peers import Peer
+from NativeDLLib.registry import effective, find_model, load_models, rank, select
 from NativeDLLib.results.folder import check_output, costs, send_result, staged, uids_of
-from NativeDLLib.segment.open_source import open_source
 from NativeDLLib.segment.pipeline import SegmentationTool
 from NativeDLLib.segment.remote import segment_remotely
 from NativeDLLib.segment.result import SegmentationResult
 from NativeDLLib.source import Series
+from NativeDLLib.source.where import Where
 from NativeDLLib.volumes import write_image, write_seg_nrrd
 from NativeDLLib.volumes.preview import write_preview
 
@@ -46,18 +45,10 @@ class Job:
 
     Attributes
     ----------
+    where
+        Series or image to segment.
     output
         Folder of the result; made when there is one.
-    inputs
-        Files and folders to look for the series in; or
-    file_list
-        A text file that names them, one a line; or
-    image
-        A volume without DICOM origin, with `modality` where it is not what the model is for; or
-    database
-        Slicer's ``ctkDICOM.sql``, with `series`; or
-    source_peer
-        Name of a peer, with `study` and `series`.
     model, device
         Registry id or ``auto``; device as in `check_device`.
     max_memory
@@ -70,25 +61,16 @@ class Job:
         Whether to store a SEG in which nothing was found.
     structures
         Whether to write an RT Structure Set too, where something was found.
-    target_peer
-        Name of the peer to send to.
-    pacs_file
-        Peers, where not the user's own file.
+    target
+        Peer to send to.
     overwrite
         Whether results in `output` may be replaced.
     turns
         Files, one of which must be held while the network runs; see `take_turn`.
     """
 
+    where: Where
     output: Path
-    inputs: tuple[Path, ...] = ()
-    database: Path | None = None
-    source_peer: str | None = None
-    study: str | None = None
-    series: str | None = None
-    file_list: Path | None = None
-    image: Path | None = None
-    modality: str | None = None
     model: str = "auto"
     device: str = "auto"
     max_memory: int | None = None
@@ -96,8 +78,7 @@ class Job:
     kind: Kind = "BINARY"
     keep_empty: bool = False
     structures: bool = False
-    target_peer: str | None = None
-    pacs_file: Path | None = None
+    target: Peer | None = None
     overwrite: bool = False
     turns: tuple[Path, ...] = ()
     _started: float = field(default_factory=time.perf_counter)
@@ -119,12 +100,10 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     """
     check_device(job.device)
     check_output(job.output, _FILES, job.overwrite)
-    if job.target_peer is not None:
-        find_peer(load_peers(job.pacs_file), job.target_peer)
     models = load_models()
-    if job.model in models and not is_server(job.device):
-        import_ahead(models[job.model], job.device)
-    with memory_limit(job.max_memory, progress), open_source(job, models, progress) as source:
+    if job.model != "auto" and not is_server(job.device):
+        import_ahead(find_model(models, job.model), job.device)
+    with memory_limit(job.max_memory, progress), job.where.open(progress, models.get(job.model)) as source:
         if is_server(job.device):
             result, choice = segment_remotely(job, source, progress)
         else:
@@ -140,9 +119,9 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
         if result.is_empty and result.no_seg_because:
             progress.warn(f"{result.algorithm.name} found none of its segments: no SEG is written")
         report = _write(job, result, choice, progress)
-    if job.target_peer is not None and report["segmentation"] is not None:
+    if job.target is not None and report["segmentation"] is not None:
         files = [job.output / name for name in (SEG, STRUCTURES) if name in report["files"]]
-        send_result(files, job.output / REPORT, report, job.target_peer, job.pacs_file, job._started, progress)
+        send_result(files, job.output / REPORT, report, job.target, job._started, progress)
     return report
 
 
@@ -195,7 +174,7 @@ def _report(
         "nativedl": __version__,
         **result.metadata,
         **choice,
-        "source": next(kind for kind, given in _sources(job).items() if given),
+        "source": job.where.kinds[0],
         "series": {
             "study_instance_uid": source.text("StudyInstanceUID") or None,
             "series_instance_uid": source.text("SeriesInstanceUID") or None,
@@ -211,41 +190,3 @@ def _report(
         "versions": {"python": platform.python_version(), **versions()},
         **costs(job._started, progress),
     }
-
-
-def _sources(job: Job) -> dict[str, bool]:
-    return {
-        "input": bool(job.inputs),
-        "files": job.file_list is not None,
-        "image": job.image is not None,
-        "database": job.database is not None,
-        "peer": job.source_peer is not None,
-    }
-
-
-def check_inputs(job: Job) -> None:
-    """Check that exactly one source is named, and that the rest of the job goes with it.
-
-    Raises
-    ------
-    UsageError
-        Where none or several are, or something was asked for that an image without DICOM origin cannot give.
-    InputError
-        Where an input does not exist.
-    """
-    if sum(_sources(job).values()) != 1:
-        raise UsageError(
-            "name one source: --input PATH..., --files LIST, --image FILE, --database FILE --series UID, or --from PEER"
-        )
-    for path in job.inputs:
-        if not path.exists():
-            raise InputError(f"{path}: does not exist")
-    if job.image is None:
-        if job.modality is not None:
-            raise UsageError("--modality is for --image; a DICOM series says its own")
-        return
-    if job.model == "auto":
-        raise UsageError("--image needs --model: without DICOM there is no body part to choose a model by")
-    options = {"--to": job.target_peer is not None, "--keep-empty": job.keep_empty, "--format": job.structures}
-    for unfit in (name for name, given in options.items() if given):
-        raise UsageError(f"{unfit} needs a DICOM series: a SEG must refer to the instances it was made from")

@@ -1,37 +1,186 @@
-"""Where the series is that a result was made from."""
+"""Where the images are: files, a list of files, an image file, Slicer's DICOM database, or a peer."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from NativeDLLib.core.errors import UsageError
-from NativeDLLib.source import Series
-from NativeDLLib.source.file_list import local_files
+from NativeDLLib.core.errors import InputError, UsageError
+from NativeDLLib.core.progress import Progress
+from NativeDLLib.pacs.peers import Peer
+from NativeDLLib.pacs.services import retrieve
+from NativeDLLib.source import ImageFile, Series
+from NativeDLLib.source.database import series_files
+from NativeDLLib.source.source import Source
+
+if TYPE_CHECKING:
+    from NativeDLLib.registry import Model
+
+_LONGEST_LIST = 64 * 2**20
 
 
 @dataclass(frozen=True)
 class Where:
-    """Where a series is: in files and folders, a list of files, or Slicer's database; one of the three."""
+    """Where a series or an image is; exactly one of the first five attributes says it.
+
+    Attributes
+    ----------
+    inputs
+        Files and folders, which are searched at any depth.
+    file_list
+        Text file that names the files, one a line.
+    image
+        Volume without DICOM origin: NRRD, NIfTI or MetaImage.
+    database
+        Slicer's ``ctkDICOM.sql`` or its folder; `series` is needed too.
+    peer
+        Peer that is asked for `study` and `series`.
+    study, series
+        Study and Series Instance UID; the series is needed where there is more than one.
+    modality
+        Modality of `image`; by default that of the model.
+    """
 
     inputs: tuple[Path, ...] = ()
     file_list: Path | None = None
+    image: Path | None = None
     database: Path | None = None
+    peer: Peer | None = None
+    study: str | None = None
+    series: str | None = None
+    modality: str | None = None
+
+    @property
+    def kinds(self) -> list[str]:
+        """Kinds of place that are named: ``input``, ``files``, ``image``, ``database``, ``peer``."""
+        places = [("input", self.inputs or None), ("files", self.file_list), ("image", self.image)]
+        return [kind for kind, place in [*places, ("database", self.database), ("peer", self.peer)] if place]
 
     def check(self) -> None:
-        """Raise a `UsageError` where not exactly one of the three is named."""
-        if sum([bool(self.inputs), self.file_list is not None, self.database is not None]) != 1:
-            raise UsageError("name where the series is: --input PATH..., --files LIST, or --database FILE")
-
-    def read(self, uid: str) -> Series:
-        """Read a series.
+        """Check that exactly one place is named, and that it is there.
 
         Raises
         ------
         UsageError
-            Where not exactly one of the three is named.
+            Where none or several are named, or a modality is given for a series.
         InputError
-            Where the series is not there.
+            Where a file or folder does not exist.
         """
+        if len(self.kinds) != 1:
+            raise UsageError("name one source: files and folders, a list of files, an image, a database or a peer")
+        for path in self.inputs:
+            if not path.exists():
+                raise InputError(f"{path}: does not exist")
+        if self.modality is not None and self.image is None:
+            raise UsageError("--modality is for --image; a DICOM series says its own")
+
+    def narrowed(self, series: str, study: str | None, result: str) -> Where:
+        """Return where the series of a result is.
+
+        Parameters
+        ----------
+        series, study
+            UIDs that the result tells.
+        result
+            The result, for the message.
+
+        Raises
+        ------
+        InputError
+            Where another series was asked for.
+        """
+        if self.series not in (None, series):
+            raise InputError(f"series {self.series}: {result} was made from series {series}")
+        return replace(self, series=series, study=self.study or study)
+
+    @contextmanager
+    def open(self, progress: Progress, model: Model | None = None) -> Iterator[Source]:
+        """Give the source; files from a peer live only as long as the block.
+
+        Parameters
+        ----------
+        progress
+            Progress of the job; the stages are ``retrieve`` and ``scan``.
+        model
+            Model that the image is for, which says its modality where nothing else does.
+
+        Raises
+        ------
+        NativeDLError
+            Where the source is not there, or cannot be segmented.
+        """
+        if self.image is None:
+            with self.open_series(progress) as series:
+                yield series
+        else:
+            with progress.stage("scan"):
+                image = self._read_image(self.image, model)
+            yield image
+
+    @contextmanager
+    def open_series(self, progress: Progress) -> Iterator[Series]:
+        """Give the DICOM series, as `open` does."""
         self.check()
-        return Series.read(local_files(self.inputs, self.file_list, self.database, uid), uid)
+        if self.peer is None:
+            with progress.stage("scan"):
+                series = Series.read(self._files(), self.series)
+            yield series
+            return
+        if not self.study or not self.series:
+            raise UsageError("a series of a peer is asked for by its Study and Series Instance UID; both are needed")
+        with tempfile.TemporaryDirectory(prefix="nativedl-") as folder:
+            with progress.stage("retrieve"):
+                files = retrieve(self.peer, self.study, self.series, Path(folder), progress)
+            with progress.stage("scan"):
+                series = Series.read(files, self.series)
+            yield series
+
+    def _files(self) -> list[Path]:
+        if self.file_list is not None:
+            return read_list(self.file_list)
+        if self.database is None:
+            return list(self.inputs)
+        if not self.series:
+            raise UsageError("--database needs --series")
+        return series_files(self.database, self.series)
+
+    def _read_image(self, path: Path, model: Model | None) -> ImageFile:
+        if self.modality is not None:
+            return ImageFile.read(path, self.modality)
+        if model is None:
+            raise UsageError(f"{path}: does not say its modality; it must be given")
+        modality = model.input.modality
+        taken = f"{path}: does not say its modality; it is taken to be {modality}, as {model.id} is for that"
+        return ImageFile.read(path, modality, (f"{taken} (--modality)",))
+
+
+def read_list(path: Path) -> list[Path]:
+    """Return the files that a text file names, one a line (UTF-8).
+
+    A command line has a limited length, and a series may have thousands of files. Names are relative to the current
+    folder, as they would be on the command line.
+
+    Raises
+    ------
+    InputError
+        Where the list cannot be read, is empty, or names a file that is not there.
+    """
+    try:
+        if path.stat().st_size > _LONGEST_LIST:
+            raise InputError(f"{path}: is larger than {_LONGEST_LIST // 2**20} MiB; a list names one file a line")
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8 text (byte {error.start}); a list names one file a line") from error
+    named = [(number, Path(line.strip())) for number, line in enumerate(lines, 1) if line.strip()]
+    if not named:
+        raise InputError(f"{path}: names no file; a list names one file a line")
+    for number, file in named:
+        if not file.exists():
+            raise InputError(f"{path}: line {number}: {file}: does not exist")
+    return [file for _, file in named]

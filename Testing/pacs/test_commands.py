@@ -8,7 +8,7 @@ from servers import LOOPBACK, free_port
 
 from NativeDLLib.cli.main import main
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.pacs import Outbox, fetch_series
+from NativeDLLib.pacs import Outbox
 from NativeDLLib.pacs.store import store
 
 
@@ -168,11 +168,6 @@ def test_what_waits_goes_along_when_its_peer_is_sent_to_again(run, pacs_file, or
     assert run("send", "ORTHANC", *make_series(tmp_path / "new", 1))[0] == 0
     assert Outbox().entries() == []
     assert dcmread(waiting[0]).SOPInstanceUID in orthanc.instances()
-
-
-def test_a_series_is_fetched_for_the_pipeline(pacs_file, stored, tmp_path, progress):
-    uids = (stored.StudyInstanceUID, stored.SeriesInstanceUID)
-    assert len(fetch_series("ORTHANC", tmp_path / "pacs.json", *uids, tmp_path / "got", progress)) == 3
 
 
 def test_text_of_a_pacs_cannot_steer_the_terminal(run, orthanc, make_series, tmp_path, progress):

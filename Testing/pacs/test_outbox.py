@@ -180,9 +180,7 @@ def test_what_another_process_is_sending_is_neither_sent_nor_dropped(outbox, fil
 
 def test_what_another_process_took_the_moment_it_was_there_is_waited_for(tmp_path, files, progress, monkeypatch):
     monkeypatch.setenv("NATIVEDL_OUTBOX", str(tmp_path / "outbox"))
-    pacs_file = tmp_path / "pacs.json"
-    pacs_file.write_text('{"peers": [{"name": "PACS", "ae_title": "PACS", "host": "127.0.0.1", "port": 1}]}')
-    add = Outbox.add
+    peer, add = Peer("PACS", "PACS", "127.0.0.1", 1), Outbox.add
 
     def add_and_lose(outbox, *given):
         ids, taken = add(outbox, *given), threading.Event()
@@ -199,7 +197,7 @@ def test_what_another_process_took_the_moment_it_was_there_is_waited_for(tmp_pat
 
     monkeypatch.setattr(Outbox, "add", add_and_lose)
 
-    assert {delivery.message for delivery in deliver(files, "PACS", pacs_file, progress)} <= {"another process sent it"}
+    assert {delivery.message for delivery in deliver(files, peer, progress)} <= {"another process sent it"}
     assert Outbox().entries() == []
 
 

@@ -177,7 +177,7 @@ def test_regions_of_an_approved_result_are_those_of_its_seg(accepted, regions):
 def test_a_source_must_be_named(reviewed, regions, capsys):
     assert nativedl("regions", "--result", reviewed.out, "--output", regions) == 2
 
-    assert "name where the series is" in last_line(capsys)
+    assert "name one source" in last_line(capsys)
 
 
 def test_a_folder_without_a_result_is_refused(reviewed, regions, capsys):

@@ -87,7 +87,7 @@ def test_the_source_must_be_named_once(accepted, capsys):
     command = [*accepted.command("--files", listing), "--database", accepted.folder]
 
     assert nativedl(*command) == 2
-    assert "name where the series is" in capsys.readouterr().err
+    assert "name one source" in capsys.readouterr().err
 
 
 def test_a_peer_that_nobody_knows_is_refused_before_anything_is_done(accepted, capsys):

@@ -12,6 +12,7 @@ from tools import nativedl
 from NativeDLLib.core.errors import CancelledError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.segment.run import Job, run_job
+from NativeDLLib.source.where import Where
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ def test_a_cancelled_run_ends_the_prediction_there(in_background, serve, slow, t
     service = serve()
     progress = Progress()
     parameters = (("test", {"step": 0.25}),)
-    job = Job(tmp_path / "out", slow[0], model="bright", device=service.url, parameters=parameters)
+    job = Job(Where(tuple(slow[0])), tmp_path / "out", model="bright", device=service.url, parameters=parameters)
     outcome = in_background(run_job, job, progress)
     wait_until(service.workers, "the worker runs", 60)
 
@@ -148,7 +149,13 @@ def test_a_cancelled_run_ends_the_prediction_there(in_background, serve, slow, t
 
 def test_a_server_that_dies_is_an_error(in_background, serve, slow, tmp_path):
     service = serve()
-    job = Job(tmp_path / "out", slow[0], model="bright", device=service.url, parameters=(("test", {"step": 0.25}),))
+    job = Job(
+        Where(tuple(slow[0])),
+        tmp_path / "out",
+        model="bright",
+        device=service.url,
+        parameters=(("test", {"step": 0.25}),),
+    )
     outcome = in_background(run_job, job, Progress())
     wait_until(service.workers, "the worker runs", 60)
 

@@ -59,13 +59,3 @@ def test_a_list_that_is_no_list_is_not_read_whole(tmp_path, registry, capsys):
     assert run(registry, tmp_path / "out", "--files", tmp_path / "list.txt") == 3
 
     assert "is larger than 64 MiB" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [("--database", "--database needs --series"), ("--from", "--from needs --study and --series")],
-)
-def test_a_database_and_a_peer_hold_more_than_one_series(tmp_path, registry, source, message, capsys):
-    assert run(registry, tmp_path / "out", source, tmp_path / "somewhere") == 2
-
-    assert message in capsys.readouterr().err

@@ -21,7 +21,7 @@ from NativeDLLib.models.iodeep.object_writer import CHUNK_SIZE, write_model
 from NativeDLLib.models.iodeep.trust import judge
 from NativeDLLib.pacs.delivery import deliver
 from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError, RefusedError
-from NativeDLLib.pacs.peers import Peer, find_peer, load_peers
+from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.services import find, retrieve
 from NativeDLLib.registry import Model, find_model, load_models
 from NativeDLLib.source.header import text
@@ -77,8 +77,7 @@ def find_models(peer: Peer) -> list[Stored]:
 
 def push(
     model_id: str,
-    peer_name: str,
-    pacs_file: Path | None,
+    peer: Peer,
     progress: Progress,
     *,
     signing_key: Path | None = None,
@@ -88,7 +87,7 @@ def push(
 
     Returns the SOP Instance UIDs of the new copy; none where the peer has the same content by the same signer already.
     """
-    peer, model = find_peer(load_peers(pacs_file), peer_name), find_model(load_models(), model_id)
+    model = find_model(load_models(), model_id)
     with tempfile.TemporaryDirectory(prefix="nativedl-push-") as folder:
         with progress.stage("write"):
             files = write_model(model, Path(folder), signing_key=signing_key, chunk_size=chunk_size)
@@ -97,7 +96,7 @@ def push(
             return []
         progress.check()
         with progress.stage("send"):
-            deliver(files, peer_name, pacs_file, progress)
+            deliver(files, peer, progress)
         return [file.stem for file in files]
 
 

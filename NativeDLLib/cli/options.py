@@ -1,0 +1,133 @@
+"""Options that several commands share: where a series is, where the result goes, the objects of it, numbers."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from NativeDLLib.core.errors import UsageError
+from NativeDLLib.pacs.peers import Peer, find_peer, load_peers
+
+if TYPE_CHECKING:
+    from NativeDLLib.source.where import Where
+
+_PLACES: dict[str, dict[str, Any]] = {
+    "--input": {"metavar": "PATH", "nargs": "+", "type": Path, "help": "files and folders, searched at any depth"},
+    "--files": {"metavar": "LIST", "type": Path, "help": "a text file that names the files, one a line"},
+    "--image": {"metavar": "FILE", "type": Path, "help": "a volume in NRRD, NIfTI or MetaImage, with --model"},
+    "--database": {"metavar": "FILE", "type": Path, "help": "Slicer's ctkDICOM.sql"},
+    "--from": {"metavar": "PEER", "dest": "source_peer", "help": "a peer, with --study and --series"},
+}
+_SEG, _BOTH = "seg", "seg,rtstruct"
+
+
+def add_source(parser: argparse.ArgumentParser, series: str, *, image: bool = False) -> None:
+    """Add the options that say where a series is; `source_of` reads them.
+
+    Parameters
+    ----------
+    parser
+        Parser of a command that also has ``--pacs``.
+    series
+        Help of ``--series``.
+    image
+        Whether the command takes an image file too.
+    """
+    group = parser.add_argument_group("source (one of)")
+    places = {name: settings for name, settings in _PLACES.items() if image or name != "--image"}
+    for name, settings in places.items():
+        group.add_argument(name, **settings)
+    parser.add_argument("--study", metavar="UID", help="Study Instance UID, with --from")
+    parser.add_argument("--series", metavar="UID", help=series)
+    if image:
+        parser.add_argument("--modality", choices=["CT", "MR", "PT"], help="of --image (default: that of the model)")
+    shown = [f"{name} {settings['metavar']}" for name, settings in places.items()]
+    parser.set_defaults(image=None, modality=None, places=f"{', '.join(shown[:-1])} or {shown[-1]}")
+
+
+def source_of(args: argparse.Namespace) -> Where:
+    """Return where the series is, by the options of `add_source`.
+
+    Raises
+    ------
+    NativeDLError
+        Where not exactly one place is named, or it is not there.
+    """
+    # Commands that have no images need not wait for the libraries that read them.
+    from NativeDLLib.source.where import Where
+
+    where = Where(
+        inputs=tuple(args.input or ()),
+        file_list=args.files,
+        image=args.image,
+        database=args.database,
+        peer=peer_named(args, args.source_peer) if args.source_peer else None,
+        study=args.study,
+        series=args.series,
+        modality=args.modality,
+    )
+    if len(where.kinds) != 1:
+        raise UsageError(f"name one source: {args.places}")
+    where.check()
+    return where
+
+
+def add_output(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the folder of a result."""
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help=f"folder for {what}")
+    parser.add_argument("--overwrite", action="store_true", help=f"replace {what} in --output")
+
+
+def add_peer(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the peer that a result is sent to."""
+    parser.add_argument("--to", dest="target_peer", metavar="PEER", help=f"send {what} to this peer")
+    add_pacs(parser)
+
+
+def add_pacs(parser: argparse.ArgumentParser) -> None:
+    """Add the file of the peers."""
+    parser.add_argument("--pacs", type=Path, metavar="FILE", help="the peers, instead of ~/.nativedl/pacs.json")
+
+
+def peer_named(args: argparse.Namespace, name: str) -> Peer:
+    """Return the peer of that name; raise a `UsageError` where there is none."""
+    return find_peer(load_peers(args.pacs), name)
+
+
+def target_of(args: argparse.Namespace) -> Peer | None:
+    """Return the peer that `add_peer` asks for."""
+    return peer_named(args, args.target_peer) if args.target_peer else None
+
+
+def add_kind(parser: argparse.ArgumentParser) -> None:
+    """Add the kind of the DICOM SEG; None where nothing is given."""
+    parser.add_argument("--segmentation", choices=["BINARY", "LABELMAP"], help="kind of DICOM SEG (default BINARY)")
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Add the DICOM objects of a segmentation."""
+    help_text = f"DICOM objects to write: {_SEG} (default), or {_BOTH} for an RT Structure Set too"
+    parser.add_argument("--format", choices=[_SEG, _BOTH], default=_SEG, help=help_text)
+
+
+def wants_structures(args: argparse.Namespace) -> bool:
+    """Tell whether an RT Structure Set is wanted."""
+    return bool(args.format == _BOTH)
+
+
+def count(text: str) -> int:
+    """Return a number of at least 1, as `type` of an argument."""
+    return _at_least(1, text)
+
+
+def count_or_none(text: str) -> int:
+    """Return a number of at least 0, as `type` of an argument."""
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    number = int(text)
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text}: at least {least}")
+    return number
