@@ -82,7 +82,9 @@ class Reader:
         if not commands:
             return
         parts = [f"echo '== {block.page}:{block.line}'\n{block.text}\n" for block in commands]
-        script = "set -euo pipefail\ncd\n" + "".join(parts)
+        # Servers of the manual end with the tests, also where those are killed.
+        watch = f"(while kill -0 {os.getpid()} 2> /dev/null; do sleep 1; done; kill -9 -- -$$) &\n"
+        script = f"{watch}set -euo pipefail\ncd\n" + "".join(parts)
         for port, free in self.ports.items():
             script = re.sub(rf"\b{port}\b", free, script)
         log = self.home / f"{page.replace('/', '-')}.log"

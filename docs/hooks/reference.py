@@ -182,7 +182,7 @@ def _events() -> str:
     from NativeDLLib.core import errors
 
     lines = ["# Exit codes and events", "", "## Exit codes", "", "| code | meaning |", "|---|---|", "| 0 | done |"]
-    classes = {errors.NativeDLError, *errors.NativeDLError.__subclasses__()}
+    classes = {error for error in vars(errors).values() if isinstance(error, type)}
     for error in sorted(classes, key=lambda each: each.exit_code):
         first = " ".join((error.__doc__ or "").split("\n\n")[0].split())
         if error is errors.NativeDLError:
@@ -230,6 +230,20 @@ def _environment() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _architecture() -> str:
+    from NativeDLLib.registry.architecture.rules import DEFAULTS
+
+    page = _schema_page("architecture.schema.json", "Architectures", "A network described as JSON.")
+    lines = ["", "## Layers", "", "| type | parameters (defaults) |", "|---|---|"]
+    for rule in _schema("architecture.schema.json")["$defs"]["layer"]["allOf"]:
+        kind = rule["if"]["properties"]["type"]["const"]
+        defaults = DEFAULTS.get(kind, {})
+        names = [name for name in rule["then"]["properties"] if name not in ("name", "type")]
+        shown = [f"`{name}`" + (f" ({json.dumps(defaults[name])})" if name in defaults else "") for name in names]
+        lines.append(f"| `{kind}` | {', '.join(shown) or 'none'} |")
+    return page + "\n".join(lines) + "\n"
+
+
 def _agree(kind: str, described: set[str], there: set[str]) -> None:
     if described != there:
         raise PluginError(
@@ -261,12 +275,14 @@ def _fields(node: Mapping[str, Any], name: str) -> list[str]:
 
 def _rows(node: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str, str]]:
     for key, child in node.get("properties", {}).items():
-        if key == "$schema" or not isinstance(child, dict):
+        if key == "$schema" or not isinstance(child, dict) or "not" in child:
             continue
         path = f"{prefix}{key}"
         wanted = key in node.get("required", ())
         target, reference = _target(child, schema)
         text = child.get("description") or target.get("description", "")
+        if not text:
+            raise PluginError(f"{schema.get('title')}: {path} has no description")
         default = f" Default: `{json.dumps(child['default'])}`." if "default" in child else ""
         kind = _kind(child, schema) + ("" if not wanted else "; required")
         yield path, kind, _sentence(text) + default
@@ -314,8 +330,8 @@ def _kind(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         return f"list of {count}{inner}"
     low, high = merged.get("minimum", merged.get("exclusiveMinimum")), merged.get("maximum")
     above = "above " if "exclusiveMinimum" in merged else ""
-    span = f", {above}{low:g} to {high:g}" if low is not None and high is not None else ""
-    span = span or (f", {above or 'at least '}{low:g}" if low is not None else "")
+    span = f", {above}{low} to {high}" if low is not None and high is not None else ""
+    span = span or (f", {above or 'at least '}{low}" if low is not None else "")
     return (" or ".join(words) or "any value") + span
 
 
@@ -354,5 +370,5 @@ _PAGES: dict[str, Callable[[], str]] = {
     "watch": _of_schema("watch.schema.json", "watch.json", "Rules of automatic segmentation."),
     "regions": _of_schema("regions.schema.json", "Regions", "The file that `nativedl regions` writes."),
     "training": _of_schema("training.schema.json", "Training files", "The file that `nativedl train --config` takes."),
-    "architecture": _of_schema("architecture.schema.json", "Architectures", "A network described as JSON."),
+    "architecture": _architecture,
 }
