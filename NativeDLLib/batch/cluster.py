@@ -149,14 +149,16 @@ def _connect(address: str) -> Any:
     try:
         from distributed import Client
     except ImportError as error:
-        raise UsageError("--scheduler needs the library distributed: pip install 'NativeDL[dask]'") from error
+        raise UsageError(
+            "a Dask scheduler needs the library distributed", hint="install it with: pip install 'NativeDL[dask]'"
+        ) from error
     for name in ("distributed", "distributed.client", "distributed.core", "tornado.application"):
         # What matters of it is told in one line of ours.
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
         return Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise UsageError(f"--scheduler {address}: no Dask scheduler answers there ({_line(error)})") from error
+        raise UsageError(f"{address}: no Dask scheduler answers there ({_line(error)})") from error
 
 
 def _end_jobs(client: Any, output: str) -> None:

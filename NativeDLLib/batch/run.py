@@ -12,11 +12,11 @@ from typing import Any
 
 from NativeDLLib.batch.case import Case, Cohort
 from NativeDLLib.batch.local import Happening, run_here
-from NativeDLLib.batch.lock import locked
 from NativeDLLib.batch.manifest import DONE, FAILED, RUNNING, Manifest
 from NativeDLLib.batch.work import Task, end_jobs, is_complete
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.files import write_text
+from NativeDLLib.core.locking import hold
 from NativeDLLib.core.progress import Progress
 
 
@@ -64,7 +64,7 @@ def run_batch(cohort: Cohort, settings: Settings, progress: Progress) -> dict[st
     """
     if not cohort.cases:
         raise InputError(f"there is no series to segment: {cohort}")
-    with locked(settings.output):
+    with hold(settings.output, f"{settings.output}: another batch works there; wait for it, or choose another folder"):
         manifest = Manifest.open(settings.output)
         _check_unchanged(manifest, cohort.cases, settings)
         todo = _begin(manifest, cohort.cases, settings, progress)
@@ -95,15 +95,18 @@ def _check_unchanged(manifest: Manifest, cases: Sequence[Case], settings: Settin
     """Refuse to mix results of different options in one folder, and to write into folders of somebody else."""
     for case in cases:
         if manifest.state(case.name) is None and (settings.output / case.name).exists():
-            raise UsageError(f"{settings.output / case.name}: is not of this batch; choose another --output")
+            raise UsageError(
+                f"{settings.output / case.name}: is not of this batch; choose another folder",
+                hint="name it with --output",
+            )
         if settings.again or manifest.state(case.name) is None:
             continue
         asked = manifest.last[case.name]["asked"]
         for name, now in _asked(case, settings).items():
             if (before := asked.get(name)) != now:
                 raise UsageError(
-                    f"{manifest.path}: case {case.name} was begun with {name} {before}, which is now {now}; "
-                    "give --again to do every case anew, or choose another --output"
+                    f"{manifest.path}: case {case.name} was begun with {name} {before}, which is now {now}",
+                    hint="give --again to do every case anew, or choose another --output",
                 )
 
 

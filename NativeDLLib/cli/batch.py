@@ -61,9 +61,9 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
         _print(report)
     counts = f"{report['done']} of {report['total']} cases are done"
     if report["cancelled"]:
-        raise CancelledError(f"cancelled: {counts}; the same command goes on with the other {report['left']}")
+        raise CancelledError(f"cancelled: {counts}", hint=f"the same command goes on with the other {report['left']}")
     if report["failed"]:
-        raise CasesFailedError(f"{counts}, {len(report['failed'])} failed; --retry-failed tries those again")
+        raise CasesFailedError(f"{counts}, {len(report['failed'])} failed", hint="--retry-failed tries those again")
     return 0
 
 
@@ -109,7 +109,7 @@ def _cohort(args: argparse.Namespace, progress: Progress) -> Cohort:
     places = [name for name in ("database", "source_peer") if getattr(args, name)]
     others = [name for name in ("input", "csv") if getattr(args, name)]
     if len(others) > 1 or len(places) > 1 or not (others or places) or (args.input and places):
-        raise UsageError("name one source: --input FOLDER..., --csv FILE, --database FILE, or --from PEER")
+        raise UsageError("name one source", hint="give --input FOLDER..., --csv FILE, --database FILE, or --from PEER")
     keys, wanted = keys_of(args), Wanted(args.modality, args.description)
     if keys and (args.csv or not args.source_peer):
         raise UsageError("studies are chosen by patient, date, accession number or UID only with --from, without --csv")

@@ -43,7 +43,7 @@ class _Parser(argparse.ArgumentParser):
     """Raises instead of exiting, so that a wrong command line is reported like every other error."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} ({self.prog} --help)")
+        raise UsageError(message, hint=f"see: {self.prog} --help")
 
 
 def program(argv: Sequence[str] | None = None) -> NoReturn:
@@ -81,8 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(progress, NativeDLError("memory ran out; close other programs or use a machine with more"), debug)
     # The last line of defence: a defect still ends in one line, and --debug shows where.
     except Exception as error:
-        text = f"unexpected {type(error).__name__}: {error}; this is a defect, please report it with --debug"
-        return _fail(progress, NativeDLError(text), debug)
+        text = f"unexpected {type(error).__name__}: {error}; this is a defect, please report it"
+        return _fail(progress, NativeDLError(text, hint="with what --debug shows"), debug)
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

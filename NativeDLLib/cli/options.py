@@ -68,7 +68,7 @@ def source_of(args: argparse.Namespace) -> Where:
         modality=args.modality,
     )
     if len(where.kinds) != 1:
-        raise UsageError(f"name one source: {args.places}")
+        raise UsageError("name one source", hint=f"give {args.places}")
     where.check()
     return where
 

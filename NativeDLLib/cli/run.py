@@ -110,7 +110,7 @@ def options(args: argparse.Namespace) -> dict[str, Any]:
         "model": args.model or configured.get("model", "auto"),
         "device": args.device or configured.get("device", "auto"),
         "max_memory": None if args.max_memory is None else args.max_memory * MIB,
-        "parameters": (*layers, ("--set", parse_assignments(args.set))),
+        "parameters": (*layers, ("settings", parse_assignments(args.set))),
         "kind": kind,
         "keep_empty": args.keep_empty,
     }

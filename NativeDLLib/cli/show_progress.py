@@ -46,7 +46,8 @@ class TerminalProgress(Progress):
             return
         self._close()
         if kind in ("warning", "error"):
-            self._stream.write(f"nativedl: {kind}: {event['message']}\n")
+            text = "; ".join(filter(None, (event["message"], event["hint"])))
+            self._stream.write(f"nativedl: {kind}: {text}\n")
             self._stream.flush()
 
     def _draw(self, stage: str, fraction: float) -> None:

@@ -6,13 +6,21 @@ from __future__ import annotations
 class NativeDLError(Exception):
     """Base of all errors whose message is meant for the user: what is wrong, where, and what to do.
 
-    The message is one line; line breaks that came in with foreign text are folded.
+    Message and hint are one line each; line breaks that came in with foreign text are folded.
+
+    Parameters
+    ----------
+    message
+        The fault, for everybody: it names no option and no command.
+    hint
+        The remedy on the command line, with its options and commands; only the terminal shows it.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(" ".join(message.split()))
+        self.hint = " ".join(hint.split())
 
 
 class UsageError(NativeDLError):

@@ -13,7 +13,6 @@ from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.progress import Progress
 
 MIB = 2**20
-ADVICE = "allow it more, or take a model with larger voxels or a computer with more memory"
 # By the name of the controller in /proc/self/cgroup: folder, limit, what is used, and what of that is only a cache.
 _CGROUPS = {
     "": ("", "memory.max", "memory.current", "inactive_file"),
@@ -64,15 +63,19 @@ def memory_limit(limit: int | None, progress: Progress) -> Iterator[None]:
 
     def watch(stage: str, has: int) -> None:
         if limit is not None and has > limit and not progress.is_cancelled:
-            progress.cancel(
-                InputError(
-                    f"the {stage} stage took {has / MIB:.0f} MiB of memory, more than the {limit / MIB:.0f} MiB of "
-                    f"--max-memory: nothing was written after that moment; {ADVICE}"
-                )
-            )
+            progress.cancel(too_much(f"the {stage} stage took {has // MIB}", limit))
 
     progress.watch_memory = watch
     try:
         yield
     finally:
         progress.watch_memory = None
+
+
+def too_much(what: str, limit: int) -> InputError:
+    """Return the error of `what`, which ends with a number of MiB, where that exceeds the `limit` in bytes."""
+    return InputError(
+        f"{what} MiB of memory, more than the allowed {limit // MIB} MiB; take a model with larger voxels or a "
+        "computer with more memory",
+        hint="or allow it more with --max-memory",
+    )

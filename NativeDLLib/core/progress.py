@@ -120,12 +120,12 @@ class Progress:
             }
         )
 
-    def warn(self, message: str) -> None:
-        """Report, once, something the user should know but that does not stop the job."""
+    def warn(self, message: str, hint: str = "") -> None:
+        """Report, once, something the user should know but that does not stop the job; see `NativeDLError`."""
         message = " ".join(message.split())
         if message not in self.warnings:
             self.warnings.append(message)
-            self.show({"event": "warning", "message": message})
+            self.show({"event": "warning", "message": message, "hint": hint})
 
     def result(self, report: dict[str, Any]) -> None:
         """Report the result of the job."""
@@ -133,7 +133,7 @@ class Progress:
 
     def error(self, error: NativeDLError) -> None:
         """Report the error that ended the job."""
-        self.show({"event": "error", "code": error.exit_code, "message": str(error)})
+        self.show({"event": "error", "code": error.exit_code, "message": str(error), "hint": error.hint})
 
     def show(self, event: dict[str, Any]) -> None:
         """Show one event; the base class keeps quiet."""

@@ -42,7 +42,7 @@ def demonstrate(folder: Path, progress: Progress, *, model: str, device: str, se
         Report of the run, the steps before and after it, and the Dice coefficient with the phantom's truth.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder}: is not empty; choose another folder with --output")
+        raise UsageError(f"{folder}: is not empty; choose another folder", hint="name it with --output")
     folder.mkdir(parents=True, exist_ok=True)
     steps: dict[str, str] = {}
     started = time.perf_counter()

@@ -24,16 +24,16 @@ def person_name(text: str) -> str:
     """
     name = " ".join(text.split())
     if not name.strip("^= "):
-        raise UsageError("--reviewer: the name is empty; write Doe^Jane or Jane Doe")
+        raise UsageError("the reviewer's name is empty; write Doe^Jane or Jane Doe")
     if "\\" in name or not name.isprintable():
-        raise UsageError("--reviewer: a name holds neither backslashes nor control characters")
+        raise UsageError("the reviewer's name: it may hold neither backslashes nor control characters")
     groups = name.split("=")
     if "^" not in name and len(groups) == 1:
         groups = [_components(name)]
     if len(groups) > 3 or any(len(group.split("^")) > 5 for group in groups):
-        raise UsageError("--reviewer: a name has at most 5 parts between ^ (family^given^middle^prefix^suffix)")
+        raise UsageError("the reviewer's name: it has at most 5 parts between ^ (family^given^middle^prefix^suffix)")
     if max(len(group) for group in groups) > _LONGEST:
-        raise UsageError(f"--reviewer: a name has at most {_LONGEST} characters")
+        raise UsageError(f"the reviewer's name: it has at most {_LONGEST} characters")
     return "=".join(groups)
 
 

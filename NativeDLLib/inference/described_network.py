@@ -64,7 +64,7 @@ def load_described(path: Path, description: Mapping[str, Any], device: str, clas
     try:
         module = load_network(description, read_weights(path)).to(chosen)
     except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
+        raise ModelError(f"{path}: {error}", hint=error.hint) from error
     runs = module if len(description["input_shape"]) == 4 else _Slices(module)
     return Loaded(TorchNetwork(runs, chosen, text, classes, path), notes)
 
@@ -117,7 +117,9 @@ def read_weights(path: Path) -> dict[str, Any]:
                 warnings.simplefilter("ignore")
                 weights = torch.load(path, map_location="cpu", weights_only=True)
     except ImportError as error:
-        raise ModelError("its weights need the Python package safetensors; install it with pip") from error
+        raise ModelError(
+            "its weights need the package safetensors", hint="install it with: pip install safetensors"
+        ) from error
     # What torch makes of a damaged file ranges from RuntimeError to KeyError and its own pickle errors.
     except Exception as error:
         raise ModelError(f"its weights cannot be read: {str(error)[:200]}") from error

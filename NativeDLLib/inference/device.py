@@ -26,7 +26,7 @@ def check_device(word: str) -> str:
         Where it is another one.
     """
     if not _WORDS.fullmatch(word) and not is_server(word):
-        raise UsageError(f"--device {word}: write auto, cpu, cuda, cuda:N, mps or https://HOST:PORT of nativedl serve")
+        raise UsageError(f"device {word}: write auto, cpu, cuda, cuda:N, mps or https://HOST:PORT of a NativeDL server")
     return word
 
 
@@ -67,13 +67,12 @@ def torch_device(word: str) -> tuple[torch.device, str, list[str]]:
         return torch.device("cpu"), f"cpu ({torch.get_num_threads()} threads)", warnings
     if word == "mps":
         if not mps:
-            raise ModelError("device mps was asked for, but this torch has no Apple GPU; use --device auto or cpu")
+            raise ModelError("device mps was asked for, but this torch has no Apple GPU; use auto or cpu")
         return torch.device("mps"), "mps (Apple GPU)", warnings
     index = int(word.partition(":")[2] or 0)
     if index >= cuda:
         raise ModelError(
-            f"device {word} was asked for, but torch {torch.__version__} sees {cuda} CUDA device(s); "
-            "use --device auto or cpu"
+            f"device {word} was asked for, but torch {torch.__version__} sees {cuda} CUDA device(s); use auto or cpu"
         )
     return torch.device("cuda", index), f"cuda:{index} ({torch.cuda.get_device_name(index)})", warnings
 

@@ -30,7 +30,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.memory import ADVICE, MIB, available, resident
+from NativeDLLib.core.memory import MIB, available, resident, too_much
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.array_ops import is_tensor
 from NativeDLLib.inference.engine import Engine
@@ -125,7 +125,7 @@ def check_reading(series: Source, limit: int | None) -> None:
     """
     needed = resident() + 8 * prod(series.grid.size)
     if limit is not None and needed > limit:
-        raise InputError(_refusal(f"{_size(series.grid.size)} need at least", needed, limit))
+        raise _refusal(f"{_size(series.grid.size)} need at least", needed, limit)
 
 
 def check_memory(
@@ -161,7 +161,7 @@ def check_memory(
     has, free = resident(), available()
     needed, what = has + work.peak, f"{_size(image.GetSize())} with {model.id} need about"
     if limit is not None and needed > limit:
-        raise InputError(_refusal(what, needed, limit))
+        raise _refusal(what, needed, limit)
     if work.peak > free:
         progress.warn(
             f"{what} {ceil(needed / MIB)} MiB of memory, more than the {(has + free) // MIB} MiB that this process can "
@@ -219,7 +219,7 @@ def _size(voxels: Sequence[int]) -> str:
     return f"{' x '.join(map(str, voxels))} voxels"
 
 
-def _refusal(what: str, needed: int, limit: int) -> str:
+def _refusal(what: str, needed: int, limit: int) -> InputError:
     # From run to run it is a little different, and who allows what is said here shall not be refused again.
     enough = ceil(needed * 1.02 / MIB / 10) * 10
-    return f"{what} {enough} MiB of memory, more than the {limit // MIB} MiB of --max-memory; {ADVICE}"
+    return too_much(f"{what} {enough}", limit)

@@ -87,8 +87,8 @@ def require(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise ModelError(
-            f"this model needs {module.partition('.')[0]}, which cannot be imported ({error}); "
-            f"install it with: pip install 'NativeDL[{extra}]'"
+            f"this model needs {module.partition('.')[0]}, which cannot be imported ({error})",
+            hint=f"install it with: pip install 'NativeDL[{extra}]'",
         ) from error
 
 

@@ -56,6 +56,7 @@ def load_onnx(path: Path, device: str, classes: int) -> Loaded:
         Where onnxruntime is missing, the device is not there, or the file is not such a network.
     """
     runtime = require("onnxruntime", "onnx")
+    runtime.disable_telemetry_events()  # on Windows no variable of the environment does that
     providers, notes = _providers(runtime, check_device(device))
     try:
         # From bytes and not from the path, so that what runs is what was read, with no files beside it.
@@ -64,9 +65,7 @@ def load_onnx(path: Path, device: str, classes: int) -> Loaded:
         raise ModelError(f"{path}: onnxruntime cannot load it: {str(error)[:300]}") from error
     used = session.get_providers()[0]
     if device.startswith("cuda") and used != _CUDA:
-        raise ModelError(
-            f"device {device} was asked for, but onnxruntime could not start CUDA; use --device auto or cpu"
-        )
+        raise ModelError(f"device {device} was asked for, but onnxruntime could not start CUDA; use auto or cpu")
     if device == "auto" and providers[0] != "CPUExecutionProvider" and used != _CUDA:
         notes.append("onnxruntime could not start CUDA on the GPU that is here: running on the CPU")
     return Loaded(OnnxNetwork(session, _describe(used, providers), classes, path), notes)
@@ -75,6 +74,7 @@ def load_onnx(path: Path, device: str, classes: int) -> Loaded:
 def cpu_session(content: bytes, threads: int) -> Any:
     """Return a session of an ONNX network on so many threads of the processor."""
     runtime = require("onnxruntime", "onnx")
+    runtime.disable_telemetry_events()
     options = _options(runtime)
     options.intra_op_num_threads = threads
     return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -91,7 +91,7 @@ def _options(runtime: Any) -> Any:
 def _providers(runtime: Any, device: str) -> tuple[list[Any], list[str]]:
     available = runtime.get_available_providers()
     if device == "mps":
-        raise ModelError("ONNX models do not run on mps; use --device auto or cpu")
+        raise ModelError("ONNX models do not run on mps; use auto or cpu")
     if device == "cpu":
         return ["CPUExecutionProvider"], []
     if _CUDA in available:
@@ -100,7 +100,7 @@ def _providers(runtime: Any, device: str) -> tuple[list[Any], list[str]]:
     if device != "auto":
         raise ModelError(
             f"device {device} was asked for, but this onnxruntime ({runtime.__version__}) is built without CUDA; "
-            "install onnxruntime-gpu, or use --device auto or cpu"
+            "install onnxruntime-gpu, or use auto or cpu"
         )
     notes = []
     if has_nvidia_gpu():

@@ -65,7 +65,7 @@ class TorchNetwork:
         try:
             yield
         except torch.OutOfMemoryError as error:
-            raise ModelError(f"{self.device} has too little memory for this model; use --device cpu") from error
+            raise ModelError(f"{self.device} has too little memory for this model; use cpu") from error
         except (RuntimeError, ValueError, TypeError, AttributeError, AssertionError) as error:
             raise ModelError(f"{self._path}: cannot run on {self.device}: {str(error)[:300]}") from error
 

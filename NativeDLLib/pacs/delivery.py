@@ -92,7 +92,9 @@ def complain(outbox: Outbox, ids: Collection[int] | None = None) -> None:
     if left:
         reasons = list(dict.fromkeys(entry.reason or "another process is sending it" for entry in left))
         told = "; ".join(reasons[:3]) + ("; and others" if len(reasons) > 3 else "")
-        raise PacsError(f"{len(left)} object(s) stay in the outbox: {told}. Try again with: nativedl outbox send")
+        raise PacsError(
+            f"{len(left)} object(s) stay in the outbox: {told}", hint="try again with: nativedl outbox send"
+        )
 
 
 @dataclass
@@ -144,7 +146,7 @@ class _Work:
         try:
             read_header(self.outbox.copy_of(entry))
         except InputError as error:
-            self.note(entry, False, f"{error}; drop it with: nativedl outbox drop {entry.id}")
+            self.note(entry, False, str(error))
             return True
         if entry.state != "unclear" or not has_instance(
             peer, entry.study_uid, entry.series_uid, entry.sop_instance_uid

@@ -86,7 +86,9 @@ class Inbox:
         if self._refused:
             raise PacsError(f"{peer} sent, asked for the {what}, {self._refused[0]}; nothing was kept")
         if not self._received:
-            raise PacsError(f"{peer} has no instance of the {what}; look for it with: nativedl find {peer.name}")
+            raise PacsError(
+                f"{peer} has no instance of the {what}", hint=f"look for it with: nativedl find {peer.name}"
+            )
         missing = self._expected - self._received
         if missing:
             raise PacsError(

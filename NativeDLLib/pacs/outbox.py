@@ -73,7 +73,8 @@ class Outbox:
                     else:
                         raise InputError(
                             f"{file}: another object with the SOP Instance UID {there.sop_instance_uid} waits for "
-                            f"{peer_name}; give this one its own, or: nativedl outbox drop {there.id}"
+                            f"{peer_name}; give this one its own",
+                            hint=f"or drop that one with: nativedl outbox drop {there.id}",
                         )
                     ids.append(there.id)
                 self._copy(made)

@@ -84,7 +84,7 @@ def load_peers(path: Path | None = None) -> dict[str, Peer]:
     file = path or default_pacs_file()
     if not file.exists():
         example = '{"peers": [{"name": "PACS", "ae_title": "PACS", "host": "192.0.2.1", "port": 104}]}'
-        raise UsageError(f"{file}: no such file; write one like {example}, or name another with --pacs")
+        raise UsageError(f"{file}: no such file; write one like {example}", hint="or name another with --pacs")
     document = read_json(file, UsageError)
     check_schema(document, "pacs.schema.json", file, UsageError, "peers")
     peers: dict[str, Peer] = {}

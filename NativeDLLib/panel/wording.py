@@ -96,8 +96,7 @@ def outbox_text(entries: list[Mapping[str, Any]]) -> str:
     if not entries:
         return "Nothing waits in the outbox."
     peers = ", ".join(sorted({str(entry["peer"]) for entry in entries}))
-    # What follows is advice for the command line.
-    reason = str(entries[-1]["reason"]).partition(";")[0]
+    reason = str(entries[-1]["reason"])
     return f"{len(entries)} waiting for {peers}" + (f": {reason}" if reason else "")
 
 

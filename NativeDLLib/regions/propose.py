@@ -77,12 +77,12 @@ def find_slice(series: Series, text: str) -> int:
     if text.isdecimal() and len(text) < 10:
         if int(text) < count:
             return int(text)
-        raise UsageError(f"--slice: the series has {count} slices, from 0 to {count - 1}")
+        raise UsageError(f"there is no slice {text}: the series has {count} slices, from 0 to {count - 1}")
     found = [i for i, s in enumerate(series.slices) if series.instances[s.instance].text("SOPInstanceUID") == text]
     if not found:
-        raise UsageError(f"--slice: {text[:64]} is neither an instance of series {series.uid} nor the index of a slice")
+        raise UsageError(f"slice: {text[:64]} is neither an instance of series {series.uid} nor the index of a slice")
     if len(found) > 1:
-        raise UsageError(f"--slice: the instance has {len(found)} slices; give the index of one, from 0")
+        raise UsageError(f"slice: the instance has {len(found)} slices; give the index of one, from 0")
     return found[0]
 
 
@@ -90,12 +90,12 @@ def _nearest(series: Series, text: str) -> int:
     try:
         point = np.array([float(part) for part in text.split(",")])
     except ValueError as error:
-        raise UsageError(f"--slice {text}: a point is x,y,z in mm") from error
+        raise UsageError(f"slice {text}: a point is x,y,z in mm") from error
     direction = np.reshape(series.grid.direction, (3, 3))
     height = float((point - np.array(series.grid.origin)) @ direction[:, 2]) / series.grid.spacing[2]
     # Half a slice is as far as one reaches.
     if not -0.5 <= height <= len(series.slices) - 0.5:
-        raise UsageError(f"--slice {text}: no slice of the series is there")
+        raise UsageError(f"slice {text}: no slice of the series is there")
     return min(max(round(height), 0), len(series.slices) - 1)
 
 

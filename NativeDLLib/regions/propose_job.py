@@ -52,7 +52,7 @@ def propose_regions(
     """
     started = time.perf_counter()
     if tolerance is not None and not 0 <= tolerance <= LARGEST_TOLERANCE_MM:
-        raise UsageError(f"--tolerance: {tolerance:g} is not from 0 to {LARGEST_TOLERANCE_MM:g} mm")
+        raise UsageError(f"tolerance: {tolerance:g} is not from 0 to {LARGEST_TOLERANCE_MM:g} mm")
     result = Result.read(folder)
     with where.narrowed(result.series_uid, result.study_uid, f"the result in {folder}").open_series(progress) as series:
         slices = None if slice_name is None else [find_slice(series, slice_name)]

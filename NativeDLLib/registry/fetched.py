@@ -58,8 +58,8 @@ def read_lock(cache: Path, model_id: str) -> Fetched | None:
         return Fetched(str(row["url"]), str(row["sha256"]), int(row["size"]), files)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
-            f"{path}: is damaged; if you know what the weights should be, nativedl models remove {model_id} --forget "
-            f"and fetch again"
+            f"{path}: is damaged, so nothing says what the weights of {model_id} should be",
+            hint=f"if you know it, nativedl models remove {model_id} --forget, and fetch them again",
         ) from error
 
 

@@ -89,7 +89,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals or not name.strip():
-            raise UsageError(f"--set {assignment}: write name=value")
+            raise UsageError(f"parameter {assignment}: write name=value")
         result[name.strip()] = value.strip()
     return result
 

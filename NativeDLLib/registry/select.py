@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.load import find_model
-from NativeDLLib.registry.weights import fetch_command, find_weights, to_be_fetched
+from NativeDLLib.registry.weights import find_weights, to_be_fetched
 
 # Values of Body Part Examined that say nothing about which part.
 _UNSPECIFIC = {"", "BODY", "PARTIALBODY", "WHOLEBODY", "UNKNOWN", "OTHER", "NONE"}
@@ -91,10 +91,10 @@ def select(models: Mapping[str, Model], series: Described, wanted: str = "auto")
     fitting = [candidate for candidate in ranking if candidate.fits]
     if not fitting:
         reasons = " | ".join(f"{c.model.id}: {'; '.join(c.reasons)}" for c in ranking)
-        raise ModelError(f"no model fits this series, choose one with --model. {reasons}")
+        raise ModelError(f"no model fits this series. {reasons}", hint="choose one with --model")
     best = fitting[0]
     equal = [c.model.id for c in fitting[1:] if c.score == best.score]
-    warnings = [f"{best.model.id} was chosen; {', '.join(equal)} would fit as well (--model)"] if equal else []
+    warnings = [f"{best.model.id} was chosen; {', '.join(equal)} would fit as well"] if equal else []
     return best.model, list(best.reasons), warnings
 
 
@@ -109,7 +109,7 @@ def _judge(model: Model, series: Described) -> Candidate:
     lacking = next(filter(to_be_fetched, model.needed), None)
     if judged.fits and lacking is not None:
         whose = "its weights" if lacking is model else "the weights of its coarse model"
-        reason = f"{whose} are to be fetched first: {fetch_command(lacking)}"
+        reason = f"{whose} are to be fetched first"
         return replace(judged, fits=False, reasons=(*judged.reasons, reason))
     return judged
 

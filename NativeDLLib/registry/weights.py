@@ -35,15 +35,15 @@ def find_weights(model: Model) -> Path:
     if not _is_inside(path, root):
         raise ModelError(f"model {model.id}: its weights {path} lead out of {root}")
     if to_be_fetched(model):
-        raise ModelError(f"model {model.id}: its weights are to be fetched first: {fetch_command(model)}")
+        raise ModelError(f"model {model.id}: its weights are to be fetched first", hint=fetch_hint(model))
     if not path.exists():
         raise ModelError(f"model {model.id}: its weights {path} are not there")
     return path
 
 
-def fetch_command(model: Model) -> str:
-    """Return what to type to fetch a model's weights."""
-    return f"nativedl models fetch {model.id}"
+def fetch_hint(model: Model) -> str:
+    """Return the command that fetches a model's weights, as a hint."""
+    return f"fetch them with: nativedl models fetch {model.id}"
 
 
 def verified_weights(model: Model) -> tuple[Path, str]:
@@ -97,16 +97,16 @@ def _check_fetched(model: Model, folder: Path, digests: Mapping[str, str]) -> No
     if digests.keys() <= model.weights.get("files", {}).keys():
         return
     fetched = read_lock(models_folder(), model.id)
-    again = f"fetch it again: {fetch_command(model)}"
+    again = fetch_hint(model)
     if fetched is None:
-        raise ModelError(f"model {model.id}: nobody knows what {folder} should be; {again}")
+        raise ModelError(f"model {model.id}: there is no record of what was fetched into {folder}", hint=again)
     if fetched.url != model.weights["url"]:
         raise ModelError(
-            f"model {model.id}: was fetched from {fetched.url}, which the registry no longer names; {again}"
+            f"model {model.id}: was fetched from {fetched.url}, which the registry no longer names", hint=again
         )
     changed = sorted(dict(digests.items() ^ fetched.files.items()))
     if changed:
-        raise ModelError(f"model {model.id}: {folder / changed[0]} is not what was fetched; {again}")
+        raise ModelError(f"model {model.id}: {folder / changed[0]} is not what was fetched", hint=again)
 
 
 def _root(model: Model) -> Path:

@@ -37,10 +37,13 @@ def check_output(output: Path, names: Sequence[str], overwrite: bool) -> None:
         Where the folder is a file, or holds a result that may not be replaced.
     """
     if output.exists() and not output.is_dir():
-        raise UsageError(f"{output}: is a file; --output names a folder")
+        raise UsageError(f"{output}: is a file, where a folder is needed")
     there = [name for name in names if (output / name).exists()]
     if there and not overwrite:
-        raise UsageError(f"{output}: already holds {', '.join(there)}; choose another folder or give --overwrite")
+        raise UsageError(
+            f"{output}: already holds {', '.join(there)}; choose another folder",
+            hint="or give --overwrite to replace it",
+        )
 
 
 @contextmanager
@@ -91,7 +94,7 @@ def send_result(
         report["sent"]["delivered"] = True
     except PacsError as error:
         report["sent"]["reason"] = str(error)
-        raise PacsError(f"{error} The result is in {report_file.parent}.") from error
+        raise PacsError(f"{error}; the result is in {report_file.parent}", hint=error.hint) from error
     finally:
         report |= costs(started, progress)
         write_json(report_file, report)

@@ -201,7 +201,8 @@ def _check_pending(judged: Sequence[ReviewedSegment], unreviewed: bool) -> None:
     if pending and not unreviewed:
         names = ", ".join(f"'{name}'" for name in pending[:8]) + (" ..." if len(pending) > 8 else "")
         raise UsageError(
-            f"{len(pending)} segment(s) are not reviewed: {names}; accept or reject them, or give --unreviewed"
+            f"{len(pending)} segment(s) are not reviewed: {names}; accept or reject them",
+            hint="or give --unreviewed to store them as they are",
         )
 
 

@@ -77,7 +77,7 @@ def segment_remotely(job: Job, source: Source, progress: Progress) -> tuple[Segm
     """
     if not isinstance(source, Series):
         raise UsageError(
-            f"--device {job.device}: a server takes DICOM series; use a device of this computer for --image"
+            f"device {job.device}: a server takes DICOM series; use a device of this computer for an image file"
         )
     url = job.device.rstrip("/")
     check_reading(source, job.max_memory)
@@ -111,7 +111,7 @@ def segment_remotely(job: Job, source: Source, progress: Progress) -> tuple[Segm
             raise ModelError(f"{url} sent a result of another {error}; nothing of it was kept") from error
         except Exception as error:  # what a server sends can make the parsers raise nearly anything
             raise ModelError(
-                f"{url} sent an answer that is no result of nativedl serve for this series ({type(error).__name__})"
+                f"{url} sent an answer that is no result for this series ({type(error).__name__})"
             ) from error
     for note in [*source.warnings, *notes, *warnings]:
         progress.warn(note)

@@ -74,7 +74,7 @@ def known_servers() -> dict[str, str]:
         raise UsageError(f'{path}: write an object of tokens by URL, as in {{"https://host:8443": "token"}}')
     wrong = next((url for url in servers if not is_server(url)), None)
     if wrong is not None:
-        raise UsageError(f"{path}: '{wrong}' is no https://HOST:PORT of nativedl serve")
+        raise UsageError(f"{path}: '{wrong}' is no https://HOST:PORT of a NativeDL server")
     return {url.rstrip("/"): token for url, token in servers.items()}
 
 
@@ -99,9 +99,9 @@ def connect(url: str) -> Iterator[http.client.HTTPConnection]:
     try:
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise UsageError(f"--device {url}: {error}") from error
+        raise UsageError(f"device {url}: {error}") from error
     if parts.scheme == "http" and host not in _LOOPBACK:
-        raise UsageError(f"--device {url}: images go to another computer by https only")
+        raise UsageError(f"device {url}: images go to another computer by https only")
     connection = (
         http.client.HTTPConnection(host, port, timeout=_CONNECT_S)
         if parts.scheme == "http"
@@ -157,7 +157,7 @@ def largest_upload(connection: http.client.HTTPConnection, url: str) -> int:
     try:
         return int(json.loads(response.read(_LARGEST_PROBLEM))["max_upload"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"device {url} answers (HTTP {response.status}), but is no nativedl serve") from error
+        raise ModelError(f"device {url} answers (HTTP {response.status}), but is no NativeDL server") from error
 
 
 def _refused(response: http.client.HTTPResponse, url: str) -> NativeDLError:
@@ -168,5 +168,8 @@ def _refused(response: http.client.HTTPResponse, url: str) -> NativeDLError:
         message, code = f"HTTP {response.status} {response.reason}", ""
     after = response.getheader("Retry-After")
     wait = f" (in {after} s)" if after else ""
-    known = "" if code != "unauthorized" else "; set NATIVEDL_TOKEN or put it in ~/.nativedl/tokens.json by URL"
-    return _KINDS.get(code, ModelError)(f"{url}: {message}{wait}{known}")
+    known = code != "unauthorized"
+    return _KINDS.get(code, ModelError)(
+        f"{url}: {message}{wait}",
+        hint="" if known else "put the token into NATIVEDL_TOKEN, or by URL into ~/.nativedl/tokens.json",
+    )

@@ -65,7 +65,7 @@ class SegmentationResult:
         if not isinstance(self.source, Series):
             return "the image does not come from DICOM, and a SEG must refer to the instances it was made from"
         if self.is_empty and not self.allow_empty:
-            return f"{self.algorithm.name} found none of its segments (--keep-empty stores an empty SEG)"
+            return f"{self.algorithm.name} found none of its segments"
         return ""
 
     @property

@@ -109,7 +109,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
         else:
             model, reasons, warnings = select(models, source, job.model)
             for warning in warnings:
-                progress.warn(warning)
+                progress.warn(warning, hint="choose it with --model")
             tool = SegmentationTool(model, job.device, job.kind, job.keep_empty, job.turns, job.max_memory)
             result = tool.process(source, effective(model, *job.parameters), progress)
             choice = {
@@ -117,7 +117,8 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
                 "ranking": [candidate.as_json() for candidate in rank(models.values(), source)],
             }
         if result.is_empty and result.no_seg_because:
-            progress.warn(f"{result.algorithm.name} found none of its segments: no SEG is written")
+            told = f"{result.algorithm.name} found none of its segments: no SEG is written"
+            progress.warn(told, hint="--keep-empty stores an empty one")
         report = _write(job, result, choice, progress)
     if job.target is not None and report["segmentation"] is not None:
         files = [job.output / name for name in (SEG, STRUCTURES) if name in report["files"]]

@@ -24,19 +24,19 @@ def read_tokens(path: Path) -> tuple[bytes, ...]:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--token-file {path}: cannot be read ({error})") from error
+        raise UsageError(f"{path}: cannot be read ({error})") from error
     digests = []
     for number, line in enumerate(lines, 1):
         if not line or line.startswith("#"):
             continue
         if len(line) < _SHORTEST or not _TOKEN.fullmatch(line):
             raise UsageError(
-                f"--token-file {path}: line {number}: a token has at least {_SHORTEST} letters, digits or ._~+/-; "
+                f"{path}: line {number}: a token has at least {_SHORTEST} letters, digits or ._~+/-; "
                 "'openssl rand -hex 32' makes one"
             )
         digests.append(digest(line))
     if not digests:
-        raise UsageError(f"--token-file {path}: holds no token; write one a line")
+        raise UsageError(f"{path}: holds no token; write one a line")
     return tuple(digests)
 
 

@@ -37,7 +37,7 @@ def check_certificate(certificate: Path, key: Path) -> None:
         # An empty password, lest OpenSSL ask for one.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except (OSError, ValueError) as error:
-        raise UsageError(f"--cert {certificate} --key {key}: cannot be used: {error}") from error
+        raise UsageError(f"certificate {certificate} with key {key}: cannot be used: {error}") from error
 
 
 def serve(

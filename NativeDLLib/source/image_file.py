@@ -40,7 +40,7 @@ class ImageFile:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, path: Path, modality: str, warnings: tuple[str, ...] = ()) -> ImageFile:
+    def read(cls, path: Path, modality: str) -> ImageFile:
         """Look at a file without reading its voxels.
 
         Raises
@@ -52,7 +52,7 @@ class ImageFile:
         kind = reader.GetPixelIDValue()
         if reader.GetNumberOfComponents() != 1 or kind in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
             raise InputError(f"{path}: has more than one value in a voxel (colours or vectors); one is needed")
-        return cls(path, modality, checked_grid(path, reader), warnings)
+        return cls(path, modality, checked_grid(path, reader))
 
     def text(self, keyword: str) -> str:
         """Return the modality; nothing else is known."""

@@ -52,7 +52,8 @@ class Scan:
             raise InputError(f"{self.damaged[0]}{more}")
         if uid is None and len(self.series) > 1:
             raise InputError(
-                f"{where}: holds {len(self.series)} image series, choose one with --series; {self._listing()}"
+                f"{where}: holds {len(self.series)} image series, choose one; {self._listing()}",
+                hint="name it with --series UID",
             )
         chosen = uid if uid is not None else next(iter(self.series))
         for other in self.other_objects:

@@ -41,7 +41,7 @@ def open_volume(path: Path) -> sitk.ImageFileReader:
         raise InputError(f"{path}: does not exist")
     found = sitk.ImageFileReader.GetImageIOFromFileName(str(path))
     if found == "GDCMImageIO":
-        raise InputError(f"{path}: is DICOM; give it with --input, so that a SEG can refer to it")
+        raise InputError(f"{path}: is DICOM; as that, a SEG can refer to it", hint="give it with --input")
     if found not in _FORMATS:
         raise InputError(f"{path}: is not a volume that can be read ({', '.join(_FORMATS.values())})")
     # ITK's remarks would stand between our lines; what matters in them comes as an error.

@@ -71,12 +71,15 @@ class Where:
             Where a file or folder does not exist.
         """
         if len(self.kinds) != 1:
-            raise UsageError("name one source: files and folders, a list of files, an image, a database or a peer")
+            raise UsageError(
+                "name one source: files and folders, a list of files, an image, a database or a peer",
+                hint="give --input PATH..., --files LIST, --image FILE, --database FILE --series UID, or --from PEER",
+            )
         for path in self.inputs:
             if not path.exists():
                 raise InputError(f"{path}: does not exist")
         if self.modality is not None and self.image is None:
-            raise UsageError("--modality is for --image; a DICOM series says its own")
+            raise UsageError("a modality is named for an image file only; a DICOM series says its own")
 
     def narrowed(self, series: str, study: str | None, result: str) -> Where:
         """Return where the series of a result is.
@@ -118,7 +121,7 @@ class Where:
                 yield series
         else:
             with progress.stage("scan"):
-                image = self._read_image(self.image, model)
+                image = self._read_image(self.image, model, progress)
             yield image
 
     @contextmanager
@@ -131,7 +134,10 @@ class Where:
             yield series
             return
         if not self.study or not self.series:
-            raise UsageError("a series of a peer is asked for by its Study and Series Instance UID; both are needed")
+            raise UsageError(
+                "a series of a peer is asked for by its Study and Series Instance UID; both are needed",
+                hint="give --study and --series, which nativedl find lists",
+            )
         with tempfile.TemporaryDirectory(prefix="nativedl-") as folder:
             with progress.stage("retrieve"):
                 files = retrieve(self.peer, self.study, self.series, Path(folder), progress)
@@ -145,17 +151,18 @@ class Where:
         if self.database is None:
             return list(self.inputs)
         if not self.series:
-            raise UsageError("--database needs --series")
+            raise UsageError("which series of the database is not said", hint="name it with --series UID")
         return series_files(self.database, self.series)
 
-    def _read_image(self, path: Path, model: Model | None) -> ImageFile:
+    def _read_image(self, path: Path, model: Model | None, progress: Progress) -> ImageFile:
         if self.modality is not None:
             return ImageFile.read(path, self.modality)
         if model is None:
-            raise UsageError(f"{path}: does not say its modality; it must be given")
+            raise UsageError(f"{path}: does not say its modality", hint="name it with --modality")
         modality = model.input.modality
         taken = f"{path}: does not say its modality; it is taken to be {modality}, as {model.id} is for that"
-        return ImageFile.read(path, modality, (f"{taken} (--modality)",))
+        progress.warn(taken, hint="name another one with --modality")
+        return ImageFile.read(path, modality)
 
 
 def read_list(path: Path) -> list[Path]:

@@ -49,7 +49,7 @@ def load_checkpoint(folder: Path, training: str) -> dict[str, Any]:
     """
     path = folder / CHECKPOINT
     if not path.is_file():
-        raise InputError(f"{path}: is not there, so there is nothing to resume; leave out --resume")
+        raise InputError(f"{path}: is not there, so there is nothing to resume", hint="leave out --resume")
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         other = state["training"]
@@ -57,7 +57,8 @@ def load_checkpoint(folder: Path, training: str) -> dict[str, Any]:
         raise InputError(f"{path}: is not a checkpoint of a training ({str(error)[:200]})") from error
     if other != training:
         raise UsageError(
-            f"{path}: is of a training with other data, network or schedule; undo the change, or start again "
-            "without --resume in another folder"
+            f"{path}: is of a training with other data, network or schedule; undo the change, or start "
+            "again in another folder",
+            hint="without --resume",
         )
     return state

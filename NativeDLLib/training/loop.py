@@ -95,7 +95,9 @@ def train(
             if progress.is_cancelled:
                 source.close()  # type: ignore[attr-defined]
                 keep()
-                raise CancelledError(f"cancelled after step {step}; the same command with --resume goes on from there")
+                raise CancelledError(
+                    f"cancelled after step {step}", hint="the same command with --resume goes on from there"
+                )
             rate = schedule.rate(step, done)
             for group in optimiser.param_groups:
                 group["lr"] = rate

@@ -74,7 +74,7 @@ def run_session(session: Session, progress: Progress) -> dict[str, Any]:
     """
     started, config, output = time.perf_counter(), session.config, session.output
     if is_server(session.device):
-        raise UsageError(f"--device {session.device}: a server does not train; use auto, cpu or cuda")
+        raise UsageError(f"device {session.device}: a server does not train; use auto, cpu or cuda")
     check_output(output, (CHECKPOINT, REGISTRY, REPORT), session.overwrite or session.resume)
     output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(config.threads)
@@ -147,9 +147,11 @@ def _network(session: Session, progress: Progress) -> tuple[Architecture, torch.
         network = architecture.build(len(config.classes) + 1)
         kept = load_weights(network, weights)
     except ModelError as error:
-        raise ModelError(f"model {session.start.id}: training cannot start from it: {error}") from error
+        raise ModelError(
+            f"model {session.start.id}: training cannot start from it: {error}", hint=error.hint
+        ) from error
     if config.architecture is not None and config.architecture != architecture:
-        raise UsageError(f"{config.path}: network: is not that of model {session.start.id}; leave it out with --from")
+        raise UsageError(f"{config.path}: network: is not that of model {session.start.id}; leave it out")
     check_patch(config, architecture)
     if any(name.startswith(f"decoder.seg_layers.{len(architecture.features) - 2}.") for name in kept):
         progress.warn(f"the last layer of {session.start.id} is for other classes; a new one is trained")

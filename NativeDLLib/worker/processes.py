@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SPARE = "--spare"
 """First argument of a process that waits; see `spare_command`."""
 _PACKAGE = Path(__file__).resolve().parent.parent
-_LOG_LINES = 500
+_LOG_LINES, _LONGEST = 500, 300
 
 
 def python_command(*arguments: object, python: str | None = None) -> list[str]:
@@ -35,7 +35,7 @@ def worker_command(arguments: Sequence[object]) -> tuple[str, list[str], str]:
 
     Inside Slicer the program is Slicer's own Python.
     """
-    return _in_slicer(*_with_events(arguments))
+    return _in_slicer(*with_events(arguments))
 
 
 def spare_command(model: str) -> tuple[str, list[str], str]:
@@ -44,11 +44,12 @@ def spare_command(model: str) -> tuple[str, list[str], str]:
 
 
 def spare_line(arguments: Sequence[object]) -> bytes:
-    """Return what makes of a process that waits one that runs a command, as `worker_command` would have."""
-    return json.dumps(_with_events(arguments)).encode() + b"\n"
+    """Return the line that tells a process of `spare_command` which command to run."""
+    return json.dumps(with_events(arguments)).encode() + b"\n"
 
 
-def _with_events(arguments: Sequence[object]) -> list[str]:
+def with_events(arguments: Sequence[object]) -> list[str]:
+    """Return the arguments of a command that writes events, and that ends with the process that started it."""
     return [*map(str, arguments), "--events", "--with-parent"]
 
 
@@ -107,15 +108,24 @@ class EventReader:
     ----------
     result
         What the command reported at its end, or None.
-    error
-        One line that says why it failed, or None.
+    error, hint
+        One line that says why it failed, or None, and what to do on the command line.
+    code
+        Exit code that it gave with its error, or None where it ended without a word.
+    warnings
+        Its warnings.
+    stage
+        The stage that it is in.
     log
-        The last lines of what it said.
+        Its last lines, for a person.
     """
 
     def __init__(self) -> None:
         self.result: dict[str, Any] | None = None
         self.error: str | None = None
+        self.hint = self.stage = ""
+        self.code: int | None = None
+        self.warnings: list[str] = []
         self.log: deque[str] = deque(maxlen=_LOG_LINES)
         self._events, self._messages = _Lines(), _Lines()
 
@@ -128,13 +138,13 @@ class EventReader:
         for line in self._messages.add(data):
             self._say(line)
 
-    def end(self, exit_code: int, *, crashed: bool) -> None:
-        """Say how the process ended, so that `error` is there where it did not end well."""
+    def end(self, exit_code: int, *, crashed: bool = False) -> None:
+        """Take the exit code, below zero or with `crashed` for a crash; `error` is there where it did not end well."""
         self.feed_log(b"\n")
         self.feed(b"\n")
         # What was reported is there, whatever a library did when the process was taken down.
         if self.error is None and self.result is None and (crashed or exit_code != 0):
-            last = f" Its last words: {self.log[-1]}" if self.log else ""
+            last = f" Its last words: {' '.join(self.log[-1].split())[:_LONGEST]}" if self.log else ""
             self.error = f"The process ended unexpectedly: memory may have run out, or it was killed.{last}"
 
     def _event(self, line: bytes) -> tuple[str, dict[str, Any]] | None:
@@ -148,6 +158,11 @@ class EventReader:
             self.result = event
         elif kind == "error":
             self.error = str(event.get("message") or "The process failed without saying why.")
+            self.hint, self.code = str(event.get("hint") or ""), event.get("code")
+        elif kind == "warning":
+            self.warnings.append(str(event.get("message")))
+        elif kind == "stage":
+            self.stage = str(event.get("stage"))
         if kind not in ("progress", "result"):
             self.log.append(f"{kind}: {event.get('message') or event.get('stage') or ''}")
         return kind, event

@@ -90,7 +90,7 @@ def test_a_job_that_is_killed_harms_its_own_case_only(cohort, batch, helpers):
 
     assert code == 7
     assert "1 done, 1 failed" in printed
-    assert "the job ended by signal 9 (killed, perhaps because memory ran out)" in printed
+    assert "ended unexpectedly: memory may have run out, or it was killed" in printed
     assert two.run("--retry-failed") == 0
     assert sorted(two.states().values()) == ["done", "done"]
 
@@ -194,7 +194,7 @@ def test_a_batch_says_how_far_it_is(cohort, batch, capsys):
     assert cases[3]["remaining_s"] == 0
     assert events[-2]["event"] == "result"
     assert events[-2]["failed"][0]["code"] == 3
-    assert events[-1] == {"event": "error", "code": 7, "message": events[-1]["message"]}
+    assert (events[-1]["event"], events[-1]["code"]) == ("error", 7)
 
 
 def test_several_devices_are_dealt_out(cohort, batch):

@@ -2,9 +2,12 @@ import json
 
 import pytest
 
-from NativeDLLib.batch.lock import locked
+from NativeDLLib.batch import Cohort, Settings, run_batch
+from NativeDLLib.batch.case import Case
 from NativeDLLib.batch.manifest import Manifest
 from NativeDLLib.core.errors import InputError, UsageError
+from NativeDLLib.core.locking import hold
+from NativeDLLib.core.progress import Progress
 
 
 @pytest.fixture
@@ -46,8 +49,11 @@ def test_another_damaged_line_is_named(written, tmp_path, line):
         Manifest.open(tmp_path)
 
 
-def test_a_folder_that_another_batch_holds_is_refused(tmp_path):
-    with locked(tmp_path), pytest.raises(UsageError, match="another batch works there"), locked(tmp_path):
-        pass
-    with locked(tmp_path):
-        pass
+def test_a_folder_that_another_batch_holds_is_refused_and_one_that_was_held_is_not(tmp_path):
+    cohort, settings = Cohort([Case("a", ())]), Settings(tmp_path, arguments=(), options={})
+    (tmp_path / "a").mkdir()
+
+    with hold(tmp_path, "held twice"), pytest.raises(UsageError, match="another batch works there"):
+        run_batch(cohort, settings, Progress())
+    with pytest.raises(UsageError, match="is not of this batch"):
+        run_batch(cohort, settings, Progress())

@@ -11,6 +11,7 @@ from servers import wait_until
 
 from NativeDLLib.batch import work
 from NativeDLLib.batch.manifest import CANCELLED
+from NativeDLLib.worker import child
 
 
 def job(folder):
@@ -26,7 +27,7 @@ def job(folder):
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no such signal")
 def test_a_job_that_has_to_be_killed_counts_as_cancelled_and_not_as_done(tmp_path, registry, monkeypatch):
     monkeypatch.setenv("NATIVEDL_REGISTRY", str(registry))
-    monkeypatch.setattr(work, "_END_S", 0.5)
+    monkeypatch.setattr(child, "END_S", 0.5)
     factories.ct_series(tmp_path / "series", factories.block((24, 128, 128)))
     task = work.Task("case", str(tmp_path / "out" / "case"), ("--input", str(tmp_path / "series")))
     stop, outcomes = threading.Event(), []

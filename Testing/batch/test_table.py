@@ -56,7 +56,7 @@ def test_series_without_a_path_are_looked_for_where_the_batch_says(table):
         ("path,id\n/a,../up\n", "line 2: id: '../up' is not made of up to 64 letters"),
         ("path,id\n/a,manifest.jsonl\n", "line 2: id: 'manifest.jsonl' is not made of"),
         ("path,id\n,one\n", "line 2: has neither a path nor a series"),
-        ("series\n1.2\n", "line 2: has no path; say where its series is with --database FILE or --from PEER"),
+        ("series\n1.2\n", "line 2: has no path, and no place to look for its series is named"),
         ("path,series\n/a,1.2\n/b,1.2\n", "line 3: is the same case as line 2; give each its own id"),
         ("path,id\n/a,One\n/b,one\n", "line 3: is the same case as line 2"),
         ('path\n"/a\n', "line 2: unexpected end of data"),
@@ -72,7 +72,7 @@ def test_a_wrong_column_or_row_is_named_by_its_line(table, text, message):
 
 
 def test_a_series_on_a_peer_needs_its_study(table):
-    with pytest.raises(UsageError, match=r"line 2: has no study, which --from needs"):
+    with pytest.raises(UsageError, match=r"line 2: has no study, which a peer is asked for"):
         from_csv(table("series\n1.2\n"), ("--from", "ORTHANC"))
 
 

@@ -183,11 +183,11 @@ def test_a_volume_that_is_none_is_a_mistake_of_usage(ask, text):
 def test_one_source_is_to_be_named(tmp_path, ask, sources):
     arguments = [word for source in sources for word in (f"--{source}", tmp_path)]
 
-    assert ask("inspect", *arguments, code=2).startswith("name one source: ")
+    assert ask("inspect", *arguments, code=2) == "name one source"
 
 
 def test_an_unknown_device_is_a_mistake_of_usage(series, ask):
-    assert ask("inspect", "--input", series, "--device", "tpu", code=2).startswith("--device tpu: ")
+    assert ask("inspect", "--input", series, "--device", "tpu", code=2).startswith("device tpu: ")
 
 
 def test_a_person_reads_facts_voxels_and_a_line_for_each_model(registry, series, capsys):

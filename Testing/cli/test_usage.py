@@ -14,11 +14,11 @@ from NativeDLLib.cli import main as cli
     ("arguments", "code", "message"),
     [
         (["--model", "nobody"], 4, "there is no model 'nobody'"),
-        (["--set", "step=7"], 2, "--set: parameter step: 7 is not within 0.25 to 1"),
+        (["--set", "step=7"], 2, "settings: parameter step: 7 is not within 0.25 to 1"),
         (["--set", "step"], 2, "write name=value"),
         (["--set", "speed=1"], 2, "has no parameter 'speed'; it has step, min_volume"),
         (["--device", "gpu"], 2, "write auto, cpu, cuda"),
-        (["--device", "mps"], 4, "--device auto or cpu"),
+        (["--device", "mps"], 4, "use auto or cpu"),
         (["--series", "1.2.3"], 3, "holds no image series 1.2.3"),
         (["--database", "x"], 2, "name one source"),
         (["--to", "NOBODY"], 2, "pacs.json"),

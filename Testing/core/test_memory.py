@@ -20,7 +20,7 @@ def test_a_series_that_needs_more_memory_is_refused_with_the_number_and_nothing_
     error = capsys.readouterr().err.strip()
     assert (code, error.count("\n")) == (3, 0)
     assert "40 x 32 x 6 voxels need at least" in error
-    assert "MiB of memory, more than the 5 MiB of --max-memory; allow it more" in error
+    assert "MiB of memory, more than the allowed 5 MiB; take a model with larger voxels or" in error
     assert {path.name for path in tmp_path.iterdir()} == {"registry", "series"}
 
 
@@ -50,7 +50,7 @@ def test_cases_of_a_batch_have_the_limit_each_for_itself(tmp_path, registry, ser
     assert code == 7
     last = json.loads((out / "manifest.jsonl").read_text().splitlines()[-1])
     assert last["code"] == 3
-    assert "more than the 5 MiB of --max-memory" in last["reason"]
+    assert "more than the allowed 5 MiB" in last["reason"]
 
 
 def test_work_that_takes_more_than_the_limit_stops_where_it_can_and_says_in_which_stage():
@@ -62,7 +62,7 @@ def test_work_that_takes_more_than_the_limit_stops_where_it_can_and_says_in_whic
         with progress.stage("infer"):
             kept = np.ones(200 * MIB, np.uint8)
 
-    with pytest.raises(InputError, match=r"the infer stage took \d+ MiB of memory, more than the \d+ MiB of --max-mem"):
+    with pytest.raises(InputError, match=r"the infer stage took \d+ MiB of memory, more than the allowed \d+ MiB"):
         progress.check()
     assert kept.size
     with progress.stage("send"):

@@ -124,7 +124,7 @@ def test_an_error_is_one_line_whatever_it_was_made_of():
 
     progress.error(InputError("a file:\n  is\tdamaged\r\n"))
 
-    assert progress.events == [{"event": "error", "code": 3, "message": "a file: is damaged"}]
+    assert progress.events == [{"event": "error", "code": 3, "message": "a file: is damaged", "hint": ""}]
 
 
 def test_a_program_gets_one_json_object_a_line():
@@ -160,7 +160,7 @@ def test_lines_of_several_threads_do_not_mix():
 def test_a_program_reads_from_standard_output_unless_told_otherwise(capsys):
     JsonProgress().warn("careful")
 
-    assert json.loads(capsys.readouterr().out) == {"event": "warning", "message": "careful"}
+    assert json.loads(capsys.readouterr().out) == {"event": "warning", "message": "careful", "hint": ""}
 
 
 def test_a_person_sees_bars_and_messages(at_once):

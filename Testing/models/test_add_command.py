@@ -206,9 +206,9 @@ def test_a_killed_copy_is_no_model(tmp_path, network, given):
 
 
 def test_options_that_do_not_belong_to_the_source_are_refused(tmp_path, network):
-    with pytest.raises(UsageError, match="--folds is for an nnU-Net results folder"):
+    with pytest.raises(UsageError, match="only a results folder of nnU-Net has folds"):
         read_source(network, folds=["0"])
-    with pytest.raises(UsageError, match="--architecture is for a file of weights"):
+    with pytest.raises(UsageError, match="only a file of weights has an architecture"):
         read_source(tmp_path, architecture=network)
     with pytest.raises(UsageError, match="is not there"):
         read_source(tmp_path / "nothing")

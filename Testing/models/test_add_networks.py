@@ -156,7 +156,7 @@ def test_answers_in_a_file_that_are_none_are_refused(tmp_path, hints):
 def test_weights_alone_ask_for_their_network(tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"\0" * 16)
 
-    assert "--architecture FILE" in refusal(UsageError, tmp_path / "a.safetensors")
+    assert "holds weights without a network" in refusal(UsageError, tmp_path / "a.safetensors")
 
 
 def test_a_name_that_is_not_utf8_is_copied_under_one_that_is(tmp_path):

@@ -11,7 +11,7 @@ from NativeDLLib.core.errors import ModelError
 from NativeDLLib.registry import load_models, rank, select
 from NativeDLLib.registry.select import Described
 
-FIRST = "its weights are to be fetched first: nativedl models fetch remote"
+FIRST = "its weights are to be fetched first"
 
 
 class Abdomen(Described):
@@ -35,7 +35,7 @@ def test_it_is_never_chosen_and_the_ranking_says_what_to_type(models):
 
 
 def test_where_nothing_else_fits_the_message_says_what_to_type(models):
-    with pytest.raises(ModelError, match=f"no model fits this series, .* remote: .*; {FIRST}$"):
+    with pytest.raises(ModelError, match=f"no model fits this series. remote: .*; {FIRST}$"):
         select({"remote": models["remote"]}, Abdomen())
 
 
@@ -56,7 +56,10 @@ def test_a_run_that_names_it_ends_with_the_command_to_type(models, tmp_path, cap
 
     assert nativedl("run", "--input", tmp_path / "s", "--model", "remote", "--output", tmp_path / "out") == 4
 
-    assert capsys.readouterr().err == f"nativedl: error: model remote: {FIRST}\n"
+    assert (
+        capsys.readouterr().err
+        == f"nativedl: error: model remote: {FIRST}; fetch them with: nativedl models fetch remote\n"
+    )
     assert not (tmp_path / "out").exists()
 
 

@@ -104,8 +104,9 @@ def test_what_is_changed_later_is_noticed_before_it_runs_and_fetched_again(regis
     model = model_of(registry)
     change(cache / "remote" / RESULTS)
 
-    with pytest.raises(ModelError, match=f"{name} is not what was fetched; fetch it again: nativedl models fetch"):
+    with pytest.raises(ModelError, match=f"{name} is not what was fetched") as caught:
         verified_weights(model)
+    assert caught.value.hint == "fetch them with: nativedl models fetch remote"
 
     fetch(registry)
     assert verified_weights(model)
@@ -114,10 +115,9 @@ def test_what_is_changed_later_is_noticed_before_it_runs_and_fetched_again(regis
 def test_a_folder_that_nobody_fetched_is_not_run(registry, cache):
     nnunet_folder.write(cache / "remote" / RESULTS)
 
-    with pytest.raises(
-        ModelError, match=r"nobody knows what .* should be; fetch it again: nativedl models fetch remote"
-    ):
+    with pytest.raises(ModelError, match="no record of what was fetched into") as caught:
         verified_weights(model_of(registry))
+    assert caught.value.hint == "fetch them with: nativedl models fetch remote"
 
 
 def test_weights_of_an_address_that_the_registry_no_longer_names_are_not_run(registry, known, site):
@@ -131,5 +131,6 @@ def test_a_damaged_lock_file_is_named(registry, cache):
     fetch(registry, "--yes")
     (cache / "_locks" / "remote.json").write_text('{"url": 3}')
 
-    with pytest.raises(ModelError, match=r"remote\.json: is damaged; .* nativedl models remove remote --forget"):
+    with pytest.raises(ModelError, match=r"remote\.json: is damaged") as caught:
         verified_weights(model_of(registry))
+    assert "nativedl models remove remote --forget" in caught.value.hint

@@ -108,6 +108,12 @@ def test_the_outbox_is_told_with_its_peers_and_the_last_reason():
     assert texts.outbox_text(entries[:2]) == "2 waiting for A, B"
 
 
+def test_the_comment_of_a_pacs_reaches_the_physician_whole():
+    reason = "the peer is out of resources (status 0xA700: disk full; call 1234 before sending again)"
+
+    assert texts.outbox_text([{"peer": "PACS", "reason": reason}]) == f"1 waiting for PACS: {reason}"
+
+
 def test_what_is_missing_is_told_with_purpose_and_size():
     missing = [
         Requirement("tqdm", "tqdm>=4", "about 0.1 MB", "progress in a terminal", False),

@@ -120,7 +120,7 @@ def test_a_model_is_not_chosen_while_its_coarse_one_is_to_be_fetched(tmp_path):
     (judged,) = rank([found["bright"]], Abdomen())
 
     assert not judged.fits
-    reason = "the weights of its coarse model are to be fetched first: nativedl models fetch rough"
+    reason = "the weights of its coarse model are to be fetched first"
     assert judged.reasons[-1] == reason
 
 

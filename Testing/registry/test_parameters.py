@@ -104,5 +104,5 @@ def test_assignments_are_split_at_the_first_equals_sign():
 
 @pytest.mark.parametrize("assignment", ["a", "=1", ""])
 def test_what_is_no_assignment_is_refused(assignment):
-    with pytest.raises(UsageError, match=f"--set {assignment}: write name=value"):
+    with pytest.raises(UsageError, match=f"parameter {assignment}: write name=value"):
         parse_assignments([assignment])

@@ -90,7 +90,7 @@ def test_of_equals_the_first_is_taken_and_the_other_is_named(tmp_path):
     model, _, warnings = select(both, ct(BodyPartExamined="LIVER"))
 
     assert model.id == "first"
-    assert warnings == ["first was chosen; second would fit as well (--model)"]
+    assert warnings == ["first was chosen; second would fit as well"]
 
 
 def test_where_none_fits_each_says_why(three):
@@ -98,7 +98,7 @@ def test_where_none_fits_each_says_why(three):
         select(three, ct(BodyPartExamined="HEAD"))
 
     assert str(caught.value) == (
-        "no model fits this series, choose one with --model. "
+        "no model fits this series. "
         "liver: is for ABDOMEN, LIVER; BodyPartExamined is HEAD | spine: is for SPINE, LSPINE; BodyPartExamined is HEAD"
         " | brain: is for MR, the series is CT"
     )

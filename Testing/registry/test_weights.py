@@ -98,7 +98,7 @@ def test_what_is_downloaded_lies_in_the_cache_of_models(tmp_path, monkeypatch):
     place.parent.mkdir(parents=True)
     place.write_bytes(CONTENT)
 
-    assert message == "model bright: its weights are to be fetched first: nativedl models fetch bright"
+    assert message == "model bright: its weights are to be fetched first"
     assert verified_weights(found) == (place, SHA256)
 
 

@@ -98,4 +98,4 @@ def test_a_peer_that_nobody_knows_is_refused_before_anything_is_done(accepted, c
 
 
 def test_a_reviewer_without_name_is_refused(accepted, capsys):
-    assert "--reviewer: the name is empty" in accepted.refused(capsys, reviewer=" ^ ", code=2)
+    assert "the reviewer's name is empty" in accepted.refused(capsys, reviewer=" ^ ", code=2)

@@ -58,7 +58,7 @@ def test_an_image_gives_everything_but_a_seg_and_the_report_says_why(tmp_path, r
     assert report(out)["source"] == "image"
     assert report(out)["series"]["series_instance_uid"] is None
     assert np.mean(labels(out) == (factories.block() > 150)) > 0.97
-    assert "it is taken to be CT, as bright is for that (--modality)" in capsys.readouterr().err
+    assert "it is taken to be CT, as bright is for that" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("pixel", ["int16", "uint16", "int32", "float32", "float64"])
@@ -113,9 +113,9 @@ def test_an_image_in_which_nothing_is_found_says_both(tmp_path, registry, capsys
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--image needs --model: without DICOM there is no body part"),
-        (["--model", "bright", "--to", "PACS"], "--to needs a DICOM series"),
-        (["--model", "bright", "--keep-empty"], "--keep-empty needs a DICOM series"),
+        ([], "says no body part to choose a model by"),
+        (["--model", "bright", "--to", "PACS"], "leave out --to"),
+        (["--model", "bright", "--keep-empty"], "leave out --keep-empty"),
         (["--model", "bright", "--input", "."], "name one source"),
     ],
 )
@@ -129,7 +129,7 @@ def test_what_an_image_cannot_give_is_refused_at_once(tmp_path, registry, argume
 def test_a_series_says_its_own_modality(tmp_path, registry, series, capsys):
     assert run(registry, tmp_path / "out", "--input", series, "--modality", "MR") == 2
 
-    assert "--modality is for --image" in capsys.readouterr().err
+    assert "a modality is named for an image file only" in capsys.readouterr().err
 
 
 def sheared(path):
@@ -216,7 +216,7 @@ def test_a_dicom_file_is_not_an_image_without_origin(tmp_path, registry, series,
 
     assert run(registry, tmp_path / "out", "--image", image, "--model", "bright") == 3
 
-    assert "is DICOM; give it with --input" in capsys.readouterr().err
+    assert "is DICOM; as that, a SEG can refer to it; give it with --input" in capsys.readouterr().err
 
 
 def test_the_report_describes_algorithm_and_segments_well_enough_to_do_without_the_registry(tmp_path, registry, series):

@@ -84,7 +84,8 @@ def test_an_error_is_one_event_with_its_code(tmp_path, registry, capsys):
     code = nativedl("run", "--events", "--input", tmp_path / "nowhere", "--output", tmp_path / "out", registry=registry)
 
     assert code == 3
-    assert events(capsys) == [{"event": "error", "code": 3, "message": f"{tmp_path / 'nowhere'}: does not exist"}]
+    told = f"{tmp_path / 'nowhere'}: does not exist"
+    assert events(capsys) == [{"event": "error", "code": 3, "message": told, "hint": ""}]
 
 
 def test_a_label_map_seg_is_written_on_request(tmp_path, registry, series):

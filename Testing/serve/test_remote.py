@@ -85,7 +85,7 @@ def test_images_go_to_another_computer_by_tls_only(run, capsys):
 
 @pytest.mark.parametrize("device", ["https://", "https://host:99999", "ftp://host", "https://user@host"])
 def test_an_address_that_is_none_is_refused(run, capsys, device):
-    assert "--device" in failed(capsys, run(device, "out"), 2)
+    assert "device " in failed(capsys, run(device, "out"), 2)
 
 
 def test_a_series_larger_than_the_server_takes_is_not_sent(serve, tmp_path, slow, registry, capsys):

@@ -165,7 +165,7 @@ def test_of_several_series_one_has_to_be_chosen_from_a_list(tmp_path):
     with pytest.raises(InputError) as caught:
         Series.read([tmp_path])
 
-    assert "holds 2 image series, choose one with --series" in str(caught.value)
+    assert "holds 2 image series, choose one" in str(caught.value)
     assert f"{uids[0]} (CT 'bright block', 6 instances)" in str(caught.value)
     assert f"{uids[1]} (CT 'bright block', 4 instances)" in str(caught.value)
     assert len(Series.read([tmp_path], uids[1]).instances) == 4

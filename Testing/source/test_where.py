@@ -99,7 +99,7 @@ def test_exactly_one_place_is_to_be_named(tmp_path, named):
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        (Where(database="x"), "--database needs --series"),
+        (Where(database="x"), "which series of the database is not said"),
         (Where(peer=Peer("A", "A", "127.0.0.1", 1), series="1.2"), "Study and Series Instance UID; both"),
     ],
 )

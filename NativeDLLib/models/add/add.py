@@ -39,6 +39,7 @@ def require_complete(draft: Draft) -> None:
     missing = [shown(question.place) for question in questions(draft)]
     if missing:
         raise UsageError(
-            f"missing: {', '.join(missing)}; answer on a terminal, or write what is missing to a file with "
-            "--template FILE, complete it and give it with --answers FILE"
+            f"missing: {', '.join(missing)}",
+            hint="answer on a terminal, or write what is missing to a file with --template FILE, complete it, and give "
+            "it with --answers FILE",
         )

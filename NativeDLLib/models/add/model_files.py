@@ -35,18 +35,18 @@ def read_source(path: Path, *, architecture: Path | None = None, folds: Sequence
 
     if path.is_dir():
         if architecture is not None:
-            raise UsageError(f"--architecture is for a file of weights; {path} is a folder")
+            raise UsageError(f"{path}: is a folder; only a file of weights has an architecture beside it")
         return read_results_folder(path, folds)
     if not path.is_file():
         raise UsageError(f"{path}: is not there")
     if folds is not None:
-        raise UsageError(f"--folds is for an nnU-Net results folder; {path} is a file")
+        raise UsageError(f"{path}: is a file; only a results folder of nnU-Net has folds")
     if architecture is not None:
         return network_file.read_described(path, architecture)
     if path.suffix.lower() == ".onnx":
         return network_file.read_onnx(path)
     if path.suffix.lower() == ".safetensors":
-        raise UsageError(f"{path}: holds weights without a network; say which one it is with --architecture FILE")
+        raise UsageError(f"{path}: holds weights without a network", hint="name its network with --architecture FILE")
     return _read_torch(path)
 
 
@@ -65,6 +65,6 @@ def _read_torch(path: Path) -> Draft:
     if any(name.endswith(("/constants.pkl", ".py")) for name in names):
         raise ModelError(f"{path}: is TorchScript, which is code; {_EXPORT}")
     raise ModelError(
-        f"{path}: is a file of torch.save, and a pickled network is not loaded; {_EXPORT}, "
-        "or give a state dict with its --architecture FILE"
+        f"{path}: is a file of torch.save, and a pickled network is not loaded; {_EXPORT}",
+        hint="or give a state dict with its --architecture FILE",
     )

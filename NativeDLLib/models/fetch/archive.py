@@ -62,8 +62,8 @@ def check_space(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if size > free:
         raise NativeDLError(
-            f"{folder}: {size / 2**20:.0f} MiB are needed there and {free / 2**20:.0f} MiB are free; make room, or "
-            "name another cache with NATIVEDL_MODELS"
+            f"{folder}: {size / 2**20:.0f} MiB are needed there and {free / 2**20:.0f} MiB are free; make room",
+            hint="or name another cache with NATIVEDL_MODELS",
         )
 
 

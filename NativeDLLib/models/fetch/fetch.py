@@ -62,8 +62,8 @@ def fetch(
         runtime = RUNTIMES[model.runtime]
         if runtime.problem:
             raise ModelError(
-                f"model {model.id}: {runtime.problem}, without which it cannot be checked; install it with: "
-                f"pip install 'NativeDL[{runtime.extra}]'"
+                f"model {model.id}: {runtime.problem}, without which it cannot be checked",
+                hint=f"install it with: pip install 'NativeDL[{runtime.extra}]'",
             )
         wanted = _wanted_digest(model)
         if wanted is None and not agrees(_question(model, file)):

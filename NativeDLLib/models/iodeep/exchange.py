@@ -121,20 +121,20 @@ def pull(
                 newest_ones.append(found)
     missing = sorted(set(ids) - set(copies))
     if missing:
-        raise ModelError(f"{peer} has no model '{missing[0]}'; see: nativedl models list --from {peer.name}")
+        raise ModelError(f"{peer} has no model '{missing[0]}'", hint=f"see: nativedl models list --from {peer.name}")
     pulled, refusals = [], []
     for rows in copies.values():
         try:
             pulled.append(_pull_one(peer, rows, accept_unsigned, progress))
         except ModelError as error:
-            refusals.append(str(error))
+            refusals.append(error)
     in_force = load_models()
     for row in pulled:
         winner = in_force[row.model.id].registry
         if winner != row.model.registry:
             progress.warn(f"{row.model.id} is in {winner} too, which wins over what was pulled")
     if refusals:
-        raise ModelError(" | ".join(refusals))
+        raise ModelError(" | ".join(map(str, refusals)), hint=refusals[0].hint)
     return pulled
 
 

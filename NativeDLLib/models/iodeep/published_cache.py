@@ -44,7 +44,9 @@ def pull_published(peer: Peer, uid: str, accept_unsigned: bool, progress: Progre
     if path.is_file():
         return path, read_published(path)
     if not accept_unsigned:
-        raise ModelError(f"network {uid} has no signature in this layout; to use it all the same: --accept-unsigned")
+        raise ModelError(
+            f"network {uid} has no signature in this layout", hint="to use it all the same: --accept-unsigned"
+        )
     with staging() as folder:
         with progress.stage("retrieve"):
             files = retrieve(peer, uid, uid, folder, progress)

@@ -84,7 +84,7 @@ def _cryptography() -> tuple[Any, Any]:
         from cryptography.hazmat.primitives.asymmetric import ed25519
     except ImportError as error:
         raise ModelError(
-            f"signatures need the package cryptography, which cannot be imported ({error}); "
-            "install it with: pip install 'NativeDL[iodeep]'"
+            f"signatures need the package cryptography, which cannot be imported ({error})",
+            hint="install it with: pip install 'NativeDL[iodeep]'",
         ) from error
     return ed25519, serialization

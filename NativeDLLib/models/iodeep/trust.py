@@ -23,6 +23,6 @@ def judge(received: ReceivedModel, accept_unsigned: bool) -> str | None:
     if accept_unsigned:
         return None
     raise ModelError(
-        f"{what} {reason}; to use it all the same, pull it with --accept-unsigned, or put its signer's public key into "
-        f"{trusted_keys_folder()}"
+        f"{what} {reason}; trusted keys are in {trusted_keys_folder()}",
+        hint="to use it all the same, put its signer's public key there, or pull it with --accept-unsigned",
     )

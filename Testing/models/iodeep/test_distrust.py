@@ -38,7 +38,8 @@ def test_without_consent_an_unsigned_model_does_not_come_into_force(run, registr
     code, out, err = run("models", "pull", "--from", "ORTHANC")
 
     assert (code, out, err.count("\n")) == (4, "", 1)
-    assert "model bright 1.2.3 is not signed; to use it all the same, pull it with --accept-unsigned" in err
+    assert "model bright 1.2.3 is not signed; trusted keys are in" in err
+    assert "pull it with --accept-unsigned" in err
     assert "bright" not in load_models()
     assert not list(pulled_registry().parent.iterdir())
 
