@@ -25,7 +25,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.worker.parent import end_with_parent
 progress = Progress()
 end_with_parent(progress)
-progress._event.wait()
+progress._cancellation.event.wait()
 sys.exit(42)
 """
 

@@ -69,7 +69,7 @@ def test_an_image_that_does_not_come_from_dicom_has_no_structure_set(tmp_path, r
 
     assert run(tmp_path, registry, *given, "--format", "seg,rtstruct") == 2
 
-    assert "leave out --format" in capsys.readouterr().err
+    assert "--format needs a DICOM series" in capsys.readouterr().err
 
 
 def test_an_unknown_format_is_refused(tmp_path, registry, capsys):

@@ -113,9 +113,9 @@ def test_an_image_in_which_nothing_is_found_says_both(tmp_path, registry, capsys
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "says no body part to choose a model by"),
-        (["--model", "bright", "--to", "PACS"], "leave out --to"),
-        (["--model", "bright", "--keep-empty"], "leave out --keep-empty"),
+        ([], "--image needs --model: without DICOM there is no body part"),
+        (["--model", "bright", "--to", "PACS"], "--to needs a DICOM series"),
+        (["--model", "bright", "--keep-empty"], "--keep-empty needs a DICOM series"),
         (["--model", "bright", "--input", "."], "name one source"),
     ],
 )
