@@ -14,6 +14,7 @@ import pytest
 
 from NativeDLLib.cli import main
 from Testing.docs import manual
+from Testing.test_rooms import ROOMS
 
 # Ports of the manual's servers, in whose place the tests take free ones.
 PORTS = ("4242", "8042", "11112", "2762", "8043", "11113", "8080", "8443")
@@ -126,6 +127,13 @@ def test_every_command_is_shown_in_the_manual() -> None:
     text = "\n".join((manual.MANUAL / page).read_text() for page in manual.pages())
     commands = [parser.prog for parser in _parsers() if parser.get_default("run") is not None]
     assert [command for command in commands if command not in text] == []
+
+
+def test_the_rooms_of_the_manual_are_those_of_the_library_in_their_order() -> None:
+    text = (manual.MANUAL / "developers.md").read_text()
+    table = text[text.index("| room | holds |") : text.index("`NativeDL/` is the panel")]
+    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    assert [name for row in rows for name in re.findall(r"`(\w+)/`", row)] == list(ROOMS)
 
 
 def _parsers() -> Iterator[argparse.ArgumentParser]:
