@@ -16,7 +16,7 @@ pytest.importorskip("nnunetv2")
 import nnunet_folder  # noqa: E402  (imports nnunetv2)
 
 
-def model_of(folder, **weights):
+def model_of(folder, trainer=None, **weights):
     entry = factories.entry(
         runtime="nnunetv2",
         weights={"folder": folder.name} | weights,
@@ -26,6 +26,8 @@ def model_of(folder, **weights):
         parameters=[],
     )
     entry["output"].pop("channels")
+    if trainer:
+        entry["trainer"] = trainer
     return make_model(entry, folder.parent / "registry.json")
 
 
@@ -117,10 +119,13 @@ def test_a_reader_that_reorients_is_followed(tmp_path, series):
     assert np.mean(labels == expected) >= 0.999
 
 
-def test_a_trainer_that_nobody_has_does_not_matter(tmp_path, series):
-    folder = nnunet_folder.write(tmp_path / "results", trainer="nnUNetTrainer_of_somebody_else", mirror_axes=None)
+def test_a_trainer_that_nobody_has_is_not_needed_once_it_is_confirmed(tmp_path, series):
+    trainer = "nnUNetTrainer_of_somebody_else"
+    folder = nnunet_folder.write(tmp_path / "results", trainer=trainer, mirror_axes=None)
 
-    labels = our_labels(folder, series.image()[0])
+    with pytest.raises(ModelError, match="may have changed the network"):
+        our_labels(folder, series.image()[0])
+    labels = our_labels(folder, series.image()[0], trainer=trainer)
 
     assert labels.shape == (22, 44, 40)
 
