@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import shutil
 import tempfile
+import threading
 from collections.abc import Collection
 from pathlib import Path
 
@@ -20,8 +22,9 @@ from NativeDLLib.pacs.peers import Peer
 class Inbox:
     """Objects of one study or series, taken into a hidden folder and moved to `folder` at the end.
 
-    `expected` are the SOP Instance UIDs that the peer listed, None where it listed none. Objects of other studies or
-    series are refused.
+    `expected` are the SOP Instance UIDs that the peer listed, None where it listed none. Objects that were not listed,
+    of other studies or series, and second ones of the same UID are refused. A refusal by itself ends nothing: whoever
+    sent the object is told, and a peer counts what it could not deliver.
     """
 
     def __init__(
@@ -37,8 +40,9 @@ class Inbox:
         self._series_uid = series_uid
         self._expected = set(expected or ())
         self._progress = progress
-        self._received: set[str] = set()
+        self._received: dict[str, bytes] = {}
         self._refused: list[str] = []
+        self._lock = threading.Lock()
 
     @property
     def count(self) -> int:
@@ -57,7 +61,14 @@ class Inbox:
         shutil.rmtree(self._waiting, ignore_errors=True)
 
     def take(self, content: bytes) -> int:
-        """Take one object in the DICOM file format, and return the C-STORE status for it (PS3.4 table B.2-1)."""
+        """Take one object in the DICOM file format, and return the C-STORE status for it (PS3.4 table B.2-1).
+
+        Several threads may, one for each association.
+        """
+        with self._lock:
+            return self._take(content)
+
+    def _take(self, content: bytes) -> int:
         try:
             dataset = dcmread(
                 beginning(io.BytesIO(content))[0],
@@ -71,34 +82,46 @@ class Inbox:
             return self._refuse(0x0117, "an object whose SOP Instance UID is no UID")
         if study != self._study_uid or self._series_uid not in (None, series):
             return self._refuse(0xA900, f"the object {uid} of the series {series} of the study {study}")
+        if self._expected and uid not in self._expected:
+            return self._refuse(0xA900, f"the object {uid}, which it did not list")
+        digest = hashlib.sha256(content).digest()
+        if self._received.get(uid, digest) != digest:
+            return self._refuse(0x0111, f"two different objects with the SOP Instance UID {uid}")
         try:
             (self._waiting / f"{uid}.dcm").write_bytes(content)
         except OSError as error:
             return self._refuse(0xA700, f"the object {uid}, which cannot be written: {error.strerror or error}")
-        self._received.add(uid)
+        self._received[uid] = digest
         if self._expected:
             self._progress.update("retrieve", min(1.0, self.count / len(self._expected)))
         return 0x0000
 
     def finish(self, peer: Peer) -> list[Path]:
         """Move the objects to their place and return their paths, or raise a `PacsError` if not all have come."""
-        what = f"series {self._series_uid}" if self._series_uid else f"study {self._study_uid}"
-        if self._refused:
-            raise PacsError(f"{peer} sent, asked for the {what}, {self._refused[0]}; nothing was kept")
         if not self._received:
-            raise PacsError(
-                f"{peer} has no instance of the {what}", hint=f"look for it with: nativedl find {peer.name}"
+            raise self.refusal(peer) or PacsError(
+                f"{peer} has no instance of the {self._what}", hint=f"look for it with: nativedl find {peer.name}"
             )
-        missing = self._expected - self._received
+        missing = self._expected - self._received.keys()
         if missing:
-            raise PacsError(
-                f"{peer} sent {self.count} of the {len(self._expected)} instances of the {what}, {min(missing)} is "
-                "missing; nothing was kept, try again"
+            raise self.refusal(peer) or PacsError(
+                f"{peer} sent {self.count} of the {len(self._expected)} instances of the {self._what}, {min(missing)} "
+                "is missing; nothing was kept, try again"
             )
         places = []
         for uid in sorted(self._received):
             places.append((self._waiting / f"{uid}.dcm").replace(self._folder / f"{uid}.dcm"))
         return places
+
+    def refusal(self, peer: Peer) -> PacsError | None:
+        """Return an error that tells of the object refused first; None where none was."""
+        if not self._refused:
+            return None
+        return PacsError(f"{peer} sent, asked for the {self._what}, {self._refused[0]}; nothing was kept")
+
+    @property
+    def _what(self) -> str:
+        return f"series {self._series_uid}" if self._series_uid else f"study {self._study_uid}"
 
     def _refuse(self, status: int, reason: str) -> int:
         self._refused.append(reason)

@@ -48,7 +48,8 @@ class Peer:
     """One application entity, or DICOMweb service, to find, retrieve and store with.
 
     ``retrieve`` is ``get``, ``move`` or ``dicomweb``, and queries go the same way; ``store`` is ``dimse`` or
-    ``dicomweb``. A peer used through DICOMweb alone has no AE title, host and port.
+    ``dicomweb``. A peer used through DICOMweb alone has no AE title, host and port. ``move_from`` are hosts
+    besides its own from which it sends after a C-MOVE.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Peer:
     max_pdu: int = 65536
     retrieve: str = "get"
     move_port: int | None = None
+    move_from: tuple[str, ...] = ()
     store: str = "dimse"
     tls: Tls | None = None
     dicomweb: DicomWeb | None = None
@@ -111,5 +113,6 @@ def _peer(entry: Mapping[str, Any], folder: Path) -> Peer:
         settings["tls"] = Tls(**paths, check_hostname=tls.get("check_hostname", True))
     if "dicomweb" in settings:
         settings["dicomweb"] = DicomWeb(**settings["dicomweb"])
+    settings["move_from"] = tuple(settings.get("move_from", ()))
     settings["timeouts"] = Timeouts(**settings.get("timeouts", {}))
     return Peer(**settings)

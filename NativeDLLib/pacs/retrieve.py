@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+import socket
+import threading
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
 )
+from pynetdicom.transport import ThreadedAssociationServer
 
 from NativeDLLib.core.errors import CancelledError, PacsError
 from NativeDLLib.core.progress import Progress
@@ -22,6 +25,8 @@ from NativeDLLib.pacs.inbox import Inbox
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.query import PENDING, inventory
 from NativeDLLib.pacs.tls import server_tls
+
+_POLL_S = 0.05
 
 
 def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, progress: Progress) -> list[Path]:
@@ -62,36 +67,91 @@ def _get(peer: Peer, query: Dataset, inbox: Inbox, progress: Progress, handler: 
 
 def _move(peer: Peer, query: Dataset, inbox: Inbox, progress: Progress, handler: Any) -> None:
     model = StudyRootQueryRetrieveInformationModelMove
+    strangers: set[str] = set()
     with (
         associate(peer, [build_context(model)]) as association,
         # Listening only on the address that faces the peer keeps the port closed to other networks.
-        _storage_scp(peer, association.requestor.address, handler),
+        _storage_scp(peer, association, handler, strangers),
     ):
         responses = association.send_c_move(query, peer.calling_ae_title, model)
-        _follow(peer, "C-MOVE", responses, inbox, progress)
+        try:
+            _follow(peer, "C-MOVE", responses, inbox, progress)
+        except PacsError as error:
+            if strangers:
+                raise PacsError(
+                    f"{error} (refused meanwhile: {', '.join(sorted(strangers)[:5])}; only {peer.ae_title} may send "
+                    "here, to our AE title, from its own address or one in move_from of pacs.json)"
+                ) from error
+            raise
+
+
+class _PeerOnly(ThreadedAssociationServer):  # type: ignore[misc]
+    """Server that closes connections from other addresses than `senders`, before they can say or hold up anything."""
+
+    senders: Collection[str] = ()
+    strangers: set[str]
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = self.socket.accept()
+        try:
+            if address[0] not in self.senders:
+                self.strangers.add(address[0])
+                raise ConnectionRefusedError
+            if self.ssl_context:
+                connection.settimeout(self.ae.acse_timeout)
+                connection = self.ssl_context.wrap_socket(connection, server_side=True)
+                connection.settimeout(None)
+        except OSError:
+            connection.close()
+            raise
+        return connection, address
 
 
 @contextlib.contextmanager
-def _storage_scp(peer: Peer, address: str, handler: Any) -> Iterator[None]:
+def _storage_scp(peer: Peer, association: Any, handler: Any, strangers: set[str]) -> Iterator[None]:
+    """Listen for the block, to the peer of an association alone; who else tries is added to the strangers."""
     entity = AE(peer.calling_ae_title)
     entity.supported_contexts = storage_support()
+    entity.require_called_aet = True
+    entity.require_calling_aet = [peer.ae_title]
     entity.acse_timeout = peer.timeouts.acse
     entity.dimse_timeout = peer.timeouts.dimse
     entity.network_timeout = peer.timeouts.network
     entity.maximum_pdu_size = peer.max_pdu
     tls = server_tls(peer.tls, peer.name) if peer.tls and peer.tls.cert else None
-    place = (address, peer.move_port or 0)
+    address = association.requestor.address
+    rejected = (evt.EVT_REJECTED, lambda event: strangers.add(_titles(event.assoc.requestor.primitive)))
     try:
-        entity.start_server(place, block=False, ssl_context=tls, evt_handlers=[handler])
+        server = entity.make_server(
+            (address, peer.move_port or 0),
+            ssl_context=tls,
+            evt_handlers=[handler, rejected],
+            server_class=_PeerOnly,
+        )
     except OSError as error:
         raise PacsError(
             f"our Storage SCP for the C-MOVE of {peer} cannot listen on {address}:{peer.move_port}: "
             f"{error.strerror or error}; free the port or set another move_port in pacs.json and at the peer"
         ) from error
+    server.strangers = strangers
+    server.senders = {association.dul.socket.socket.getpeername()[0], *_addresses(peer.move_from)}
+    entity._servers.append(server)
+    threading.Thread(target=server.serve_forever, args=(_POLL_S,), daemon=True).start()
     try:
         yield
     finally:
         entity.shutdown()
+
+
+def _titles(request: Any) -> str:
+    return f"{request.calling_ae_title} calling {request.called_ae_title}"
+
+
+def _addresses(hosts: Iterable[str]) -> Iterator[str]:
+    for host in hosts:
+        # One that cannot be resolved now does not send now either.
+        with contextlib.suppress(OSError):
+            yield from (str(found[4][0]) for found in socket.getaddrinfo(host, None))
 
 
 def _take(event: Any, inbox: Inbox, progress: Progress) -> int:
@@ -112,7 +172,7 @@ def _follow(peer: Peer, service: str, responses: Iterable[Any], inbox: Inbox, pr
             break
     counts = {kind: response.get(f"NumberOf{kind}Suboperations") or 0 for kind in ("Completed", "Failed", "Warning")}
     if response.get("Status") in (0x0000, 0xB000) and counts["Failed"] + counts["Warning"] > 0:
-        raise PacsError(
+        raise inbox.refusal(peer) or PacsError(
             f"{peer} completed {counts['Completed']} sub-operations of the {service}, {counts['Failed']} failed and "
             f"{counts['Warning']} gave a warning; nothing was kept, see the peer's log"
         )

@@ -77,7 +77,8 @@ def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, p
                     progress.check()
                     content = io.BytesIO()
                     dcmwrite(content, dataset)
-                    inbox.take(content.getvalue())
+                    if inbox.take(content.getvalue()) != 0x0000 and (refusal := inbox.refusal(peer)):
+                        raise refusal
             return inbox.finish(peer)
 
 

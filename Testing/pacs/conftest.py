@@ -4,20 +4,22 @@ import contextlib
 import threading
 
 import pytest
-from factories import block, ct_series
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, build_context, evt
 from pynetdicom.sop_class import (
     CTImageStorage,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
     Verification,
 )
 from pynetdicom.transport import ThreadedAssociationServer
 from servers import LOOPBACK, Orthanc
+from to_store import make_series, progress
 
-from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.peers import Peer, Timeouts
+from NativeDLLib.pacs.tls import server_tls
+
+__all__ = ["make_series", "progress"]
 
 
 @pytest.fixture(autouse=True)
@@ -32,32 +34,21 @@ def orthanc(tmp_path_factory):
 
 
 @pytest.fixture
-def progress():
-    return Progress()
-
-
-@pytest.fixture(scope="session")
-def make_series():
-    """Write a series of `count` small CT slices; attributes are set by keyword."""
-
-    def make(folder, count=3, syntax=ExplicitVRLittleEndian, **attributes):
-        patient = f"P{generate_uid()[-12:]}"
-
-        def edit(dataset, _):
-            for keyword, value in ({"PatientID": patient} | attributes).items():
-                setattr(dataset, keyword, value)
-
-        return ct_series(folder, block((count, 64, 64)), syntax=syntax, edit=edit)
-
-    return make
-
-
-@pytest.fixture
 def scripted():
     """Run an SCP whose handlers the test gives; the block gets the peer that it is."""
 
     @contextlib.contextmanager
-    def run(*, store=None, find=None, get=None, contexts=None, calling_only=None, **peer_settings):
+    def run(
+        *,
+        store=None,
+        find=None,
+        get=None,
+        move=None,
+        contexts=None,
+        calling_only=None,
+        tls=None,
+        **peer_settings,
+    ):
         entity = AE("SCRIPTED")
         entity.supported_contexts = contexts or [build_context(CTImageStorage, ALL_TRANSFER_SYNTAXES)]
         for context in entity.supported_contexts:
@@ -67,16 +58,24 @@ def scripted():
             entity.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
         if get:
             entity.add_supported_context(StudyRootQueryRetrieveInformationModelGet)
+        if move:
+            entity.add_supported_context(StudyRootQueryRetrieveInformationModelMove)
+            entity.requested_contexts = [build_context(CTImageStorage)]
         entity.require_calling_aet = [calling_only] if calling_only else []
-        given = {evt.EVT_C_STORE: store, evt.EVT_C_FIND: find, evt.EVT_C_GET: get}
+        given = {evt.EVT_C_STORE: store, evt.EVT_C_FIND: find, evt.EVT_C_GET: get, evt.EVT_C_MOVE: move}
         handlers = [(event, handler) for event, handler in given.items() if handler]
-        server = entity.make_server((LOOPBACK, 0), evt_handlers=handlers, server_class=ThreadedAssociationServer)
+        server = entity.make_server(
+            (LOOPBACK, 0),
+            ssl_context=tls and server_tls(tls, "SCRIPTED"),
+            evt_handlers=handlers,
+            server_class=ThreadedAssociationServer,
+        )
         entity._servers.append(server)
         # Not start_server, which looks only every half second whether it is to end.
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         address = {"ae_title": "SCRIPTED", "host": LOOPBACK, "port": server.socket.getsockname()[1]}
         try:
-            yield Peer(**{"name": "SCRIPTED", "timeouts": Timeouts(2, 2, 2, 2)} | address | peer_settings)
+            yield Peer(**{"name": "SCRIPTED", "timeouts": Timeouts(2, 2, 2, 2), "tls": tls} | address | peer_settings)
         finally:
             entity.shutdown()
 

@@ -1,5 +1,7 @@
 """Retrieval from peers that send less than, more than or other than what was asked for."""
 
+import copy
+
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage, RTImageStorage, SecondaryCaptureImageStorage
@@ -77,7 +79,7 @@ def test_an_instance_that_the_peer_lists_and_does_not_send_is_missed(scripted, s
 def test_an_instance_of_another_series_is_refused(scripted, series, tmp_path, progress):
     asked_for = series[0].SeriesInstanceUID
     series[2].SeriesInstanceUID = "1.2.3"
-    with scripted(find=refuses(0xA900), get=sends(series)) as peer, pytest.raises(PacsError, match="1 failed"):
+    with scripted(find=refuses(0xA900), get=sends(series)) as peer, pytest.raises(PacsError, match=r"series 1\.2\.3"):
         retrieve(peer, series[0].StudyInstanceUID, asked_for, tmp_path / "back", progress)
     assert list((tmp_path / "back").iterdir()) == []
 
@@ -122,6 +124,33 @@ def test_an_instance_that_comes_twice_is_counted_once(scripted, series, tmp_path
         pytest.raises(PacsError, match="says that it sent 2 instances, 1 came"),
     ):
         fetch(peer, series[0], tmp_path / "back", progress)
+
+
+def changed(dataset, **attributes):
+    """Return a copy with other attributes."""
+    other = copy.deepcopy(dataset)
+    for keyword, value in attributes.items():
+        setattr(other, keyword, value)
+    return other
+
+
+def test_an_instance_that_was_not_listed_is_refused(scripted, series, tmp_path, progress):
+    with (
+        scripted(find=lists(series[:2]), get=sends(series)) as peer,
+        pytest.raises(PacsError, match=f"{series[2].SOPInstanceUID}, which it did not list"),
+    ):
+        fetch(peer, series[0], tmp_path / "back", progress)
+    assert list((tmp_path / "back").iterdir()) == []
+
+
+def test_two_different_instances_of_one_uid_are_refused(scripted, series, tmp_path, progress):
+    other = changed(series[2], PixelData=bytes(len(series[2].PixelData)))
+    with (
+        scripted(find=lists(series), get=sends([*series, other])) as peer,
+        pytest.raises(PacsError, match=f"two different objects with the SOP Instance UID {other.SOPInstanceUID}"),
+    ):
+        fetch(peer, series[0], tmp_path / "back", progress)
+    assert list((tmp_path / "back").iterdir()) == []
 
 
 def test_a_cancelled_retrieval_takes_no_further_instance(scripted, series, tmp_path, progress):
