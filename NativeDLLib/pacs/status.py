@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+DUPLICATE = 0x0111
+# PS3.4 table B.2-1, PS3.18 table I.2-2.
+_WARNINGS = (0xB000, 0xB006, 0xB007)
 _STORE = {
     0x0000: "success",
     0x0110: "the peer failed to process it",
@@ -20,7 +23,7 @@ _STORE = {
 _RANGES = (
     (0xA700, 0xA7FF, "the peer is out of resources"),
     (0xA900, 0xA9FF, "the peer says that it does not match its SOP class"),
-    (0xB000, 0xBFFF, "stored, with a warning"),
+    (0xB000, 0xBFFF, "a warning that the standard does not have"),
     (0xC000, 0xCFFF, "the peer cannot understand it"),
 )
 _QUERY = {
@@ -37,8 +40,8 @@ _QUERY = {
 
 
 def delivered(status: int) -> bool:
-    """Tell whether a C-STORE status means that the peer has the object: success, warning, duplicate."""
-    return status in (0x0000, 0x0111) or 0xB000 <= status <= 0xBFFF
+    """Tell whether a C-STORE status means that the peer has the object: success, a standard warning, duplicate."""
+    return status in (0x0000, DUPLICATE, *_WARNINGS)
 
 
 def explain_store(status: int, comment: str = "") -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
@@ -25,7 +26,7 @@ from NativeDLLib.pacs.inbox import Inbox
 from NativeDLLib.pacs.keys import RETURN_KEYS, identifier
 from NativeDLLib.pacs.outcome import StoreOutcome, collect
 from NativeDLLib.pacs.peers import Peer, Tls
-from NativeDLLib.pacs.status import delivered, explain_store
+from NativeDLLib.pacs.status import DUPLICATE, delivered, explain_store
 from NativeDLLib.pacs.tls import client_tls
 
 # It logs each failed request whole, and a query names patients.
@@ -120,19 +121,41 @@ def _stow(client: DICOMwebClient, dataset: Dataset) -> Dataset:
     except requests.HTTPError as error:
         # A refused object is told in the body of the error (PS3.18 section 10.5.3), if the server says anything.
         try:
-            return Dataset.from_json(error.response.json())
+            refused = Dataset.from_json(error.response.json()).FailedSOPSequence
         except Exception:
             raise error from None
+        told = Dataset()
+        told.FailedSOPSequence = refused
+        return told
 
 
 def _outcome(file: Path, uid: str, answer: Dataset) -> StoreOutcome:
+    """Outcome for an object, of what an answer says of its UID."""
     for item in answer.get("FailedSOPSequence") or []:
-        status = int(item.get("FailureReason") or 0x0110)
-        return StoreOutcome(file, uid, status, delivered(status), explain_store(status))
+        if item.get("ReferencedSOPInstanceUID", uid) == uid:
+            status = int(item.get("FailureReason") or 0x0110)
+            return StoreOutcome(file, uid, status, status == DUPLICATE, explain_store(status))
     for item in answer.get("ReferencedSOPSequence") or []:
-        status = int(item.get("WarningReason") or 0x0000)
-        return StoreOutcome(file, uid, status, True, explain_store(status))
+        if item.get("ReferencedSOPInstanceUID") == uid:
+            status = int(item.get("WarningReason") or 0x0000)
+            return StoreOutcome(file, uid, status, delivered(status), explain_store(status))
     return StoreOutcome(file, uid, None, False, "the server's answer does not say whether it stored the object", True)
+
+
+class _Session(requests.Session):
+    """Session that follows no redirect to another host or out of TLS: objects and queries stay with the peer."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target is not None:
+            here, there = urlsplit(resp.url), urlsplit(urljoin(resp.url, target))
+            place = (there.scheme, there.hostname, there.port)
+            if place not in ((here.scheme, here.hostname, here.port), ("https", here.hostname, there.port)):
+                raise PacsError(
+                    f"{here.hostname} redirects to {there.scheme}://{there.hostname}, where nothing is sent; "
+                    "if that is the service, write its address into pacs.json"
+                )
+        return target
 
 
 @contextlib.contextmanager
@@ -141,7 +164,7 @@ def _client(peer: Peer) -> Iterator[Any]:
     service = peer.dicomweb
     if service is None:
         raise UsageError(f"the peer {peer.name} has no dicomweb in pacs.json")
-    with requests.Session() as session:
+    with _Session() as session:
         session.headers.update(_headers(peer))
         if peer.tls:
             client_tls(peer.tls, peer.name)  # for its checks alone: requests makes its own

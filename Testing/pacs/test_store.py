@@ -65,7 +65,7 @@ STATUSES = [
     (0xB000, True, "changed elements"),
     (0xB006, True, "discarded elements"),
     (0xB007, True, "does not match its SOP class"),
-    (0xB123, True, "with a warning"),
+    (0xB123, False, "that the standard does not have"),
     (0x0110, False, "failed to process"),
     (0x0117, False, "SOP Instance UID invalid"),
     (0x0122, False, "does not take its SOP class"),

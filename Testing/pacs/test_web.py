@@ -89,7 +89,7 @@ def test_whether_an_instance_is_there_can_be_asked(peer, stored):
 class _Answers:
     """A web server that gives one answer to everything, and keeps the headers it saw."""
 
-    def __init__(self, status=200, body=b"", kind="application/dicom+json", tls=None):
+    def __init__(self, status=200, body=b"", kind="application/dicom+json", tls=None, location=None):
         answers = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -98,6 +98,8 @@ class _Answers:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
+                if location:
+                    self.send_header("Location", location)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -121,9 +123,12 @@ class _Answers:
         self._server.shutdown()
         self._server.server_close()
 
+    @property
+    def url(self):
+        return f"{self._scheme}://{LOOPBACK}:{self._server.server_port}"
+
     def peer(self, **settings):
-        url = f"{self._scheme}://{LOOPBACK}:{self._server.server_port}"
-        return _web_peer(url, **settings)
+        return _web_peer(self.url, **settings)
 
 
 def _web_peer(url, tls=None, **settings):
@@ -133,13 +138,13 @@ def _web_peer(url, tls=None, **settings):
     )
 
 
-def _failed(reason):
-    item = {"00081155": {"vr": "UI", "Value": ["1.2.3"]}, "00081197": {"vr": "US", "Value": [reason]}}
+def _failed(reason, uid="1.2.3"):
+    item = {"00081155": {"vr": "UI", "Value": [uid]}, "00081197": {"vr": "US", "Value": [reason]}}
     return json.dumps({"00081198": {"vr": "SQ", "Value": [item]}}).encode()
 
 
-def _stored(warning):
-    item = {"00081155": {"vr": "UI", "Value": ["1.2.3"]}, "00081196": {"vr": "US", "Value": [warning]}}
+def _stored(warning, uid="1.2.3"):
+    item = {"00081155": {"vr": "UI", "Value": [uid]}, "00081196": {"vr": "US", "Value": [warning]}}
     return json.dumps({"00081199": {"vr": "SQ", "Value": [item]}}).encode()
 
 
@@ -150,6 +155,12 @@ def _stored(warning):
         (202, _failed(0x0122), (0x0122, False, False), "does not take its SOP class"),
         (409, _failed(0xC122), (0xC122, False, False), "does not take its transfer syntax"),
         (202, _stored(0xB000), (0xB000, True, False), "changed elements"),
+        (409, _failed(0xB000), (0xB000, False, False), "changed elements"),
+        (409, _stored(0xB000), (None, False, False), "HTTP 409"),
+        (202, _stored(0xB123), (0xB123, False, False), "that the standard does not have"),
+        (200, _stored(0x0000), (0x0000, True, False), "success"),
+        (200, _stored(0x0000, "1.2.9"), (None, False, True), "does not say whether"),
+        (202, _failed(0xA700, "1.2.9"), (None, False, True), "does not say whether"),
         (200, b"{}", (None, False, True), "does not say whether"),
         (500, b"", (None, False, False), "HTTP 500"),
         (503, b"busy", (None, False, False), "HTTP 503"),
@@ -159,11 +170,31 @@ def _stored(warning):
 def test_the_outcome_of_each_object_is_read_from_the_answer(
     make_series, tmp_path, progress, status, body, expected, words
 ):
-    files = make_series(tmp_path / "sent", 1)
+    files = make_series(tmp_path / "sent", 1, SOPInstanceUID="1.2.3")
     with _Answers(status, body) as server:
         (outcome,) = web.store(server.peer(), files, progress)
     assert (outcome.status, outcome.ok, outcome.unclear) == expected
     assert words in outcome.message
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("secure", [True, False])
+def test_no_redirect_takes_an_object_a_query_or_a_token_elsewhere(
+    make_series, tmp_path, progress, monkeypatch, status, secure
+):
+    monkeypatch.setenv("PACS_TOKEN", "secret")
+    files = make_series(tmp_path / "sent", 1, SOPInstanceUID="1.2.3")
+    tls = make_certificate(tmp_path) if secure else None
+    with _Answers(200, _stored(0x0000)) as thief, _Answers(status, tls=tls, location=thief.url) as server:
+        peer = server.peer(tls=tls, token_env="PACS_TOKEN")
+        (outcome,) = web.store(peer, files, progress)
+        with pytest.raises(PacsError, match="where nothing is sent"):
+            web.find(peer, "STUDY", {"PatientID": "SECRET"})
+        with pytest.raises(PacsError, match="where nothing is sent"):
+            web.retrieve(peer, "1.2", "1.2.3", tmp_path / "back", progress)
+        assert thief.headers == []
+    assert (outcome.ok, outcome.unclear) == (False, False)
+    assert "where nothing is sent" in outcome.message
 
 
 def test_a_server_that_is_down_is_named(make_series, tmp_path, progress):
