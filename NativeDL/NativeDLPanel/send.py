@@ -1,10 +1,9 @@
 """Send: the approved SEG written, put into Slicer's DICOM database, and sent through the outbox."""
 
-from pathlib import Path
-
 import qt
 import slicer
 
+from NativeDLLib.core.places import kept
 from NativeDLLib.panel import wording as texts
 from NativeDLPanel import scene
 from NativeDLPanel.worker import Workers, say
@@ -15,7 +14,7 @@ class Send:
 
     def __init__(self, ui, review, onChanged):
         self.ui, self._review, self.workers = ui, review, Workers(onChanged)
-        self.peers = Path.home() / ".nativedl" / "slicer-peers.json"
+        self.peers = kept("slicer-peers.json")
         ui.reviewerEdit.text = qt.QSettings().value("NativeDL/Reviewer") or ""
         ui.saveButton.connect("clicked()", self._export)
         ui.sendButton.connect("clicked()", lambda: self._export(ui.peerBox.currentText))

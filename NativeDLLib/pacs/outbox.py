@@ -19,6 +19,7 @@ from pathlib import Path
 
 from NativeDLLib.core.errors import InputError, PacsError
 from NativeDLLib.core.files import atomic_path, sha256
+from NativeDLLib.core.places import kept
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.claims import is_live, new_claim
 from NativeDLLib.pacs.headers import read_header
@@ -32,8 +33,7 @@ _COPIES_AT_A_TIME = 8
 
 def default_folder() -> Path:
     """Return the user's outbox: the folder in ``NATIVEDL_OUTBOX``, or ``~/.nativedl/outbox``."""
-    chosen = os.environ.get("NATIVEDL_OUTBOX")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".nativedl" / "outbox"
+    return kept("outbox")
 
 
 class Outbox:

@@ -9,6 +9,7 @@ from typing import Any
 
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.jsonfile import check_schema, read_json
+from NativeDLLib.core.places import kept
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Peer:
 
 def default_pacs_file() -> Path:
     """Return the file in which the user's peers are kept."""
-    return Path.home() / ".nativedl" / "pacs.json"
+    return kept("pacs.json")
 
 
 def load_peers(path: Path | None = None) -> dict[str, Peer]:

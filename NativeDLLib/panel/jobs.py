@@ -7,7 +7,6 @@ was reviewed, ``edited.seg.nrrd`` and ``approved/``.
 
 from __future__ import annotations
 
-import os
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.files import write_json, write_text
 from NativeDLLib.core.jsonfile import read_json
+from NativeDLLib.core.places import kept
 
 _TIME = "%Y%m%d-%H%M%S"
 
@@ -143,9 +143,8 @@ class Folder:
 
 def results_folder() -> Path:
     """Return where results are kept: ``NATIVEDL_RESULTS`` or ``~/.nativedl/results``."""
-    folder = Path(os.environ.get("NATIVEDL_RESULTS") or Path.home() / ".nativedl" / "results")
     # The processes that work there start in a folder of their own.
-    return folder.expanduser().absolute()
+    return kept("results").absolute()
 
 
 def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_because: str | None) -> Folder:

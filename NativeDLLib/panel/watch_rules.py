@@ -18,6 +18,7 @@ from typing import Any
 from NativeDLLib.core.errors import NativeDLError, UsageError
 from NativeDLLib.core.files import write_json
 from NativeDLLib.core.jsonfile import check_schema, read_json
+from NativeDLLib.core.places import kept
 
 # What is made from images. A rule that took them would, with our own results, feed itself.
 _NO_IMAGES = {"SEG", "SR", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "PR", "KO", "DOC", "REG", "FID", "RWV", "PLAN"}
@@ -45,7 +46,7 @@ class Rule:
 
 def rules_file() -> Path:
     """Return the file in which the user's rules are kept."""
-    return Path.home() / ".nativedl" / "watch.json"
+    return kept("watch.json")
 
 
 def load_rules(path: Path | None = None) -> list[Rule]:

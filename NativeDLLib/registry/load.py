@@ -10,7 +10,7 @@ from typing import Any
 
 from NativeDLLib.core.errors import ModelError, NativeDLError
 from NativeDLLib.core.jsonfile import check_schema, read_json
-from NativeDLLib.core.places import resources_folder
+from NativeDLLib.core.places import kept, resources_folder
 from NativeDLLib.registry.coarse import with_coarse
 from NativeDLLib.registry.entry import Model, make_model
 from NativeDLLib.registry.parameters import check_defaults
@@ -27,7 +27,7 @@ def registry_files() -> list[Path]:
     files = [resources_folder() / "registry.json"]
     files += [pulled_registry()] if pulled_registry().is_file() else []
     files += [Path(name).expanduser() for name in os.environ.get("NATIVEDL_REGISTRY", "").split(os.pathsep) if name]
-    user = Path.home() / ".nativedl" / "registry.json"
+    user = kept("registry.json")
     return [*files, user] if user.is_file() else files
 
 

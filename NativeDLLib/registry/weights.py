@@ -9,13 +9,14 @@ from pathlib import Path
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.files import sha256
+from NativeDLLib.core.places import kept
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.fetched import read_lock
 
 
 def models_folder() -> Path:
     """Return the cache of downloaded models: ``NATIVEDL_MODELS`` or ``~/.nativedl/models``."""
-    return Path(os.environ.get("NATIVEDL_MODELS") or Path.home() / ".nativedl" / "models").expanduser()
+    return kept("models")
 
 
 def to_be_fetched(model: Model) -> bool:

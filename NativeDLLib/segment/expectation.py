@@ -12,6 +12,7 @@ from typing import Any
 from NativeDLLib.core.errors import NativeDLError
 from NativeDLLib.core.files import write_json
 from NativeDLLib.core.jsonfile import read_json
+from NativeDLLib.core.places import kept
 from NativeDLLib.registry.entry import Model
 
 # What these take does not depend on the series; inference depends on the volume of the body where the network has a
@@ -50,7 +51,7 @@ class _Run:
 
 def timings_file() -> Path:
     """Return the file in which the last runs of each model on each device are kept."""
-    return Path.home() / ".nativedl" / "timings.json"
+    return kept("timings.json")
 
 
 def remember(report: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from NativeDLLib.core.errors import InputError, ModelError, NativeDLError, UsageError
 from NativeDLLib.core.jsonfile import read_json
+from NativeDLLib.core.places import kept
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import is_server
 
@@ -68,7 +69,7 @@ def known_servers() -> dict[str, str]:
     UsageError
         Where the file is not a JSON object of tokens by URL.
     """
-    path = Path.home() / ".nativedl" / "tokens.json"
+    path = kept("tokens.json")
     servers = read_json(path, UsageError) if path.is_file() else {}
     if not isinstance(servers, dict) or not all(isinstance(token, str) for token in servers.values()):
         raise UsageError(f'{path}: write an object of tokens by URL, as in {{"https://host:8443": "token"}}')

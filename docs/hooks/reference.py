@@ -1,8 +1,7 @@
 """MkDocs hook: pages of the reference made from the code, and the pictures and cards in ``Resources``.
 
 A page links to ``../Resources/...``, which is right on the repository's own pages too; here it is made right in the
-manual. Tables of events, variables and files stand below with a sentence each: the build fails where the code has one
-that is missing here, or none of that name.
+manual. The build fails where the code shows an event or reads a variable that has no description.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 RESOURCES = ROOT / "Resources"
+_SOURCES = (ROOT / "NativeDLLib", ROOT / "NativeDL")
 sys.path.insert(0, str(ROOT))
 os.environ["COLUMNS"] = "100"
 
@@ -38,28 +38,6 @@ EVENTS = {
     "listening": "`serve` takes requests at this address",
     "request": "`serve` answered a request",
     "failure": "`serve` could not answer a request; the reason names no patient",
-}
-VARIABLES = {
-    "NATIVEDL_FORWARD": "`torch`: nnU-Net models on the processor run with torch, and no other way is timed",
-    "NATIVEDL_MODELS": "folder of fetched and pulled models, in place of `~/.nativedl/models`",
-    "NATIVEDL_OUTBOX": "folder of the outbox, in place of `~/.nativedl/outbox`",
-    "NATIVEDL_REGISTRY": "registry files of the site, separated as in `PATH`",
-    "NATIVEDL_RESULTS": "folder of the panel's results, in place of `~/.nativedl/results`",
-    "NATIVEDL_SPARE": "`0`: no process waits in Slicer with a model's packages imported",
-    "NATIVEDL_TOKEN": "token for `--device https://…`, in place of `~/.nativedl/tokens.json`",
-}
-FILES = {
-    "models": "fetched and pulled models; `_locks` records the digests of fetched ones, `_forward` the fastest way to "
-    "run each nnU-Net model on this computer",
-    "outbox": "objects that wait for a PACS",
-    "pacs.json": "your peers ([fields](pacs.md))",
-    "registry.json": "your own models ([fields](registry.md)); `weights/` beside it holds their files",
-    "results": "results of the panel",
-    "slicer-peers.json": "the servers of Slicer's DICOM module and your peers, written by the panel",
-    "timings.json": "time and memory of the last runs, for estimates",
-    "tokens.json": 'tokens of servers by their address: `{"https://host:8443": "token"}`',
-    "trusted_keys": "public keys (`*.pem`) whose models are accepted from a PACS",
-    "watch.json": "rules of automatic segmentation ([fields](watch.md))",
 }
 FOREIGN = {
     "HTTPS_PROXY": "proxy for downloads and DICOMweb",
@@ -216,18 +194,25 @@ def _events_of_code() -> dict[str, list[str]]:
 
 
 def _environment() -> str:
-    source = "\n".join(
-        path.read_text(encoding="utf-8")
-        for folder in ("NativeDLLib", "NativeDL")
-        for path in sorted((ROOT / folder).rglob("*.py"))
-    )
-    _agree("environment variables", set(VARIABLES), set(re.findall(r"\bNATIVEDL_[A-Z]+\b", source)))
-    _agree("files in ~/.nativedl", set(FILES), set(re.findall(r'"\.nativedl" / "([^"]+)"', source)))
+    from NativeDLLib.core.places import KEPT, VARIABLES
+
+    moved = {row.variable: f"another place for `~/.nativedl/{name}`" for name, row in KEPT.items() if row.variable}
+    variables = dict(sorted((moved | VARIABLES).items()))
+    source = "".join(path.read_text(encoding="utf-8") for room in _SOURCES for path in sorted(room.rglob("*.py")))
+    _agree("environment variables", set(variables), set(re.findall(r"\bNATIVEDL_[A-Z]+\b", source)))
     lines = ["# Environment and ~/.nativedl", "", "## Environment variables", "", "| variable | meaning |", "|---|---|"]
-    lines += [f"| `{name}` | {text} |" for name, text in (VARIABLES | FOREIGN).items()]
+    lines += [f"| `{name}` | {text} |" for name, text in (variables | FOREIGN).items()]
     lines += ["", "## ~/.nativedl", "", "All that NativeDL keeps for a user.", "", "| name | holds |", "|---|---|"]
-    lines += [f"| `{name}` | {text} |" for name, text in FILES.items()]
+    lines += [f"| `{name}` | {row.about} |" for name, row in KEPT.items()]
     return "\n".join(lines) + "\n"
+
+
+def _agree(kind: str, described: set[str], there: set[str]) -> None:
+    if described != there:
+        raise PluginError(
+            f"{kind} without a description: {sorted(there - described)}; described, but not in the code: "
+            f"{sorted(described - there)}"
+        )
 
 
 def _architecture() -> str:
@@ -242,14 +227,6 @@ def _architecture() -> str:
         shown = [f"`{name}`" + (f" ({json.dumps(defaults[name])})" if name in defaults else "") for name in names]
         lines.append(f"| `{kind}` | {', '.join(shown) or 'none'} |")
     return page + "\n".join(lines) + "\n"
-
-
-def _agree(kind: str, described: set[str], there: set[str]) -> None:
-    if described != there:
-        raise PluginError(
-            f"docs/hooks/reference.py: {kind} without a description: {sorted(there - described)}; "
-            f"described, but not in the code: {sorted(described - there)}"
-        )
 
 
 def _schema(name: str) -> dict[str, Any]:

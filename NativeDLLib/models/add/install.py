@@ -18,6 +18,7 @@ import numpy as np
 from NativeDLLib.core.errors import ModelError, UsageError
 from NativeDLLib.core.files import sha256, write_text
 from NativeDLLib.core.jsonfile import problem_of, read_json
+from NativeDLLib.core.places import kept
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.add.draft import Draft
 from NativeDLLib.registry.entry import Model, make_model
@@ -32,7 +33,7 @@ _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)
 
 def user_registry() -> Path:
     """Return the user's own registry, ``~/.nativedl/registry.json``."""
-    return Path.home() / ".nativedl" / "registry.json"
+    return kept("registry.json")
 
 
 def check_free(model_id: Any, registry: Path, replace: bool) -> None:

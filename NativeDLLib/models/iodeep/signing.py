@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.core.errors import ModelError, UsageError
+from NativeDLLib.core.places import kept
 
 _LARGEST_KEY_FILE = 2**16
 
 
 def trusted_keys_folder() -> Path:
     """Return the folder of the public keys (PEM) whose models need no consent: ``~/.nativedl/trusted_keys``."""
-    return Path.home() / ".nativedl" / "trusted_keys"
+    return kept("trusted_keys")
 
 
 def load_private_key(path: Path) -> Any:
