@@ -42,6 +42,7 @@ _NOTES = {
     "pynetdicom": ("2 MB", "finding, retrieving and storing on the PACS"),
     "dicomweb-client": ("0.1 MB", "DICOMweb"),
     "requests": ("0.1 MB", "DICOMweb"),
+    "filelock": ("0.1 MB", "one process at a time in a folder"),
     "jsonschema": ("0.7 MB", "checking registries and settings"),
     "packaging": ("0.1 MB", "comparing versions"),
     "Pillow": ("7 MB", "preview images"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import translate
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -220,12 +221,8 @@ def _texts(value: str) -> list[str]:
 
 
 def _pattern(pattern: str) -> re.Pattern[str]:
-    # Atomic groups: once the shortest text before a literal is found no other is tried, so that no pattern takes long.
-    first, *rest = (re.escape(part).replace(r"\?", ".") for part in re.sub(r"\*+", "*", pattern.strip()).split("*"))
-    if not rest:
-        return re.compile(first, re.IGNORECASE | re.DOTALL)
-    middle = "".join(f"(?>.*?{part})" for part in rest[:-1])
-    return re.compile(f"{first}{middle}.*{rest[-1]}", re.IGNORECASE | re.DOTALL)
+    # The library's patterns try one way only to fit a star, so that none takes long. A bracket is a character here.
+    return re.compile(translate(pattern.strip().replace("[", "[[]")), re.IGNORECASE)
 
 
 def _is_keyword(text: str) -> bool:

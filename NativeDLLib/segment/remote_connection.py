@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Not with requests: closing its session does not close a connection that it waits on, and the server would go on.
 import http.client
 import json
 import os

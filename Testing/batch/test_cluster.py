@@ -190,7 +190,7 @@ def test_a_scheduler_that_does_not_answer_is_named(cohort, batch, monkeypatch, c
 
     assert batch("--input", cohort(1), "--scheduler", f"tcp://{LOOPBACK}:9").run() == 2
 
-    assert f"--scheduler tcp://{LOOPBACK}:9: no Dask scheduler answers there" in capsys.readouterr().err
+    assert f"tcp://{LOOPBACK}:9: no Dask scheduler answers there" in capsys.readouterr().err
 
 
 def test_without_dask_one_line_says_what_to_install(cohort, batch, monkeypatch, capsys):

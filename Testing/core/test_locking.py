@@ -8,15 +8,15 @@ import time
 import pytest
 from conftest import ROOT
 
-from NativeDLLib.core.errors import CancelledError
-from NativeDLLib.core.locking import take_turn
+from NativeDLLib.core.errors import CancelledError, UsageError
+from NativeDLLib.core.locking import hold, take_turn
 from NativeDLLib.core.progress import Progress
 
 HOLDER = """
 import sys
 from pathlib import Path
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.core.locking import take_turn
+from NativeDLLib.core.locking import hold, take_turn
 with take_turn([Path(sys.argv[1])], Progress()):
     print("mine", flush=True)
     sys.stdin.read()
@@ -55,6 +55,21 @@ def test_waiting_takes_no_processor_and_ends_where_it_is_cancelled(tmp_path, hol
     assert time.thread_time() - before < 0.05
 
 
-def test_a_place_that_is_not_there_is_no_reason_to_wait(tmp_path):
-    with pytest.raises(FileNotFoundError), take_turn([tmp_path / "missing" / "0"], Progress()):
+def test_a_place_where_no_file_can_be_is_no_reason_to_wait(tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(OSError, match="file"), take_turn([tmp_path / "file" / "0"], Progress()):
+        pass
+
+
+def test_a_folder_is_held_by_one_and_free_afterwards(tmp_path):
+    folder = tmp_path / "new"
+
+    with (
+        hold(folder, "free"),
+        pytest.raises(UsageError, match="a program works there"),
+        hold(folder, "a program works there"),
+    ):
+        pass
+    with hold(folder, "still held"):
         pass
