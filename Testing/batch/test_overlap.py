@@ -1,17 +1,17 @@
 """The next series is read, and the last result written, while a network runs; networks run one after the other."""
 
 import json
-import os
-import signal
+import threading
 
-import psutil
 import pytest
 from servers import wait_until
 
+from NativeDLLib.batch import Settings, Wanted, run_batch
+from NativeDLLib.batch.cohort import from_folders
 from NativeDLLib.core.locking import take_turn
 from NativeDLLib.core.progress import Progress
-
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
+from NativeDLLib.worker import child
+from NativeDLLib.worker.processes import EventReader
 
 
 @pytest.fixture
@@ -27,45 +27,61 @@ def stages(batch):
     return [[stage["name"] for stage in report["stages"]] for report in reports]
 
 
-def wait_for_waiting(batch, count):
-    """Wait until so many jobs run and all of them have come to where they wait for their turn."""
+@pytest.fixture
+def readers(monkeypatch):
+    """What follows the jobs of a batch in this process."""
+    made = []
 
-    def are_there():
-        try:
-            opened = [[file.path for file in job.open_files()] for job in batch.jobs()]
-        except psutil.Error:
-            return False
-        return len(opened) == count and all(str(batch.output / ".turns" / "0") in paths for paths in opened)
+    class Noted(EventReader):
+        def __init__(self):
+            super().__init__()
+            made.append(self)
 
-    wait_until(are_there, f"{count} jobs wait", seconds=60)
+    monkeypatch.setattr(child, "EventReader", Noted)
+    return made
 
 
-def test_two_series_are_read_at_a_time_and_networks_run_one_after_the_other(cohort, batch, helpers, turn):
-    finish, _ = helpers
-    three = batch("--input", cohort(3))
+@pytest.fixture
+def start(tmp_path, registry, cohort, monkeypatch):
+    """Start a batch of so many series in a thread, to be cancelled by its progress."""
+    monkeypatch.setenv("NATIVEDL_REGISTRY", str(registry))
+
+    def begin(count):
+        progress, reports = Progress(), []
+        found = from_folders([cohort(count)], Wanted(), progress)
+        settings = Settings(tmp_path / "out", ("--model", "auto"), options={}, overlap=True)
+        thread = threading.Thread(target=lambda: reports.append(run_batch(found, settings, progress)))
+        thread.start()
+        return progress, lambda: (thread.join(120), reports[0])[1]
+
+    return begin
+
+
+def wait_for_waiting(readers, count):
+    wait_until(lambda: [reader.stage for reader in readers] == ["wait"] * count, f"{count} jobs wait", seconds=60)
+
+
+def test_two_series_are_read_at_a_time_and_networks_run_one_after_the_other(start, batch, turn, readers):
     with turn:
-        process = three.start()
-        wait_for_waiting(three, 2)
-        assert three.count("running") == 2
-        assert three.count("done") == 0
+        _, finish = start(3)
+        wait_for_waiting(readers, 2)
+        assert batch().count("running") == 2
+        assert batch().count("done") == 0
 
-    assert finish(process)[0] == 0
+    assert finish()["done"] == 3
     order = ["scan", "read", "wait", "load", "preprocess", "infer", "restore", "postprocess", "write"]
-    assert stages(three) == [order] * 3
+    assert stages(batch()) == [order] * 3
 
 
-def test_jobs_that_wait_for_their_turn_are_cancelled(cohort, batch, helpers, turn):
-    finish, _ = helpers
-    two = batch("--input", cohort(2))
+def test_jobs_that_wait_for_their_turn_are_cancelled(start, batch, turn, readers):
     with turn:
-        process = two.start()
-        wait_for_waiting(two, 2)
-        process.send_signal(signal.SIGINT)
+        progress, finish = start(2)
+        wait_for_waiting(readers, 2)
+        progress.cancel()
 
-        assert finish(process)[0] == 6
-        assert not two.jobs()
-    assert two.count("running") == 0
-    assert two.run() == 0
+        assert finish()["cancelled"]
+        assert not batch().jobs()
+    assert batch().count("running") == 0
 
 
 def test_without_overlap_there_is_one_at_a_time_and_nothing_to_wait_for(cohort, batch):

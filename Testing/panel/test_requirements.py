@@ -17,8 +17,8 @@ EVERYTHING = {
     "numpy": "2.4.0", "pydicom": "3.0.2", "highdicom": "0.28.2", "SimpleITK": "2.5.0",
     "scikit-image": "0.26.0", "python-gdcm": "3.2.6",
     "pylibjpeg": "2.1.0", "pylibjpeg-openjpeg": "2.6.0", "pynetdicom": "3.0.4", "dicomweb-client": "0.61.2",
-    "requests": "2.34.2", "filelock": "4.3.1", "jsonschema": "4.26.0", "packaging": "26.3", "Pillow": "13.0.0", "psutil": "7.2.2",
-    "threadpoolctl": "3.8.0", "tqdm": "4.70.1",
+    "requests": "2.34.2", "filelock": "4.3.1", "jsonschema": "4.26.0", "packaging": "26.3", "Pillow": "13.0.0",
+    "psutil": "7.2.2", "threadpoolctl": "3.8.0", "tqdm": "4.70.1",
 }  # fmt: skip
 
 
