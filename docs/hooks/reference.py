@@ -13,9 +13,8 @@ import os
 import posixpath
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
@@ -23,9 +22,11 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
-RESOURCES = ROOT / "Resources"
 _SOURCES = (ROOT / "NativeDLLib", ROOT / "NativeDL")
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+
+from schema_tables import RESOURCES, cell, fields, read_schema, schema_page, sentence  # noqa: E402
+
 os.environ["COLUMNS"] = "100"
 
 EVENTS = {
@@ -81,13 +82,13 @@ def _commands() -> str:
     shared = {string for action in parser._actions for string in action.option_strings}
     lines += ["Every command takes:", "", *_options([a for a in parser._actions if a.option_strings])]
     for name, command, text in _leaves(parser, "nativedl"):
-        lines += ["", f"## {name}", "", _sentence(text), "", "```text", command.format_usage().strip(), "```"]
+        lines += ["", f"## {name}", "", sentence(text), "", "```text", command.format_usage().strip(), "```"]
         for group in command._action_groups:
             own = [a for a in group._group_actions if not shared & set(a.option_strings)]
             rows = _options([a for a in own if not isinstance(a, argparse._SubParsersAction)])
             title = group.title or ""
             if rows:
-                lines += ["", *([f"{_sentence(title)}", ""] if title not in _PLAIN_GROUPS else []), *rows]
+                lines += ["", *([f"{sentence(title)}", ""] if title not in _PLAIN_GROUPS else []), *rows]
     return "\n".join(lines) + "\n"
 
 
@@ -121,18 +122,18 @@ def _options(actions: list[argparse.Action]) -> list[str]:
         shown = f"`{name} {values}`" if action.option_strings and values else f"`{name}`"
         text = formatter._expand_help(action).replace("*", "\\*") if action.help else ""
         required = "required; " if action.option_strings and action.required else ""
-        rows.append(f"| {_cell(shown)} | {_cell(required + text)} |")
+        rows.append(f"| {cell(shown)} | {cell(required + text)} |")
     return ["| option | meaning |", "|---|---|", *rows] if rows else []
 
 
 def _registry() -> str:
-    return _schema_page("registry.schema.json", "Registry", "A registry is a JSON file with models.")
+    return schema_page("registry.schema.json", "Registry", "A registry is a JSON file with models.")
 
 
 def _postprocessing() -> str:
     from NativeDLLib.postprocess.steps import STEPS
 
-    step = _schema("registry.schema.json")["$defs"]["step"]
+    step = read_schema("registry.schema.json")["$defs"]["step"]
     rules = [rule for rule in step["allOf"] if "if" in rule]
     needs = {rule["if"]["properties"]["step"]["const"]: rule["then"].get("required", []) for rule in rules}
     lines = [
@@ -146,14 +147,14 @@ def _postprocessing() -> str:
     ]
     for name, row in STEPS.items():
         settings = ", ".join(f"`{field}`" for field in needs.get(name, [])) or "nothing"
-        lines.append(f"| `{name}` | {'classes' if row.on_classes else 'segments'} | {settings} | {_cell(row.about)} |")
-    fields = _fields(step, "registry.schema.json")
-    lines += ["", "## Settings", "", *(row.replace("](#", "](registry.md#") for row in fields)]
+        lines.append(f"| `{name}` | {'classes' if row.on_classes else 'segments'} | {settings} | {cell(row.about)} |")
+    settings = fields(step, "registry.schema.json")
+    lines += ["", "## Settings", "", *(row.replace("](#", "](registry.md#") for row in settings)]
     return "\n".join(lines) + "\n"
 
 
 def _report() -> str:
-    return _schema_page("report.schema.json", "report.json", "`report.json` is written last, with every result.")
+    return schema_page("report.schema.json", "report.json", "`report.json` is written last, with every result.")
 
 
 def _events() -> str:
@@ -165,7 +166,7 @@ def _events() -> str:
         first = " ".join((error.__doc__ or "").split("\n\n")[0].split())
         if error is errors.NativeDLError:
             first = "The result could not be written, or a defect of this program (`--debug` shows where)."
-        lines.append(f"| {error.exit_code} | {_cell(first)} |")
+        lines.append(f"| {error.exit_code} | {cell(first)} |")
     lines += ["", "## Events", "", "With `--events` standard output is one JSON object a line, for a program.", ""]
     found = _events_of_code()
     _agree("events", set(EVENTS), set(found))
@@ -218,9 +219,9 @@ def _agree(kind: str, described: set[str], there: set[str]) -> None:
 def _architecture() -> str:
     from NativeDLLib.registry.architecture.rules import DEFAULTS
 
-    page = _schema_page("architecture.schema.json", "Architectures", "A network described as JSON.")
+    page = schema_page("architecture.schema.json", "Architectures", "A network described as JSON.")
     lines = ["", "## Layers", "", "| type | parameters (defaults) |", "|---|---|"]
-    for rule in _schema("architecture.schema.json")["$defs"]["layer"]["allOf"]:
+    for rule in read_schema("architecture.schema.json")["$defs"]["layer"]["allOf"]:
         kind = rule["if"]["properties"]["type"]["const"]
         defaults = DEFAULTS.get(kind, {})
         names = [name for name in rule["then"]["properties"] if name not in ("name", "type")]
@@ -229,111 +230,8 @@ def _architecture() -> str:
     return page + "\n".join(lines) + "\n"
 
 
-def _schema(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((RESOURCES / name).read_text(encoding="utf-8"))
-    return found
-
-
-def _schema_page(name: str, title: str, text: str) -> str:
-    """Describe a JSON Schema: a table of its fields, and one of each of its objects that are used by name."""
-    schema = _schema(name)
-    lines = [f"# {title}", "", text, "", schema.get("description", ""), ""]
-    lines += [f"The whole schema: [{name}](../../Resources/{name}).", "", *_fields(schema, name)]
-    for key, node in schema.get("$defs", {}).items():
-        if "properties" in node:
-            lines += ["", f"## {key}", "", _sentence(node.get("description", "")), "", *_fields(node, name)]
-    return "\n".join(lines) + "\n"
-
-
-def _fields(node: Mapping[str, Any], name: str) -> list[str]:
-    rows = [f"| `{path}` | {_cell(kind)} | {_cell(text)} |" for path, kind, text in _rows(node, _schema(name), "")]
-    return ["| field | is | meaning |", "|---|---|---|", *rows] if rows else []
-
-
-def _rows(node: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str, str]]:
-    for key, child in node.get("properties", {}).items():
-        if key == "$schema" or not isinstance(child, dict) or "not" in child:
-            continue
-        path = f"{prefix}{key}"
-        wanted = key in node.get("required", ())
-        target, reference = _target(child, schema)
-        text = child.get("description") or target.get("description", "")
-        if not text:
-            raise PluginError(f"{schema.get('title')}: {path} has no description")
-        default = f" Default: `{json.dumps(child['default'])}`." if "default" in child else ""
-        kind = _kind(child, schema) + ("" if not wanted else "; required")
-        yield path, kind, _sentence(text) + default
-        if reference and "properties" in target:
-            continue
-        if "properties" in target:
-            yield from _rows(target, schema, f"{path}.")
-        items = target.get("items")
-        if isinstance(items, dict) and "properties" in items:
-            yield from _rows(items, schema, f"{path}[].")
-
-
-def _target(node: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-    """Follow a reference; return the node and the name of the definition, empty where there is none."""
-    reference = node.get("$ref", "")
-    if not reference:
-        return node, ""
-    found: Any = schema
-    for step in reference.removeprefix("#/").split("/"):
-        found = found[step]
-    return found, reference.rpartition("/")[2]
-
-
-def _kind(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """Say in words which values a node of a schema takes."""
-    target, reference = _target(node, schema)
-    if reference and "properties" in target:
-        return f"[{reference}](#{reference})"
-    if "const" in target:
-        return f"`{json.dumps(target['const'])}`"
-    if "enum" in target:
-        return " or ".join(f"`{value}`" for value in target["enum"])
-    for union in ("oneOf", "anyOf"):
-        if union in target and all("required" not in each or "properties" in each for each in target[union]):
-            return " or ".join(_kind(each, schema) for each in target[union])
-    merged = dict(target)
-    for part in target.get("allOf", ()):
-        merged |= _target(part, schema)[0]
-    types = merged.get("type", "object" if "properties" in merged else "array" if "items" in merged else "")
-    words = [_WORDS[word] for word in ([types] if isinstance(types, str) else types) if word]
-    if words == ["list"]:
-        items = merged.get("items")
-        inner = _kind(items, schema) if isinstance(items, dict) else "values"
-        count = f"{merged['minItems']} × " if merged.get("minItems") == merged.get("maxItems") != None else ""  # noqa: E711
-        return f"list of {count}{inner}"
-    low, high = merged.get("minimum", merged.get("exclusiveMinimum")), merged.get("maximum")
-    above = "above " if "exclusiveMinimum" in merged else ""
-    span = f", {above}{low} to {high}" if low is not None and high is not None else ""
-    span = span or (f", {above or 'at least '}{low}" if low is not None else "")
-    return (" or ".join(words) or "any value") + span
-
-
-_WORDS = {
-    "string": "text",
-    "number": "number",
-    "integer": "whole number",
-    "boolean": "true or false",
-    "object": "object",
-    "array": "list",
-    "null": "null",
-}
-
-
-def _sentence(text: str) -> str:
-    text = " ".join(text.split())
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!', ':')) else '.'}" if text else ""
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
-
-
 def _of_schema(name: str, title: str, text: str) -> Callable[[], str]:
-    return lambda: _schema_page(name, title, text)
+    return lambda: schema_page(name, title, text)
 
 
 _PAGES: dict[str, Callable[[], str]] = {
