@@ -13,11 +13,15 @@ import SimpleITK as sitk
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.source.volume_file import checked_grid, open_volume, read_volume
 
-_LONGEST_LINE = 2**20
+_LONGEST_HEADER = 2**24
+# Fields that describe the voxels which follow the header in the same file.
+_FIELDS = {"type", "dimension", "sizes", "kinds", "endian", "encoding", "content", "labels", "units", "spacings"}
+_FIELDS |= {"space", "space dimension", "space directions", "space origin", "space units", "measurement frame"}
+_FIELDS |= {"centers", "centerings", "thicknesses"}
 _NAMES = ("Int8", "UInt8", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64")
 _SCALARS = {getattr(sitk, f"sitk{name}") for name in _NAMES}
 _VECTORS = {getattr(sitk, f"sitkVector{name}") for name in _NAMES}
-_FIELD = re.compile(r"Segment([0-9]{1,6})_(\w+)")
+_SEGMENT_FIELD = re.compile(r"Segment([0-9]{1,6})_(\w+)")
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class StoredSegmentation:
 
 def read_seg_nrrd(path: Path) -> StoredSegmentation:
     """Segmentation that Slicer has saved, overlapping segments in layers of their own; InputError where it is none."""
-    _check_start(path)
+    _check_header(path)
     reader = open_volume(path)
     checked_grid(path, reader)
     fields = _fields(reader)
@@ -61,26 +65,30 @@ def read_seg_nrrd(path: Path) -> StoredSegmentation:
     return StoredSegmentation(path, layers, tuple(segments))
 
 
-def _check_start(path: Path) -> None:
-    """Look at the lines that come before the voxels: these may not be in another file, whose place they would give."""
+def _check_header(path: Path) -> None:
+    """Check that the header ends where every reader finds its end, and has fields alone that name no other file."""
     try:
         with path.open("rb") as stream:
-            line = stream.readline(_LONGEST_LINE)
-            if not line.startswith(b"NRRD"):
-                raise InputError(f"{path}: is not a segmentation that Slicer has saved (.seg.nrrd)")
-            while line.strip():
-                line = stream.readline(_LONGEST_LINE)
-                if line.lower().startswith((b"data file:", b"datafile:")):
-                    raise InputError(f"{path}: has its voxels in another file; save it in Slicer as .seg.nrrd")
+            header, end, _ = stream.read(_LONGEST_HEADER).partition(b"\n\n")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    # Slicer ends lines by a line feed; whether a carriage return ends one too is a matter of the reader.
+    if not header.startswith(b"NRRD") or not end or b"\r" in header or b"\0" in header:
+        raise InputError(f"{path}: is not a segmentation that Slicer has saved (.seg.nrrd)")
+    for line in header.split(b"\n")[1:]:
+        name, colon, value = line.partition(b":")
+        field = name.strip().lower().decode("latin-1")
+        if field.replace(" ", "") == "datafile":
+            raise InputError(f"{path}: has its voxels in another file; save it in Slicer as .seg.nrrd")
+        if not line.startswith(b"#") and not value.startswith(b"=") and (not colon or field not in _FIELDS):
+            raise InputError(f"{path}: its header has a field '{field[:40]}', which Slicer does not write")
 
 
 def _fields(reader: sitk.ImageFileReader) -> dict[int, dict[str, str]]:
     """Fields of each segment, by its index."""
     fields: dict[int, dict[str, str]] = {}
     for key in reader.GetMetaDataKeys():
-        if found := _FIELD.fullmatch(key):
+        if found := _SEGMENT_FIELD.fullmatch(key):
             # Bytes that are not UTF-8 come as halves of characters, which can be held but not stored.
             text = reader.GetMetaData(key).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
             fields.setdefault(int(found[1]), {})[found[2]] = text

@@ -1,11 +1,12 @@
 """Downloads that break, and servers that are not what they should be."""
 
+import ssl
 import threading
 
 import pytest
 from remote_model import download_from as get
 from remote_model import download_refusal as refusal
-from servers import free_port
+from servers import free_port, make_certificate
 from weights_server import WeightsServer
 
 from NativeDLLib.core.errors import CancelledError
@@ -164,6 +165,21 @@ def test_a_redirect_to_an_address_without_tls_is_not_followed(site, tmp_path, ta
     site.redirects = {"/a.zip": target}
 
     assert "leads to an address without TLS" in refusal(f"{site.address}/a.zip", tmp_path)
+
+
+def test_a_redirect_out_of_tls_is_not_followed_even_to_this_computer(tmp_path, site, monkeypatch):
+    tls = make_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls.ca))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tls.cert, tls.key)
+    secure = WeightsServer(CONTENT, context)
+    secure.redirects = {"/a.zip": f"{site.address}/b.zip"}
+    site.redirects = {"/start": f"{secure.address}/a.zip"}
+
+    for start in (f"{secure.address}/a.zip", f"{site.address}/start"):
+        assert "leads to an address without TLS" in refusal(start, tmp_path)
+    secure.stop()
+    assert [path for path, _ in site.requests] == ["/start"]
 
 
 def test_a_size_other_than_the_registrys_is_refused_before_anything_comes(site, tmp_path):

@@ -114,10 +114,11 @@ def _attempt(session: requests.Session, url: str, part: Path, size: int | None, 
 
 def _open(session: requests.Session, url: str, headers: dict[str, str]) -> requests.Response:
     """Ask for a URL, following redirects to nothing that is less safe."""
-    here = url
+    here, secure = url, False
     for _ in range(_MOST_REDIRECTS):
         parts = urlsplit(here)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        secure = secure or parts.scheme == "https"
+        if parts.scheme != "https" and (secure or parts.scheme != "http" or parts.hostname not in _LOOPBACK):
             raise ModelError(f"{url}: leads to an address without TLS, from which nothing is downloaded")
         response = session.get(
             here,
