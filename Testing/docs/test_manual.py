@@ -13,6 +13,7 @@ import pydicom
 import pytest
 
 from NativeDLLib.cli import main
+from NativeDLLib.models.iodeep import elements
 from Testing.docs import manual
 from Testing.test_rooms import ROOMS
 
@@ -134,6 +135,12 @@ def test_the_rooms_of_the_manual_are_those_of_the_library_in_their_order() -> No
     table = text[text.index("| room | holds |") : text.index("`NativeDL/` is the panel")]
     rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
     assert [name for row in rows for name in re.findall(r"`(\w+)/`", row)] == list(ROOMS)
+
+
+def test_the_elements_of_a_model_in_the_pacs_are_those_that_are_written() -> None:
+    text = (manual.MANUAL / "models-in-the-pacs.md").read_text()
+    rows = re.findall(r"^\| 0017,xx([0-9A-F]{2}) \| (\w\w) \|", text, re.MULTILINE)
+    assert {int(element, 16): vr for element, vr in rows} == elements.VRS
 
 
 def _parsers() -> Iterator[argparse.ArgumentParser]:

@@ -5,30 +5,9 @@ PhotometricInterpretation, SamplesPerPixel, PatientOrientation, Rows and Columns
 is for. SeriesDescription is the model's id, ProtocolName its version, StudyDescription ``NATIVEDL-IODEEP``; StudyID
 tells the same content, signed by the same key, from any other. Every copy has new UIDs.
 
-The DNN module lies in group 0017, private creator ``NATIVEDL IODEEP 1.0``, each element with VM 1:
+`elements` has the private elements; ``docs/models-in-the-pacs.md`` describes each, and the statement that is signed.
 
-========  ==  ====================================================================================================
-Element   VR  Meaning
-========  ==  ====================================================================================================
-0017,xx01 UT  Registry entry: JSON (ASCII) as ``Resources/registry.schema.json`` describes it
-0017,xx02 LO  Model id, that of the entry
-0017,xx03 LO  Model version, that of the entry
-0017,xx04 UI  UID of the content, made from the digest: the same for every copy
-0017,xx05 CS  What reads architecture and weights: TORCH, ONNX or NNUNETV2
-0017,xx06 CS  Form of the weights: FILE, TAR (an nnU-Net results folder, uncompressed USTAR) or URI
-0017,xx07 OB  Weights, or a fragment of them; absent for URI; a last byte of padding where their size is odd
-0017,xx08 UR  Where the weights are (https), for URI only
-0017,xx09 LO  SHA-256 of the file or archive, hexadecimal; empty for URI where the entry has one for each file
-0017,xx0A UL  Size of the file or archive in bytes; 0 for URI
-0017,xx0B US  Number of this fragment, from 1
-0017,xx0C US  Number of fragments, each an instance of the series
-0017,xx0D LO  Digest: SHA-256 of the statement, hexadecimal
-0017,xx0E OB  Ed25519 signature (RFC 8032) of the statement, 64 bytes; absent where unsigned
-0017,xx0F OB  Ed25519 public key, 32 bytes; absent where unsigned
-========  ==  ====================================================================================================
-
-The statement is three lines of ASCII, each ending with a line feed: the private creator; ``entry`` and the SHA-256 of
-the registry entry's text; ``weights``, their form, SHA-256 (``-`` where empty) and size. All fragments carry
+All fragments carry
 everything but the other fragments' weights, so that none can be exchanged for that of another model.
 """
 
