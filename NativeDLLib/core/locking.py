@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -42,6 +42,27 @@ def take_turn(files: Sequence[Path], progress: Progress) -> Iterator[None]:
         yield
     finally:
         mine.release()
+
+
+@contextmanager
+def held(file: Path) -> Iterator[None]:
+    """Hold a file of this process' own for the block, and remove it after."""
+    with _lock(file):
+        yield
+    # Windows lets go of it a moment later; what is left then is cleared by the next one that looks.
+    with suppress(OSError):
+        file.unlink()
+
+
+def is_held(file: Path) -> bool:
+    """Tell whether a living process holds a file, on whatever computer or in whatever container that shares it."""
+    if not file.exists():
+        return False
+    lock = _lock(file)
+    if not _is_mine(lock):
+        return True
+    lock.release()
+    return False
 
 
 def _lock(file: Path) -> FileLock:

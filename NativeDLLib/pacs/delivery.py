@@ -9,6 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from NativeDLLib.core.errors import InputError, PacsError, UsageError
+from NativeDLLib.core.files import sha256
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.headers import read_header
 from NativeDLLib.pacs.ledger import Entry
@@ -136,6 +137,8 @@ class _Work:
         if ok:
             self.outbox.mark_delivered(entry, following)
         else:
+            if unclear and entry.state == "unclear":
+                message += "; this try ended like the last: the peer may have the object, under its UID or another one"
             # Until the peer says what became of an earlier attempt, a failure to reach it changes nothing.
             self.outbox.mark_failed(entry, message, unclear or (entry.state == "unclear" and status is None))
         self.deliveries.append(Delivery(entry.id, entry.peer, entry.sop_instance_uid, ok, message))
@@ -144,9 +147,12 @@ class _Work:
     def _settled(self, peer: Peer, entry: Entry) -> bool:
         """Deal with an object that need not, or cannot, be sent."""
         self.progress.check()
+        copy = self.outbox.copy_of(entry)
         try:
-            read_header(self.outbox.copy_of(entry))
-        except InputError as error:
+            read_header(copy)
+            if sha256(copy) != entry.sha256:
+                raise InputError(f"{copy}: is no longer what was put there; send the original again")
+        except (InputError, OSError) as error:
             self.note(entry, False, str(error))
             return True
         if entry.state != "unclear" or not has_instance(

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from NativeDLLib.core.errors import InputError, PacsError
 from NativeDLLib.core.files import atomic_path, sha256
+from NativeDLLib.core.locking import held, is_held
 from NativeDLLib.core.places import kept
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.pacs.claims import is_live, new_claim
 from NativeDLLib.pacs.headers import read_header
 from NativeDLLib.pacs.ledger import Entry, Ledger, NewEntry, transaction
 
@@ -98,7 +98,7 @@ class Outbox:
         with transaction(self.folder) as ledger:
             entries = [entry for entry in ledger.entries() if entry.id in ids]
             for entry in entries:
-                if is_live(entry.claim):
+                if self._is_live(entry.claim):
                     raise PacsError(f"object {entry.id} is being sent by another process; stop that one first")
                 ledger.delete(entry.id)
         for entry in entries:
@@ -110,24 +110,26 @@ class Outbox:
         """Claim on objects for the block, so that no other process sends them; `ids` and `only_due` as in
         `delivery.send`.
         """
-        claim = new_claim()
-        with transaction(self.folder) as ledger:
-            self._recover(ledger)
-            latest = time.time() if only_due else float("inf")
-            free = [entry for entry in ledger.entries() if entry.claim is None and entry.next_attempt <= latest]
-            chosen = [entry for entry in free if ids is None or entry.id in ids]
-            for entry in chosen:
-                ledger.update(entry.id, claim=claim)
-        try:
-            yield chosen
-        finally:
+        with transaction(self.folder):  # makes the folder
+            claim = f"{uuid.uuid4().hex}.claim"
+        with held(self.folder / claim):
             with transaction(self.folder) as ledger:
-                ledger.release(claim)
+                self._recover(ledger)
+                latest = time.time() if only_due else float("inf")
+                free = [entry for entry in ledger.entries() if entry.claim is None and entry.next_attempt <= latest]
+                chosen = [entry for entry in free if ids is None or entry.id in ids]
+                for entry in chosen:
+                    ledger.update(entry.id, claim=claim)
+            try:
+                yield chosen
+            finally:
+                with transaction(self.folder) as ledger:
+                    ledger.release(claim)
 
     def wait_for_others(self, ids: Collection[int], progress: Progress) -> bool:
         """Wait until no other process sends any of these objects; True where one did."""
         waited = False
-        while any(entry.id in ids and is_live(entry.claim) for entry in self.entries()):
+        while any(entry.id in ids and self._is_live(entry.claim) for entry in self.entries()):
             waited = True
             progress.check()
             time.sleep(_POLL_S)
@@ -176,12 +178,20 @@ class Outbox:
     def _recover(self, ledger: Ledger) -> None:
         """Undo the claims of processes that died, and clear copies whose row is gone or never came."""
         entries = ledger.entries()
-        for claim in {entry.claim for entry in entries if entry.claim and not is_live(entry.claim)}:
+        for claim in {entry.claim for entry in entries if entry.claim and not self._is_live(entry.claim)}:
             ledger.release(claim)
+        for left in self.folder.glob("*.claim"):
+            if not is_held(left):
+                with contextlib.suppress(OSError):
+                    left.unlink()
         known = {entry.file for entry in entries}
         for copy in self._copies.glob("*"):
             if copy.name not in known:
                 self._remove_copy(copy.name)
+
+    def _is_live(self, claim: str | None) -> bool:
+        # A file that a process holds: numbers of processes mean nothing in another container.
+        return claim is not None and is_held(self.folder / claim)
 
     def _remove_copy(self, name: str) -> None:
         # Windows refuses while another program reads the file; it is then an orphan, cleared next time.

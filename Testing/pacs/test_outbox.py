@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from pydicom import dcmread
-from servers import LOOPBACK, free_port, wait_until
+from servers import LOOPBACK, free_port
 
 from NativeDLLib.core.errors import CancelledError, InputError, PacsError
-from NativeDLLib.pacs import claims
 from NativeDLLib.pacs.delivery import complain, deliver, send
 from NativeDLLib.pacs.outbox import FIRST_DELAY_S, LONGEST_DELAY_S, Outbox, default_folder
 from NativeDLLib.pacs.peers import Peer, Tls
@@ -201,32 +201,63 @@ def test_what_another_process_took_the_moment_it_was_there_is_waited_for(tmp_pat
     assert Outbox().entries() == []
 
 
-def test_the_claim_of_a_dead_process_is_void():
-    dead = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
-    claim = f"{dead.pid} {claims.psutil.Process(dead.pid).create_time():.3f} word"
-    assert claims.is_live(claim)
-    dead.kill()
-    wait_until(lambda: not claims.is_live(claim), "a zombie counts as dead")
-    dead.communicate()
-    assert not claims.is_live(claim)
-
-
-def test_a_process_that_got_the_number_of_a_dead_one_is_not_taken_for_it():
-    pid, started, word = claims.new_claim().split(" ")
-    assert claims.is_live(f"{pid} {started} {word}")
-    assert not claims.is_live(f"{pid} {float(started) - 100:.3f} {word}")
-    assert not claims.is_live(None)
-
-
-def test_an_object_on_its_way_when_the_sender_died_is_unclear(outbox, files, monkeypatch):
-    outbox.add(files, "PACS")
-    monkeypatch.setattr("NativeDLLib.pacs.outbox.new_claim", lambda: "999999999 1.000 dead")
-    dying = outbox.claimed()
-    entries = dying.__enter__()
+DIES = """
+import sys
+from pathlib import Path
+from NativeDLLib.pacs.outbox import Outbox
+outbox = Outbox(Path(sys.argv[1]))
+with outbox.claimed() as entries:
     outbox.mark_sending(entries[0])
-    monkeypatch.undo()
+    print("claimed", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_an_object_on_its_way_when_the_sender_died_is_unclear(outbox, files):
+    outbox.add(files, "PACS")
+    command = [sys.executable, "-c", DIES, outbox.folder]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as dying:
+        assert dying.stdout.readline() == b"claimed\n"
+        with outbox.claimed() as claimed:
+            assert claimed == []
+        dying.kill()
     with outbox.claimed() as claimed:
         assert [entry.state for entry in claimed] == ["unclear", "waiting", "waiting"]
+        assert len(list(outbox.folder.glob("*.claim"))) == 1
+    assert not list(outbox.folder.glob("*.claim"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
+def test_a_process_in_another_container_that_sends_is_seen(outbox, files):
+    outbox.add(files, "PACS")
+    command = ["unshare", "--pid", "--fork", "--kill-child", sys.executable, "-c", DIES, outbox.folder]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as there:
+        if there.stdout.readline() != b"claimed\n":
+            pytest.skip("no namespaces may be made here")
+        with outbox.claimed() as claimed:
+            assert claimed == []
+        there.communicate(b"")
+
+
+def test_a_copy_that_was_damaged_on_disk_is_not_sent(outbox, files, scripted, progress):
+    outbox.add(files, "SCRIPTED")
+    damaged = outbox.copy_of(outbox.entries()[1])
+    content = bytearray(damaged.read_bytes())
+    content[-1] ^= 1
+    damaged.write_bytes(content)
+    sent = []
+
+    def on_store(event):
+        sent.append(event.request.AffectedSOPInstanceUID)
+        return 0x0000
+
+    with scripted(store=on_store) as peer:
+        deliveries = send(outbox, {"SCRIPTED": peer}, progress)
+
+    assert sorted(delivery.ok for delivery in deliveries) == [False, True, True]
+    assert len(sent) == 2
+    (left,) = outbox.entries()
+    assert "no longer what was put there" in left.reason
 
 
 def test_copies_that_have_no_row_are_cleared(outbox, files):

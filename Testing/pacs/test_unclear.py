@@ -88,3 +88,13 @@ def test_an_unclear_object_stays_unclear_while_the_peer_is_down(outbox, files, p
     deliveries = send(outbox, {"SCRIPTED": down}, progress)
     assert all("cannot be reached" in delivery.message for delivery in deliveries)
     assert {entry.state for entry in outbox.entries()} == {"unclear"}
+
+
+def test_a_try_that_ends_like_the_last_says_so(outbox, files, scripted, progress):
+    make_unclear(outbox, files[:1])
+
+    with scripted(find=lambda _: iter(()), store=lambda event: event.assoc.abort() or 0x0000) as peer:
+        (delivery,) = send(outbox, {"SCRIPTED": peer}, progress)
+
+    assert "this try ended like the last: the peer may have the object" in delivery.message
+    assert [entry.state for entry in outbox.entries()] == ["unclear"]
