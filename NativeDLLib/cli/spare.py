@@ -7,7 +7,6 @@ One line on standard input is the command, a JSON list of its arguments. From th
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import sys
@@ -21,11 +20,8 @@ def _import(model_id: str) -> None:
         from NativeDLLib.registry import load_models
 
         # To its end: a thread that waits for input can keep others from loading libraries on Windows.
-        model = load_models()[model_id]
         # A GPU is left alone: what waits shall hold none of its memory.
-        import_ahead(model, "cpu").join()
-        if model.runtime == "torch" and model.architecture is None:
-            importlib.import_module("torch.export.pt2_archive")  # what reading a .pt2 needs besides, for a second
+        import_ahead(load_models()[model_id], "cpu").join()
 
 
 def _line() -> bytes:

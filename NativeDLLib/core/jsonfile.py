@@ -25,19 +25,21 @@ def read_json(path: Path, error: type[NativeDLError], largest: int = _LARGEST) -
     try:
         if path.stat().st_size > largest:
             raise error(f"{path}: is larger than {largest // 2**20} MiB")
-        content = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
     except OSError as problem:
         raise error(f"{path}: cannot be read ({problem.strerror})") from problem
-    except UnicodeDecodeError as problem:
-        raise error(f"{path}: is not UTF-8 text (byte {problem.start})") from problem
     return parse_json(content, str(path), error)
 
 
-def parse_json(content: str, where: str, error: type[NativeDLError]) -> Any:
+def parse_json(content: str | bytes, where: str, error: type[NativeDLError]) -> Any:
     """Return the data of a JSON text, as strictly as `read_json`; `where` names it in messages."""
     try:
+        text = content if isinstance(content, str) else content.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise error(f"{where}: is not UTF-8 text (byte {problem.start})") from problem
+    try:
         data = json.loads(
-            content, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite, parse_int=_countable
+            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite, parse_int=_countable
         )
         # Half a character that was escaped: it can be held, but neither be shown nor stored.
         json.dumps(data, ensure_ascii=False).encode()

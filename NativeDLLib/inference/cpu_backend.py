@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.core.files import atomic_path, sha256, write_json
+from NativeDLLib.core.files import atomic_path, write_json
 from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.versions import versions
 from NativeDLLib.inference.network import Floats, Network, together
@@ -62,32 +62,32 @@ def fastest(module: Any, shape: Sequence[int], description: str, path: Path, fol
     if os.environ.get("NATIVEDL_FORWARD") == _TORCH:
         return _torch_network(module, description, path)
     key = _key(module, shape)
-    choice = _remembered(folder, key) or _measure(module, shape, folder, key)
-    way = choice["way"]
+    way, exported = _remembered(folder, key) or _measure(module, shape, folder, key)
     device = description if way == _TORCH else f"{description.removesuffix(')')}, {way})"
     if way in _AT_ONCE:
-        return _onnx_network(folder / f"{key}.onnx", device, path, _AT_ONCE[way])
+        return _onnx_network(exported, device, path, _AT_ONCE[way])
     _lay_out(module, channels_last=way == _CHANNELS_LAST)
     return _torch_network(module, device, path)
 
 
-def _remembered(folder: Path, key: str) -> dict[str, Any] | None:
-    """Return what was measured of this network on this computer; None where that is not known, or damaged."""
-    weights = folder / f"{key}.onnx"
+def _remembered(folder: Path, key: str) -> tuple[str, bytes] | None:
+    """Way that was measured and what it needs; None where there is none for this network on this computer."""
+    weights, content = folder / f"{key}.onnx", b""
     try:
-        choice: dict[str, Any] = read_json(folder / f"{key}.json", ModelError)
+        choice = read_json(folder / f"{key}.json", ModelError)
         if choice["way"] not in _WAYS:
             return None
         if choice["way"] in _AT_ONCE:
-            if sha256(weights) != choice["sha256"]:
+            content = weights.read_bytes()
+            if hashlib.sha256(content).hexdigest() != choice["sha256"]:
                 return None
             os.utime(weights)
     except (ModelError, KeyError, TypeError, OSError):
         return None
-    return choice
+    return choice["way"], content
 
 
-def _measure(module: Any, shape: Sequence[int], folder: Path, key: str) -> dict[str, Any]:
+def _measure(module: Any, shape: Sequence[int], folder: Path, key: str) -> tuple[str, bytes]:
     """Run patches of noise in every way, and remember which is the fastest."""
     import torch
 
@@ -95,7 +95,7 @@ def _measure(module: Any, shape: Sequence[int], folder: Path, key: str) -> dict[
     expected = plain(patch)
     seconds = {_TORCH: _seconds(plain, patch)}
     if seconds[_TORCH] < _WORTH_S:
-        return {"way": _TORCH}
+        return _TORCH, b""
 
     def consider(way: str, network: Network) -> None:
         tolerated = _TOLERANCE * np.abs(expected).max()
@@ -105,13 +105,14 @@ def _measure(module: Any, shape: Sequence[int], folder: Path, key: str) -> dict[
     _lay_out(module, channels_last=True)
     consider(_CHANNELS_LAST, plain)
     _lay_out(module, channels_last=False)
-    weights, choice = folder / f"{key}.onnx", dict[str, Any]()
+    weights, choice, content = folder / f"{key}.onnx", dict[str, Any](), b""
     try:
         if _export(module, patch, weights):
-            consider(_ONNX, _onnx_network(weights, "cpu", weights, _AT_ONCE[_ONNX]))
+            content = weights.read_bytes()
+            consider(_ONNX, _onnx_network(content, "cpu", weights, _AT_ONCE[_ONNX]))
             if _ONNX in seconds and torch.get_num_threads() > 1:
-                consider(_ONNX_TWICE, _onnx_network(weights, "cpu", weights, _AT_ONCE[_ONNX_TWICE]))
-            choice["sha256"] = sha256(weights)
+                consider(_ONNX_TWICE, _onnx_network(content, "cpu", weights, _AT_ONCE[_ONNX_TWICE]))
+            choice["sha256"] = hashlib.sha256(content).hexdigest()
         best = min(seconds, key=seconds.__getitem__)
         choice["way"] = best if seconds[best] < _GAIN * seconds[_TORCH] else _TORCH
         if choice["way"] not in _AT_ONCE:
@@ -120,8 +121,8 @@ def _measure(module: Any, shape: Sequence[int], folder: Path, key: str) -> dict[
         _forget(folder)
     except OSError:
         # What cannot be kept would be measured at every run.
-        return {"way": _TORCH}
-    return choice
+        return _TORCH, b""
+    return choice["way"], content
 
 
 def _seconds(network: Network, patch: Floats) -> float:
@@ -143,10 +144,10 @@ def _lay_out(module: Any, *, channels_last: bool) -> None:
     module.to(memory_format=torch.channels_last_3d if channels_last else torch.contiguous_format)
 
 
-def _onnx_network(weights: Path, device: str, path: Path, at_once: int) -> OnnxNetwork:
+def _onnx_network(content: bytes, device: str, path: Path, at_once: int) -> OnnxNetwork:
     import torch
 
-    session = cpu_session(weights.read_bytes(), torch.get_num_threads() // at_once)
+    session = cpu_session(content, path, torch.get_num_threads() // at_once)
     return OnnxNetwork(session, device, 2, path, at_once=at_once)
 
 

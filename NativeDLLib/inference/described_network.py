@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +10,12 @@ from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.engine import ContractEngine
 from NativeDLLib.inference.network import Loaded, require
+from NativeDLLib.inference.torch_file import load_tensors
 from NativeDLLib.inference.torch_runtime import TorchNetwork, load_torch
 from NativeDLLib.registry.architecture.check import make_plan
 from NativeDLLib.registry.architecture.weights import COUNTER, matched
 from NativeDLLib.registry.entry import Model
+from NativeDLLib.registry.weights import Weights
 
 if TYPE_CHECKING:
     import torch
@@ -33,26 +34,29 @@ class _Slices:
         return output.unflatten(0, (number, depth)).transpose(1, 2)
 
 
-def torch_engine(model: Model, path: Path, device: str, *, measure: bool = True) -> ContractEngine:
+def torch_engine(model: Model, weights: Weights, device: str, *, measure: bool = True) -> ContractEngine:
     """Load the torch file of a model, or the weights of the network that its entry describes; see `load_engine`."""
+    content, path, classes = weights.read(), weights.path, model.least_channels
     if model.architecture is None:
-        return ContractEngine(model, load_torch(path, device, model.least_channels))
-    return ContractEngine(model, load_described(path, model.architecture, device, model.least_channels))
+        return ContractEngine(model, load_torch(content, path, device, classes))
+    return ContractEngine(model, load_described(content, path, model.architecture, device, classes))
 
 
-def load_described(path: Path, description: Mapping[str, Any], device: str, classes: int) -> Loaded:
+def load_described(content: bytes, path: Path, description: Mapping[str, Any], device: str, classes: int) -> Loaded:
     """Load a described network with the weights of a file.
 
     Parameters
     ----------
+    content
+        Bytes of a state dict of ``torch.save``, or of a ``.safetensors`` file; nothing is read but these.
     path
-        What ``torch.save`` made of a state dict, or a ``.safetensors`` file; its digest has been checked.
+        The file, for messages.
     description
         See `NativeDLLib.registry.architecture`.
     device
-        As in `check_device`.
+        Word for the device; see `check_device`.
     classes
-        How many output channels are needed at least, the background included.
+        Least number of output channels, the background included.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def load_described(path: Path, description: Mapping[str, Any], device: str, clas
     require("torch", "torch")
     chosen, text, notes = torch_device(device)
     try:
-        module = load_network(description, read_weights(path)).to(chosen)
+        module = load_network(description, read_weights(content)).to(chosen)
     except ModelError as error:
         raise ModelError(f"{path}: {error}", hint=error.hint) from error
     runs = module if len(description["input_shape"]) == 4 else _Slices(module)
@@ -98,7 +102,7 @@ def load_network(description: Mapping[str, Any], state_dict: Mapping[str, Any]) 
     return network.eval().requires_grad_(False)
 
 
-def read_weights(path: Path) -> dict[str, Any]:
+def read_weights(content: bytes) -> dict[str, Any]:
     """Read a state dict without running what a pickle asks for.
 
     Raises
@@ -108,14 +112,13 @@ def read_weights(path: Path) -> dict[str, Any]:
     """
     torch = require("torch", "torch")
     try:
-        if path.suffix == ".safetensors":
+        # A file of safetensors begins with the size of its JSON, 64 bits, and then that.
+        if content[8:9] == b"{":
             from safetensors.torch import load
 
-            weights = load(path.read_bytes())
+            weights = load(content)
         else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                weights = torch.load(path, map_location="cpu", weights_only=True)
+            weights = load_tensors(content)
     except ImportError as error:
         raise ModelError(
             "its weights need the package safetensors", hint="install it with: pip install safetensors"

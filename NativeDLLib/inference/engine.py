@@ -6,7 +6,6 @@ import contextlib
 import importlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import Protocol
 
@@ -20,6 +19,7 @@ from NativeDLLib.inference.network import Loaded, Network, silent
 from NativeDLLib.inference.preprocess import Prepared, prepare, restore
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.runtimes import RUNTIMES
+from NativeDLLib.registry.weights import Weights
 
 
 class Engine(Protocol):
@@ -119,7 +119,7 @@ def _wake_gpu(device: str) -> None:
         torch.nn.functional.conv3d(volume, volume)
 
 
-def load_engine(model: Model, weights: Path, device: str, *, measure: bool = True) -> Engine:
+def load_engine(model: Model, weights: Weights, device: str, *, measure: bool = True) -> Engine:
     """Load a model's network on a device.
 
     Parameters
@@ -127,7 +127,7 @@ def load_engine(model: Model, weights: Path, device: str, *, measure: bool = Tru
     model
         Registry entry.
     weights
-        Its weights file or results folder, whose digests have been checked.
+        Weights of the model.
     device
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     measure

@@ -29,7 +29,7 @@ from NativeDLLib.inference.nnunet_resample import axes_back, is_separable, resam
 from NativeDLLib.inference.preprocess import Prepared, empty, turned_back
 from NativeDLLib.inference.torch_runtime import TorchNetwork
 from NativeDLLib.registry.entry import Model
-from NativeDLLib.registry.weights import models_folder
+from NativeDLLib.registry.weights import Weights, models_folder
 
 _CERTAIN = 1e4  # a logit that no network gives
 _UNORIENTED = (
@@ -154,7 +154,7 @@ class NnunetEngine:
         return np.asarray(values).astype(np.uint16)
 
 
-def load_nnunet(model: Model, folder: Path, device: str, *, measure: bool = True) -> NnunetEngine:
+def load_nnunet(model: Model, weights: Weights, device: str, *, measure: bool = True) -> NnunetEngine:
     """Load a results folder (the one with ``plans.json``, ``dataset.json`` and ``fold_*``); see `load_engine`.
 
     Raises
@@ -167,9 +167,11 @@ def load_nnunet(model: Model, folder: Path, device: str, *, measure: bool = True
         require("nnunetv2", "nnunet")
         from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
     chosen, description, notes = torch_device(device)
-    plans_data, dataset = read_plans(folder)
+    folder = weights.path
+    plans_data, dataset = read_plans(folder, weights.read)
     name = model.weights.get("checkpoint", "checkpoint_final.pth")
-    checkpoints = [load_checkpoint(path) for path in find_folds(folder, model.weights.get("folds"), name)]
+    paths = find_folds(folder, model.weights.get("folds"), name)
+    checkpoints = [load_checkpoint(weights.read(f"{path.parent.name}/{path.name}"), path) for path in paths]
     for checkpoint in checkpoints:
         if not keeps_network(checkpoint.trainer) and model.data.get("trainer") != checkpoint.trainer:
             raise ModelError(

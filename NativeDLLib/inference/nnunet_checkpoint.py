@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from NativeDLLib.core.errors import ModelError
+from NativeDLLib.inference.torch_file import load_tensors
 
 # Variants of nnU-Net's trainer (nnunetv2.training.nnUNetTrainer) that train the network of the plans as it is.
 _SAME_NETWORK = re.compile(
@@ -56,8 +57,8 @@ def find_folds(folder: Path, folds: Sequence[int | str] | None, name: str) -> li
     return paths
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint that nnU-Net's trainer wrote.
+def load_checkpoint(content: bytes, path: Path) -> Checkpoint:
+    """Read the bytes of a checkpoint that nnU-Net's trainer wrote; the path is for messages.
 
     Raises
     ------
@@ -68,12 +69,17 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     try:
         with torch.serialization.safe_globals(_plain_numpy()):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        axes = content.get("inference_allowed_mirroring_axes")
+            found = load_tensors(content)
+        axes = found.get("inference_allowed_mirroring_axes")
+        weights = {key.removeprefix("module."): value for key, value in found["network_weights"].items()}
+        for name, value in weights.items():
+            # A tensor of a few numbers can pretend to be one of any size, until it is computed with.
+            if value.untyped_storage().nbytes() < value.numel() * value.element_size():
+                raise ValueError(f"{name} is larger than the file")
         return Checkpoint(
-            weights={key.removeprefix("module."): value for key, value in content["network_weights"].items()},
-            configuration=str(content["init_args"]["configuration"]),
-            trainer=str(content["trainer_name"])[:120],
+            weights=weights,
+            configuration=str(found["init_args"]["configuration"]),
+            trainer=str(found["trainer_name"])[:120],
             mirror_axes=tuple(int(axis) for axis in axes or ()),
         )
     except pickle.UnpicklingError as error:

@@ -6,12 +6,12 @@ name is only looked up: in a list of torch's layers, and in one of nnU-Net's U-N
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.core.jsonfile import check_schema, read_json
+from NativeDLLib.core.jsonfile import check_schema, parse_json
 
 _LAYERS = {
     "conv_op": {"Conv2d", "Conv3d"},
@@ -35,15 +35,16 @@ def stored_orientation(plans: Mapping[str, Any]) -> str | None:
     return "RAS" if plans.get("image_reader_writer") == "NibabelIOWithReorient" else None
 
 
-def read_plans(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what ``plans.json`` and ``dataset.json`` of a results folder hold.
+def read_plans(folder: Path, read: Callable[[str], bytes]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Content of ``plans.json`` and ``dataset.json`` of a results folder, given what reads a file of it by its name.
 
     Raises
     ------
     ModelError
         Where they cannot be read, or what they say of labels, axes or intensities cannot be.
     """
-    plans, dataset = (read_json(folder / name, ModelError) for name in ("plans.json", "dataset.json"))
+    names = ("plans.json", "dataset.json")
+    plans, dataset = (parse_json(read(name), str(folder / name), ModelError) for name in names)
     check_schema({"plans": plans, "dataset": dataset}, _SCHEMA, folder, ModelError, "")
     channels = dataset.get("channel_names", dataset.get("modality", {}))
     if len(channels) != 1:

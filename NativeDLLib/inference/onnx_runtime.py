@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ from NativeDLLib.inference.device import check_device, has_nvidia_gpu
 from NativeDLLib.inference.engine import ContractEngine
 from NativeDLLib.inference.network import Loaded, checked_output, require
 from NativeDLLib.registry.entry import Model
+from NativeDLLib.registry.weights import Weights
 
 _CUDA = "CUDAExecutionProvider"
+# What stands before the key "location" in ONNX's files, in whatever length its numbers are written.
+_KEY = re.compile(rb"(\x0a|\x8a\x80*\x00)(\x08|\x88\x80*\x00)\Z")
 
 
 class OnnxNetwork:
@@ -42,13 +47,13 @@ class OnnxNetwork:
         return checked_output(output, batch, self._classes, self._path)
 
 
-def onnx_engine(model: Model, path: Path, device: str, *, measure: bool = True) -> ContractEngine:
+def onnx_engine(model: Model, weights: Weights, device: str, *, measure: bool = True) -> ContractEngine:
     """Load the ONNX file of a model; see `load_engine`."""
-    return ContractEngine(model, load_onnx(path, device, model.least_channels))
+    return ContractEngine(model, load_onnx(weights.read(), weights.path, device, model.least_channels))
 
 
-def load_onnx(path: Path, device: str, classes: int) -> Loaded:
-    """Load an ONNX file; parameters as in `load_torch`.
+def load_onnx(content: bytes, path: Path, device: str, classes: int) -> Loaded:
+    """Load an ONNX file; parameters of `load_torch`.
 
     Raises
     ------
@@ -58,11 +63,7 @@ def load_onnx(path: Path, device: str, classes: int) -> Loaded:
     runtime = require("onnxruntime", "onnx")
     runtime.disable_telemetry_events()  # on Windows no variable of the environment does that
     providers, notes = _providers(runtime, check_device(device))
-    try:
-        # From bytes and not from the path, so that what runs is what was read, with no files beside it.
-        session = runtime.InferenceSession(path.read_bytes(), _options(runtime), providers=providers)
-    except Exception as error:
-        raise ModelError(f"{path}: onnxruntime cannot load it: {str(error)[:300]}") from error
+    session = _session(runtime, content, path, _options(runtime), providers)
     used = session.get_providers()[0]
     if device.startswith("cuda") and used != _CUDA:
         raise ModelError(f"device {device} was asked for, but onnxruntime could not start CUDA; use auto or cpu")
@@ -71,13 +72,37 @@ def load_onnx(path: Path, device: str, classes: int) -> Loaded:
     return Loaded(OnnxNetwork(session, _describe(used, providers), classes, path), notes)
 
 
-def cpu_session(content: bytes, threads: int) -> Any:
+def cpu_session(content: bytes, path: Path, threads: int) -> Any:
     """Return a session of an ONNX network on so many threads of the processor."""
     runtime = require("onnxruntime", "onnx")
     runtime.disable_telemetry_events()
     options = _options(runtime)
     options.intra_op_num_threads = threads
-    return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return _session(runtime, content, path, options, ["CPUExecutionProvider"])
+
+
+def _session(runtime: Any, content: bytes, path: Path, options: Any, providers: Sequence[Any]) -> Any:
+    check_alone(content, path)
+    try:
+        return runtime.InferenceSession(content, options, providers=providers)
+    except Exception as error:
+        raise ModelError(f"{path}: onnxruntime cannot load it: {str(error)[:300]}") from error
+
+
+def check_alone(content: bytes, path: Path) -> None:
+    """Check that an ONNX file keeps no weights in others, which would be read from the folder that the program runs in.
+
+    Raises
+    ------
+    ModelError
+        Where it does, or is of onnxruntime's own format, of which that is not known.
+    """
+    place, found = content.find(b"location"), content[4:8] == b"ORTM"
+    while place >= 0 and not found:
+        found = _KEY.search(content, max(0, place - 24), place) is not None
+        place = content.find(b"location", place + 1)
+    if found:
+        raise ModelError(f"{path}: keeps weights in other files; save it as one file (save_as_external_data=False)")
 
 
 def _options(runtime: Any) -> Any:

@@ -1,9 +1,8 @@
-"""Networks as torch files: ``.pt2`` of ``torch.export`` and TorchScript."""
+"""Networks of torch, and ``.pt2`` files of ``torch.export``."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,8 @@ from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.array_ops import Array, is_tensor, to_numpy
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.network import Loaded, checked_output, require
-from NativeDLLib.inference.torch_guard import check_pt2, check_torchscript, is_pt2
+from NativeDLLib.inference.pt2_archive import Pt2Archive
+from NativeDLLib.inference.pt2_graph import ExportedNetwork
 
 
 class TorchNetwork:
@@ -70,55 +70,26 @@ class TorchNetwork:
             raise ModelError(f"{self._path}: cannot run on {self.device}: {str(error)[:300]}") from error
 
 
-def load_torch(path: Path, device: str, classes: int) -> Loaded:
-    """Load a ``.pt2`` or TorchScript file without executing a pickle of it.
+def load_torch(content: bytes, path: Path, device: str, classes: int) -> Loaded:
+    """Load a ``.pt2`` file.
 
     Parameters
     ----------
+    content
+        Bytes of the file; nothing is read but these.
     path
-        The file; its digest has been checked.
+        The file, for messages.
     device
-        As in `check_device`.
+        Word for the device; see `check_device`.
     classes
-        How many output channels are needed at least, the background included.
+        Least number of output channels, the background included.
 
     Raises
     ------
     ModelError
         Where torch is missing, the device is not there, or the file is not such a network.
     """
-    torch = require("torch", "torch")
+    require("torch", "torch")
     chosen, description, notes = torch_device(device)
-    exported = is_pt2(path)
-    if exported:
-        check_pt2(path)
-    else:
-        check_torchscript(path)
-    try:
-        with weights_only(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if exported:
-                from torch.export.passes import move_to_device_pass
-
-                module = move_to_device_pass(torch.export.load(path), chosen).module()
-            else:
-                module = torch.jit.load(path, map_location=chosen).eval()
-    # What torch makes of a damaged archive ranges from RuntimeError to KeyError and its own pickle errors.
-    except Exception as error:
-        raise ModelError(f"{path}: torch cannot load it: {str(error)[:300]}") from error
+    module = ExportedNetwork(Pt2Archive(content, path), chosen, path)
     return Loaded(TorchNetwork(module, chosen, description, classes, path), notes)
-
-
-@contextlib.contextmanager
-def weights_only() -> Iterator[None]:
-    """Keep every ``torch.load`` inside the block, also torch's own, from unpickling anything but tensors."""
-    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before

@@ -47,67 +47,125 @@ def fetch_hint(model: Model) -> str:
     return f"fetch them with: nativedl models fetch {model.id}"
 
 
+class Weights:
+    """The weights of a model: a file or nnU-Net's results folder, of which nothing is given out unchecked.
+
+    Parameters
+    ----------
+    model
+        Registry entry.
+    path
+        Where the weights lie; by default where the entry says.
+
+    Attributes
+    ----------
+    path
+        The file or folder, for messages.
+
+    Raises
+    ------
+    ModelError
+        Where they are not there, or lie outside their root.
+    """
+
+    def __init__(self, model: Model, path: Path | None = None) -> None:
+        self.path = path or find_weights(model)
+        self._model, self._found = model, dict[str, str]()
+        self._wanted: dict[str, str | None] = {"": model.weights.get("sha256")}
+        if "folder" in model.weights:
+            if not self.path.is_dir():
+                raise ModelError(f"model {model.id}: {self.path} is not a folder")
+            self._wanted = self._files(model, self.path)
+        self._another = "is not the file that the registry means{}; restore it or correct the entry"
+        self._again = ""
+        if path is None and "url" in model.weights and None in self._wanted.values():
+            self._wanted = self._fetched(model, self._wanted)
+
+    def read(self, name: str = "") -> bytes:
+        """Content of the file, or of one in the folder: the very bytes whose SHA-256 was found right.
+
+        Raises
+        ------
+        ModelError
+            Where it is not there, or not what the registry says or what was fetched.
+        """
+        path = self._place(name)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise self._unreadable(path, error) from error
+        self._check(name, hashlib.sha256(content).hexdigest())
+        return content
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of each file that is used, by its path in the folder, after checking those that were not read."""
+        for name in sorted(self._wanted.keys() - self._found.keys()):
+            path = self._place(name)
+            try:
+                digest = sha256(path)
+            except OSError as error:
+                raise self._unreadable(path, error) from error
+            self._check(name, digest)
+        return dict(sorted(self._found.items()))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file; of a folder, that of the list of its plans' and checkpoints' digests."""
+        if "" in self._wanted:
+            return self.digests[""]
+        listed = "\n".join(f"{name} {digest}" for name, digest in self.digests.items())
+        return hashlib.sha256(listed.encode()).hexdigest()
+
+    @staticmethod
+    def _files(model: Model, folder: Path) -> dict[str, str | None]:
+        declared = model.weights.get("files", {})
+        checkpoints = folder.glob(f"*/{model.weights.get('checkpoint', 'checkpoint_final.pth')}")
+        names = {"plans.json", "dataset.json", *declared, *(f"{file.parent.name}/{file.name}" for file in checkpoints)}
+        return {name: declared.get(name) for name in names}
+
+    def _fetched(self, model: Model, names: Mapping[str, str | None]) -> dict[str, str | None]:
+        """Digests that were recorded when the folder was fetched."""
+        fetched = read_lock(models_folder(), model.id)
+        again = fetch_hint(model)
+        if fetched is None:
+            raise ModelError(f"model {model.id}: there is no record of what was fetched into {self.path}", hint=again)
+        if fetched.url != model.weights["url"]:
+            raise ModelError(
+                f"model {model.id}: was fetched from {fetched.url}, which the registry no longer names", hint=again
+            )
+        self._another, self._again = "is not what was fetched", again
+        if added := sorted(names.keys() ^ fetched.files.keys()):
+            raise ModelError(f"model {model.id}: {self.path / added[0]} {self._another}", hint=again)
+        return {name: names[name] or digest for name, digest in fetched.files.items()}
+
+    def _place(self, name: str) -> Path:
+        path = self.path / name
+        if name not in self._wanted or not _is_inside(path, self.path):
+            raise ModelError(f"model {self._model.id}: {path} leads out of {self.path}")
+        if not path.is_file():
+            raise ModelError(f"model {self._model.id}: {path} is not there")
+        size = self._model.weights.get("size") if not name else None
+        if size is not None and path.stat().st_size != size:
+            raise ModelError(f"model {self._model.id}: {path} has {path.stat().st_size} bytes instead of {size}")
+        return path
+
+    def _check(self, name: str, digest: str) -> None:
+        wanted = self._wanted[name] or self._found.get(name, digest)
+        if digest != wanted:
+            digests = f" (SHA-256 {digest[:12]}... instead of {wanted[:12]}...)"
+            message = f"model {self._model.id}: {self.path / name} {self._another.format(digests)}"
+            raise ModelError(message, hint=self._again)
+        self._found[name] = digest
+
+    def _unreadable(self, path: Path, error: OSError) -> ModelError:
+        return ModelError(f"model {self._model.id}: {path} cannot be read ({error.strerror})")
+
+
 def verified_weights(model: Model) -> tuple[Path, str]:
-    """Find the weights file, or nnU-Net's results folder, of a model and check its digests.
-
-    Returns
-    -------
-    path, digest
-        The SHA-256 of the file; of a folder, that of the list of its plans' and checkpoints' digests.
-
-    Raises
-    ------
-    ModelError
-        Where it is not there, lies outside its root, or is not what the registry says or what was fetched.
-    """
-    weights, path = model.weights, find_weights(model)
-    if "file" in weights:
-        return path, _check_file(model, path, weights["sha256"], weights.get("size"))
-    if not path.is_dir():
-        raise ModelError(f"model {model.id}: {path} is not a folder")
-    digests = file_digests(model, path)
-    if "url" in weights:
-        _check_fetched(model, path, digests)
-    listed = "\n".join(f"{name} {digest}" for name, digest in digests.items())
-    return path, hashlib.sha256(listed.encode()).hexdigest()
-
-
-def file_digests(model: Model, folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file of an nnU-Net results folder that is used, in order, checked where declared.
-
-    Raises
-    ------
-    ModelError
-        Where one is not there, lies outside the folder, or is not what the registry says.
-    """
-    declared = model.weights.get("files", {})
-    checkpoint = model.weights.get("checkpoint", "checkpoint_final.pth")
-    names = {"plans.json", "dataset.json", *declared} | {
-        f"{f.parent.name}/{f.name}" for f in folder.glob(f"*/{checkpoint}")
-    }
-    digests = {}
-    for name in sorted(names):
-        if not _is_inside(folder / name, folder):
-            raise ModelError(f"model {model.id}: {folder / name} leads out of {folder}")
-        digests[name] = _check_file(model, folder / name, declared.get(name), None)
-    return digests
-
-
-def _check_fetched(model: Model, folder: Path, digests: Mapping[str, str]) -> None:
-    """Check that a folder is as it was fetched; one whose files the registry declares may have come in any way."""
-    if digests.keys() <= model.weights.get("files", {}).keys():
-        return
-    fetched = read_lock(models_folder(), model.id)
-    again = fetch_hint(model)
-    if fetched is None:
-        raise ModelError(f"model {model.id}: there is no record of what was fetched into {folder}", hint=again)
-    if fetched.url != model.weights["url"]:
-        raise ModelError(
-            f"model {model.id}: was fetched from {fetched.url}, which the registry no longer names", hint=again
-        )
-    changed = sorted(dict(digests.items() ^ fetched.files.items()))
-    if changed:
-        raise ModelError(f"model {model.id}: {folder / changed[0]} is not what was fetched", hint=again)
+    """Place and digest of a model's weights, all of which are read and checked; see `Weights`."""
+    weights = Weights(model)
+    return weights.path, weights.digest
 
 
 def _root(model: Model) -> Path:
@@ -121,20 +179,3 @@ def _path(model: Model) -> Path:
 def _is_inside(path: Path, root: Path) -> bool:
     # Path.resolve raises RuntimeError at a link to itself, which then is simply not there.
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
-
-
-def _check_file(model: Model, path: Path, digest: str | None, size: int | None) -> str:
-    if not path.is_file():
-        raise ModelError(f"model {model.id}: {path} is not there")
-    try:
-        if size is not None and path.stat().st_size != size:
-            raise ModelError(f"model {model.id}: {path} has {path.stat().st_size} bytes instead of {size}")
-        found = sha256(path)
-    except OSError as error:
-        raise ModelError(f"model {model.id}: {path} cannot be read ({error.strerror})") from error
-    if digest is not None and found != digest:
-        raise ModelError(
-            f"model {model.id}: {path} is not the file that the registry means (SHA-256 {found[:12]}... instead of "
-            f"{digest[:12]}...); restore it or correct the entry"
-        )
-    return found

@@ -23,7 +23,7 @@ from NativeDLLib.postprocess.state import State, postprocess
 from NativeDLLib.quality.gates import examine
 from NativeDLLib.registry import Model, rank
 from NativeDLLib.registry.parameters import Value, resolve
-from NativeDLLib.registry.weights import verified_weights
+from NativeDLLib.registry.weights import Weights
 from NativeDLLib.segment.coarse import find_box
 from NativeDLLib.segment.measure import measure
 from NativeDLLib.segment.result import SegmentationResult
@@ -146,8 +146,8 @@ class SegmentationTool:
         """
         model = self.model
         with progress.stage("load"):
-            weights, digest = verified_weights(model)
-            engine = load_engine(model, weights, self.device)
+            weights = Weights(model)
+            engine, digest = load_engine(model, weights, self.device), weights.digest
         for note in engine.warnings:
             progress.warn(note)
         check_memory(image, model, engine, parameters, self.max_memory, progress)

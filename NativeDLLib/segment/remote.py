@@ -21,6 +21,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from NativeDLLib.core.errors import InputError, ModelError, UsageError
 from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.core.zip_check import check_zip
 from NativeDLLib.inference.memory_estimate import check_reading
 from NativeDLLib.results.automatic import AutomaticResult
 from NativeDLLib.segment.measure import measure
@@ -149,7 +150,9 @@ def _ask(url: str, job: Job, series: Series, answer: Path, progress: Progress) -
 
 
 def _unpack(answer: Path, folder: Path) -> None:
-    with zipfile.ZipFile(answer) as archive:
+    with answer.open("rb") as stream:
+        check_zip(stream)
+        archive = zipfile.ZipFile(stream)
         for member in (archive.getinfo(name) for name in (_SEG, _LABELS, _REPORT)):
             # Stored, never packed: nothing in it can be larger than what came.
             if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 0x1:

@@ -53,7 +53,8 @@ def _difference(network: nn.Module, patch: tuple[int, int, int], path: Path) -> 
     with torch.inference_mode():
         expected = network(image).numpy()
     load = load_onnx if path.suffix == ".onnx" else load_torch
-    difference = float(np.abs(load(path, "cpu", expected.shape[1]).network(image.numpy()) - expected).max())
+    written = load(path.read_bytes(), path, "cpu", expected.shape[1]).network
+    difference = float(np.abs(written(image.numpy()) - expected).max())
     if not difference <= LARGEST_DIFFERENCE:
         raise ModelError(
             f"{path}: differs from the trained network by {difference:.2g}; use another torch or onnxruntime"

@@ -12,6 +12,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.described_network import load_described
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.registry import effective, load_registry
+from NativeDLLib.registry.weights import Weights
 from NativeDLLib.segment.pipeline import SegmentationTool
 from NativeDLLib.source import Series
 
@@ -44,7 +45,7 @@ def test_a_file_of_weights_and_a_description_are_a_network(tmp_path, size, suffi
     else:
         saved(path, weights(len(size)))
 
-    loaded = load_described(path, threshold(*size), "cpu", 2)
+    loaded = load_described(path.read_bytes(), path, threshold(*size), "cpu", 2)
 
     np.testing.assert_allclose(
         loaded.network(BATCH), np.concatenate([np.zeros_like(BATCH), BATCH - 1.5], axis=1), atol=1e-6
@@ -55,8 +56,8 @@ def test_a_file_of_weights_and_a_description_are_a_network(tmp_path, size, suffi
 def test_without_safetensors_its_files_are_refused_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
 
-    with pytest.raises(ModelError, match="its weights need the Python package safetensors; install it with pip"):
-        load_described(tmp_path / "w.safetensors", threshold(16, 12), "cpu", 2)
+    with pytest.raises(ModelError, match="its weights need the package safetensors"):
+        load_described(b"\2\0\0\0\0\0\0\0{}", tmp_path / "w.safetensors", threshold(16, 12), "cpu", 2)
 
 
 class Payload:
@@ -75,7 +76,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path):
         else:
             torch.save({"x": Payload(target)}, path, _use_new_zipfile_serialization=path.stem == "zip")
         with pytest.raises(ModelError, match=f"{path}: its weights cannot be read"):
-            load_described(path, threshold(3, 16, 12), "cpu", 2)
+            load_described(path.read_bytes(), path, threshold(3, 16, 12), "cpu", 2)
     assert not target.exists()
 
 
@@ -86,20 +87,22 @@ def test_damaged_files_are_refused(tmp_path, content, suffix):
     path.write_bytes(content)
 
     with pytest.raises(ModelError, match=f"^{path}: "):
-        load_described(path, threshold(3, 16, 12), "cpu", 2)
+        load_described(path.read_bytes(), path, threshold(3, 16, 12), "cpu", 2)
 
 
 @pytest.mark.parametrize("content", [[torch.zeros(1)], {"layers.0.weight": 1.0}, torch.zeros(1)])
 def test_a_file_that_holds_something_else_is_refused(tmp_path, content):
+    path = saved(tmp_path / "w.pth", content)
+
     with pytest.raises(ModelError, match="its weights are not a state dict of tensors"):
-        load_described(saved(tmp_path / "w.pth", content), threshold(16, 12), "cpu", 2)
+        load_described(path.read_bytes(), path, threshold(16, 12), "cpu", 2)
 
 
 def test_weights_of_another_network_are_refused_with_the_file(tmp_path):
     path = saved(tmp_path / "w.pth", weights(2))
 
     with pytest.raises(ModelError, match=rf"^{path}: the weights do not fit .* has the shape \[2, 1, 1, 1\]"):
-        load_described(path, threshold(3, 16, 12), "cpu", 2)
+        load_described(path.read_bytes(), path, threshold(3, 16, 12), "cpu", 2)
 
 
 def entry(folder, architecture, *, patch=(16, 16, 16), **changes):
@@ -118,7 +121,7 @@ def entry(folder, architecture, *, patch=(16, 16, 16), **changes):
 @pytest.mark.parametrize(("size", "patch"), [((16, 16, 16), (16, 16, 16)), ((16, 16), (4, 16, 16))], ids=["3d", "2d"])
 def test_a_registry_entry_with_an_architecture_runs(tmp_path, size, patch):
     (model,) = load_registry(factories.registry(tmp_path, entry(tmp_path, threshold(*size), patch=patch)))
-    engine = load_engine(model, tmp_path / "bright.pth", "cpu")
+    engine = load_engine(model, Weights(model, tmp_path / "bright.pth"), "cpu")
     image = sitk.GetImageFromArray(factories.block((16, 32, 40)))
 
     prepared = engine.prepare(image)

@@ -12,7 +12,10 @@ from conftest import ROOT
 pytest.importorskip("nnunetv2")
 import nnunet_folder
 
-START = "import sys, threading; from NativeDLLib.registry import load_models; from NativeDLLib.inference import engine;"
+START = (
+    "import sys, threading; from NativeDLLib.registry import load_models; from NativeDLLib.inference import engine;"
+    "from NativeDLLib.registry.weights import Weights;"
+)
 END = """
 [t.join() for t in threading.enumerate() if t.name == 'import ahead']
 print(sorted({'torch', 'nnunetv2', 'onnxruntime', 'highdicom'} & sys.modules.keys()), sys.stdout is sys.__stdout__)
@@ -55,10 +58,10 @@ def test_nnu_net_is_loaded_while_it_is_imported_and_stdout_stays(tmp_path):
     )
     entry["output"].pop("channels")
     (tmp_path / "registry.json").write_text(json.dumps({"schema_version": "1.0", "models": [entry]}))
-    start = f"{START} import pathlib; model = load_models()['bright']; engine.import_ahead(model, 'cpu');"
+    start = f"{START} model = load_models()['bright']; engine.import_ahead(model, 'cpu');"
 
     said = said_by(
-        f"{start} engine.load_engine(model, pathlib.Path({str(folder)!r}), 'cpu'){END}",
+        f"{start} engine.load_engine(model, Weights(model), 'cpu'){END}",
         NATIVEDL_REGISTRY=str(tmp_path / "registry.json"),
         NATIVEDL_FORWARD="torch",
     )

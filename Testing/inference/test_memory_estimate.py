@@ -17,6 +17,7 @@ from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.memory_estimate import Work, check_memory, guessed, tried
 from NativeDLLib.registry import load_models
 from NativeDLLib.registry.entry import make_model
+from NativeDLLib.registry.weights import Weights
 from NativeDLLib.source import Series
 
 WORK = Work(
@@ -58,7 +59,7 @@ def refusal(finished, word):
 
 def test_a_trial_tells_the_networks_grid_and_what_it_gives(series):
     model = load_models()["liver-ct-demo"]
-    engine = load_engine(model, model.registry.parent / model.weights["file"], "cpu")
+    engine = load_engine(model, Weights(model), "cpu")
 
     work = tried(guessed(series.image()[0], model, engine, {"mirror": False}), series.image()[0], engine, Progress())
 
@@ -69,7 +70,7 @@ def test_a_trial_tells_the_networks_grid_and_what_it_gives(series):
 
 def test_without_a_limit_a_run_that_needs_more_than_there_is_goes_on_with_a_warning(series, monkeypatch):
     model, progress = load_models()["liver-ct-demo"], Progress()
-    engine = load_engine(model, model.registry.parent / model.weights["file"], "cpu")
+    engine = load_engine(model, Weights(model), "cpu")
     image, _ = series.image()
     check_memory(image, model, engine, {"mirror": False}, None, progress)
     assert (progress.stages, progress.warnings) == ([], [])
@@ -109,7 +110,7 @@ def test_plans_that_nnunet_itself_follows_to_the_end_are_known_to_hold_all_logit
     import nnunet_folder
 
     for name, masks in (("usual", False), ("masked", True)):
-        folder = nnunet_folder.write(
+        nnunet_folder.write(
             tmp_path / name,
             change_plans=lambda p, m=masks: p["configurations"]["3d_fullres"].update(use_mask_for_norm=[m]),
         )
@@ -121,7 +122,7 @@ def test_plans_that_nnunet_itself_follows_to_the_end_are_known_to_hold_all_logit
         )
         model = make_model(entry, tmp_path / "registry.json")
 
-        work = guessed(series.image()[0], model, load_engine(model, folder, "cpu"), {})
+        work = guessed(series.image()[0], model, load_engine(model, Weights(model), "cpu"), {})
 
         assert work.is_streamed is not masks
         assert work.mirrors

@@ -9,6 +9,7 @@ from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.sliding_window import sliding_window
 from NativeDLLib.registry.entry import make_model
+from NativeDLLib.registry.weights import Weights
 from NativeDLLib.source import Series
 
 torch = pytest.importorskip("torch")
@@ -31,8 +32,12 @@ def model_of(folder, trainer=None, **weights):
     return make_model(entry, folder.parent / "registry.json")
 
 
+def engine_of(model, device):
+    return load_engine(model, Weights(model), device)
+
+
 def our_labels(folder, image, device="cpu", **weights):
-    engine = load_engine(model_of(folder, **weights), folder, device)
+    engine = engine_of(model_of(folder, **weights), device)
     prepared = engine.prepare(image)
     planes = sliding_window(
         prepared.volume,
@@ -83,7 +88,7 @@ def test_labels_of_more_classes_than_features_are_those_of_nnunet(tmp_path, seri
     expected = nnunet_folder.reference_labels(folder, image, folds)
     labels = our_labels(folder, image)
 
-    assert load_engine(model_of(folder), folder, "cpu").head.weights.shape[0] == 40
+    assert engine_of(model_of(folder), "cpu").head.weights.shape[0] == 40
     assert len(np.unique(expected)) > 10
     assert np.mean(labels == expected) >= 0.995  # nnU-Net rounds logits to half precision
 
@@ -141,7 +146,7 @@ def test_a_checkpoint_with_a_pickle_is_not_executed(tmp_path):
     torch.save({"network_weights": Exploit()}, folder / "fold_0" / "checkpoint_final.pth")
 
     with pytest.raises(ModelError, match="more than tensors and plain values"):
-        load_engine(model_of(folder), folder, "cpu")
+        engine_of(model_of(folder), "cpu")
     assert not marker.exists()
 
 
@@ -163,7 +168,7 @@ def test_plans_that_cannot_be_trusted_or_run_are_refused(tmp_path, change, messa
     folder = nnunet_folder.write(tmp_path / "results", change_plans=change)
 
     with pytest.raises(ModelError, match=message):
-        load_engine(model_of(folder), folder, "cpu")
+        engine_of(model_of(folder), "cpu")
 
 
 def test_more_than_one_channel_is_refused(tmp_path):
@@ -172,7 +177,7 @@ def test_more_than_one_channel_is_refused(tmp_path):
     )
 
     with pytest.raises(ModelError, match="takes 2 channels"):
-        load_engine(model_of(folder), folder, "cpu")
+        engine_of(model_of(folder), "cpu")
 
 
 def test_a_label_that_the_folder_does_not_have_is_named(tmp_path):
@@ -182,19 +187,19 @@ def test_a_label_that_the_folder_does_not_have_is_named(tmp_path):
     entry["output"] = {"segments": [entry["output"]["segments"][0] | {"label": 9}]}
 
     with pytest.raises(ModelError, match="no label for Liver"):
-        load_engine(make_model(entry, model.registry), folder, "cpu")
+        engine_of(make_model(entry, model.registry), "cpu")
 
 
 def test_missing_folds_and_foreign_checkpoints_are_named(tmp_path):
     folder = nnunet_folder.write(tmp_path / "results")
 
     with pytest.raises(ModelError, match="fold_4"):
-        load_engine(model_of(folder, folds=[4]), folder, "cpu")
+        engine_of(model_of(folder, folds=[4]), "cpu")
     with pytest.raises(ModelError, match="checkpoint_best"):
-        load_engine(model_of(folder, checkpoint="checkpoint_best.pth"), folder, "cpu")
+        engine_of(model_of(folder, checkpoint="checkpoint_best.pth"), "cpu")
     torch.save({"weights": torch.zeros(1)}, folder / "fold_0" / "checkpoint_final.pth")
     with pytest.raises(ModelError, match="not a checkpoint of nnU-Net"):
-        load_engine(model_of(folder), folder, "cpu")
+        engine_of(model_of(folder), "cpu")
 
 
 def test_a_checkpoint_in_half_precision_runs_as_well(tmp_path, series):

@@ -12,7 +12,7 @@ from tools import nativedl
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.nnunet_checkpoint import load_checkpoint
 from NativeDLLib.registry import load_models
-from NativeDLLib.registry.weights import verified_weights
+from NativeDLLib.registry.weights import Weights, verified_weights
 from NativeDLLib.source import Series
 
 torch = pytest.importorskip("torch")
@@ -98,11 +98,11 @@ def test_each_public_folder_becomes_a_network_of_its_plans(tmp_path, model_id, p
     model = fetch(tmp_path, model_id)
 
     path, _ = verified_weights(model)
-    engine = load_engine(model, path, "cpu")
+    engine = load_engine(model, Weights(model), "cpu")
 
     assert engine.patch_size == model.input.patch_size == patch
     assert engine.mirror_axes == ()
-    assert load_checkpoint(path / "fold_0" / "checkpoint_final.pth").configuration == "3d_fullres"
+    assert load_checkpoint(Weights(model).read("fold_0/checkpoint_final.pth"), path).configuration == "3d_fullres"
 
 
 def test_plans_that_name_their_architecture_are_taken_as_well(tmp_path):

@@ -185,7 +185,7 @@ def test_plans_of_which_a_part_is_wrong_are_refused_before_nnunet_sees_them(tmp_
     (folder / "plans.json").write_text(json.dumps(plans if isinstance(plans, str) else content | plans))
 
     with pytest.raises(ModelError, match=place):
-        read_plans(folder)
+        read_plans(folder, lambda name: (folder / name).read_bytes())
 
 
 def attack(folder, way):

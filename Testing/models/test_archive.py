@@ -32,7 +32,8 @@ def renamed(path, before, after):
 def unpack(path, tmp_path):
     folder = tmp_path / "inside" / "unpacked"
     folder.mkdir(parents=True)
-    unpack_zip(path, folder, Progress())
+    with path.open("rb") as stream:
+        unpack_zip(stream, folder, Progress())
     return folder
 
 
@@ -94,6 +95,13 @@ def test_links_and_devices_are_refused(tmp_path, kind):
 )
 def test_names_that_collide_are_refused(tmp_path, names, message):
     assert message in refusal(packed(tmp_path, *((name, b"x") for name in names)), tmp_path)
+
+
+def test_an_archive_that_another_reader_could_take_for_another_one_is_refused(tmp_path):
+    path = packed(tmp_path, ("one", b"1"))
+    path.write_bytes(path.read_bytes().replace(b"one", b"two", 1))
+
+    assert "'one' is not what its directory says" in refusal(path, tmp_path)
 
 
 def test_a_member_that_is_there_twice_is_refused(tmp_path):
@@ -173,5 +181,5 @@ def test_unpacking_can_be_cancelled(tmp_path):
     progress.cancel()
     (tmp_path / "unpacked").mkdir()
 
-    with pytest.raises(CancelledError):
-        unpack_zip(packed(tmp_path, ("a", b"x")), tmp_path / "unpacked", progress)
+    with packed(tmp_path, ("a", b"x")).open("rb") as stream, pytest.raises(CancelledError):
+        unpack_zip(stream, tmp_path / "unpacked", progress)

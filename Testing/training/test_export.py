@@ -21,6 +21,7 @@ from NativeDLLib.inference.onnx_runtime import load_onnx
 from NativeDLLib.inference.sliding_window import sliding_window
 from NativeDLLib.inference.torch_runtime import load_torch
 from NativeDLLib.registry.entry import make_model
+from NativeDLLib.registry.weights import Weights
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.data import read_cases
 from NativeDLLib.training.export import export
@@ -54,8 +55,10 @@ def files(network: torch.nn.Module, config: Config, tmp_path_factory: pytest.Tem
 def loaded(files: Path, name: str, config: Config) -> Network:
     if name == FOLDER:
         data = dict(config.data["entry"]) | {"runtime": "nnunetv2", "weights": {"folder": FOLDER}}
-        return load_engine(make_model(data, files / "registry.json"), files / FOLDER, "cpu").networks[0]
-    return (load_onnx if name.endswith("onnx") else load_torch)(files / name, "cpu", 2).network
+        model = make_model(data, files / "registry.json")
+        return load_engine(model, Weights(model, files / FOLDER), "cpu").networks[0]
+    load, path = load_onnx if name.endswith("onnx") else load_torch, files / name
+    return load(path.read_bytes(), path, "cpu", 2).network
 
 
 @pytest.mark.parametrize("name", ["ball.onnx", "ball.pt2", FOLDER])
@@ -86,7 +89,8 @@ def test_nnunets_own_command_gives_our_labels(files: Path, config: Config, tmp_p
     theirs = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / "case.nii.gz")))
 
     data = dict(config.data["entry"]) | {"weights": {"file": "ball.onnx", "sha256": "0" * 64}}
-    engine = load_engine(make_model(data, files / "registry.json"), files / "ball.onnx", "cpu")
+    model = make_model(data, files / "registry.json")
+    engine = load_engine(model, Weights(model, files / "ball.onnx"), "cpu")
     prepared = engine.prepare(image)
     ours = engine.restore(sliding_window(prepared.volume, engine.networks, PATCH, fill=prepared.fill), prepared)
     assert 0.01 < ours.mean() < 0.99

@@ -82,7 +82,7 @@ def test_torchscript_is_refused_in_words(tmp_path: Path) -> None:
     torch.jit.save(torch.jit.script(torch.nn.Conv3d(1, 2, 1)), tmp_path / "bright.pt")
     weights = {"file": "bright.pt", "sha256": sha256(tmp_path / "bright.pt")}
     registry(tmp_path, entry(runtime="torch", weights=weights))
-    with pytest.raises(ModelError, match="is TorchScript; training starts from a"):
+    with pytest.raises(ModelError, match="is TorchScript, which is code and is not run; export the network"):
         start_weights(load_registry(tmp_path / "registry.json")[0])
 
 

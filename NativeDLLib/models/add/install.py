@@ -23,7 +23,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.add.draft import Draft
 from NativeDLLib.registry.entry import Model, make_model
 from NativeDLLib.registry.load import load_models, load_registry, models_of
-from NativeDLLib.registry.weights import verified_weights
+from NativeDLLib.registry.weights import Weights
 
 _FOLDER = "weights"
 _CHUNK = 2**22
@@ -161,7 +161,7 @@ def _prove(model: Model, progress: Progress) -> None:
     from NativeDLLib.inference.engine import load_engine
 
     with progress.stage("try"):
-        engine = load_engine(model, verified_weights(model)[0], "cpu", measure=False)
+        engine = load_engine(model, Weights(model), "cpu", measure=False)
         progress.check()
         # The folds of an ensemble are the same network with other weights.
         engine.networks[0](np.zeros([1, 1, *engine.patch_size], np.float32))

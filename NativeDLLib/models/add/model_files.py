@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from NativeDLLib.core.errors import ModelError, UsageError
+from NativeDLLib.inference.pt2_archive import EXPORT
 from NativeDLLib.models.add.draft import Draft
-
-_EXPORT = "export the network with torch.export.export and torch.export.save to a .pt2 file"
 
 
 def read_source(path: Path, *, architecture: Path | None = None, folds: Sequence[str] | None = None) -> Draft:
@@ -58,13 +57,11 @@ def _read_torch(path: Path) -> Draft:
             names = archive.namelist()
     except (OSError, zipfile.BadZipFile, ValueError) as error:
         raise ModelError(
-            f"{path}: is no .onnx, .pt2 or .safetensors file; pickled networks are not loaded: {_EXPORT}"
+            f"{path}: is no .onnx, .pt2 or .safetensors file; pickled networks are not loaded: {EXPORT}"
         ) from error
-    if any(name.endswith("models/model.json") for name in names):
-        return network_file.read_pt2(path)
-    if any(name.endswith(("/constants.pkl", ".py")) for name in names):
-        raise ModelError(f"{path}: is TorchScript, which is code; {_EXPORT}")
-    raise ModelError(
-        f"{path}: is a file of torch.save, and a pickled network is not loaded; {_EXPORT}",
-        hint="or give a state dict with its --architecture FILE",
-    )
+    if any(name.endswith("/data.pkl") for name in names) and not any(name.endswith("/constants.pkl") for name in names):
+        raise ModelError(
+            f"{path}: is a file of torch.save, and a pickled network is not loaded; {EXPORT}",
+            hint="or give a state dict with its --architecture FILE",
+        )
+    return network_file.read_pt2(path)

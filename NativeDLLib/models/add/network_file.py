@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,8 @@ import numpy as np
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.jsonfile import parse_json, read_json
-from NativeDLLib.inference.torch_guard import check_pt2
+from NativeDLLib.inference.network import require
+from NativeDLLib.inference.pt2_archive import Pt2Archive
 from NativeDLLib.models.add.draft import STEP, Draft, Place, identifier
 
 HINTS = "nativedl.json"
@@ -23,17 +21,13 @@ _LARGEST_HINTS = 2**20
 # What an axis of free size is tried with: what networks that halve their input five times can take.
 _FREE_SIZE = 32
 _AXES = 5
-# The field of ONNX's files that leads to other files, in whatever length its numbers are written.
-_ELSEWHERE = re.compile(rb"(\x0a|\x8a\x80*\x00)(\x08|\x88\x80*\x00)location")
 
 
 def read_onnx(path: Path) -> Draft:
     """Read an ONNX file; see `read_source`."""
     from NativeDLLib.inference.onnx_runtime import OnnxNetwork, load_onnx
 
-    if _ELSEWHERE.search(path.read_bytes()):
-        raise ModelError(f"{path}: keeps weights in other files; save it as one file (save_as_external_data=False)")
-    network = load_onnx(path, "cpu", 1).network
+    network = load_onnx(path.read_bytes(), path, "cpu", 1).network
     assert isinstance(network, OnnxNetwork)
     session = network.session
     taken, given = session.get_inputs()[0], session.get_outputs()[0]
@@ -49,29 +43,26 @@ def read_onnx(path: Path) -> Draft:
 
 def read_pt2(path: Path) -> Draft:
     """Read an archive of ``torch.export``; see `read_source`."""
-    check_pt2(path)
+    from NativeDLLib.inference.pt2_graph import ExportedNetwork
+
+    archive = Pt2Archive(path.read_bytes(), path)
+    ExportedNetwork(archive, require("torch", "torch").device("cpu"), path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            (model,) = (name for name in names if name.endswith("models/model.json"))
-            module = json.loads(archive.read(model))["graph_module"]
-            extra = next((name for name in names if name.endswith(f"extra/{HINTS}")), None)
-            large = extra is not None and archive.getinfo(extra).file_size > _LARGEST_HINTS
-            hints = None if extra is None or large else archive.read(extra).decode("utf-8")
+        module = archive.model["graph_module"]
         (taken,) = (row["user_input"] for row in module["signature"]["input_specs"] if "user_input" in row)
         given = next(row["user_output"] for row in module["signature"]["output_specs"] if "user_output" in row)
         tensors = module["graph"]["tensor_values"]
         inputs, outputs = (
             [size.get("as_int") for size in tensors[row["arg"]["as_tensor"]["name"]]["sizes"]] for row in (taken, given)
         )
-    except (KeyError, ValueError, TypeError, AttributeError, StopIteration, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, StopIteration) as error:
         raise ModelError(f"{path}: is no network with one input and one output ({error!r:.200})") from error
     shape = _checked_shape(path, inputs)
     if len(outputs) != _AXES or outputs[1] is None:
         raise ModelError(f"{path}: gives {outputs}; an output (batch, classes, z, y, x) is needed")
     draft = _draft(path, "torch", shape, outputs[1])
     draft.told.insert(0, f"torch.export archive, input {inputs}, output {outputs}")
-    return _with_hints(draft, path, hints)
+    return _with_hints(draft, path, archive.extra(HINTS, _LARGEST_HINTS))
 
 
 def read_described(path: Path, architecture: Path) -> Draft:
@@ -86,7 +77,7 @@ def read_described(path: Path, architecture: Path) -> Draft:
         raise ModelError(f"{architecture}: {error}") from error
     channels, *sizes = description["input_shape"]
     shape = _checked_shape(path, [1, channels, *([1] if len(sizes) == 2 else []), *sizes])
-    load_described(path, description, "cpu", 1)
+    load_described(path.read_bytes(), path, description, "cpu", 1)
     # A network for slices is given as many at once as it may.
     draft = _draft(path, "torch", shape if len(sizes) == 3 else (None, *shape[1:]), shapes[-1][0])
     draft.entry["architecture"] = description
@@ -138,7 +129,7 @@ def _suffix(path: Path) -> str:
     return path.suffix.lower() if path.suffix.lower() in known else ".pth"
 
 
-def _with_hints(draft: Draft, path: Path, hints: str | None) -> Draft:
+def _with_hints(draft: Draft, path: Path, hints: str | bytes | None) -> Draft:
     if hints is None:
         return draft
     where = f"{path}: {HINTS}"

@@ -29,7 +29,7 @@ def read_results_folder(path: Path, wanted: Sequence[str] | None) -> Draft:
     """Read a results folder (``Trainer__Plans__configuration``), or the only one in a folder; see `read_source`."""
     require("torch", "nnunet")
     folder = _results_folder(path)
-    plans, dataset = read_plans(folder)
+    plans, dataset = read_plans(folder, lambda name: (folder / name).read_bytes())
     name = next((name for name in _CHECKPOINTS if any(folder.glob(f"fold_*/{name}"))), _CHECKPOINTS[0])
     chosen = None if wanted is None else [int(fold) if fold.isdecimal() else fold for fold in wanted]
     checkpoints = find_folds(folder, chosen, name)
@@ -38,7 +38,7 @@ def read_results_folder(path: Path, wanted: Sequence[str] | None) -> Draft:
     for file in files.values():
         if not file.resolve().is_relative_to(folder.resolve()):
             raise ModelError(f"{file}: leads out of {folder}")
-    checkpoint = load_checkpoint(checkpoints[0])
+    checkpoint = load_checkpoint(checkpoints[0].read_bytes(), checkpoints[0])
     try:
         draft = _draft(folder, plans, dataset, checkpoint, files)
     # Both files are free-form JSON: a missing or misplaced key surfaces as any of these.

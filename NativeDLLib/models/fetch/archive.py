@@ -9,11 +9,13 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 
 from NativeDLLib.core.errors import ModelError, NativeDLError
 from NativeDLLib.core.files import sync
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.core.zip_check import check_zip
 
 LARGEST = 16 * 2**30
 """Bytes that an archive may have, packed or unpacked."""
@@ -28,23 +30,25 @@ _STEP = re.compile(
 )
 
 
-def unpack_zip(archive: Path, folder: Path, progress: Progress) -> None:
-    """Unpack a zip into a new folder: plain files below it and nothing else.
+def unpack_zip(stream: BufferedReader, folder: Path, progress: Progress) -> None:
+    """Unpack an open zip into a new folder: plain files below it and nothing else.
 
     ModelError where it is damaged or holds a member that no model has; NativeDLError where the disk has no room. The
     folder is of no use after an error.
     """
-    limit = min(LARGEST, max(_SMALL, _HIGHEST_RATIO * archive.stat().st_size))
+    archive = Path(stream.name)
+    limit = min(LARGEST, max(_SMALL, _HIGHEST_RATIO * stream.seek(0, 2)))
     try:
-        with zipfile.ZipFile(archive) as source:
+        with zipfile.ZipFile(stream) as source:
             members = list(_checked(archive, source.infolist()))
+            check_zip(stream)
             stated = sum(member.file_size for member in members)
             if stated > limit:
                 raise ModelError(f"{archive}: says that it unpacks to {stated} bytes; {limit} are allowed")
             check_space(folder, stated)
             done = 0
             for member in members:
-                for size in _extract(source, member, folder / member.filename, progress):
+                for size in _extract(source, member, folder / member.orig_filename, progress):
                     done += size
                     # The sizes that an archive states are not believed.
                     if done > limit:

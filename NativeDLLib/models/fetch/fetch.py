@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 from NativeDLLib.core.errors import InputError, ModelError, UsageError
-from NativeDLLib.core.files import sha256
 from NativeDLLib.core.locking import hold
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.fetch.archive import check_space, unpack_zip
@@ -17,7 +18,7 @@ from NativeDLLib.models.fetch.download import download, forget_part
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.fetched import Fetched, lock_file, read_lock, write_lock
 from NativeDLLib.registry.runtimes import RUNTIMES
-from NativeDLLib.registry.weights import file_digests, models_folder, to_be_fetched, verified_weights
+from NativeDLLib.registry.weights import Weights, models_folder, to_be_fetched, verified_weights
 
 
 def fetch(
@@ -73,7 +74,9 @@ def fetch(
             with progress.stage("download"):
                 download(model.weights["url"], part, model.weights.get("size"), progress)
         try:
-            fetched = _install(model, file or part, wanted, place, progress)
+            # What is opened here is checked and unpacked, whatever has its name by then.
+            with (file or part).open("rb") as archive:
+                fetched = _install(model, archive, wanted, place, progress)
         except ModelError:
             # What is not right now will not be right the next time.
             forget_part(part)
@@ -103,16 +106,16 @@ def remove(model: Model, forget: bool) -> bool:
     return found
 
 
-def _install(model: Model, archive: Path, wanted: str | None, place: Path, progress: Progress) -> Fetched:
+def _install(model: Model, archive: BufferedReader, wanted: str | None, place: Path, progress: Progress) -> Fetched:
     """Check what was downloaded, unpack it, see whether it runs, record it and put it in place."""
     weights = model.weights
     with progress.stage("verify"):
-        digest, size = sha256(archive), archive.stat().st_size
+        digest, size = hashlib.file_digest(archive, "sha256").hexdigest(), archive.tell()
         if wanted not in (None, digest) or weights.get("size", size) != size:
             source = "the registry says" if "sha256" in weights else "was recorded the first time"
             raise ModelError(
-                f"model {model.id}: {archive.name} has SHA-256 {digest} and {size} bytes, and is not the file that "
-                f"{source} ({wanted}); nothing was installed"
+                f"model {model.id}: {Path(archive.name).name} has SHA-256 {digest} and {size} bytes, and is not the "
+                f"file that {source} ({wanted}); nothing was installed"
             )
         progress.check()
     with _staging(place) as staged:
@@ -124,13 +127,14 @@ def _install(model: Model, archive: Path, wanted: str | None, place: Path, progr
             else:
                 check_space(staged, size)
                 (content / weights["file"]).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(archive, content / weights["file"])
+                archive.seek(0)
+                with (content / weights["file"]).open("xb") as target:
+                    shutil.copyfileobj(archive, target)
         path = content / str(weights.get("file") or weights["folder"])
         with progress.stage("check"):
             if not path.exists():
                 raise ModelError(f"model {model.id}: what was fetched holds no {weights['folder']}")
-            _check_runs(model, path)
-            fetched = Fetched(weights["url"], digest, size, file_digests(model, path) if path.is_dir() else {})
+            fetched = Fetched(weights["url"], digest, size, _tried(Weights(model, path), model))
         progress.check()
         # Recorded first: weights without a record are never run, a record without weights does no harm.
         write_lock(models_folder(), model.id, fetched)
@@ -141,11 +145,13 @@ def _install(model: Model, archive: Path, wanted: str | None, place: Path, progr
     return fetched
 
 
-def _check_runs(model: Model, path: Path) -> None:
+def _tried(weights: Weights, model: Model) -> dict[str, str]:
+    """Load a network, and return the digests of the files of its folder that were loaded."""
     # Imported where it is used: listing models needs no runtime.
     from NativeDLLib.inference.engine import load_engine
 
-    load_engine(model, path, "cpu", measure=False)
+    load_engine(model, weights, "cpu", measure=False)
+    return weights.digests if "folder" in model.weights else {}
 
 
 def _wanted_digest(model: Model) -> str | None:

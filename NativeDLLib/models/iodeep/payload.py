@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.files import sha256
@@ -17,7 +16,7 @@ from NativeDLLib.registry.weights import verified_weights
 LARGEST_WEIGHTS = 2**32 - 2
 """In bytes; the size of the weights is an unsigned 32-bit number (VR UL) and even."""
 
-_MOST_FILES = 1000
+_CHUNK = 2**20
 # As the registry's schema has paths: no empty, hidden or upward step, no drive, no backslash.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*")
 
@@ -63,28 +62,33 @@ def unpack(archive: Path, folder: Path, declared: Mapping[str, str], what: str) 
     ModelError where a member is no plain file, would leave the folder, is not declared, is there twice or is another
     one.
     """
-    limit = archive.stat().st_size
     try:
-        with tarfile.open(archive, "r:") as source:
-            for count, member in enumerate(source, 1):
+        with archive.open("rb") as source:
+            # Block by block, as Python believes the sizes and names in extensions of the format.
+            while (header := source.read(tarfile.BLOCKSIZE)).strip(b"\0"):
+                member = tarfile.TarInfo.frombuf(header, "ascii", "strict")
                 path = folder / member.name
-                if not member.isreg() or not _NAME.fullmatch(member.name) or member.name not in declared:
+                if member.type != tarfile.REGTYPE or not _NAME.fullmatch(member.name) or member.name not in declared:
                     raise ModelError(
                         f"{what}: its archive holds '{member.name[:80]}', which its entry does not declare"
                     )
-                # Sparse members are the one kind that grows when written.
-                if count > _MOST_FILES or member.size > limit or member.issparse() or path.exists():
+                if path.exists() or not 0 <= member.size <= archive.stat().st_size:
                     raise ModelError(f"{what}: '{member.name[:80]}' in its archive is there twice or too large")
                 path.parent.mkdir(parents=True, exist_ok=True)
-                content = source.extractfile(member)
-                assert content is not None
                 with path.open("xb") as target:
-                    shutil.copyfileobj(content, target)
-    except (tarfile.TarError, OSError) as error:
+                    _copy(source, target, member.size)
+                source.seek(-member.size % tarfile.BLOCKSIZE, 1)
+    except (tarfile.TarError, OSError, ValueError) as error:
         raise ModelError(f"{what}: its archive cannot be unpacked ({error})") from error
     for name, digest in declared.items():
         if not (folder / name).is_file() or sha256(folder / name) != digest:
             raise ModelError(f"{what}: {name} in its archive is not the file that its entry declares")
+
+
+def _copy(source: IO[bytes], target: IO[bytes], size: int) -> None:
+    while size and (chunk := source.read(min(size, _CHUNK))):
+        target.write(chunk)
+        size -= len(chunk)
 
 
 def _archive(model: Model, root: Path, archive: Path) -> dict[str, str]:

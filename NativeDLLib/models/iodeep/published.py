@@ -18,9 +18,7 @@ from __future__ import annotations
 import ast
 import base64
 import binascii
-import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +32,7 @@ from pydicom.dataset import Dataset
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.network import require
+from NativeDLLib.inference.torch_file import load_tensors
 from NativeDLLib.models.iodeep.choose import Offer
 from NativeDLLib.models.iodeep.object_reader import LARGEST_INSTANCE
 from NativeDLLib.source.header import text
@@ -192,17 +191,12 @@ def _decoded(content: bytes, path: Path) -> bytes:
 
 
 def _load(content: bytes, path: Path) -> Any:
-    """Load a torch file, tensors and plain values only, after checking that it does not grow when it is read."""
-    torch = require("torch", "torch")
+    """Load a torch file, tensors and plain values only."""
+    require("torch", "torch")
+    if not content.startswith(b"PK"):
+        raise ModelError(f"{path}: holds no torch file")
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > len(content):
-                raise ModelError(f"{path}: its torch file is compressed, which torch never writes")
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except ModelError:
-        raise
-    except zipfile.BadZipFile as error:
-        raise ModelError(f"{path}: holds no torch file") from error
+        return load_tensors(content)
     except Exception as error:  # torch raises its own, pickle's and Python's errors
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise ModelError(f"{path}: its torch file holds more than tensors, or is damaged ({reason})") from error
