@@ -5,10 +5,8 @@ PhotometricInterpretation, SamplesPerPixel, PatientOrientation, Rows and Columns
 is for. SeriesDescription is the model's id, ProtocolName its version, StudyDescription ``NATIVEDL-IODEEP``; StudyID
 tells the same content, signed by the same key, from any other. Every copy has new UIDs.
 
-`elements` has the private elements; ``docs/models-in-the-pacs.md`` describes each, and the statement that is signed.
-
-All fragments carry
-everything but the other fragments' weights, so that none can be exchanged for that of another model.
+`elements` has the private elements; ``docs/models-in-the-pacs.md`` describes each, and the signed statement.
+All fragments carry everything but the others' weights, so that none can be exchanged for one of another model.
 """
 
 from __future__ import annotations
