@@ -12,6 +12,8 @@ from typing import Any
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.files import write_json
+from NativeDLLib.core.places import resources_folder
+from NativeDLLib.models.iodeep.choose import newest
 from NativeDLLib.models.iodeep.elements import mark
 from NativeDLLib.models.iodeep.object_reader import ReceivedModel
 from NativeDLLib.registry.entry import Model
@@ -46,6 +48,22 @@ def known(series_uid: str, content_mark: str) -> tuple[Model, str | None] | None
     return None
 
 
+def objections(model: Model, signer: str | None) -> list[str]:
+    """Reasons why a model may not take a place unasked: that of a bundled one, of a newer one, or another signer's."""
+    found = []
+    here = _models()
+    if model.id not in here and model.id in {row.id for row in load_registry(resources_folder() / "registry.json")}:
+        found.append("has the id of a model that comes with this program")
+    rows = [row for row in _index().values() if row["id"] == model.id]
+    if model.id in here and newest(model.version) < newest(here[model.id].version):
+        found.append(f"is older than version {here[model.id].version}, which is here")
+    # The last one that was pulled, also where it was removed since: an id stays its signer's.
+    before = rows[-1]["signer"] if rows else None
+    if before is not None and signer != before:
+        found.append(f"is signed by {signer or 'nobody whom you trust'}, while this id was signed by {before}")
+    return found
+
+
 def install(received: ReceivedModel, staged: Path, series_uid: str, signer: str | None, peer: str) -> Model:
     """Put a received model, whose signer was checked, into force in place of another one of its id.
 
@@ -63,7 +81,8 @@ def install(received: ReceivedModel, staged: Path, series_uid: str, signer: str 
     row = {"id": model.id, "version": model.version, "digest": received.digest, "signer": signer, "peer": peer}
     row["mark"] = mark(received.statement, received.public_key)
     write_json(pulled_registry(), {"schema_version": "1.0", "models": entries})
-    write_json(_index_file(), _index() | {series_uid: row})
+    others = {uid: known for uid, known in _index().items() if uid != series_uid}
+    write_json(_index_file(), others | {series_uid: row})
     if before is not None and _place(before) not in (None, received.place):
         shutil.rmtree(root / str(_place(before)), ignore_errors=True)
     return _models()[model.id]

@@ -13,7 +13,7 @@ from pydicom import Dataset, dcmread
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.uids import is_uid
-from NativeDLLib.models.iodeep.cache import install, known, staging
+from NativeDLLib.models.iodeep.cache import install, known, objections, staging
 from NativeDLLib.models.iodeep.choose import newest
 from NativeDLLib.models.iodeep.elements import STUDY_DESCRIPTION
 from NativeDLLib.models.iodeep.object_reader import read_model
@@ -111,23 +111,34 @@ def pull(
     """Fetch models, verify them and put them into force; a model that is here already is not fetched again.
 
     Without `ids` all models come, with `modality` only those for it. Returns the newest version of each id on the peer.
-    ModelError names the models that are damaged or not trusted; the others are in force then.
+    A version that cannot be used is passed over with a warning. A model that is older than the one here, of another
+    signer, or has a bundled model's id comes only where `ids` names it. ModelError names the models of which no version
+    can be used; the others are in force then.
     """
-    copies: dict[str, list[Stored]] = {}
+    versions: dict[str, dict[str, list[Stored]]] = {}
     for found in find_models(peer):
         if (not ids or found.id in ids) and modality in (None, found.modality):
-            newest_ones = copies.setdefault(found.id, [])
-            if not newest_ones or newest_ones[0].version == found.version:
-                newest_ones.append(found)
-    missing = sorted(set(ids) - set(copies))
+            versions.setdefault(found.id, {}).setdefault(found.version, []).append(found)
+    missing = sorted(set(ids) - set(versions))
     if missing:
         raise ModelError(f"{peer} has no model '{missing[0]}'", hint=f"see: nativedl models list --from {peer.name}")
     pulled, refusals = [], []
-    for rows in copies.values():
-        try:
-            pulled.append(_pull_one(peer, rows, accept_unsigned, progress))
-        except ModelError as error:
-            refusals.append(error)
+    for model_id, copies in versions.items():
+        problem: ModelError | None = None
+        for rows in copies.values():
+            try:
+                # What was asked for by its name is the newest; an older one in its stead was not.
+                asked = model_id in ids and problem is None
+                pulled.append(_pull_one(peer, rows, accept_unsigned, asked, progress))
+            except ModelError as error:
+                problem = problem or error
+                continue
+            if problem is not None:
+                progress.warn(f"{problem}; {pulled[-1].model.tool_name} is used instead")
+            break
+        else:
+            assert problem is not None
+            refusals.append(problem)
     in_force = load_models()
     for row in pulled:
         winner = in_force[row.model.id].registry
@@ -138,7 +149,7 @@ def pull(
     return pulled
 
 
-def _pull_one(peer: Peer, rows: Sequence[Stored], accept_unsigned: bool, progress: Progress) -> Pulled:
+def _pull_one(peer: Peer, rows: Sequence[Stored], accept_unsigned: bool, asked: bool, progress: Progress) -> Pulled:
     """Pull the first copy of a version that can be used; one may be damaged or unsigned and another not."""
     # What is here under a version stays: content that changes without a new version is not taken.
     for row in rows:
@@ -149,14 +160,14 @@ def _pull_one(peer: Peer, rows: Sequence[Stored], accept_unsigned: bool, progres
     for row in rows:
         progress.check()
         try:
-            return _fetch(peer, row, accept_unsigned, progress)
+            return _fetch(peer, row, accept_unsigned, asked, progress)
         except ModelError as error:
             problem = problem or error
     assert problem is not None
     raise problem
 
 
-def _fetch(peer: Peer, row: Stored, accept_unsigned: bool, progress: Progress) -> Pulled:
+def _fetch(peer: Peer, row: Stored, accept_unsigned: bool, asked: bool, progress: Progress) -> Pulled:
     with staging() as folder:
         with progress.stage("retrieve"):
             files = retrieve(peer, row.study_uid, row.series_uid, folder / "objects", progress)
@@ -165,6 +176,12 @@ def _fetch(peer: Peer, row: Stored, accept_unsigned: bool, progress: Progress) -
             if (received.model.id, received.model.version) != (row.id, row.version):
                 raise ModelError(f"{peer} lists {row.id} {row.version}, but holds {received.model.tool_name} there")
             signer = judge(received, accept_unsigned)
+            if found := objections(received.model, signer):
+                told = f"model {received.model.tool_name} {' and '.join(found)}"
+                if not asked:
+                    by_name = f"to take it all the same: nativedl models pull {row.id} --from {peer.name}"
+                    raise ModelError(f"{told}; it was not taken", hint=by_name)
+                progress.warn(f"{told}; it was taken, as it was asked for by name")
         return Pulled(install(received, folder / "model", row.series_uid, signer, peer.name), signer, fetched=True)
 
 

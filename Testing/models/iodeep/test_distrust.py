@@ -1,5 +1,6 @@
 """Models in a PACS that are unsigned, damaged, hostile or not what they are listed as."""
 
+import json
 from pathlib import Path
 
 import factories
@@ -129,3 +130,69 @@ def test_of_a_damaged_and_a_whole_copy_the_whole_one_is_taken(tmp_path, run, mod
 
     assert run("models", "pull", "--from", "ORTHANC", "--accept-unsigned")[0] == 0
     assert load_models()["bright"].registry == pulled_registry()
+
+
+PULL = ("models", "pull", "--from", "ORTHANC", "--accept-unsigned")
+BY_NAME = ("models", "pull", "bright", "--from", "ORTHANC", "--accept-unsigned")
+
+
+@pytest.fixture
+def push(run, registry, keys):
+    """Store a version of a model, signed by a trusted key of a name where one is given."""
+
+    def store(version, signer=None, model_id="bright"):
+        entry = json.loads(registry.read_text())["models"][0] | {"id": model_id, "version": version}
+        sign = ()
+        if signer:
+            private, public = keys(signer)
+            trust(public)
+            sign = ("--sign", private)
+        site = factories.registry(registry.parent, entry)
+        assert run("models", "push", model_id, "--to", "ORTHANC", *sign, registry=site)[0] == 0
+
+    return store
+
+
+SUCCESSORS = {
+    "older": (("1.0.0", "clinic"), "is older than version 2.0.0, which is here"),
+    "unsigned": (("999.0.0", None), "is signed by nobody whom you trust, while this id was signed by clinic"),
+    "of another signer": (("3.0.0", "other"), "is signed by other, while this id was signed by clinic"),
+    "older and unsigned": (("1.0.0", None), "which is here and is signed by nobody"),
+}
+
+
+@pytest.mark.parametrize("kind", SUCCESSORS)
+def test_what_may_not_follow_a_signed_model_does_so_only_by_name(run, push, erase, kind):
+    (version, signer), reason = SUCCESSORS[kind]
+    push("2.0.0", "clinic")
+    assert run(*PULL)[0] == 0
+    erase()
+    push(version, signer)
+
+    code, _, err = run(*PULL)
+
+    assert (code, reason in err) == (4, True)
+    assert load_models()["bright"].version == "2.0.0"
+    code, _, err = run(*BY_NAME)
+    assert (code, reason in err) == (0, True)
+    assert load_models()["bright"].version == version
+
+
+@pytest.mark.parametrize("command", [PULL[:-1], BY_NAME[:-1]])
+def test_a_newest_version_that_cannot_be_used_is_passed_over_with_a_warning(run, push, command):
+    push("1.0.0", "clinic")
+    push("999.0.0")
+
+    code, out, err = run(*command)
+
+    assert (code, out) == (0, "bright 1.0.0: verified, signed by clinic\n")
+    assert "bright 1.0.0 is used instead" in err
+
+
+def test_a_bundled_models_id_is_taken_by_name_only(run, push):
+    push("999.0.0", "clinic", "liver-ct-demo")
+
+    code, _, err = run(*PULL)
+
+    assert (code, "has the id of a model that comes with this program" in err) == (4, True)
+    assert load_models()["liver-ct-demo"].version != "999.0.0"

@@ -69,7 +69,7 @@ def test_a_pulled_model_wins_over_the_bundled_and_the_sites_wins_over_it(run, re
     pushed = factories.registry(registry.parent, entry)
     assert run("models", "push", "liver-ct-demo", "--to", "ORTHANC", registry=pushed)[0] == 0
 
-    assert run("models", "pull", "--from", "ORTHANC", "--accept-unsigned")[0] == 0
+    assert run("models", "pull", "liver-ct-demo", "--from", "ORTHANC", "--accept-unsigned")[0] == 0
 
     assert load_models()["liver-ct-demo"].version == "9.0"
     site = factories.registry(registry.parent, entry | {"version": "9.1"})
@@ -100,7 +100,8 @@ def test_the_model_for_a_series_is_chosen_with_its_reasons(tmp_path, run, regist
     assert run("models", "push", "vertebra-ct-demo", "--to", "ORTHANC")[0] == 0
 
     code, out, _ = run(
-        "models", "pull", "--from", "ORTHANC", "--accept-unsigned", "--for", tmp_path / "series", "--events"
+        *("models", "pull", "bright", "vertebra-ct-demo", "--from", "ORTHANC"),
+        *("--accept-unsigned", "--for", tmp_path / "series", "--events"),
     )
 
     assert code == 0
