@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from NativeDLLib.cli.options import (
     target_of,
     wants_structures,
 )
+from NativeDLLib.cli.show_progress import file_lines
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.review import Approval, approve
 
@@ -51,19 +53,14 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     )
     report = approve(job, progress)
     # The name is in the SEG and beside it; events may end up in a log.
-    progress.result({key: value for key, value in report.items() if key != "reviewer"})
-    if not getattr(args, "events", False):
-        _print(report)
+    progress.result({key: value for key, value in report.items() if key != "reviewer"}, *_lines(report))
     return 0
 
 
-def _print(report: dict[str, Any]) -> None:
-    print(f"{report['algorithm']['name']} {report['algorithm']['version']}: {report['outcome']}")
+def _lines(report: dict[str, Any]) -> Iterator[str]:
+    yield f"{report['algorithm']['name']} {report['algorithm']['version']}: {report['outcome']}"
     for segment in report["segments"]:
         kind = segment["algorithm_type"].lower() if segment["number"] else ""
         changed = f"{segment['changed_voxels']} voxels changed"
-        print(f"  {segment['name']:<24}{segment['decision']:<10}{segment['volume_ml']:10.1f} mL   {changed}   {kind}")
-    for name, path in report["files"].items():
-        print(f"{name}: {path}")
-    if report["sent"]:
-        print(f"sent to {report['sent']['peer']}")
+        yield f"  {segment['name']:<24}{segment['decision']:<10}{segment['volume_ml']:10.1f} mL   {changed}   {kind}"
+    yield from file_lines(report)

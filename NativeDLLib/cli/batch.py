@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,7 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     if cohort.left_out:
         progress.warn(str(cohort))
     report = run_batch(cohort, settings, progress)
-    progress.result(report)
-    if not getattr(args, "events", False):
-        _print(report)
+    progress.result(report, *_lines(report))
     counts = f"{report['done']} of {report['total']} cases are done"
     if report["cancelled"]:
         raise CancelledError(f"cancelled: {counts}", hint=f"the same command goes on with the other {report['left']}")
@@ -133,13 +132,12 @@ def _check_models(cohort: Cohort, chosen: dict[str, Any]) -> None:
         effective(find_model(models, name), *chosen["parameters"])
 
 
-def _print(report: dict[str, Any]) -> None:
-    print(
+def _lines(report: dict[str, Any]) -> Iterator[str]:
+    yield (
         f"{report['done']} done, {len(report['failed'])} failed, {report['left']} left of {report['total']} cases"
         f" ({report['seconds']:.0f} s)"
     )
-    for failed in report["failed"][:_SHOWN]:
-        print(f"  {failed['case']}: {failed['reason']}")
+    yield from (f"  {failed['case']}: {failed['reason']}" for failed in report["failed"][:_SHOWN])
     if len(report["failed"]) > _SHOWN:
-        print(f"  and {len(report['failed']) - _SHOWN} more")
-    print(f"manifest: {report['manifest']}")
+        yield f"  and {len(report['failed']) - _SHOWN} more"
+    yield f"manifest: {report['manifest']}"

@@ -21,16 +21,12 @@ def add_commands(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace, progress: Progress) -> int:
     """Run the demonstration and tell what happened."""
-    from NativeDLLib.cli.run import print_report
+    from NativeDLLib.cli.run import report_lines
     from NativeDLLib.demo.demonstration import demonstrate
 
     report = demonstrate(args.output, progress, model=args.model, device=args.device, seed=args.seed)
-    progress.result(report)
-    if not getattr(args, "events", False):
-        for name, what in report["steps"].items():
-            print(f"{name}: {what}")
-        print_report(report)
-        for name, value in report["dice"].items():
-            print(f"Dice with the phantom's truth, {name}: {value}")
-        print(f"all together {report['total_seconds']:.1f} s; everything is in {args.output}")
+    dice = (f"Dice with the phantom's truth, {name}: {value}" for name, value in report["dice"].items())
+    total = f"all together {report['total_seconds']:.1f} s; everything is in {args.output}"
+    steps = (f"{name}: {told}" for name, told in report["steps"].items())
+    progress.result(report, *steps, *report_lines(report), *dice, total)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -83,9 +83,7 @@ def _inspect(args: argparse.Namespace, progress: Progress) -> int:
             no_seg = f"Slicer resampled the volume when it loaded it. {error}"
         assert source is not None
         report = _inspection(source, volume, no_seg, args.device)
-    progress.result(report)
-    if not getattr(args, "events", False):
-        _print_inspection(report)
+    progress.result(report, *_lines(report))
     return 0
 
 
@@ -180,33 +178,24 @@ def _shown(keyword: str, value: str) -> str:
     return f"{value[:4]}-{value[4:6]}-{value[6:]}" if is_date else value
 
 
-def _print_inspection(report: dict[str, Any]) -> None:
-    for name, value in report["facts"].items():
-        print(f"{name}: {value}")
-    print(f"Voxels: {' x '.join(map(str, report['size']))}, {' x '.join(f'{s:g}' for s in report['spacing_mm'])} mm")
+def _lines(report: dict[str, Any]) -> Iterator[str]:
+    yield from (f"{name}: {value}" for name, value in report["facts"].items())
+    yield f"Voxels: {' x '.join(map(str, report['size']))}, {' x '.join(f'{s:g}' for s in report['spacing_mm'])} mm"
     for model in report["models"]:
-        verdict = "fits" if model["fits"] else "does not fit"
-        took = (
-            f"; about {model['expected']['seconds']:.0f} s ({model['expected']['basis']})" if model["expected"] else ""
-        )
-        print(f"{model['id']}: {verdict}: {'; '.join(model['reasons'])}{took}")
+        verdict, expected = "fits" if model["fits"] else "does not fit", model["expected"]
+        took = f"; about {expected['seconds']:.0f} s ({expected['basis']})" if expected else ""
+        yield f"{model['id']}: {verdict}: {'; '.join(model['reasons'])}{took}"
 
 
 def _devices(args: argparse.Namespace, progress: Progress) -> int:
     devices = available_devices() | dict.fromkeys(known_servers(), "another computer, with nativedl serve")
-    progress.result({"devices": devices})
-    if not getattr(args, "events", False):
-        for word, what in devices.items():
-            print(f"{word}  {what}")
+    progress.result({"devices": devices}, *(f"{word}  {about}" for word, about in devices.items()))
     return 0
 
 
 def _database(args: argparse.Namespace, progress: Progress) -> int:
     rows = [_row(row) for row in list_series(args.database, ("CT", "MR", "PT"))]
-    progress.result({"series": rows})
-    if not getattr(args, "events", False):
-        for row in rows:
-            print("  ".join((*row["columns"], row["uid"])))
+    progress.result({"series": rows}, *("  ".join((*row["columns"], row["uid"])) for row in rows))
     return 0
 
 

@@ -7,17 +7,20 @@ problem, 5 PACS problem (the result is kept), 6 cancelled, 7 some cases of a bat
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import importlib
 import logging
 import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 from NativeDLLib import __version__
 from NativeDLLib.cli.show_progress import JsonProgress, TerminalProgress
+from NativeDLLib.cli.terminal import flush
 from NativeDLLib.core.errors import CancelledError, NativeDLError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.worker.parent import end_with_parent
@@ -34,6 +37,15 @@ _COMMANDS = {
     "serve": ("serve",),
     "train": ("train",),
     "demo": ("demo",),
+}
+# Options that may stand anywhere on the line. The last is for programs: it ends this one when standard input is closed.
+_COMMON = {
+    ("-q", "--quiet"): "errors and results alone",
+    ("-v", "--verbose"): "each stage on a line",
+    ("--json",): "the result as JSON",
+    ("--events",): "for programs: all that happens as JSON lines on stdout",
+    ("--debug",): "tracebacks and library logs",
+    ("--with-parent",): argparse.SUPPRESS,
 }
 # New objects that may be in cycles, after which Python looks for some that are garbage; by default after 700.
 _OBJECTS_BEFORE_LOOK = 10_000
@@ -53,7 +65,11 @@ def program(argv: Sequence[str] | None = None) -> NoReturn:
     at the end, took more than a second of a run.
     """
     gc.set_threshold(_OBJECTS_BEFORE_LOOK)
-    code = main(argv)
+    try:
+        code: Any = main(argv)
+    except SystemExit as end:
+        code = end.code
+    flush(sys.stdout)
     gc.freeze()
     sys.exit(code)
 
@@ -61,14 +77,25 @@ def program(argv: Sequence[str] | None = None) -> NoReturn:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     debug = "--debug" in arguments
-    progress: Progress = JsonProgress() if "--events" in arguments else TerminalProgress()
+    progress: Progress = JsonProgress() if "--events" in arguments else _terminal(arguments)
     _quiet_libraries(debug)
-    _cancel_on_signals(progress)
     if "--with-parent" in arguments:
         end_with_parent(progress)
+    with _cancelled_by_signals(progress):
+        return _run(arguments, progress, debug)
+
+
+def _terminal(arguments: Sequence[str]) -> TerminalProgress:
+    quiet, verbose = ({"-q", "--quiet"} & set(arguments), {"-v", "--verbose"} & set(arguments))
+    return TerminalProgress(quiet=bool(quiet), verbose=bool(verbose), as_json="--json" in arguments)
+
+
+def _run(arguments: Sequence[str], progress: Progress, debug: bool) -> int:
     try:
-        args = _parser(arguments).parse_args(arguments)
+        args = _parser(arguments).parse_args(arguments, argparse.Namespace(events=False))
         return int(args.run(args, progress))
     except NativeDLError as error:
         return _fail(progress, error, debug)
@@ -91,10 +118,8 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     # Imported here so that a defect in one of them is reported like any other.
     modules = [importlib.import_module(f"NativeDLLib.cli.{name}") for name in names]
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--events", action="store_true", default=argparse.SUPPRESS, help="JSON lines on stdout")
-    common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="tracebacks and library logs")
-    alone = "end when standard input is closed, as it is when the program that started this one is gone"
-    common.add_argument("--with-parent", action="store_true", default=argparse.SUPPRESS, help=alone)
+    for options, about in _COMMON.items():
+        common.add_argument(*options, action="store_true", default=argparse.SUPPRESS, help=about)
     description, _, codes = (__doc__ or "").partition("\n\n")
     parser = _Parser(prog="nativedl", description=description, epilog=codes, parents=[common])
     parser.add_argument("--version", action="version", version=f"nativedl {__version__}")
@@ -106,7 +131,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _add_to_all(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
-    """Let ``--events`` and ``--debug`` stand anywhere on the line."""
+    """Let the common options stand anywhere on the line."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for child in dict.fromkeys(action.choices.values()):
@@ -130,15 +155,21 @@ def _quiet_libraries(debug: bool) -> None:
         warnings.simplefilter("ignore")
 
 
-def _cancel_on_signals(progress: Progress) -> None:
+@contextlib.contextmanager
+def _cancelled_by_signals(progress: Progress) -> Iterator[None]:
+    """Cancel the work of the block on Ctrl-C and the like; afterwards the signals do what they did before."""
+
     def handle(number: int, _: object) -> None:
         # A second time the user means it: end now, as the system would have it.
         signal.signal(number, signal.SIG_DFL)
         progress.cancel()
 
-    for name in ("SIGINT", "SIGTERM"):
-        try:
-            signal.signal(getattr(signal, name), handle)
-        except ValueError:
-            # Only the main thread may; whoever runs us in another one cancels by other means.
-            return
+    before = {}
+    # Only the main thread may; whoever runs us in another one cancels by other means.
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +53,9 @@ def list_of_peer(args: argparse.Namespace, progress: Progress) -> int:
         }
         for row in find_models(peer_named(args, args.source_peer))
     ]
-    progress.result({"peer": args.source_peer, "models": rows})
-    if not getattr(args, "events", False):
-        for row in rows:
-            here = "here" if row["here"] else "-"
-            print(f"{row['id']:<24} {row['version']:<8} {row['modality']:<3} {row['body_part']:<16} {here}")
-        if not rows:
-            print(f"{args.source_peer} has no model")
+    columns = ("id", "version", "modality", "body_part")
+    shown = [" ".join([f"{row[key]:<12}" for key in columns] + ["here" if row["here"] else "-"]) for row in rows]
+    progress.result({"peer": args.source_peer, "models": rows}, *(shown or [f"{args.source_peer} has no model"]))
     return 0
 
 
@@ -66,10 +63,9 @@ def _push(args: argparse.Namespace, progress: Progress) -> int:
     from NativeDLLib.models.iodeep.exchange import push
 
     uids = push(args.id, peer_named(args, args.target_peer), progress, signing_key=args.sign)
-    progress.result({"peer": args.target_peer, "model": args.id, "instances": uids})
-    if not getattr(args, "events", False):
-        done = f"stored as {len(uids)} instance(s) of the series {uids[0]}" if uids else "is there already"
-        print(f"{args.target_peer}: {args.id} {done}")
+    done = f"stored as {len(uids)} instance(s) of the series {uids[0]}" if uids else "is there already"
+    report = {"peer": args.target_peer, "model": args.id, "instances": uids}
+    progress.result(report, f"{args.target_peer}: {args.id} {done}")
     return 0
 
 
@@ -90,9 +86,7 @@ def _pull(args: argparse.Namespace, progress: Progress) -> int:
         choice = choose([offer_of(row.model) for row in pulled], series)
         others = [{"id": offer.id, "reason": reason} for offer, reason in choice.others]
         report["chosen"] = {"id": choice.offer.id, "reasons": list(choice.reasons), "others": others}
-    progress.result(report)
-    if not getattr(args, "events", False):
-        _print(report)
+    progress.result(report, *_lines(report))
     return 0
 
 
@@ -104,17 +98,16 @@ def _pull_published(args: argparse.Namespace, progress: Progress) -> int:
     path, network = pull_published(peer_named(args, args.source_peer), args.published, args.accept_unsigned, progress)
     offer = network.offer
     report = {"peer": args.source_peer, "path": str(path), "name": offer.id, "modality": offer.modality}
-    progress.result(report | {"body_parts": list(offer.body_parts)})
-    if not getattr(args, "events", False):
-        print(f"{offer.id!r} for {offer.modality} {' '.join(offer.body_parts)}: {path}")
+    told = f"{offer.id} for {offer.modality} {' '.join(offer.body_parts)}: {path}"
+    progress.result(report | {"body_parts": list(offer.body_parts)}, told)
     return 0
 
 
-def _print(report: dict[str, Any]) -> None:
+def _lines(report: dict[str, Any]) -> Iterator[str]:
     for row in report["models"]:
         signer = f"signed by {row['signer']}" if row["signer"] else "accepted without a trusted signature"
-        print(f"{row['id']} {row['version']}: {'verified' if row['fetched'] else 'was here'}, {signer}")
+        yield f"{row['id']} {row['version']}: {'verified' if row['fetched'] else 'was here'}, {signer}"
     if not report["models"]:
-        print(f"{report['peer']} has no such model")
+        yield f"{report['peer']} has no such model"
     if "chosen" in report:
-        print(f"chosen: {report['chosen']['id']} ({'; '.join(report['chosen']['reasons'])})")
+        yield f"chosen: {report['chosen']['id']} ({'; '.join(report['chosen']['reasons'])})"

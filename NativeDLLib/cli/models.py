@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.cli import model_exchange, models_add, models_fetch
+from NativeDLLib.core.places import kept, resources_folder
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry import Model, find_model, load_models, load_registry, rank
+from NativeDLLib.registry.load import pulled_registry
 from NativeDLLib.registry.weights import to_be_fetched, verified_weights
 from NativeDLLib.source import Series
 
@@ -40,24 +42,15 @@ def _list(args: argparse.Namespace, progress: Progress) -> int:
     if getattr(args, "source_peer", None):
         return model_exchange.list_of_peer(args, progress)
     models = load_models()
-    progress.result({"models": [_summary(model) for model in models.values()]})
-    if not _events(args):
-        width = max((len(model.id) for model in models.values()), default=0)
-        for model in models.values():
-            row = f"{model.id:<{width}}  {model.version:<8} {model.input.modality:<3} {model.runtime:<9} {model.title}"
-            print(f"{row}  (to be fetched)" if to_be_fetched(model) else row)
+    width = max((len(model.id) for model in models.values()), default=0)
+    progress.result({"models": [_summary(m) for m in models.values()]}, *(_line(m, width) for m in models.values()))
     return 0
 
 
 def _show(args: argparse.Namespace, progress: Progress) -> int:
     model = find_model(load_models(), args.id)
-    progress.result({"registry": str(model.registry), "model": dict(model.data)})
-    if not _events(args):
-        print(f"{model.title} ({model.tool_name}), from {model.registry}")
-        print(f"Intended use: {model.intended_use}")
-        print(json.dumps(model.data, indent=2, ensure_ascii=False))
-        if model.card is not None:
-            print(f"Model card: {model.card}")
+    shown = json.dumps(model.data, indent=2).splitlines()
+    progress.result({"registry": str(model.registry), "model": dict(model.data)}, *shown)
     return 0
 
 
@@ -67,23 +60,33 @@ def _check(args: argparse.Namespace, progress: Progress) -> int:
     for model in models:
         # Weights that are still to be fetched are no fault of the file.
         states[model.id] = "to be fetched" if to_be_fetched(model) else f"weights {verified_weights(model)[1][:12]}"
-    progress.result({"file": str(args.file), "models": states})
-    if not _events(args):
-        for model_id, state in states.items():
-            print(f"{model_id}: right ({state})")
-        print(f"{args.file}: {len(models)} model(s), no errors")
+    rows = (f"{model_id}: right ({state})" for model_id, state in states.items())
+    report = {"file": str(args.file), "models": states}
+    progress.result(report, *rows, f"{args.file}: {len(models)} model(s), no errors")
     return 0
 
 
 def _fit(args: argparse.Namespace, progress: Progress) -> int:
     series = Series.read(args.input, args.series)
     ranking = rank(load_models().values(), series)
-    progress.result({"series": series.uid, "ranking": [candidate.as_json() for candidate in ranking]})
-    if not _events(args):
-        for candidate in ranking:
-            verdict = "fits" if candidate.fits else "does not fit"
-            print(f"{candidate.model.id}: {verdict}: {'; '.join(candidate.reasons)}")
+    rows = (f"{c.model.id}: {'fits' if c.fits else 'does not fit'}: {'; '.join(c.reasons)}" for c in ranking)
+    progress.result({"series": series.uid, "ranking": [candidate.as_json() for candidate in ranking]}, *rows)
     return 0
+
+
+def _line(model: Model, width: int) -> str:
+    row = f"{model.id:<{width}}  {model.version:<8} {model.input.modality:<3} {model.runtime:<9} {model.title}"
+    return f"{row}  ({', '.join(filter(None, (_origin(model), 'to be fetched' if to_be_fetched(model) else '')))})"
+
+
+def _origin(model: Model) -> str:
+    """Return where an entry comes from: ``bundled``, ``pulled``, ``yours``, or the site's file."""
+    known = {
+        resources_folder() / "registry.json": "bundled",
+        pulled_registry(): "pulled",
+        kept("registry.json"): "yours",
+    }
+    return known.get(model.registry, str(model.registry))
 
 
 def _summary(model: Model) -> dict[str, Any]:
@@ -95,8 +98,5 @@ def _summary(model: Model) -> dict[str, Any]:
         "runtime": model.runtime,
         "to_be_fetched": to_be_fetched(model),
         "registry": str(model.registry),
+        "origin": _origin(model),
     }
-
-
-def _events(args: argparse.Namespace) -> bool:
-    return bool(getattr(args, "events", False))

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from NativeDLLib.cli.terminal import shown, write_line
 from NativeDLLib.core.errors import CancelledError, UsageError
 from NativeDLLib.core.files import write_text
 from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.models.add.draft import printable
 from NativeDLLib.registry.load import registry_files
 
 
@@ -41,7 +41,6 @@ def _add(args: argparse.Namespace, progress: Progress) -> int:
     from NativeDLLib.models.add.structures import code_doubts
 
     registry = args.registry or user_registry()
-    events = bool(getattr(args, "events", False))
     draft = read_source(args.source, architecture=args.architecture, folds=args.folds)
     if args.answers:
         draft.merge(read_json(args.answers, UsageError), str(args.answers))
@@ -51,10 +50,11 @@ def _add(args: argparse.Namespace, progress: Progress) -> int:
         draft.keep(args.only)
     check_free(draft.entry["id"], registry, args.replace)
     if args.template:
-        return _write_template(args.template, template(draft), progress, events)
+        return _write_template(args.template, template(draft), progress)
     pending = questions(draft)
-    if pending and not events and sys.stdin.isatty() and sys.stdout.isatty():
-        _print_lines(draft.told)
+    if pending and not args.events and sys.stdin.isatty() and sys.stdout.isatty():
+        for line in draft.told:
+            write_line(sys.stdout, f"  {line}")
         with _interruptible():
             while pending := questions(draft):
                 _ask(draft, pending[0])
@@ -65,20 +65,18 @@ def _add(args: argparse.Namespace, progress: Progress) -> int:
             progress.warn(doubt)
     if registry.resolve() not in {file.resolve() for file in registry_files()}:
         progress.warn(f"{registry} is not in force; name it in NATIVEDL_REGISTRY")
-    progress.result({"registry": str(registry), "model": dict(model.data), "found": draft.told})
-    if not events:
-        _print_lines(draft.told)
-        print(f"{model.tool_name} is in {registry}; look at it with: nativedl models show {model.id}")
+    report = {"registry": str(registry), "model": dict(model.data), "found": draft.told}
+    place = f"{model.tool_name} is in {registry}; look at it with: nativedl models show {model.id}"
+    progress.result(report, *(f"  {line}" for line in draft.told), place)
     return 0
 
 
-def _write_template(path: Path, content: dict[str, Any], progress: Progress, events: bool) -> int:
+def _write_template(path: Path, content: dict[str, Any], progress: Progress) -> int:
     if path.exists():
         raise UsageError(f"{path}: is there already; name a new file")
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    progress.result({"template": str(path)})
-    if not events:
-        print(f"{path}: complete it (null is missing; codes are proposals, check them) and give it with --answers")
+    told = f"{path}: complete it (null is missing; codes are proposals, check them) and give it with --answers"
+    progress.result({"template": str(path)}, told)
     return 0
 
 
@@ -87,10 +85,10 @@ def _ask(draft: Any, question: Any) -> None:
     from NativeDLLib.models.add.questions import in_words
 
     offer = question.offer
-    shown = f" [{printable(in_words(offer))}]" if offer is not None else ""
+    offered = f" [{in_words(offer)}]" if offer is not None else ""
     while True:
         try:
-            text = input(f"{printable(question.text)}{shown}: ").strip()
+            text = input(shown(f"{question.text}{offered}: ")).strip()
         except EOFError as error:
             raise CancelledError("cancelled: nothing was added") from error
         if not text and offer is not None:
@@ -100,12 +98,7 @@ def _ask(draft: Any, question: Any) -> None:
             draft.put(question.place, question.answer(text))
             return
         except ValueError as error:
-            print(f"  {error}")
-
-
-def _print_lines(lines: list[str]) -> None:
-    for line in lines:
-        print(f"  {printable(line)}")
+            write_line(sys.stdout, f"  {error}")
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from NativeDLLib.cli.terminal import write_line
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.fetch.fetch import fetch, remove
@@ -31,24 +32,21 @@ def _fetch(args: argparse.Namespace, progress: Progress) -> int:
     model = find_model(load_models(), args.id)
     path, fetched = fetch(model, args.from_file, lambda question: args.yes or _asked(question, args), progress)
     digest = fetched.sha256 if fetched else None
-    progress.result({"model": model.id, "path": str(path), "fetched": fetched is not None, "sha256": digest})
-    if not getattr(args, "events", False):
-        print(f"{model.id}: fetched, SHA-256 {digest}" if fetched else f"{model.id}: is here already, and right")
+    report = {"model": model.id, "path": str(path), "fetched": fetched is not None, "sha256": digest}
+    progress.result(report, f"{model.id}: {f'fetched, SHA-256 {digest}' if fetched else 'is here already, and right'}")
     return 0
 
 
 def _remove(args: argparse.Namespace, progress: Progress) -> int:
     model = find_model(load_models(), args.id)
     removed = remove(model, args.forget)
-    progress.result({"model": model.id, "removed": removed})
-    if not getattr(args, "events", False):
-        print(f"{model.id}: {'removed' if removed else 'there is nothing to remove'}")
+    told = f"{model.id}: {'removed' if removed else 'there is nothing to remove'}"
+    progress.result({"model": model.id, "removed": removed}, told)
     return 0
 
 
 def _asked(question: str, args: argparse.Namespace) -> bool:
-    if getattr(args, "events", False) or not sys.stdin.isatty():
-        raise UsageError(f"{question} Nobody is there to answer; if you agree, add --yes")
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
+    if args.events or not sys.stdin.isatty():
+        raise UsageError(f"{question} Nobody is there to answer", hint="if you agree, add --yes")
+    write_line(sys.stderr, f"{question} [y/N]")
     return sys.stdin.readline().strip().lower() in ("y", "yes")

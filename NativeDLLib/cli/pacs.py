@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from NativeDLLib.cli.options import add_pacs, peer_named
+from NativeDLLib.cli.terminal import shown
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.delivery import Delivery, complain, deliver, send
@@ -47,7 +48,6 @@ def add_commands(subparsers: Any) -> None:
     find.add_argument("--modality", metavar="CT")
     find.add_argument("--study", metavar="UID", help="needed with --level series")
     find.add_argument("--series", metavar="UID")
-    find.add_argument("--json", action="store_true", help="print the matches as DICOM JSON")
 
     get = _command(subparsers, "get", _get, "retrieve a study or series from a PACS (C-GET, C-MOVE, WADO-RS)")
     get.add_argument("peer", metavar="PEER")
@@ -93,7 +93,7 @@ def _echo(args: argparse.Namespace, progress: Progress) -> int:
     peer = peer_named(args, args.peer)
     progress.check()
     seconds = services.echo(peer)
-    _say(args, progress, {"peer": peer.name, "seconds": round(seconds, 3)}, f"{peer} answers in {seconds:.3f} s")
+    progress.result({"peer": peer.name, "seconds": round(seconds, 3)}, f"{peer} answers in {seconds:.3f} s")
     return 0
 
 
@@ -106,14 +106,8 @@ def _find(args: argparse.Namespace, progress: Progress) -> int:
         keys["ModalitiesInStudy" if level == "STUDY" else "Modality"] = args.modality
     progress.check()
     matches = services.find(peer_named(args, args.peer), level, keys)
-    records = [match.to_json_dict() for match in matches]
-    if args.json:
-        import json
-
-        text = json.dumps(records, indent=2, ensure_ascii=False)
-    else:
-        text = _table(_COLUMNS[level], [_match_row(match, _COLUMNS[level]) for match in matches])
-    _say(args, progress, {"level": level, "matches": records}, text)
+    report = {"level": level, "matches": [match.to_json_dict() for match in matches]}
+    progress.result(report, *_table(_COLUMNS[level], [_match_row(match, _COLUMNS[level]) for match in matches]))
     return 0
 
 
@@ -123,7 +117,7 @@ def _get(args: argparse.Namespace, progress: Progress) -> int:
     with progress.stage("retrieve"):
         files = services.retrieve(peer_named(args, args.peer), args.study, args.series, args.output, progress)
     report = {"output": str(args.output), "files": [str(file) for file in files]}
-    _say(args, progress, report, f"{len(files)} files in {args.output}")
+    progress.result(report, f"{len(files)} files in {args.output}")
     return 0
 
 
@@ -131,7 +125,7 @@ def _send(args: argparse.Namespace, progress: Progress) -> int:
     files = _dicom_files(args.paths)
     with progress.stage("send"):
         deliveries = deliver(files, peer_named(args, args.peer), progress)
-    _report_deliveries(args, progress, deliveries)
+    _report_deliveries(progress, deliveries)
     return 0
 
 
@@ -141,22 +135,22 @@ def _outbox(args: argparse.Namespace, progress: Progress) -> int:
     if args.ids:
         unknown = set(args.ids) - {entry.id for entry in entries}
         if unknown:
-            raise UsageError(f"the outbox has no object {min(unknown)}; see: nativedl outbox list")
+            raise UsageError(f"the outbox has no object {min(unknown)}", hint="see: nativedl outbox list")
         entries = [entry for entry in entries if entry.id in args.ids]
     ids = [entry.id for entry in entries]
     if args.action == "list":
         rows = [_entry_row(entry) for entry in entries]
-        text = _table(("id", "peer", "state", "attempts", "next", "SOP Instance UID", "reason"), rows)
-        _say(args, progress, {"outbox": [asdict(entry) for entry in entries]}, text)
+        lines = _table(("id", "peer", "state", "attempts", "next", "SOP Instance UID", "reason"), rows)
+        progress.result({"outbox": [asdict(entry) for entry in entries]}, *lines)
     elif args.action == "drop":
         if not args.ids and not args.all:
             raise UsageError("outbox drop needs the ids of objects, or --all")
         dropped = outbox.drop(ids)
-        _say(args, progress, {"dropped": [entry.id for entry in dropped]}, f"{len(dropped)} dropped")
+        progress.result({"dropped": [entry.id for entry in dropped]}, f"{len(dropped)} dropped")
     else:
         with progress.stage("send"):
             deliveries = send(outbox, load_peers(args.pacs), progress, only_due=args.due, ids=ids)
-        _report_deliveries(args, progress, deliveries)
+        _report_deliveries(progress, deliveries)
         complain(outbox, [delivery.id for delivery in deliveries] if args.due else ids)
     return 0
 
@@ -182,10 +176,10 @@ def _is_dicom(file: Path) -> bool:
         return stream.read(132)[128:] == b"DICM" and file.name != "DICOMDIR"
 
 
-def _report_deliveries(args: argparse.Namespace, progress: Progress, deliveries: Sequence[Delivery]) -> None:
+def _report_deliveries(progress: Progress, deliveries: Sequence[Delivery]) -> None:
     rows = [(delivery.peer, delivery.sop_instance_uid, delivery.message) for delivery in deliveries]
-    text = _table(("peer", "SOP Instance UID", "outcome"), rows)
-    _say(args, progress, {"deliveries": [asdict(delivery) for delivery in deliveries]}, text)
+    lines = _table(("peer", "SOP Instance UID", "outcome"), rows)
+    progress.result({"deliveries": [asdict(delivery) for delivery in deliveries]}, *lines)
 
 
 def _entry_row(entry: Entry) -> tuple[str, ...]:
@@ -194,22 +188,20 @@ def _entry_row(entry: Entry) -> tuple[str, ...]:
 
 
 def _match_row(match: Dataset, columns: Sequence[str]) -> tuple[str, ...]:
-    values = (match.get(column) for column in columns)
-    return tuple("" if value is None else str(value) for value in values)
+    return tuple(_text(match.get(column)) for column in columns)
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write aligned columns; foreign text is made printable, so that it cannot steer the terminal."""
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, str) or not isinstance(value, Sequence) else ", ".join(map(str, value))
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of aligned columns."""
     if not rows:
-        return "nothing"
-    cells = [columns, *(["".join(c if c.isprintable() else " " for c in cell) for cell in row] for row in rows)]
+        return ["nothing"]
+    cells = [columns, *(list(map(shown, row)) for row in rows)]
     widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _say(args: argparse.Namespace, progress: Progress, report: dict[str, Any], text: str) -> None:
-    """Report what came out: as an event to a program, as text to a person."""
-    progress.result(report)
-    if not getattr(args, "events", False):
-        print(text)
+    return [line.rstrip() for line in lines]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.cli.options import add_output, add_pacs, add_peer, add_source, source_of, target_of
+from NativeDLLib.cli.show_progress import file_lines
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.regions.propose_job import propose_regions
 from NativeDLLib.regions.read_rtstruct import structures_to_slicer
@@ -58,7 +59,7 @@ def regions(args: argparse.Namespace, progress: Progress) -> int:
         tolerance=args.tolerance,
     )
     rows = [f"  {row['name']:<24}{row['regions']:6} region(s)" for row in report["segments"]]
-    return _tell(args, progress, report, rows)
+    return _tell(progress, report, rows)
 
 
 def rtstruct(args: argparse.Namespace, progress: Progress) -> int:
@@ -74,20 +75,16 @@ def rtstruct(args: argparse.Namespace, progress: Progress) -> int:
     report = export_regions(job, progress)
     rows = [f"  {count} {status}" for status, count in report["decisions"].items()]
     # The name is in the structure set and beside it; events may end up in a log.
-    return _tell(args, progress, {key: value for key, value in report.items() if key != "reviewer"}, rows)
+    return _tell(progress, {key: value for key, value in report.items() if key != "reviewer"}, rows)
 
 
 def read_rtstruct(args: argparse.Namespace, progress: Progress) -> int:
     """Read a structure set and print what is in it."""
     report = structures_to_slicer(args.file, source_of(args), args.output, progress)
     rows = [f"  {row['name']:<24}{row['voxels']:10} voxels" for row in report["segments"]]
-    return _tell(args, progress, report, rows)
+    return _tell(progress, report, rows)
 
 
-def _tell(args: argparse.Namespace, progress: Progress, report: dict[str, Any], rows: list[str]) -> int:
-    progress.result(report)
-    if not getattr(args, "events", False):
-        files = [f"{name}: {path}" for name, path in report["files"].items()]
-        sent = [f"sent to {report['sent']['peer']}"] if report.get("sent") else []
-        print("\n".join([report["outcome"], *rows, *files, *sent]))
+def _tell(progress: Progress, report: dict[str, Any], rows: list[str]) -> int:
+    progress.result(report, report["outcome"], *rows, *file_lines(report))
     return 0

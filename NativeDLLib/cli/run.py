@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from NativeDLLib.cli.options import (
     target_of,
     wants_structures,
 )
+from NativeDLLib.cli.show_progress import file_lines, stage_lines
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.memory import MIB
 from NativeDLLib.core.progress import Progress
@@ -60,9 +61,7 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     """Run the job and print where its results are."""
     report = run_job(make_job(args), progress)
     remember(report)
-    progress.result(report)
-    if not getattr(args, "events", False):
-        print_report(report)
+    progress.result(report, *report_lines(report))
     return 0
 
 
@@ -116,19 +115,15 @@ def options(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def print_report(report: dict[str, Any]) -> None:
-    """Print a report for a person."""
+def report_lines(report: dict[str, Any]) -> Iterator[str]:
+    """Give the lines of a report for a person."""
     model = report["model"]
-    print(f"{model['id']} {model['version']} on {report['device']}: {report['outcome']}")
+    yield f"{model['id']} {model['version']} on {report['device']}: {report['outcome']}"
     for segment in report["segments"]:
         mean = segment.get("mean_hu", segment.get("mean_value"))
         unit = " HU" if "mean_hu" in segment else ""
-        shown = f"{segment['volume_ml']:10.1f} mL   mean {mean:.0f}{unit}" if segment["voxels"] else "  not found"
-        print(f"  {segment['name']:<24}{shown}")
-    for stage in report["stages"]:
-        print(f"  {stage['name']:<24}{stage['seconds']:10.2f} s    {stage['peak_mib']:8.0f} MiB")
-    print(f"  {'total':<24}{report['seconds']:10.2f} s    {report['peak_mib']:8.0f} MiB")
-    for name, path in report["files"].items():
-        print(f"{name}: {path}")
-    if report["sent"]:
-        print(f"sent to {report['sent']['peer']}")
+        found = f"{segment['volume_ml']:10.1f} mL   mean {mean:.0f}{unit}" if segment["voxels"] else "  not found"
+        yield f"  {segment['name']:<24}{found}"
+    yield from stage_lines(report)
+    yield f"  {'total':<24}{report['seconds']:10.2f} s    {report['peak_mib']:8.0f} MiB"
+    yield from file_lines(report)

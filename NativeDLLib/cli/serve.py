@@ -67,7 +67,7 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     with tempfile.TemporaryDirectory(prefix="nativedl-serve-") as folder, listen(args.host, args.port) as listening:
         settings = Settings(
             folder=Path(folder).resolve(),
-            log=_log(args, progress),
+            log=progress.show,
             device=args.device,
             jobs=args.jobs,
             queue=args.queue,
@@ -80,25 +80,6 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
         )
         host = f"[{args.host}]" if ":" in args.host else args.host
         url = f"{'https' if args.cert else 'http'}://{host}:{listening.getsockname()[1]}"
-
-        def announce() -> None:
-            progress.show({"event": "listening", "url": url})
-            if not _events(args):
-                print(f"listening on {url}; its description is at {url}/openapi.json", flush=True)
-
-        serve(settings, listening, args.cert, args.key, announce, progress)
+        event = {"event": "listening", "url": url, "description": f"{url}/openapi.json"}
+        serve(settings, listening, args.cert, args.key, lambda: progress.show(event), progress)
     return 0
-
-
-def _log(args: argparse.Namespace, progress: Progress) -> Any:
-    def log(row: dict[str, Any]) -> None:
-        if _events(args):
-            progress.show(row)
-        else:
-            print(" ".join(str(value) for key, value in row.items() if key != "event"), file=sys.stderr, flush=True)
-
-    return log
-
-
-def _events(args: argparse.Namespace) -> bool:
-    return bool(getattr(args, "events", False))

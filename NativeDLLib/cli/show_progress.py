@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from NativeDLLib.cli.terminal import write_line
 from NativeDLLib.core.progress import Progress
 
 
@@ -23,34 +25,61 @@ class JsonProgress(Progress):
     def show(self, event: dict[str, Any]) -> None:
         """Write one line and flush it, so that the reader is never behind."""
         with self._lock:
-            self._stream.write(json.dumps(event, ensure_ascii=True, default=str) + "\n")
-            self._stream.flush()
+            write_line(self._stream, json.dumps(event, default=str))
 
 
 class TerminalProgress(Progress):
-    """Progress bars and warnings on stderr, for a person; the commands print results."""
+    """Progress for a person: bars and messages on stderr, results on stdout.
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    Parameters
+    ----------
+    stream
+        Terminal of bars and messages; by default stderr.
+    quiet
+        Show errors and results alone.
+    verbose
+        Show each stage on a line of its own.
+    as_json
+        Show results as JSON.
+    """
+
+    def __init__(
+        self, stream: TextIO | None = None, *, quiet: bool = False, verbose: bool = False, as_json: bool = False
+    ) -> None:
         super().__init__()
         self._stream = stream or sys.stderr
+        self._quiet, self._verbose, self._as_json = quiet, verbose, as_json
         self._bar: tqdm[Any] | None = None
+
+    def result(self, report: dict[str, Any], *lines: str) -> None:
+        """Write the result to stdout."""
+        self._close()
+        for line in json.dumps(report, indent=2, default=str).splitlines() if self._as_json else lines:
+            write_line(sys.stdout, line)
 
     def show(self, event: dict[str, Any]) -> None:
         """Draw the event."""
         kind = event["event"]
         if kind == "progress":
             self._draw(event["stage"], event["fraction"])
-            return
-        if kind == "case":
+        elif kind == "case":
             self._draw("cases", (event["done"] + event["failed"]) / event["total"])
-            return
-        self._close()
+        else:
+            self._close()
+            if line := self._line(kind, event):
+                write_line(self._stream, line)
+
+    def _line(self, kind: str, event: dict[str, Any]) -> str:
         if kind in ("warning", "error"):
-            text = "; ".join(filter(None, (event["message"], event["hint"])))
-            self._stream.write(f"nativedl: {kind}: {text}\n")
-            self._stream.flush()
+            told = "; ".join(filter(None, (event["message"], event["hint"])))
+            return f"nativedl: {kind}: {told}" if kind == "error" or not self._quiet else ""
+        if kind == "stage":
+            return f"nativedl: {event['stage']}" if self._verbose else ""
+        return "" if self._quiet else " ".join(map(str, event.values()))
 
     def _draw(self, stage: str, fraction: float) -> None:
+        if self._quiet:
+            return
         if self._bar is None:
             self._bar = tqdm(
                 total=1.0,
@@ -70,3 +99,16 @@ class TerminalProgress(Progress):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def stage_lines(report: dict[str, Any]) -> Iterator[str]:
+    """Give a line for each stage of a report."""
+    for stage in report["stages"]:
+        yield f"  {stage['name']:<24}{stage['seconds']:10.2f} s    {stage['peak_mib']:8.0f} MiB"
+
+
+def file_lines(report: dict[str, Any]) -> Iterator[str]:
+    """Give a line for each file of a report, and one for the peer that they were sent to."""
+    yield from (f"{name}: {path}" for name, path in report["files"].items())
+    if report.get("sent"):
+        yield f"sent to {report['sent']['peer']}"

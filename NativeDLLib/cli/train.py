@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from NativeDLLib.cli.show_progress import stage_lines
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
 
@@ -59,13 +60,8 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
         registry=args.publish,
     )  # fmt: skip
     report = run_session(session, progress)
-    progress.result(report)
-    if not getattr(args, "events", False):
-        for line in table(report["evaluation"]):
-            print(line)
-        for stage in report["stages"]:
-            print(f"  {stage['name']:<24}{stage['seconds']:10.2f} s    {stage['peak_mib']:8.0f} MiB")
-        print(f"model: {args.output / 'registry.json'}")
+    model = f"model: {args.output / 'registry.json'}"
+    progress.result(report, *table(report["evaluation"]), *stage_lines(report), model)
     return 0
 
 

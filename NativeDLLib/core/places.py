@@ -36,7 +36,7 @@ VARIABLES: Mapping[str, str] = {
     "NATIVEDL_FORWARD": "`torch`: nnU-Net models on the processor run with torch, and no other way is timed",
     "NATIVEDL_REGISTRY": "registry files of the site, separated as in `PATH`",
     "NATIVEDL_SPARE": "`0`: no process waits in Slicer with a model's packages imported",
-    "NATIVEDL_TOKEN": "token for `--device https://...`, in place of `~/.nativedl/tokens.json`",
+    "NATIVEDL_TOKEN": "token of a server as a device, in place of `~/.nativedl/tokens.json`",
 }
 
 

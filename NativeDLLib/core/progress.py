@@ -127,8 +127,8 @@ class Progress:
             self.warnings.append(message)
             self.show({"event": "warning", "message": message, "hint": hint})
 
-    def result(self, report: dict[str, Any]) -> None:
-        """Report the result of the job."""
+    def result(self, report: dict[str, Any], *lines: str) -> None:
+        """Report the result of the job: `report` to a program, `lines` to a person."""
         self.show({"event": "result", **report})
 
     def error(self, error: NativeDLError) -> None:

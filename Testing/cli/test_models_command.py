@@ -17,9 +17,9 @@ def test_models_are_listed(registry, command, capsys):
 def test_a_model_is_shown_whole(registry, capsys):
     assert nativedl("models", "show", "bright", registry=registry) == 0
 
-    printed = capsys.readouterr().out
-    assert "Intended use: Tests." in printed
-    assert '"patch_size"' in printed
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["id"], shown["intended_use"]) == ("bright", "Tests.")
+    assert shown["input"]["modality"] == "CT"
 
 
 def test_an_unknown_model_lists_the_known(registry, capsys):

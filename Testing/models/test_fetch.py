@@ -91,7 +91,7 @@ def test_who_agrees_gets_it(registry, cache, monkeypatch):
 def test_where_nobody_can_answer_the_option_is_named(registry, site, capsys):
     assert "if you agree, add --yes" in fetch(registry, code=2, capsys=capsys)
     fetch(registry, "--events", code=2)
-    assert "add --yes" in json.loads(capsys.readouterr().out.splitlines()[-1])["message"]
+    assert "add --yes" in json.loads(capsys.readouterr().out.splitlines()[-1])["hint"]
     assert site.requests == []
 
 

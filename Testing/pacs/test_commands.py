@@ -85,7 +85,7 @@ def test_find_searches_the_other_levels(run, stored, level):
 
 def test_find_prints_dicom_json(run, stored):
     _, out, _ = run("find", "ORTHANC", "--study", stored.StudyInstanceUID, "--json")
-    assert [match["0020000D"]["Value"] for match in json.loads(out)] == [[stored.StudyInstanceUID]]
+    assert [match["0020000D"]["Value"] for match in json.loads(out)["matches"]] == [[stored.StudyInstanceUID]]
 
 
 def test_find_that_finds_nothing_says_so(run):
@@ -175,4 +175,4 @@ def test_text_of_a_pacs_cannot_steer_the_terminal(run, orthanc, make_series, tmp
     store(orthanc.peer(), files, progress)
     _, out, _ = run("find", "ORTHANC", "--study", dcmread(files[0]).StudyInstanceUID)
     assert "\x1b" not in out
-    assert "a [2Jb" in out
+    assert "a\\x1b[2Jb" in out
