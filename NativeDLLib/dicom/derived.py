@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -11,7 +11,8 @@ from pydicom.uid import UID, generate_uid
 
 from NativeDLLib import __version__
 from NativeDLLib.dicom.module_attributes import ATTRIBUTES, PATIENT_AND_STUDY
-from NativeDLLib.dicom.source_header import derived_series_number
+from NativeDLLib.dicom.source_header import SourceHeader, derived_series_number
+from NativeDLLib.dicom.valid import settle
 from NativeDLLib.source.series import Series
 
 MANUFACTURER = "NativeDL"
@@ -46,8 +47,7 @@ class Algorithm:
 
 def derived_instance(
     series: Series,
-    header: Dataset,
-    charset: str,
+    header: SourceHeader,
     algorithm: Algorithm,
     *,
     sop_class: str,
@@ -61,8 +61,8 @@ def derived_instance(
     ----------
     series
         The source.
-    header, charset
-        As `source_header` returns them.
+    header
+        Its header; `SourceHeader.finish` is to be called once everything is there.
     algorithm
         What made it.
     sop_class, modality, title
@@ -72,15 +72,15 @@ def derived_instance(
 
     Raises
     ------
-    AttributeError
-        Where the source has no study.
     ValueError
         Where a text is no Long String: longer than 64 characters, or with a backslash.
     """
     now = datetime.datetime.now()
     dataset = Dataset()
-    carry_over(header, dataset, PATIENT_AND_STUDY)
-    dataset.StudyInstanceUID = header.StudyInstanceUID
+    for module in PATIENT_AND_STUDY:
+        header.put(dataset, ATTRIBUTES[module].split())
+    dataset.StudyInstanceUID = series.text("StudyInstanceUID")
+    settle(dataset)
     dataset.SeriesInstanceUID = generate_uid()
     dataset.SeriesNumber = derived_series_number(series)
     dataset.SeriesDescription = _long_string(title)
@@ -89,28 +89,20 @@ def derived_instance(
     dataset.ManufacturerModelName = _long_string(algorithm.name)
     dataset.SoftwareVersions = software_versions(algorithm)
     dataset.DeviceSerialNumber = _long_string(algorithm.serial)
-    dataset.SpecificCharacterSet = charset
     dataset.SOPClassUID = sop_class
     dataset.SOPInstanceUID = generate_uid()
     dataset.InstanceNumber = 1
     dataset.InstanceCreationDate = f"{now:%Y%m%d}"
     dataset.InstanceCreationTime = f"{now:%H%M%S.%f}"
     dataset.FrameOfReferenceUID = series.text("FrameOfReferenceUID")
-    dataset.PositionReferenceIndicator = header.get("PositionReferenceIndicator", "")
+    dataset.PositionReferenceIndicator = None
+    header.put(dataset, ["PositionReferenceIndicator"])
     dataset.preamble = bytes(128)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     dataset.file_meta.TransferSyntaxUID = transfer_syntax
     return dataset
-
-
-def carry_over(header: Dataset, dataset: Dataset, modules: Iterable[str]) -> None:
-    """Give a data set what a header has of some modules, each named as in `ATTRIBUTES`."""
-    for module in modules:
-        for keyword in ATTRIBUTES[module].split():
-            if keyword in header:
-                dataset[keyword] = header[keyword]
 
 
 def software_versions(algorithm: Algorithm) -> list[str]:

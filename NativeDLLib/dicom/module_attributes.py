@@ -1,4 +1,4 @@
-"""The attributes of the modules that instances derived from an image have of it (PS3.3 C.7.1, C.7.2 and C.7.6.22).
+"""The attributes of the modules that instances derived from an image have of it (PS3.3 C.7.1 and C.7.2).
 
 highdicom knows them too, but reads 22 MB of tables for them, which takes longer than all the rest of a SEG.
 """
@@ -44,10 +44,6 @@ ATTRIBUTES = {
         ClinicalTrialTimePointID ClinicalTrialTimePointDescription LongitudinalTemporalOffsetFromEvent
         LongitudinalTemporalEventType ClinicalTrialTimePointTypeCodeSequence IssuerOfClinicalTrialTimePointID
         ConsentForClinicalTrialUseSequence
-    """,
-    "specimen": """
-        ContainerIdentifier IssuerOfTheContainerIdentifierSequence AlternateContainerIdentifierSequence
-        ContainerTypeCodeSequence ContainerDescription ContainerComponentSequence SpecimenDescriptionSequence
     """,
 }
 PATIENT_AND_STUDY = ("patient", "clinical-trial-subject", "general-study", "patient-study", "clinical-trial-study")

@@ -13,7 +13,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.dicom.derived import Algorithm, derived_instance
 from NativeDLLib.dicom.roi import Roi, contour_item, image_item, observation_item, roi_item
-from NativeDLLib.dicom.source_header import source_header
+from NativeDLLib.dicom.source_header import SourceHeader
 from NativeDLLib.quality.finding import Finding, titled
 from NativeDLLib.source.plane import Plane
 from NativeDLLib.source.series import Series
@@ -77,12 +77,13 @@ def make_structure_set(
     """
     if not rois or not all(roi.contours for roi in rois):
         raise ValueError("a structure set has regions of interest, and each of them contours")
-    own_text = [algorithm.title, *(roi.segment.name for roi in rois), "" if review is None else review.reviewer]
-    header, charset = source_header(series, own_text)
+    header = SourceHeader(series)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _build(series, header, charset, rois, algorithm, review, findings)
+            dataset = _build(series, header, rois, algorithm, review, findings)
+            header.finish(dataset)
+            return dataset
     # What is carried over is parsed only now, and pydicom lets pass whatever its parser stumbles over.
     except Exception as error:
         raise InputError(
@@ -92,8 +93,7 @@ def make_structure_set(
 
 def _build(
     series: Series,
-    header: Dataset,
-    charset: str,
+    header: SourceHeader,
     rois: Sequence[Roi],
     algorithm: Algorithm,
     review: Reviewed | None,
@@ -105,7 +105,6 @@ def _build(
     dataset = derived_instance(
         series,
         header,
-        charset,
         algorithm,
         sop_class=STRUCTURE_SET,
         modality="RTSTRUCT",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -17,14 +16,13 @@ from NativeDLLib.core.errors import InputError, NativeDLError
 from NativeDLLib.dicom.derived import (
     MANUFACTURER,
     Algorithm,
-    carry_over,
     derived_instance,
     software_versions,
 )
 from NativeDLLib.dicom.review import Review, refer_to_predecessor
 from NativeDLLib.dicom.seg_assembly import add_frames
 from NativeDLLib.dicom.seg_segments import described
-from NativeDLLib.dicom.source_header import source_header
+from NativeDLLib.dicom.source_header import SourceHeader
 from NativeDLLib.quality.finding import Finding, sentences, titled
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.source.series import Series
@@ -33,6 +31,16 @@ __all__ = ["SOP_CLASSES", "Algorithm", "EmptySegmentationError", "Kind", "make_s
 
 Kind = Literal["BINARY", "LABELMAP"]
 SOP_CLASSES: dict[str, str] = {"BINARY": "1.2.840.10008.5.1.4.1.1.66.4", "LABELMAP": "1.2.840.10008.5.1.4.1.1.66.7"}
+_SCANNER = (
+    "Manufacturer",
+    "ManufacturerModelName",
+    "InstitutionName",
+    "InstitutionalDepartmentName",
+    "InstitutionAddress",
+    "StationName",
+    "DeviceSerialNumber",
+    "SoftwareVersions",
+)
 
 
 class EmptySegmentationError(NativeDLError):
@@ -94,16 +102,15 @@ def make_segmentation(
         raise EmptySegmentationError(
             f"series {series.uid}: {algorithm.name} found none of its {len(segments)} segments"
         )
-    own_text = [algorithm.title, algorithm.source, *(s.name for s in segments), *algorithm.parameters.values()]
-    own_text += [finding.message for finding in findings] + ([] if review is None else [review.reviewer])
-    header, charset = source_header(series, own_text)
+    header = SourceHeader(series)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dataset = _build(series, header, charset, segments, algorithm, kind, review, findings)
+            dataset = _build(series, header, segments, algorithm, kind, review, findings)
             add_frames(dataset, series, header, labels, len(segments), buffered=buffered)
             if review is not None and review.predecessor is not None:
                 refer_to_predecessor(dataset, review.predecessor)
+            header.finish(dataset)
             return dataset
     # What is carried over is parsed only now, and pydicom lets pass whatever its parser stumbles over.
     except Exception as error:
@@ -112,8 +119,7 @@ def make_segmentation(
 
 def _build(
     series: Series,
-    header: Dataset,
-    charset: str,
+    header: SourceHeader,
     segments: Sequence[Segment],
     algorithm: Algorithm,
     kind: Kind,
@@ -127,14 +133,12 @@ def _build(
     dataset = derived_instance(
         series,
         header,
-        charset,
         algorithm,
         sop_class=SOP_CLASSES[kind],
         modality="SEG",
         title=title,
         transfer_syntax=ExplicitVRLittleEndian,
     )
-    carry_over(header, dataset, ["specimen"])
     dataset.ContentDate, dataset.ContentTime = dataset.InstanceCreationDate, dataset.InstanceCreationTime
     dataset.ContentLabel = "SEGMENTATION"
     dataset.ContentDescription = title
@@ -146,7 +150,7 @@ def _build(
     return dataset
 
 
-def _equipment(header: Dataset, algorithm: Algorithm, findings: Sequence[Finding]) -> list[Dataset]:
+def _equipment(header: SourceHeader, algorithm: Algorithm, findings: Sequence[Finding]) -> list[Dataset]:
     """Return what contributed: the scanner where its header names it, the algorithm, and highdicom."""
     made_by = f"Automatic segmentation by {algorithm.title}"
     ours = hd.ContributingEquipment(
@@ -157,28 +161,16 @@ def _equipment(header: Dataset, algorithm: Algorithm, findings: Sequence[Finding
         device_serial_number=algorithm.serial,
         contribution_description=". ".join(filter(None, (made_by, sentences(findings, None))))[:1024],
     )
-    equipment: list[Dataset] = [ours, hd.ContributingEquipment.for_highdicom()]
-    # Where the header does not name the scanner, or what it says is not valid, it is left out.
-    with contextlib.suppress(Exception):
-        if header.get("Manufacturer"):
-            equipment.insert(0, _scanner(header))
-    return equipment
-
-
-def _scanner(header: Dataset) -> hd.ContributingEquipment:
-    return hd.ContributingEquipment(
-        manufacturer=header.Manufacturer,
-        purpose_of_reference=codes.DCM.AcquisitionEquipment,
-        manufacturer_model_name=header.get("ManufacturerModelName"),
-        institution_name=header.get("InstitutionName"),
-        institutional_department_name=header.get("InstitutionalDepartmentName"),
-        institution_address=header.get("InstitutionAddress"),
-        station_name=header.get("StationName"),
-        device_serial_number=header.get("DeviceSerialNumber"),
-        software_versions=header.get("SoftwareVersions"),
-        contribution_datetime=header.get("AcquisitionDateTime"),
-        contribution_description="Acquisition equipment of the source image(s)",
-    )
+    scanner = Dataset()
+    header.put(scanner, _SCANNER)
+    if "Manufacturer" not in scanner:
+        return [ours, hd.ContributingEquipment.for_highdicom()]
+    scanner.PurposeOfReferenceCodeSequence = [hd.sr.CodedConcept.from_code(codes.DCM.AcquisitionEquipment)]
+    scanner.ContributionDescription = "Acquisition equipment of the source image(s)"
+    acquired = header.element("AcquisitionDateTime")
+    if acquired is not None:
+        scanner.ContributionDateTime = acquired.value
+    return [scanner, ours, hd.ContributingEquipment.for_highdicom()]
 
 
 def _check(series: Series, labels: npt.NDArray[Any], count: int, kind: Kind) -> None:

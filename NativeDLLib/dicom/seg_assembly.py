@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import highdicom as hd
 import numpy as np
-from pydicom.charset import convert_encodings
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filewriter import correct_ambiguous_vr
@@ -22,6 +21,7 @@ from pydicom.valuerep import DS
 
 from NativeDLLib.dicom.encoding import element, elements, sequence, sequence_value
 from NativeDLLib.dicom.seg_frames import Array, Frame, binary_pixels, frames_of, label_pixels, overlap
+from NativeDLLib.dicom.source_header import SourceHeader
 from NativeDLLib.source.series import Series
 
 # What frames are indexed by: the attribute, the functional group that holds it, and its description (PS3.3 C.7.6.17).
@@ -29,7 +29,9 @@ _BY_SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence", "Refe
 _BY_PLACE = ("ImagePositionPatient", "PlanePositionSequence", "Image Position Patient")
 
 
-def add_frames(dataset: Dataset, series: Series, header: Dataset, labels: Array, count: int, *, buffered: bool) -> None:
+def add_frames(
+    dataset: Dataset, series: Series, header: SourceHeader, labels: Array, count: int, *, buffered: bool
+) -> None:
     """Give a Segmentation the frames of a label map, or of masks that overlap.
 
     Parameters
@@ -37,7 +39,7 @@ def add_frames(dataset: Dataset, series: Series, header: Dataset, labels: Array,
     dataset
         A Segmentation without them.
     series, header
-        The source, and its header as `source_header` returns it.
+        The source, and its header.
     labels
         Array (z, y, x) of Segment Numbers, or (z, y, x, segment) of booleans, in the order of the series' slices.
     count
@@ -66,8 +68,6 @@ def add_frames(dataset: Dataset, series: Series, header: Dataset, labels: Array,
     else:
         pixels = binary_pixels(labels, frames)
     dataset.PixelData = pixels if buffered else pixels.read()
-    # What is raw is stored as it is only in the encoding that it came in.
-    dataset.set_original_encoding(False, True, convert_encodings(dataset.get("SpecificCharacterSet")))
     correct_ambiguous_vr(dataset, True)
     references = [_reference(series, index) for index in range(len(series.instances))]
     _set_sequence(dataset, "SourceImageSequence", references)
@@ -77,7 +77,7 @@ def add_frames(dataset: Dataset, series: Series, header: Dataset, labels: Array,
     _set_sequence(dataset, "PerFrameFunctionalGroupsSequence", _functional_groups(series, frames, numbered))
 
 
-def _describe_pixels(dataset: Dataset, header: Dataset, shape: Sequence[int], bits: int) -> None:
+def _describe_pixels(dataset: Dataset, header: SourceHeader, shape: Sequence[int], bits: int) -> None:
     dataset.ImageType = ["DERIVED", "PRIMARY"]
     dataset.Rows, dataset.Columns = shape[1:3]
     dataset.SamplesPerPixel = 1
@@ -87,11 +87,10 @@ def _describe_pixels(dataset: Dataset, header: Dataset, shape: Sequence[int], bi
     dataset.BitsAllocated = dataset.BitsStored = bits
     dataset.HighBit = bits - 1
     # What was lost in the images was lost for what is derived from them (PS3.3 C.7.6.1.1.5).
-    dataset.LossyImageCompression = header.get("LossyImageCompression", "00")
+    dataset.LossyImageCompression = "00"
+    header.put(dataset, ["LossyImageCompression"])
     if dataset.LossyImageCompression == "01":
-        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-            if keyword in header:
-                dataset[keyword] = header[keyword]
+        header.put(dataset, ["LossyImageCompressionRatio", "LossyImageCompressionMethod"])
 
 
 def _add_dimensions(dataset: Dataset, dimensions: Sequence[tuple[str, str, str]]) -> None:

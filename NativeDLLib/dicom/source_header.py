@@ -1,62 +1,102 @@
-"""The headers of the source as a derived object needs them: complete, valid, in a character set that holds all text."""
+"""The header of the source as a derived object takes it over: valid, and in one character set at every level."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator
 
+from pydicom.charset import convert_encodings, default_encoding, encode_string, python_encoding
 from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
-from pydicom.valuerep import DA, TM
+from pydicom.tag import BaseTag, Tag
 
+from NativeDLLib.dicom.valid import is_complete, is_valid
+from NativeDLLib.source.characters import TEXT_VRS, declared_terms, is_readable
 from NativeDLLib.source.series import Series
 
-# Type 2 in the Patient and General Study modules: they must be there, and may be empty.
-_MAY_BE_EMPTY = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "AccessionNumber",
-    "StudyID",
-    "ReferringPhysicianName",
-)
+# Away from the numbers that scanners give, so that what is derived stands below the images it belongs to.
+_SERIES_NUMBER_OFFSET = 9000
 _UTF_8 = "ISO_IR 192"
-# Defined terms of PS3.3 C.12.1.1.2 that stand alone.
+_SET = Tag("SpecificCharacterSet")
+# Defined Terms that stand alone (PS3.3 C.12.1.1.2) and of which Python's codecs write nothing else.
 _CHARACTER_SETS = {
-    *(f"ISO_IR {number}" for number in (13, 100, 101, 109, 110, 126, 127, 138, 144, 148, 166, 192, 203)),
+    *(f"ISO_IR {number}" for number in (100, 101, 109, 110, 126, 127, 138, 144, 148, 166, 192)),
     "GB18030",
     "GBK",
 }
-# Away from the numbers that scanners give, so that what is derived stands below the images it belongs to.
-_SERIES_NUMBER_OFFSET = 9000
 
 
-def source_header(series: Series, own_text: Sequence[str]) -> tuple[Dataset, str]:
-    """Return the header of a series' first instance, and the character set for an object derived from the series.
+class SourceHeader:
+    """The header of a series' first instance, to be taken over attribute by attribute.
 
-    Attributes that must be there are added empty; a sex, date or time that DICOM does not have is left empty, as no
-    conformant object can carry it. Everything else stays as it is.
+    Text that is in no character set that the source declares is taken over byte for byte, and the derived object
+    declares what the source does. Its own text is ASCII then.
 
     Parameters
     ----------
     series
         The source.
-    own_text
-        Text that the derived object adds; where the source's character set cannot hold it, the result is in UTF-8.
     """
-    first = copy.copy(series.header)
-    for keyword in _MAY_BE_EMPTY:
-        if keyword not in first or not _is_valid(first, keyword):
-            first.add_new(keyword, dictionary_VR(keyword), None if keyword.endswith(("Date", "Time")) else "")
-    given = first.get("SpecificCharacterSet") or "ISO_IR 6"
-    sets = [given] if isinstance(given, str) else [str(part) for part in given]
-    # Sets that switch from one to the other within a text are often written wrongly, and never needed with UTF-8.
-    known = len(sets) == 1 and sets[0] in _CHARACTER_SETS
-    charset = sets[0] if known and all(text.isascii() for text in own_text) else _UTF_8
-    return first, charset
+
+    def __init__(self, series: Series) -> None:
+        self._header = series.header
+        self._readable = is_readable(self._header)
+
+    def put(self, dataset: Dataset, keywords: Iterable[str]) -> None:
+        """Give a data set the attributes that the source has and that DICOM has with such values."""
+        for keyword in keywords:
+            element = self.element(keyword)
+            if element is not None:
+                dataset[element.tag] = element
+
+    def element(self, keyword: str) -> DataElement | RawDataElement | None:
+        """Return an attribute as the derived object has it, or None where it is absent, empty or not valid."""
+        return self._element(self._header, Tag(keyword))
+
+    def finish(self, dataset: Dataset) -> None:
+        """Give a derived object its character set, once all its text is there."""
+        terms = declared_terms(self._header)
+        implicit = dataset.file_meta.TransferSyntaxUID.is_implicit_VR
+        if not self._readable:
+            if terms:
+                dataset[_SET] = DataElement(_SET, "CS", list(terms))
+            _write_as_it_is(dataset, implicit)
+            return
+        fits = len(terms) == 1 and terms[0] in _CHARACTER_SETS and _fits(dataset, python_encoding[terms[0]])
+        dataset.SpecificCharacterSet = terms[0] if fits else _UTF_8
+        # Elements that are raw hold nothing but ASCII, or numbers.
+        dataset.set_original_encoding(implicit, True, convert_encodings(dataset.SpecificCharacterSet))
+
+    def _element(self, owner: Dataset, tag: BaseTag) -> DataElement | RawDataElement | None:
+        # Elements are parsed when they are looked at, and pydicom lets pass whatever its parser stumbles over.
+        try:
+            element = owner.get_item(tag)
+            vr = dictionary_VR(tag)
+            if element is None or (element.VR or "UN") not in ("UN", *vr.split(" or ")):
+                return None
+            if vr == "SQ":
+                items = [item for item in map(self._item, owner[tag].value or []) if is_complete(tag, item)]
+                return DataElement(tag, vr, items) if items else None
+            if vr in TEXT_VRS and not self._readable:
+                content = _bytes_of(element, owner)
+                return RawDataElement(tag, vr, len(content), content, 0, False, True) if content.strip() else None
+            if isinstance(element, RawDataElement):
+                element = convert_raw_data_element(element, encoding=owner.original_character_set, ds=owner)
+            return _fresh(element) if is_valid(element) else None
+        except Exception:
+            return None
+
+    def _item(self, source: Dataset) -> Dataset:
+        item = Dataset()
+        for tag in list(source.keys()):
+            # The character set is that of the whole object, unless nobody knows what it means.
+            if tag.is_private or (tag == _SET and self._readable):
+                continue
+            element = self._element(source, tag)
+            if element is not None:
+                item[tag] = element
+        return item
 
 
 def derived_series_number(series: Series) -> int:
@@ -68,18 +108,64 @@ def derived_series_number(series: Series) -> int:
     return _SERIES_NUMBER_OFFSET + number if 0 <= number < 10**6 else _SERIES_NUMBER_OFFSET
 
 
-def _is_valid(dataset: Dataset, keyword: str) -> bool:
+def ascii_text(text: str) -> str:
+    """Return text in ASCII, letters without their marks."""
+    plain = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
+    return "".join(c if c.isascii() else "?" for c in plain if not unicodedata.combining(c))[: len(text) + 1]
+
+
+def _bytes_of(element: DataElement | RawDataElement, owner: Dataset) -> bytes:
+    if isinstance(element, RawDataElement):
+        content = element.value or b""
+    else:
+        # It was decoded before: so it is encoded again, by the same rules.
+        parts = element.value if element.VM > 1 else [element.value or ""]
+        encodings = convert_encodings(owner.original_character_set)
+        content = b"\\".join(encode_string(str(part), encodings) for part in parts)
+    return content + b" " * (len(content) % 2)
+
+
+def _fresh(element: DataElement) -> DataElement:
+    """Return an element without the bytes that it came in."""
+    if element.VR != "PN":
+        return DataElement(element.tag, element.VR, element.value)
+    names = element.value if element.VM > 1 else [element.value]
+    return DataElement(element.tag, "PN", [str(name) for name in names])
+
+
+def _own_text(dataset: Dataset) -> Iterator[DataElement]:
+    """Return the elements of text that are not bytes of the source, at every level."""
+    for tag in list(dataset.keys()):
+        element = dataset.get_item(tag)
+        if isinstance(element, DataElement) and element.VR == "SQ":
+            for item in element.value or []:
+                yield from _own_text(item)
+        elif isinstance(element, DataElement) and element.VR in TEXT_VRS:
+            yield element
+
+
+def _fits(dataset: Dataset, encoding: str) -> bool:
     try:
-        value = dataset.get(keyword)
-        if keyword == "PatientSex":
-            return value in (None, "", "M", "F", "O")
-        if keyword.endswith("Date"):
-            DA(value or "")
-        elif keyword.endswith("Time"):
-            TM(value or "")
-        else:
-            str(value)
-    # A value that pydicom cannot make sense of, whatever it raises, is none that a SEG could carry.
-    except Exception:
+        for element in _own_text(dataset):
+            str(element.value).encode(encoding)
+    except UnicodeEncodeError:
         return False
     return True
+
+
+def _write_as_it_is(dataset: Dataset, implicit: bool) -> None:
+    """Make a data set's own text ASCII, and mark it, with its items, as read in the encoding that it is written in."""
+    for element in _own_text(dataset):
+        parts = [ascii_text(str(part)) for part in (element.value if element.VM > 1 else [element.value or ""])]
+        element.value = parts if len(parts) > 1 else parts[0]
+    _mark(dataset, implicit)
+
+
+def _mark(dataset: Dataset, implicit: bool) -> None:
+    terms = declared_terms(dataset)
+    dataset.set_original_encoding(implicit, True, convert_encodings(list(terms)) if terms else default_encoding)
+    for tag in list(dataset.keys()):
+        element = dataset.get_item(tag)
+        if isinstance(element, DataElement) and element.VR == "SQ":
+            for item in element.value or []:
+                _mark(item, implicit)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pydicom
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -151,9 +152,13 @@ def text(dataset: Dataset, keyword: str) -> str:
     if (plain := plain_text(dataset, keyword)) is not None:
         return plain
     try:
-        value = dataset.get(keyword)
+        element = dataset.get_item(keyword)
+        # The bytes stay in the data set: what is derived from it may need them as they are.
+        if isinstance(element, RawDataElement):
+            element = convert_raw_data_element(element, encoding=dataset.original_character_set, ds=dataset)
     except Exception:
         return ""
+    value = None if element is None else element.value
     if value is None:
         return ""
     if isinstance(value, (list, pydicom.multival.MultiValue)):
