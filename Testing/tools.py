@@ -22,7 +22,7 @@ def dcmqi(name: str) -> str:
 def dciodvfy_errors(path: Path) -> list[str]:
     """Return the errors that dicom3tools' validator finds in an object."""
     command = [require("/usr/bin/dciodvfy", "dicom3tools"), str(path)]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    finished = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     return [line for line in (finished.stdout + finished.stderr).splitlines() if line.startswith("Error")]
 
 

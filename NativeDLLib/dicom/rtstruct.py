@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
-from NativeDLLib.core.errors import InputError
 from NativeDLLib.dicom.derived import Algorithm, derived_instance
 from NativeDLLib.dicom.roi import Roi, contour_item, image_item, observation_item, roi_item
 from NativeDLLib.dicom.source_header import SourceHeader
@@ -70,25 +69,17 @@ def make_structure_set(
 
     Raises
     ------
-    InputError
-        Where the source's patient or study attributes cannot be carried over.
     ValueError
         Where there is no region of interest, or one without a contour.
     """
     if not rois or not all(roi.contours for roi in rois):
         raise ValueError("a structure set has regions of interest, and each of them contours")
     header = SourceHeader(series)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset = _build(series, header, rois, algorithm, review, findings)
-            header.finish(dataset)
-            return dataset
-    # What is carried over is parsed only now, and pydicom lets pass whatever its parser stumbles over.
-    except Exception as error:
-        raise InputError(
-            f"series {series.uid}: its header cannot be carried over to a structure set ({error})"
-        ) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = _build(series, header, rois, algorithm, review, findings)
+        header.finish(dataset)
+    return dataset
 
 
 def _build(

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
-from NativeDLLib.core.errors import InputError, NativeDLError
+from NativeDLLib.core.errors import NativeDLError
 from NativeDLLib.dicom.derived import (
     MANUFACTURER,
     Algorithm,
@@ -92,8 +92,6 @@ def make_segmentation(
     ------
     EmptySegmentationError
         Where nothing was found and `allow_empty` is false.
-    InputError
-        Where the source's patient or study attributes cannot be carried over.
     ValueError
         Where the label map is not on the series' grid or has other values.
     """
@@ -103,18 +101,14 @@ def make_segmentation(
             f"series {series.uid}: {algorithm.name} found none of its {len(segments)} segments"
         )
     header = SourceHeader(series)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset = _build(series, header, segments, algorithm, kind, review, findings)
-            add_frames(dataset, series, header, labels, len(segments), buffered=buffered)
-            if review is not None and review.predecessor is not None:
-                refer_to_predecessor(dataset, review.predecessor)
-            header.finish(dataset)
-            return dataset
-    # What is carried over is parsed only now, and pydicom lets pass whatever its parser stumbles over.
-    except Exception as error:
-        raise InputError(f"series {series.uid}: its header cannot be carried over to a SEG ({error})") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = _build(series, header, segments, algorithm, kind, review, findings)
+        add_frames(dataset, series, header, labels, len(segments), buffered=buffered)
+        if review is not None and review.predecessor is not None:
+            refer_to_predecessor(dataset, review.predecessor)
+        header.finish(dataset)
+    return dataset
 
 
 def _build(

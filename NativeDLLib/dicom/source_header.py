@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from pydicom.charset import convert_encodings, default_encoding, encode_string, python_encoding
 from pydicom.datadict import dictionary_VR
@@ -11,7 +12,7 @@ from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_eleme
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
-from NativeDLLib.dicom.valid import is_complete, is_valid
+from NativeDLLib.dicom.valid import IDENTITY, has_controls, is_complete, is_valid
 from NativeDLLib.source.characters import TEXT_VRS, declared_terms, is_readable
 from NativeDLLib.source.series import Series
 
@@ -23,7 +24,6 @@ _SET = Tag("SpecificCharacterSet")
 _CHARACTER_SETS = {
     *(f"ISO_IR {number}" for number in (100, 101, 109, 110, 126, 127, 138, 144, 148, 166, 192)),
     "GB18030",
-    "GBK",
 }
 
 
@@ -52,7 +52,7 @@ class SourceHeader:
 
     def element(self, keyword: str) -> DataElement | RawDataElement | None:
         """Return an attribute as the derived object has it, or None where it is absent, empty or not valid."""
-        return self._element(self._header, Tag(keyword))
+        return self._element(self._header, Tag(keyword), keyword in IDENTITY)
 
     def finish(self, dataset: Dataset) -> None:
         """Give a derived object its character set, once all its text is there."""
@@ -68,10 +68,10 @@ class SourceHeader:
         # Elements that are raw hold nothing but ASCII, or numbers.
         dataset.set_original_encoding(implicit, True, convert_encodings(dataset.SpecificCharacterSet))
 
-    def _element(self, owner: Dataset, tag: BaseTag) -> DataElement | RawDataElement | None:
+    def _element(self, owner: Dataset, tag: BaseTag, as_it_is: bool = False) -> DataElement | RawDataElement | None:
         # Elements are parsed when they are looked at, and pydicom lets pass whatever its parser stumbles over.
         try:
-            element = owner.get_item(tag)
+            element: Any = owner.get_item(tag)
             vr = dictionary_VR(tag)
             if element is None or (element.VR or "UN") not in ("UN", *vr.split(" or ")):
                 return None
@@ -80,10 +80,12 @@ class SourceHeader:
                 return DataElement(tag, vr, items) if items else None
             if vr in TEXT_VRS and not self._readable:
                 content = _bytes_of(element, owner)
-                return RawDataElement(tag, vr, len(content), content, 0, False, True) if content.strip() else None
+                if not content.strip() or (has_controls(vr, content) and not as_it_is):
+                    return None
+                return RawDataElement(tag, vr, len(content), content, 0, False, True)
             if isinstance(element, RawDataElement):
                 element = convert_raw_data_element(element, encoding=owner.original_character_set, ds=owner)
-            return _fresh(element) if is_valid(element) else None
+            return _fresh(element) if as_it_is or is_valid(element) else None
         except Exception:
             return None
 

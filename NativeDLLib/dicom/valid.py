@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydicom import config
@@ -25,7 +26,7 @@ _ENUMERATED: dict[str, set[Any]] = {
     "PatientIdentityRemoved": {"YES", "NO"},
     "LossyImageCompression": {"00", "01"},
 }
-# Attributes that stay as they are, whatever their values.
+# Attributes that tell whose an object is, and stay as they are: cut, or left out, it would be somebody else's.
 IDENTITY = (
     "PatientName",
     "PatientID",
@@ -34,6 +35,7 @@ IDENTITY = (
     "StudyDescription",
     "ReferringPhysicianName",
 )
+_DATE_TIME = re.compile(r"[0-9]+(\.[0-9]+)?([+-][0-9]{4})?")
 _LAYOUT = {vr: "\r\n\f\t" for vr in ("LT", "ST", "UT")}
 _REFERENCE = ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID")
 # Attributes of type 1 in the items of sequences (PS3.3 C.7.1 and C.7.2).
@@ -54,13 +56,21 @@ _TRIAL = ("ClinicalTrialSponsorName", "ClinicalTrialProtocolID", "ClinicalTrialS
 _PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 _SPECIES = "PatientSpeciesDescription"
 _BREED = ("PatientBreedDescription", "PatientBreedCodeSequence", "BreedRegistrationSequence")
+_STRAIN = (
+    "StrainDescription",
+    "StrainNomenclature",
+    "StrainStockSequence",
+    "StrainAdditionalInformation",
+    "StrainCodeSequence",
+    "GeneticModificationsSequence",
+)
 # Attributes that DICOM has only beside another.
 _ONLY_WITH = {
     "PatientBirthDateInAlternativeCalendar": "PatientAlternativeCalendar",
     "PatientDeathDateInAlternativeCalendar": "PatientAlternativeCalendar",
     "ResponsiblePerson": "ResponsiblePersonRole",
     "ResponsiblePersonRole": "ResponsiblePerson",
-    **dict.fromkeys((*_BREED, "StrainStockSequence"), _SPECIES),
+    **dict.fromkeys((*_BREED, *_STRAIN), _SPECIES),
     "LongitudinalTemporalEventType": "LongitudinalTemporalOffsetFromEvent",
     "LongitudinalTemporalOffsetFromEvent": "LongitudinalTemporalEventType",
     "ClinicalTrialProtocolEthicsCommitteeApprovalNumber": "ClinicalTrialProtocolEthicsCommitteeName",
@@ -104,9 +114,6 @@ def is_valid(element: DataElement) -> bool:
     keyword, values = keyword_for_tag(element.tag), element.value if element.VM > 1 else [element.value]
     if keyword in _ENUMERATED:
         return len(values) == 1 and values[0] in _ENUMERATED[keyword]
-    # Those that tell whose it is stay as they are: cut, or left out, it would be of somebody else.
-    if keyword in IDENTITY:
-        return True
     if element.VM > 1 and dictionary_VM(element.tag) == "1":
         return False
     return all(_is_value(element.VR, value) for value in values)
@@ -114,9 +121,9 @@ def is_valid(element: DataElement) -> bool:
 
 def _is_value(vr: str, value: Any) -> bool:
     if vr == "UI":
-        return is_uid(str(value))
+        return is_uid(str(value)) and str(value)[0] in "012"
     # A range of dates or times is a key of a query, and no value.
-    if vr in ("DA", "TM") and "-" in str(value):
+    if (vr in ("DA", "TM") and "-" in str(value)) or (vr == "DT" and not _DATE_TIME.fullmatch(str(value))):
         return False
     if vr in TEXT_VRS and not all(letter.isprintable() or letter in _LAYOUT.get(vr, "") for letter in str(value)):
         return False
@@ -127,6 +134,12 @@ def _is_value(vr: str, value: Any) -> bool:
     except ValueError:
         return False
     return True
+
+
+def has_controls(vr: str, content: bytes) -> bool:
+    """Tell whether text of any character set has characters that control something, other than a change of the set."""
+    allowed = _LAYOUT.get(vr, "") + "\x1b"
+    return any(byte < 0x20 and chr(byte) not in allowed for byte in content)
 
 
 def is_complete(tag: BaseTag, item: Dataset) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydicom.charset import convert_encodings, decode_bytes, python_encoding
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 
 TEXT_VRS = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")
 # Characters after which text begins in the first character set again (PS3.5 6.1.2.5.3).
@@ -31,12 +32,12 @@ def is_readable(dataset: Dataset, inherited: Sequence[str] = ("",)) -> bool:
     """
     terms = declared_terms(dataset) or inherited
     for tag in list(dataset.keys()):
-        element = dataset.get_item(tag)
-        if tag.is_private or tag.group == _FUNCTIONAL_GROUPS or element is None or not dictionary_has_tag(tag):
+        element: Any = dataset.get_item(tag)
+        if tag.is_private or tag.group == _FUNCTIONAL_GROUPS or not dictionary_has_tag(tag):
             continue
         vr = element.VR if element.VR not in (None, "UN") else dictionary_VR(tag)
         if vr == "SQ":
-            if not all(is_readable(item, terms) for item in dataset[tag].value or []):
+            if not all(is_readable(item, terms) for item in _items(dataset, tag)):
                 return False
         elif vr in TEXT_VRS and isinstance(element, RawDataElement) and not _is_text(element.value or b"", terms):
             return False
@@ -45,13 +46,21 @@ def is_readable(dataset: Dataset, inherited: Sequence[str] = ("",)) -> bool:
 
 def declared_terms(dataset: Dataset) -> tuple[str, ...]:
     """Return the Defined Terms of the Specific Character Set as they stand there; none where it is absent or empty."""
-    element = dataset.get_item(_SET)
+    element: Any = dataset.get_item(_SET)
     value = None if element is None else element.value
     if isinstance(value, bytes):
         value = value.decode("latin-1").split("\\")
     terms = [value] if isinstance(value, str) else list(value or [])
     found = tuple(term.strip("\0 ") for term in terms)
     return found if any(found) else ()
+
+
+def _items(dataset: Dataset, tag: BaseTag) -> Sequence[Dataset]:
+    # Sequences are parsed when they are looked at; of a damaged one nothing is taken over.
+    try:
+        return dataset[tag].value or []
+    except Exception:
+        return []
 
 
 def _is_text(value: bytes, terms: Sequence[str]) -> bool:
@@ -61,4 +70,5 @@ def _is_text(value: bytes, terms: Sequence[str]) -> bool:
         return False
     if b"\x1b" not in value and terms[0] in _ASCII and _LATIN_1 not in terms:
         return False
-    return "\ufffd" not in decode_bytes(value, convert_encodings(list(terms)), _DELIMITERS)
+    # pydicom leaves what it cannot decode, with its escape sequences, or marks it.
+    return not set(decode_bytes(value, convert_encodings(list(terms)), _DELIMITERS)) & {"\ufffd", "\x1b"}

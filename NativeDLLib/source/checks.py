@@ -72,7 +72,7 @@ def check_images(instances: Sequence[Instance], where: str) -> None:
             continue
         values: dict[str, int] = {}
         for instance in instances:
-            value = instance.text(keyword)
+            value = _told(instance, keyword)
             values[value] = values.get(value, 0) + 1
         if len(values) > 1:
             # Names and patient IDs stay out of messages: these end up in logs.
@@ -87,6 +87,14 @@ def check_images(instances: Sequence[Instance], where: str) -> None:
         raise first.error("has no Modality")
     for instance in instances:
         _check_pixels(instance)
+
+
+def _told(instance: Instance, keyword: str) -> str:
+    """Return an attribute as it is compared: empty components at the end of a name say nothing (PS3.5 6.2.1)."""
+    value = instance.text(keyword)
+    if keyword != "PatientName":
+        return value
+    return "=".join(group.rstrip("^ ") for group in value.split("=")).rstrip("=")
 
 
 def _check_pixels(instance: Instance) -> None:

@@ -152,7 +152,7 @@ def text(dataset: Dataset, keyword: str) -> str:
     if (plain := plain_text(dataset, keyword)) is not None:
         return plain
     try:
-        element = dataset.get_item(keyword)
+        element: Any = dataset.get_item(keyword)
         # The bytes stay in the data set: what is derived from it may need them as they are.
         if isinstance(element, RawDataElement):
             element = convert_raw_data_element(element, encoding=dataset.original_character_set, ds=dataset)

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.source.characters import declared_terms, is_readable
 from NativeDLLib.source.checks import check_identity, check_images, check_rescaling
 from NativeDLLib.source.frames import slices_of
 from NativeDLLib.source.geometry import Grid, Slice, arrange
@@ -118,7 +119,7 @@ class Series:
         multiframe = instances[0].is_multiframe
         if multiframe and len(instances) > 1:
             raise InputError(f"{where}: is spread over {len(instances)} multi-frame instances; one can be segmented")
-        notes = [*warnings, *([] if multiframe else check_rescaling(instances, where))]
+        notes = [*warnings, *([] if multiframe else check_rescaling(instances, where)), *_check_text(instances[0])]
         header = instances[0].dataset
         order, grid, problems = arrange(slices, int(header.Columns), int(header.Rows))
         localizers = [i for i in instances if "LOCALIZER" in i.text("ImageType").upper().split("\\")]
@@ -136,6 +137,16 @@ class Series:
 def _renumbered(plane: Slice, index: int) -> Slice:
     values = vars(plane) | {"instance": index}
     return Slice(**values)
+
+
+def _check_text(first: Instance) -> list[str]:
+    if is_readable(first.dataset):
+        return []
+    declared = "\\".join(declared_terms(first.dataset)) or "none"
+    return [
+        f"{first.path}: names and other text are in no character set that it declares ({declared}): they may look "
+        "wrong, and are taken over byte for byte"
+    ]
 
 
 def _tilt_note(instances: Sequence[Instance]) -> str:

@@ -6,7 +6,6 @@ import pydicom
 import pytest
 from highdicom._standard_utils import get_iod_module_map, get_module_attribute_map, get_sop_class_iod_map
 
-from NativeDLLib.core.errors import InputError
 from NativeDLLib.dicom.module_attributes import ATTRIBUTES, PATIENT_AND_STUDY
 from NativeDLLib.dicom.seg import Algorithm, make_segmentation
 from NativeDLLib.registry.entry import make_model
@@ -38,14 +37,14 @@ def seg_of(folder, edit, serial="0123"):
     return pydicom.dcmread(folder / "seg.dcm")
 
 
-def test_what_is_known_of_patient_trial_and_specimen_is_carried_over_and_nothing_of_the_scan(tmp_path):
+def test_what_is_known_of_patient_and_trial_is_carried_over_and_nothing_of_the_scan(tmp_path):
     def edit(dataset, _):
-        dataset.PatientWeight, dataset.ClinicalTrialProtocolID, dataset.ContainerIdentifier = "70.50", "T1", "B2"
-        dataset.KVP, dataset.InstitutionName = "120", "Clinic"
+        dataset.PatientWeight, dataset.ClinicalTrialSponsorName, dataset.ClinicalTrialProtocolID = "70.50", "S", "T1"
+        dataset.ClinicalTrialSubjectID, dataset.KVP, dataset.InstitutionName = "7", "120", "Clinic"
 
     seg = seg_of(tmp_path, edit)
 
-    assert (seg.PatientWeight, seg.ClinicalTrialProtocolID, seg.ContainerIdentifier) == (70.5, "T1", "B2")
+    assert (seg.PatientWeight, seg.ClinicalTrialProtocolID, seg.ClinicalTrialSubjectID) == (70.5, "T1", "7")
     assert "KVP" not in seg
     assert "InstitutionName" not in seg
 
@@ -61,15 +60,20 @@ def test_the_scanner_is_named_where_the_header_names_it(tmp_path):
     assert scanner.PurposeOfReferenceCodeSequence[0].CodeMeaning == "Acquisition Equipment"
 
 
-@pytest.mark.parametrize("attribute", [("Manufacturer", ""), ("StationName", "longer than a short string")])
-def test_a_scanner_that_is_not_named_or_not_validly_is_left_out(tmp_path, attribute):
-    def edit(dataset, _):
-        dataset.Manufacturer = "Maker"
-        setattr(dataset, *attribute)
-
-    equipment = seg_of(tmp_path, edit).ContributingEquipmentSequence
+def test_a_scanner_that_is_not_named_is_left_out(tmp_path):
+    equipment = seg_of(tmp_path, lambda ds, _: setattr(ds, "Manufacturer", "")).ContributingEquipmentSequence
 
     assert [item.Manufacturer for item in equipment] == ["NativeDL", "Highdicom open-source contributors"]
+
+
+def test_of_a_scanner_nothing_is_said_that_is_not_valid(tmp_path):
+    def edit(dataset, _):
+        dataset.Manufacturer, dataset.StationName = "Maker", "longer than a short string"
+
+    scanner = seg_of(tmp_path, edit).ContributingEquipmentSequence[0]
+
+    assert scanner.Manufacturer == "Maker"
+    assert "StationName" not in scanner
 
 
 def test_a_loss_of_the_source_is_a_loss_of_what_is_derived_from_it(tmp_path):
@@ -85,5 +89,5 @@ def test_a_loss_of_the_source_is_a_loss_of_what_is_derived_from_it(tmp_path):
 
 @pytest.mark.parametrize("serial", ["x" * 65, "a\\b"])
 def test_a_text_that_is_no_long_string_is_refused(tmp_path, serial):
-    with pytest.raises(InputError, match="is longer than 64 characters or has a backslash"):
+    with pytest.raises(ValueError, match="is longer than 64 characters or has a backslash"):
         seg_of(tmp_path, None, serial)

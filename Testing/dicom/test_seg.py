@@ -5,7 +5,6 @@ import pytest
 from pydicom.uid import SegmentationStorage
 
 from NativeDLLib import __version__
-from NativeDLLib.core.errors import InputError
 from NativeDLLib.dicom.seg import Algorithm, EmptySegmentationError, make_segmentation
 from NativeDLLib.registry.entry import make_model
 from NativeDLLib.source import Series
@@ -233,14 +232,6 @@ def test_many_segments_fit(tmp_path):
     seg = written(tmp_path, make_segmentation(series, values, many, ALGORITHM, kind="LABELMAP"))
 
     assert np.array_equal(on_its_sources(seg, series), values)
-
-
-def test_a_header_that_no_seg_can_carry_is_refused_with_the_series(tmp_path):
-    series = series_in(tmp_path)
-    del series.header["StudyInstanceUID"]
-
-    with pytest.raises(InputError, match=f"series {series.uid}: its header cannot be carried over to a SEG"):
-        make_segmentation(series, labels(), two(tmp_path), ALGORITHM)
 
 
 def test_a_source_without_slice_thickness_gets_the_distance_of_its_slices(tmp_path):

@@ -10,7 +10,6 @@ import SimpleITK as sitk
 from drawing import ALGORITHM, KIDNEY, LIVER, by_plastimatch, dice, shapes
 from tools import dciodvfy_errors
 
-from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.rtstruct import Reviewed, make_structure_set
 from NativeDLLib.dicom.rtstruct_reader import read_structure_set
@@ -210,14 +209,15 @@ def test_nothing_to_store_is_refused(axial):
         make_structure_set(axial.series, [], ALGORITHM)
 
 
-def test_a_source_whose_header_cannot_be_carried_over_is_refused(axial):
-    axial.series.header.PatientName = "x" * 64
-    axial.series.header["PatientComments"] = pydicom.dataelem.RawDataElement(
-        pydicom.tag.Tag("PatientComments"), "SQ", 4, b"\xff\xfe\x00\x01", 0, False, True
+def test_a_damaged_sequence_of_the_source_is_left_out(axial, tmp_path):
+    damaged = pydicom.dataelem.RawDataElement(
+        pydicom.tag.Tag("ProcedureCodeSequence"), "SQ", 4, b"\xff\xfe\x00\x01", 0, False, True
     )
+    axial.series.header["ProcedureCodeSequence"] = damaged
 
-    with pytest.raises(InputError, match="cannot be carried over to a structure set"):
-        whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Progress())
+    path = written(whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Progress()), tmp_path)
+
+    assert "ProcedureCodeSequence" not in pydicom.dcmread(path)
 
 
 def test_masks_share_a_layer_unless_they_overlap():

@@ -78,6 +78,24 @@ def test_mixed_patients_are_refused_without_saying_who_they_are(tmp_path, keywor
     assert f"{keyword} is not the same in all 6 instances: 2 different values" in message
 
 
+@pytest.mark.parametrize("name", [f"{NAME}^^^", f"{NAME}^", f"{NAME} ", f"{NAME}=", f"{NAME}^=^"])
+def test_a_name_with_empty_components_at_its_end_is_the_same_patient(tmp_path, name):
+    factories.ct_series(tmp_path, edit=one("PatientName", name))
+
+    assert len(Series.read([tmp_path]).instances) == 6
+
+
+@pytest.mark.parametrize("name", ["Mustermann^Erika^^Dr", "Mustermann", "Mustermann^=Erika", "^Mustermann^Erika"])
+def test_a_name_with_other_components_is_another_patient(tmp_path, name):
+    message, _ = refusal(tmp_path, one("PatientName", name))
+
+    assert "PatientName is not the same in all 6 instances" in message
+
+
+def test_a_patient_from_the_field_is_one(real_data):
+    assert len(Series.read([real_data / "field_cases" / "dicom" / "pntrail"]).instances) == 6
+
+
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "FrameOfReferenceUID"])
 def test_mixed_studies_and_frames_of_reference_are_refused(tmp_path, keyword):
     other = generate_uid()
