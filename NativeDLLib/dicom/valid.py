@@ -76,6 +76,13 @@ _ONLY_WITH = {
     "ClinicalTrialProtocolEthicsCommitteeApprovalNumber": "ClinicalTrialProtocolEthicsCommitteeName",
     **dict.fromkeys(ATTRIBUTES["clinical-trial-subject"].split(), _TRIAL[0]),
 }
+_ONLY_WITH_EITHER = {
+    "PatientIdentityRemoved": ("DeidentificationMethod", "DeidentificationMethodCodeSequence"),
+    "PatientAlternativeCalendar": (
+        "PatientBirthDateInAlternativeCalendar",
+        "PatientDeathDateInAlternativeCalendar",
+    ),
+}
 # Attributes of type 2, which must be there and may be empty, beside any of others.
 _EVEN_IF_EMPTY = (
     (
@@ -98,8 +105,9 @@ def settle(dataset: Dataset) -> None:
     while alone := [keyword for keyword, needed in _ONLY_WITH.items() if keyword in dataset and needed not in dataset]:
         for keyword in alone:
             dataset.pop(keyword)
-    if not any(f"DeidentificationMethod{kind}" in dataset for kind in ("", "CodeSequence")):
-        dataset.pop("PatientIdentityRemoved", None)
+    for keyword, either in _ONLY_WITH_EITHER.items():
+        if not any(needed in dataset for needed in either):
+            dataset.pop(keyword, None)
     for present, needed in _EVEN_IF_EMPTY:
         if any(keyword in dataset for keyword in present):
             for keyword in needed:
