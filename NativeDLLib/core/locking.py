@@ -33,11 +33,18 @@ def hold(folder: Path, busy: str) -> Iterator[None]:
 
 @contextmanager
 def take_turn(files: Sequence[Path], progress: Progress) -> Iterator[None]:
-    """Wait until no other process holds one of the files, and hold it until the context is left; the files are made."""
+    """Wait until no other process holds one of the files, and hold it until the context is left; the files are made.
+
+    Without files there is nothing to wait for, and no stage ``wait``.
+    """
+    if not files:
+        yield
+        return
     locks = [_lock(file) for file in files]
-    while (mine := next(filter(_is_mine, locks), None)) is None:
-        progress.check()
-        time.sleep(_POLL_S)
+    with progress.stage("wait"):
+        while (mine := next(filter(_is_mine, locks), None)) is None:
+            progress.check()
+            time.sleep(_POLL_S)
     try:
         yield
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pkgutil import resolve_name
 from typing import Protocol
 
@@ -17,7 +17,9 @@ from NativeDLLib.inference.array_ops import Array
 from NativeDLLib.inference.label_maker import Head
 from NativeDLLib.inference.network import Loaded, Network, silent
 from NativeDLLib.inference.preprocess import Prepared, prepare, restore
+from NativeDLLib.inference.sliding_window import WindowSettings
 from NativeDLLib.registry.entry import Model
+from NativeDLLib.registry.parameters import Value, resolve
 from NativeDLLib.registry.runtimes import RUNTIMES
 from NativeDLLib.registry.weights import Weights
 
@@ -74,7 +76,7 @@ class ContractEngine:
         self.networks: Sequence[Network] = (loaded.network,)
         self.warnings = loaded.warnings
         self.patch_size: tuple[int, ...] = model.input.patch_size
-        self.mirror_axes: tuple[int, ...] = tuple(model.sliding_window.get("mirror_axes", (0, 1, 2)))
+        self.mirror_axes = model.sliding_window.mirror_axes
         self._contract = model.input
 
     def prepare(self, image: sitk.Image) -> Prepared:
@@ -84,6 +86,21 @@ class ContractEngine:
     def restore(self, planes: Iterable[Array], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """See `Engine`."""
         return restore(planes, prepared)
+
+
+def window_settings(model: Model, engine: Engine, parameters: Mapping[str, Value]) -> WindowSettings:
+    """Return how a model's network looks at patches, by its entry, its engine and the effective parameters."""
+    given = model.sliding_window
+    mirror = engine.mirrors_by_default if given.mirror is None else resolve(given.mirror, parameters)
+    return WindowSettings(
+        engine.patch_size,
+        step=float(resolve(given.step, parameters)),
+        mirror_axes=engine.mirror_axes if mirror else (),
+        half=engine.half,
+        features=engine.head is not None,
+        skip_air=resolve(given.skip_air, parameters),
+        around_body=resolve(given.around_body, parameters),
+    )
 
 
 def import_ahead(model: Model, device: str) -> threading.Thread:

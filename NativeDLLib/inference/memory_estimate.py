@@ -22,7 +22,7 @@ The network's grid is found by preparing a little noise, and what a forward pass
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
@@ -36,9 +36,8 @@ from NativeDLLib.inference.array_ops import is_tensor
 from NativeDLLib.inference.engine import Engine
 from NativeDLLib.inference.label_maker import BLOCK
 from NativeDLLib.inference.network import together
-from NativeDLLib.inference.sliding_window import PLANES
+from NativeDLLib.inference.sliding_window import PLANES, WindowSettings
 from NativeDLLib.registry.entry import Model
-from NativeDLLib.registry.parameters import Value, resolve
 from NativeDLLib.source.source import Source
 
 _PROBE = 4  # along each axis, what is prepared of the series is one in so many
@@ -132,7 +131,7 @@ def check_memory(
     image: sitk.Image,
     model: Model,
     engine: Engine,
-    parameters: Mapping[str, Value],
+    settings: WindowSettings,
     limit: int | None,
     progress: Progress,
 ) -> None:
@@ -144,8 +143,8 @@ def check_memory(
     ----------
     image
         Which the model is to look at.
-    model, engine, parameters
-        What is to run, and its effective parameters.
+    model, engine, settings
+        Model, its engine, and how patches are looked at.
     limit
         Bytes that this process may have; None for no limit.
 
@@ -154,7 +153,7 @@ def check_memory(
     InputError
         With how much is needed.
     """
-    work = guessed(image, model, engine, parameters)
+    work = guessed(image, model, engine, settings)
     if limit is None and 2 * work.peak < available():
         return
     work = tried(work, image, engine, progress)
@@ -169,7 +168,7 @@ def check_memory(
         )
 
 
-def guessed(image: sitk.Image, model: Model, engine: Engine, parameters: Mapping[str, Value]) -> Work:
+def guessed(image: sitk.Image, model: Model, engine: Engine, settings: WindowSettings) -> Work:
     """Return what is known of a run before anything is tried, with ample room for the rest."""
     head = engine.head
     classes = model.least_channels
@@ -183,7 +182,7 @@ def guessed(image: sitk.Image, model: Model, engine: Engine, parameters: Mapping
         classes=classes if head is None else len(head.bias),
         has_head=head is not None,
         is_streamed=engine.is_streamed,
-        mirrors=bool(resolve(model.sliding_window.get("mirror", engine.mirrors_by_default), parameters)),
+        mirrors=bool(settings.mirror_axes),
         forward=_AMPLE * prod(engine.patch_size),
         at_once=min(network.at_once for network in engine.networks),
     )

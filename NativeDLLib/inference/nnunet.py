@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,46 +38,39 @@ _UNORIENTED = (
 )
 
 
-@dataclass(frozen=True)
-class _NnunetPrepared(Prepared):
-    """Also carries what nnU-Net notes about its preprocessing, for the way back."""
-
-    properties: dict[str, Any] = field(default_factory=dict)
-
-
+@dataclass
 class NnunetEngine:
-    """A results folder behind the interface of `Engine`."""
+    """A results folder behind the interface of `Engine`.
 
-    mirrors_by_default = True
-    half = True
+    Attributes
+    ----------
+    plans, configuration, dataset
+        Plans of nnU-Net, the configuration of the checkpoints, and ``dataset.json``.
+    orientation
+        Orientation of the training images; None for images as they are stored.
+    is_ct
+        Whether the images are CT.
+    is_streamed
+        Whether the engine's own preprocessing and way back give what nnU-Net's do.
+    """
 
-    def __init__(
-        self,
-        plans: Any,
-        configuration: Any,
-        dataset: dict[str, Any],
-        networks: Sequence[Network],
-        head: Head | None,
-        mirror_axes: tuple[int, ...],
-        orientation: str | None,
-        *,
-        is_ct: bool,
-        separable: bool,
-    ) -> None:
-        self.networks, self.head = networks, head
-        self.warnings: Sequence[str] = ()
-        self._plans, self._configuration, self._dataset = plans, configuration, dataset
-        self._orientation, self._is_ct = orientation, is_ct
-        self.is_streamed = separable
-        # A two-dimensional network looks at one slice after the other.
-        self._flat = len(configuration.patch_size) == 2
-        patch = tuple(int(n) for n in configuration.patch_size)
-        self.patch_size: tuple[int, ...] = (1, *patch) if self._flat else patch
-        self.mirror_axes: tuple[int, ...] = tuple(a + 1 for a in mirror_axes) if self._flat else mirror_axes
+    plans: Any
+    configuration: Any
+    dataset: dict[str, Any]
+    networks: Sequence[Network]
+    head: Head | None
+    patch_size: tuple[int, ...]
+    mirror_axes: tuple[int, ...]
+    orientation: str | None
+    is_ct: bool
+    is_streamed: bool
+    warnings: Sequence[str]
+    mirrors_by_default: bool = True
+    half: bool = True
 
     def prepare(self, image: sitk.Image) -> Prepared:
         """Crop, normalise and resample as nnU-Net does; see `Engine`."""
-        oriented = sitk.DICOMOrient(image, self._orientation) if self._orientation else image
+        oriented = sitk.DICOMOrient(image, self.orientation) if self.orientation else image
         properties: dict[str, Any] = {"spacing": [float(s) for s in oriented.GetSpacing()[::-1]]}
         data = sitk.GetArrayViewFromImage(oriented).astype(np.float32)[None]
         with _quiet():
@@ -89,14 +82,14 @@ class NnunetEngine:
                 volume, body = self._preprocess(preprocessor, data, properties)
             else:
                 volume, _, properties = preprocessor.run_case_npy(
-                    data, None, properties, self._plans, self._configuration, self._dataset
+                    data, None, properties, self.plans, self.configuration, self.dataset
                 )
         volume, grid = np.ascontiguousarray(volume, np.float32), image if oriented is image else empty(oriented)
-        return _NnunetPrepared(volume, grid, grid, image, 0.0, body=body, properties=properties)
+        return Prepared(volume, grid, grid, image, 0.0, body=body, properties=properties)
 
     def _preprocess(self, preprocessor: Any, data: Floats, properties: dict[str, Any]) -> tuple[Floats, Body | None]:
         """Do what the preprocessor does, and note what it notes, but for the mask of what is not zero."""
-        plans, configuration = self._plans, self._configuration
+        plans, configuration = self.plans, self.configuration
         data = data.transpose([0, *[axis + 1 for axis in plans.transpose_forward]])
         spacing, target = self._spacings(properties)
         properties["shape_before_cropping"] = data.shape[1:]
@@ -105,26 +98,25 @@ class NnunetEngine:
         data = np.ascontiguousarray(data[:, *(slice(*ends) for ends in box)])
         properties["shape_after_cropping_and_before_resampling"] = data.shape[1:]
         shape = [round(old / new * count) for old, new, count in zip(spacing, target, data.shape[1:], strict=True)]
-        body = Body.find(data[0], tuple(spacing), tuple(shape)) if self._is_ct else None
+        body = Body.find(data[0], tuple(spacing), tuple(shape)) if self.is_ct else None
         intensities = plans.foreground_intensity_properties_per_channel
         data = preprocessor._normalize(data, np.zeros((1, 1, 1, 1), np.int8), configuration, intensities)
         settings = configuration.configuration["resampling_fn_data_kwargs"]
         return resampled(data[0], shape, spacing, target, settings)[None], body
 
-    def _spacings(self, properties: dict[str, Any]) -> tuple[list[float], list[float]]:
+    def _spacings(self, properties: Mapping[str, Any]) -> tuple[list[float], list[float]]:
         """Return the spacing of the image and of the network in nnU-Net's order; a flat one keeps the slices' own."""
-        spacing = [properties["spacing"][axis] for axis in self._plans.transpose_forward]
-        own = self._configuration.spacing
+        spacing = [properties["spacing"][axis] for axis in self.plans.transpose_forward]
+        own = self.configuration.spacing
         return spacing, [*spacing[: 3 - len(own)], *own]
 
     def restore(self, planes: Iterable[Array], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """Resample and uncrop as nnU-Net does; see `Engine`."""
-        assert isinstance(prepared, _NnunetPrepared)
         labels = self._labels(planes, prepared) if self.is_streamed else self._exported(planes, prepared)
         return turned_back(labels, prepared)
 
-    def _labels(self, planes: Iterable[Array], prepared: _NnunetPrepared) -> npt.NDArray[np.uint16]:
-        plans, configuration, properties = self._plans, self._configuration, prepared.properties
+    def _labels(self, planes: Iterable[Array], prepared: Prepared) -> npt.NDArray[np.uint16]:
+        plans, configuration, properties = self.plans, self.configuration, prepared.properties
         spacing, current = self._spacings(properties)
         shape = properties["shape_after_cropping_and_before_resampling"]
         settings = configuration.configuration["resampling_fn_probabilities_kwargs"]
@@ -137,7 +129,7 @@ class NnunetEngine:
         labels[*(slice(*ends) for ends in properties["bbox_used_for_cropping"])] = maker.labels
         return labels.transpose(plans.transpose_backward)
 
-    def _exported(self, planes: Iterable[Array], prepared: _NnunetPrepared) -> npt.NDArray[np.uint16]:
+    def _exported(self, planes: Iterable[Array], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """Have nnU-Net itself do it: its regions overlap, and its plans may name other ways to resample."""
         import torch
         from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
@@ -145,9 +137,9 @@ class NnunetEngine:
         with _quiet():
             values = convert_predicted_logits_to_segmentation_with_correct_shape(
                 torch.from_numpy(np.concatenate([to_numpy(part) for part in planes], axis=1)),
-                self._plans,
-                self._configuration,
-                self._plans.get_label_manager(self._dataset),
+                self.plans,
+                self.configuration,
+                self.plans.get_label_manager(self.dataset),
                 prepared.properties,
                 num_threads_torch=torch.get_num_threads(),
             )
@@ -198,9 +190,19 @@ def load_nnunet(model: Model, weights: Weights, device: str, *, measure: bool = 
         if orientation is None and "orientation" not in model.data["input"]:
             notes = [*notes, _UNORIENTED.format(model.id)]
         engine = NnunetEngine(
-            plans, configuration, dataset, networks, head, checkpoints[0].mirror_axes, orientation,
-            is_ct=model.input.modality == "CT", separable=separable,
-        )  # fmt: skip
+            plans,
+            configuration,
+            dataset,
+            networks,
+            head,
+            # A two-dimensional network looks at one slice after the other.
+            patch_size=((1,) if flat else ()) + tuple(int(n) for n in configuration.patch_size),
+            mirror_axes=tuple(axis + 1 if flat else axis for axis in checkpoints[0].mirror_axes),
+            orientation=orientation,
+            is_ct=model.input.modality == "CT",
+            is_streamed=separable,
+            warnings=notes,
+        )
     # Plans are free-form JSON: a missing or misplaced key surfaces as any of these inside nnU-Net.
     except (
         KeyError,
@@ -214,7 +216,6 @@ def load_nnunet(model: Model, weights: Weights, device: str, *, measure: bool = 
     ) as error:
         raise ModelError(f"{folder}: is not an nnU-Net results folder that can be run: {str(error)[:300]}") from error
     _check_labels(model, folder, plans.get_label_manager(dataset), dataset.get("labels", {}))
-    engine.warnings = notes
     return engine
 
 

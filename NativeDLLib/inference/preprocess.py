@@ -5,8 +5,9 @@ Both ways go through the full affine: the network's grid is an image with a plac
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,8 @@ class Prepared:
         Whether slices that a patch lacks are those of `volume`, reflected, and not `fill`.
     body
         Where a CT has tissue; None where that is not known.
+    properties
+        Notes of nnU-Net about its preprocessing, for the way back.
     """
 
     volume: Floats
@@ -51,6 +54,7 @@ class Prepared:
     fill: float
     reflect: bool = False
     body: Body | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 def prepare(image: sitk.Image, contract: InputContract) -> Prepared:

@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.threads import Scratch, in_threads
 from NativeDLLib.inference.array_ops import Array, contiguous, copied, flipped, is_tensor, to_numpy, zeros
 from NativeDLLib.inference.network import Floats, Network
+from NativeDLLib.inference.preprocess import Prepared
 
 Window = tuple[slice, ...]
 """Where a patch is, (z, y, x)."""
@@ -28,20 +30,42 @@ PLANES = 24
 _LARGEST_WEIGHT, _SMALLEST_WEIGHT = 10.0, 2.0**-24
 
 
+@dataclass(frozen=True)
+class WindowSettings:
+    """How patches of a volume are laid, looked at and blended.
+
+    Attributes
+    ----------
+    patch_size
+        Voxels (z, y, x) of a patch.
+    step
+        Distance between patches as a fraction of their size, above 0 and at most 1.
+    mirror_axes
+        Axes (0 is z) of test-time augmentation: logits are averaged over all combinations of flips.
+    half
+        Whether logits are summed in half precision as nnU-Net does: its rounding decides between classes that are
+        nearly equal.
+    features
+        Whether networks give features, of which logits are made later: those of an ensemble follow each other, and then
+        comes a channel that is 1 where every patch was skipped.
+    skip_air
+        Whether patches are left out where the volume has no tissue; nothing is found in them. The first one is looked
+        at all the same: it tells how many classes there are.
+    around_body
+        Whether patches are laid around the tissue of the volume; nothing is found beside it.
+    """
+
+    patch_size: Sequence[int]
+    step: float = 0.5
+    mirror_axes: Sequence[int] = ()
+    half: bool = False
+    features: bool = False
+    skip_air: bool = False
+    around_body: bool = False
+
+
 def sliding_window(
-    volume: Floats,
-    networks: Sequence[Network],
-    patch_size: Sequence[int],
-    *,
-    step: float = 0.5,
-    mirror_axes: Sequence[int] = (),
-    fill: float = 0.0,
-    reflect: bool = False,
-    half: bool = False,
-    features: bool = False,
-    skip: Callable[[Window], bool] | None = None,
-    within: Window | None = None,
-    progress: Progress | None = None,
+    prepared: Prepared, networks: Sequence[Network], settings: WindowSettings, progress: Progress
 ) -> Iterator[Array]:
     """Run networks over overlapping patches, blend their logits with Gaussian weights, and average the networks.
 
@@ -49,31 +73,14 @@ def sliding_window(
 
     Parameters
     ----------
-    volume
-        Preprocessed image (channels, z, y, x).
+    prepared
+        The volume, with what surrounds it where it is smaller than a patch, and where it holds tissue.
     networks
         One, or the folds of an ensemble; each is called with one patch at a time, by as many threads as it is for.
-    patch_size
-        Size (z, y, x) of the patches in voxels.
-    step
-        Distance between patches as a fraction of their size, above 0 and at most 1.
-    mirror_axes
-        Test-time augmentation: logits are averaged over all combinations of flips of these axes (0 is z).
-    fill
-        What surrounds a volume that is smaller than a patch.
-    reflect
-        Whether a volume that has too few slices is continued by them, reflected: a body that ends in air after a few
-        slices is nothing that a network knows.
-    half
-        Accumulate logits in half precision as nnU-Net does: its rounding decides between classes that are nearly equal.
-    features
-        Whether networks give features, of which logits are made later: those of an ensemble follow each other, and then
-        comes a channel that is 1 where every patch was skipped.
-    skip
-        Whether a patch needs no look, given where in the volume it is; nothing is found in it. The first one is run
-        all the same: it tells how many classes there are.
-    within
-        The part (z, y, x) of the volume that patches cover across slices; nothing is found beside it. None for all.
+    settings
+        How patches are laid, looked at and blended.
+    progress
+        Progress of the job; it is checked before each patch.
 
     Yields
     ------
@@ -81,10 +88,11 @@ def sliding_window(
         Logits (classes, z, y, x) of the next planes of the volume, float32, or float16 with `half`, where the networks
         give theirs; where every patch was skipped, 0, and 1 for the background.
     """
-    progress = progress or Progress()
-    padded, (_, inside, *across) = _pad(volume, patch_size, fill, reflect)
+    volume, patch_size, step = prepared.volume, settings.patch_size, settings.step
+    padded, (_, inside, *across) = _pad(volume, patch_size, prepared.fill, prepared.reflect)
     starts = window_starts(padded.shape[1], patch_size[0], step)
-    part = within or tuple(slice(0, n) for n in volume.shape[1:])
+    body = prepared.body
+    part = body.extent() if body and settings.around_body else tuple(slice(0, n) for n in volume.shape[1:])
     rest = [
         _starts_in(slice(p.start + i.start, p.stop + i.start), n, patch, step)
         for p, i, n, patch in zip(part[1:], across, padded.shape[2:], patch_size[1:], strict=True)
@@ -93,8 +101,9 @@ def sliding_window(
         tuple(slice(start, start + size) for start, size in zip(corner, patch_size[1:], strict=True))
         for corner in itertools.product(*rest)
     ]
-    flips = [axes for n in range(len(mirror_axes) + 1) for axes in itertools.combinations(mirror_axes, n)]
-    weights = gaussian(patch_size).astype(np.float16 if half and not features else np.float32)
+    axes = settings.mirror_axes
+    flips = [some for count in range(len(axes) + 1) for some in itertools.combinations(axes, count)]
+    weights = gaussian(patch_size).astype(np.float16 if settings.half and not settings.features else np.float32)
     depth, done = patch_size[0], 0
     blend = _Blend(networks[0].placed(weights), (depth, *padded.shape[2:]))
     padded = networks[0].placed(padded)
@@ -107,7 +116,9 @@ def sliding_window(
             yield logits
 
     def is_needed(window: Window) -> bool:
-        return skip is None or not skip(
+        if body is None or not settings.skip_air:
+            return True
+        return not body.is_air(
             tuple(slice(w.start - i.start, w.stop - i.start) for w, i in zip(window, (inside, *across), strict=True))
         )
 
@@ -130,7 +141,7 @@ def sliding_window(
             # As many in each: what takes them does so in larger blocks.
             for ends in itertools.pairwise(np.linspace(planes.start, planes.stop, parts + 1).astype(int)):
                 some = (slice(*ends), *across)
-                yield blend.features(some) if features else blend.logits(some)
+                yield blend.features(some) if settings.features else blend.logits(some)
             blend.move_on(finished)
 
 

@@ -122,6 +122,31 @@ class Coarse:
 
 
 @dataclass(frozen=True)
+class SlidingWindow:
+    """How patches are laid and looked at; each setting but the axes is a value or a reference to a parameter.
+
+    Attributes
+    ----------
+    step
+        Distance between patches as a fraction of their size.
+    mirror
+        Whether patches are looked at mirrored too; None for what the runtime does.
+    skip_air
+        Whether patches that hold nothing but the air around the body of a CT are left out.
+    around_body
+        Whether patches are laid around the body of a CT, and not over the whole image.
+    mirror_axes
+        Axes (0 is z) that may be mirrored.
+    """
+
+    step: float | Mapping[str, Any] = 0.5
+    mirror: bool | Mapping[str, Any] | None = None
+    skip_air: bool | Mapping[str, Any] = True
+    around_body: bool | Mapping[str, Any] = False
+    mirror_axes: tuple[int, ...] = (0, 1, 2)
+
+
+@dataclass(frozen=True)
 class PostprocessingStep:
     """One step of what is done with the network's classes; `NativeDLLib.postprocess.steps` has those there are.
 
@@ -179,7 +204,7 @@ class Model:
     output_channels: int | None
     architecture: Mapping[str, Any] | None
     parameters: tuple[Parameter, ...]
-    sliding_window: Mapping[str, Any]
+    sliding_window: SlidingWindow
     postprocessing: tuple[PostprocessingStep, ...]
     evaluation: Sequence[Mapping[str, Any]]
     weights: Mapping[str, Any]
@@ -239,7 +264,7 @@ def make_model(data: Mapping[str, Any], registry: Path) -> Model:
         output_channels=data["output"].get("channels"),
         architecture=data.get("architecture"),
         parameters=tuple(_parameter(row) for row in data.get("parameters", ())),
-        sliding_window=data.get("sliding_window", {}),
+        sliding_window=_sliding_window(data.get("sliding_window", {})),
         postprocessing=tuple(_step(row) for row in data.get("postprocessing", ())),
         evaluation=tuple(data.get("evaluation", ())),
         weights=data["weights"],
@@ -247,6 +272,13 @@ def make_model(data: Mapping[str, Any], registry: Path) -> Model:
         registry=registry,
         data=data,
     )
+
+
+def _sliding_window(row: Mapping[str, Any]) -> SlidingWindow:
+    settings: dict[str, Any] = {**row}
+    if "mirror_axes" in row:
+        settings["mirror_axes"] = tuple(row["mirror_axes"])
+    return SlidingWindow(**settings)
 
 
 def _step(row: Mapping[str, Any]) -> PostprocessingStep:

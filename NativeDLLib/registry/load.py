@@ -135,10 +135,12 @@ def _check(model: Model, where: str) -> None:
                 raise ModelError(f"{where}.{place}: there is no parameter '{setting['parameter']}'")
             if kinds[setting["parameter"]] not in wanted:
                 raise ModelError(f"{where}.{place}: parameter '{setting['parameter']}' is not of type {wanted[0]}")
-    step = model.sliding_window.get("step", 0.5)
-    bounds = [(step, step)]
-    if isinstance(step, dict):
+    step = model.sliding_window.step
+    bounds: list[tuple[float | None, float | None]]
+    if isinstance(step, Mapping):
         bounds = [(p.minimum, p.maximum) for p in model.parameters if p.name == step["parameter"]]
+    else:
+        bounds = [(step, step)]
     if not all(low is not None and high is not None and 0 < low <= high <= 1 for low, high in bounds):
         raise ModelError(f"{where}.sliding_window.step: must be above 0 and at most 1")
     if model.card is not None and not model.card.is_file():
@@ -172,9 +174,9 @@ def _check_architecture(model: Model, where: str) -> None:
 
 
 def _settings(model: Model) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
-    yield "sliding_window.step", model.sliding_window.get("step"), ("number",)
+    yield "sliding_window.step", model.sliding_window.step, ("number",)
     for name in ("mirror", "skip_air", "around_body"):
-        yield f"sliding_window.{name}", model.sliding_window.get(name), ("boolean",)
+        yield f"sliding_window.{name}", getattr(model.sliding_window, name), ("boolean",)
     yield "coarse.use", model.data.get("coarse", {}).get("use"), ("boolean",)
     for index, row in enumerate(model.postprocessing):
         yield f"postprocessing[{index}].enabled", row.enabled, ("boolean",)

@@ -1,12 +1,10 @@
-"""Source in, result out: the one place where the sequence of stages is written down."""
+"""The sequence of stages from a source to its segmentation; nothing else stands here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,168 +14,124 @@ from NativeDLLib.core.locking import take_turn
 from NativeDLLib.core.progress import Progress, Stopwatch
 from NativeDLLib.dicom.derived import Algorithm
 from NativeDLLib.inference.device import give_back_memory
-from NativeDLLib.inference.engine import import_ahead, load_engine
+from NativeDLLib.inference.engine import import_ahead, load_engine, window_settings
 from NativeDLLib.inference.memory_estimate import check_memory, check_reading
 from NativeDLLib.inference.sliding_window import sliding_window
 from NativeDLLib.postprocess.state import State, postprocess
 from NativeDLLib.quality.gates import examine
-from NativeDLLib.registry import Model, rank
-from NativeDLLib.registry.parameters import Value, resolve
+from NativeDLLib.quality.measure import measure
+from NativeDLLib.registry import Model, effective
+from NativeDLLib.registry.parameters import Value
 from NativeDLLib.registry.weights import Weights
 from NativeDLLib.segment.coarse import find_box
-from NativeDLLib.segment.measure import measure
+from NativeDLLib.segment.machine import Machine
 from NativeDLLib.segment.result import SegmentationResult
-from NativeDLLib.segment.tool import Verdict
 from NativeDLLib.source.source import Source
 
-if TYPE_CHECKING:
-    from NativeDLLib.dicom.seg import Kind
 
+def run_pipeline(
+    model: Model, source: Source, parameters: Mapping[str, Value], machine: Machine, progress: Progress
+) -> SegmentationResult:
+    """Segment a series, or an image file in place of one.
 
-@dataclass(frozen=True)
-class SegmentationTool:
-    """A model of the registry as an `ImageProcessingTool`.
-
-    Attributes
+    Parameters
     ----------
-    turns
-        Files, one of which is held while the network runs; see `take_turn`.
-    max_memory
-        Bytes of main memory that this process may have; None for no limit.
+    model
+        Registry entry.
+    source
+        The series or image file.
+    parameters
+        Effective parameters, as `registry.effective` returns them.
+    machine
+        Device, memory and turn of the run.
+    progress
+        Progress of the job; it is checked between slices, patches and stages.
+
+    Raises
+    ------
+    InputError
+        Where pixel data cannot be read, or the run needs more memory than it may have.
+    ModelError
+        Where the weights, the runtime or the device cannot be used.
+    CancelledError
+        Where the work was cancelled.
     """
+    import_ahead(model, machine.device)
+    check_reading(source, machine.max_memory)
+    with progress.stage("read"):
+        image, notes = source.image(progress)
+    for note in [*source.warnings, *notes]:
+        progress.warn(note)
+    # A coarse model looks at the whole image, this one only at the box around what that one found.
+    box = find_box(model, source.grid, image, parameters, partial(_look, image, machine), progress)
+    classes, device, digest = _infer(model, box.cut(image), parameters, machine, progress)
+    # Steps may need what surrounds the box.
+    state = State(image, box.put_back(classes), model.segments)
+    del classes
+    progress.check()
+    with progress.stage("postprocess"):
+        postprocess(state, model.postprocessing, parameters)
+        for remark in [*state.remarks, *box.remarks_on(state.levels)]:
+            progress.warn(remark)
+        # Of segments that are not there a step may have left none.
+        segments, labels = state.segments, source.image_of(state.labels)
+        measured = measure(source, image, labels, segments)
+        quality = examine(source, image, labels, segments, [row["volume_ml"] for row in measured])
+        quality += box.cut_segments(labels, segments)
+    for finding in quality:
+        progress.warn(finding.message)
+    facts: dict[str, Any] = {
+        "model": {"id": model.id, "version": model.version, "runtime": model.runtime},
+        "weights_sha256": digest,
+        "device": device,
+        "parameters": dict(parameters),
+        **({"levels": state.levels} if state.levels else {}),
+        **({"coarse": box.coarse} if box.coarse else {}),
+    }
+    texts = {name: str(value) for name, value in parameters.items()} | {"device": device, **box.parameters}
+    made_by = f"NativeDL registry ({model.runtime})"
+    algorithm = Algorithm(model.id, model.version, model.title, made_by, digest[:16], texts)
+    return SegmentationResult(source, image, labels, segments, measured, quality, algorithm, facts)
 
-    model: Model
-    device: str = "auto"
-    kind: Kind = "BINARY"
-    allow_empty: bool = False
-    turns: tuple[Path, ...] = ()
-    max_memory: int | None = None
 
-    def can_process_image(self, series: Source) -> Verdict:
-        """Tell whether the model fits a series, or an image file in place of one."""
-        (candidate,) = rank([self.model], series)
-        return Verdict(candidate.fits, "; ".join(candidate.reasons))
+def _look(image: sitk.Image, machine: Machine, model: Model, progress: Progress) -> tuple[State, str, str]:
+    """Return what a coarse model finds in a whole image, the device in words, and the digest of its weights."""
+    import_ahead(model, machine.device)
+    parameters = effective(model)
+    classes, device, digest = _infer(model, image, parameters, machine, progress)
+    state = State(image, classes, model.segments)
+    del classes
+    postprocess(state, model.postprocessing, parameters)
+    for remark in state.remarks:
+        progress.warn(remark)
+    return state, device, digest
 
-    def description(self) -> str:
-        """Return the model's description."""
-        return self.model.description
 
-    def version_id(self) -> str:
-        """Return id and version of the model."""
-        return self.model.tool_name
+def _infer(
+    model: Model, image: sitk.Image, parameters: Mapping[str, Value], machine: Machine, progress: Progress
+) -> tuple[npt.NDArray[np.uint16], str, str]:
+    """Return the network's classes (z, y, x) on the grid of the image, the device in words, the weights' digest.
 
-    def process(self, series: Source, parameters: Mapping[str, Value], progress: Progress) -> SegmentationResult:
-        """Segment a series.
-
-        Parameters
-        ----------
-        series
-            The source, which may also be an image file.
-        parameters
-            Effective parameters, as `registry.effective` returns them.
-        progress
-            Told of the stages, and looked at between slices and patches.
-
-        Raises
-        ------
-        InputError
-            Where pixel data cannot be read, or the run needs more memory than it may have.
-        ModelError
-            Where the weights, the runtime or the device cannot be used.
-        CancelledError
-            Where the work was cancelled.
-        """
-        model = self.model
-        import_ahead(model, self.device)
-        check_reading(series, self.max_memory)
-        with progress.stage("read"):
-            image, notes = series.image(progress)
-        for note in [*series.warnings, *notes]:
-            progress.warn(note)
-        box = find_box(self, series, image, parameters, progress)
-        with ExitStack() as turn:
-            if self.turns:
-                with progress.stage("wait"):
-                    turn.enter_context(take_turn(self.turns, progress))
-            classes, device, digest = self._infer(box.cut(image), parameters, progress)
-        state = State(image, box.put_back(classes), model.segments)
-        del classes
-        progress.check()
-        with progress.stage("postprocess"):
-            postprocess(state, model.postprocessing, parameters)
-            for remark in [*state.remarks, *box.remarks_on(state.levels)]:
-                progress.warn(remark)
-            model, labels = replace(model, segments=state.segments), series.image_of(state.labels)
-            measured = measure(image, labels, model.segments, "hu" if series.text("Modality") == "CT" else "value")
-            volumes_ml = [row["volume_ml"] for row in measured]
-            quality = examine(series, image, labels, model.segments, volumes_ml)
-            quality += box.cut_segments(labels, model.segments)
-        for finding in quality:
-            progress.warn(finding.message)
-        facts: dict[str, Any] = {
-            "model": {"id": model.id, "version": model.version, "runtime": model.runtime},
-            "weights_sha256": digest,
-            "device": device,
-            "parameters": dict(parameters),
-        }
-        facts |= {"levels": state.levels} if state.levels else {}
-        facts |= {"coarse": box.coarse} if box.coarse else {}
-        texts = {name: str(value) for name, value in parameters.items()} | {"device": device, **box.parameters}
-        made_by = f"NativeDL registry ({model.runtime})"
-        return SegmentationResult(
-            source=series,
-            image=image,
-            labels=labels,
-            segments=model.segments,
-            measured=measured,
-            quality=quality,
-            algorithm=Algorithm(model.id, model.version, model.title, made_by, digest[:16], texts),
-            facts=facts,
-            kind=self.kind,
-            allow_empty=self.allow_empty,
-        )
-
-    def _infer(
-        self, image: sitk.Image, parameters: Mapping[str, Value], progress: Progress
-    ) -> tuple[npt.NDArray[np.uint16], str, str]:
-        """Return the network's labels (z, y, x) on the grid of the image, the device in words, the weights' digest.
-
-        The network and its memory on the device are free for the next job when this returns.
-        """
-        model = self.model
+    The network and its memory on the device are free for the next job when this returns.
+    """
+    with take_turn(machine.turns, progress):
         with progress.stage("load"):
             weights = Weights(model)
-            engine, digest = load_engine(model, weights, self.device), weights.digest
+            engine, digest = load_engine(model, weights, machine.device), weights.digest
         for note in engine.warnings:
             progress.warn(note)
-        check_memory(image, model, engine, parameters, self.max_memory, progress)
+        settings = window_settings(model, engine, parameters)
+        check_memory(image, model, engine, settings, machine.max_memory, progress)
         progress.check()
         with progress.stage("preprocess"):
             prepared = engine.prepare(image)
         progress.check()
+        # Logits are restored to the grid of the image as they come: all at once would take too much memory.
         with progress.stage("infer"):
-            settings = model.sliding_window
-            mirror = resolve(settings.get("mirror", engine.mirrors_by_default), parameters)
-            skips = prepared.body is not None and resolve(settings.get("skip_air", True), parameters)
-            around = prepared.body is not None and resolve(settings.get("around_body", False), parameters)
-            planes = sliding_window(
-                prepared.volume,
-                engine.networks,
-                engine.patch_size,
-                step=float(resolve(settings.get("step", 0.5), parameters)),
-                mirror_axes=engine.mirror_axes if mirror else (),
-                fill=prepared.fill,
-                reflect=prepared.reflect,
-                half=engine.half,
-                features=engine.head is not None,
-                skip=prepared.body.is_air if prepared.body and skips else None,
-                within=prepared.body.extent() if prepared.body and around else None,
-                progress=progress,
-            )
-            infer = Stopwatch(planes)
-            classes = engine.restore(infer, prepared)
-        progress.split_stage("restore", progress.stages[-1].seconds - infer.seconds)
+            planes = Stopwatch(sliding_window(prepared, engine.networks, settings, progress))
+            classes = engine.restore(planes, prepared)
+        progress.split_stage("restore", progress.stages[-1].seconds - planes.seconds)
         device = engine.networks[0].device
-        del planes, infer, engine
+        del planes, engine
         give_back_memory()
-        return classes, device, digest
+    return classes, device, digest

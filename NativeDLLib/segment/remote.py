@@ -23,8 +23,7 @@ from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.zip_check import check_zip
 from NativeDLLib.inference.memory_estimate import check_reading
-from NativeDLLib.results.automatic import AutomaticResult
-from NativeDLLib.segment.measure import measure
+from NativeDLLib.quality.measure import measure
 from NativeDLLib.segment.remote_connection import (
     Upload,
     authorization,
@@ -40,6 +39,7 @@ from NativeDLLib.source.header import text
 from NativeDLLib.source.source import Source
 
 if TYPE_CHECKING:
+    from NativeDLLib.results.automatic import AutomaticResult
     from NativeDLLib.segment.run import Job
 
 _SEG, _LABELS, _REPORT = "segmentation.dcm", "segmentation.nii.gz", "report.json"
@@ -117,7 +117,7 @@ def segment_remotely(job: Job, source: Source, progress: Progress) -> tuple[Segm
     for note in [*source.warnings, *notes, *warnings]:
         progress.warn(note)
     segments = tuple(found.segments.values())
-    measured = measure(image, labels, segments, "hu" if source.text("Modality") == "CT" else "value")
+    measured = measure(source, image, labels, segments)
     kind, quality = job.kind, list(found.quality)
     return SegmentationResult(
         source, image, labels, segments, measured, quality, found.algorithm, facts, kind, job.keep_empty
@@ -181,6 +181,9 @@ def _check_object(path: Path, series: Series) -> None:
 
 def _read(folder: Path, series: Series) -> tuple[AutomaticResult, sitk.Image]:
     """Read report and label map, held against each other and against the series."""
+    # highdicom with it: a run on this computer begins without.
+    from NativeDLLib.results.automatic import AutomaticResult
+
     found = AutomaticResult.read(folder)
     if found.series_uid != series.uid:
         raise _ForeignError("series")

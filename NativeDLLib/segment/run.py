@@ -23,9 +23,10 @@ from NativeDLLib.inference.engine import import_ahead
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.registry import effective, find_model, load_models, rank, select
 from NativeDLLib.results.folder import check_output, costs, send_result, staged, uids_of
-from NativeDLLib.segment.pipeline import SegmentationTool
+from NativeDLLib.segment.machine import Machine
 from NativeDLLib.segment.remote import segment_remotely
 from NativeDLLib.segment.result import SegmentationResult
+from NativeDLLib.segment.tool import SegmentationTool
 from NativeDLLib.source import Series
 from NativeDLLib.source.where import Where
 from NativeDLLib.volumes import write_image, write_seg_nrrd
@@ -110,7 +111,8 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
             model, reasons, warnings = select(models, source, job.model)
             for warning in warnings:
                 progress.warn(warning, hint="choose it with --model")
-            tool = SegmentationTool(model, job.device, job.kind, job.keep_empty, job.turns, job.max_memory)
+            machine = Machine(job.device, job.max_memory, job.turns)
+            tool = SegmentationTool(model, machine, job.kind, job.keep_empty)
             result = tool.process(source, effective(model, *job.parameters), progress)
             choice = {
                 "chosen_because": reasons,

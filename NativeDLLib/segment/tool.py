@@ -1,62 +1,57 @@
-"""The interface that every algorithm has: segmentation, and whatever else makes something of a series."""
+"""Segmentation by a model of the registry, as a tool like any other."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
-
-import SimpleITK as sitk
-from pydicom.dataset import Dataset
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.source import Series
+from NativeDLLib.registry import Model, rank
+from NativeDLLib.registry.parameters import Value
+from NativeDLLib.segment.machine import Machine
+from NativeDLLib.segment.pipeline import run_pipeline
+from NativeDLLib.segment.result import SegmentationResult
+from NativeDLLib.source.source import Source
+from NativeDLLib.tools.tool import Verdict
+
+if TYPE_CHECKING:
+    from NativeDLLib.dicom.seg import Kind
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether a tool can process a series, and why or why not."""
+class SegmentationTool:
+    """A model of the registry as an `ImageProcessingTool`.
 
-    ok: bool
-    reason: str
+    Attributes
+    ----------
+    machine
+        Device, memory and turn of its runs.
+    kind
+        Kind of the SEG.
+    allow_empty
+        Whether there is a SEG where nothing was found.
+    """
 
+    model: Model
+    machine: Machine
+    kind: Kind = "BINARY"
+    allow_empty: bool = False
 
-class ProcessingResult(Protocol):
-    """What a tool made of a series."""
-
-    @property
-    def tool_name(self) -> str:
-        """Which tool, with its version."""
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        """What was found and how, as JSON values without patient data."""
-
-    @property
-    def labels(self) -> sitk.Image:
-        """Label map on the grid of the series, 0 for none."""
-
-    def to_dicom(self) -> list[Dataset]:
-        """Return the result as DICOM instances in the study of the series."""
-
-
-class ImageProcessingTool(Protocol):
-    """An algorithm that takes a series."""
-
-    def can_process_image(self, series: Series) -> Verdict:
-        """Tell whether the series is what this tool is for."""
+    def can_process_image(self, source: Source) -> Verdict:
+        """Tell whether the model fits a series, or an image file in place of one."""
+        (candidate,) = rank([self.model], source)
+        return Verdict(candidate.fits, "; ".join(candidate.reasons))
 
     def description(self) -> str:
-        """Return a sentence for the user."""
+        """Return the model's description."""
+        return self.model.description
 
     def version_id(self) -> str:
-        """Return what tells this version from others, such as ``liver-ct-demo 1.0.0``."""
+        """Return id and version of the model."""
+        return self.model.tool_name
 
-    def process(self, series: Series, parameters: Mapping[str, Any], progress: Progress) -> ProcessingResult:
-        """Process a series.
-
-        Raises
-        ------
-        NativeDLError
-            Where it cannot be processed; nothing has then been written.
-        """
+    def process(self, source: Source, parameters: Mapping[str, Value], progress: Progress) -> SegmentationResult:
+        """Segment a source; see `run_pipeline`."""
+        result = run_pipeline(self.model, source, parameters, self.machine, progress)
+        return replace(result, kind=self.kind, allow_empty=self.allow_empty)

@@ -13,7 +13,8 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.postprocess.steps import made_segments
 from NativeDLLib.registry import effective
 from NativeDLLib.registry.entry import Model
-from NativeDLLib.segment.pipeline import SegmentationTool
+from NativeDLLib.segment.machine import Machine
+from NativeDLLib.segment.pipeline import run_pipeline
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.data import Example, examples
 from NativeDLLib.training.surface import score
@@ -38,7 +39,7 @@ def evaluate(model: Model, config: Config, device: str, progress: Progress) -> l
 
 def _measure(model: Model, example: Example, device: str, progress: Progress) -> dict[str, Any]:
     started, quiet = time.perf_counter(), Progress(progress)
-    result = SegmentationTool(model, device).process(example.source, effective(model), quiet)
+    result = run_pipeline(model, example.source, effective(model), Machine(device), quiet)
     seconds = time.perf_counter() - started
     target = sitk.Resample(example.target, result.labels, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
     truth, found = sitk.GetArrayViewFromImage(target), sitk.GetArrayViewFromImage(result.labels)

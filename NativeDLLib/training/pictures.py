@@ -8,7 +8,8 @@ from NativeDLLib.core.files import atomic_path
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry import effective
 from NativeDLLib.registry.entry import Model
-from NativeDLLib.segment.pipeline import SegmentationTool
+from NativeDLLib.segment.machine import Machine
+from NativeDLLib.segment.pipeline import run_pipeline
 from NativeDLLib.source import Series
 from NativeDLLib.training.config import Config
 from NativeDLLib.volumes.preview import write_preview
@@ -24,7 +25,7 @@ def take_pictures(model: Model, config: Config, device: str, folder: Path, progr
     """Segment the series of the configuration's ``pictures`` and write a preview of each into a folder."""
     for row, name in zip(config.rows("pictures"), pictures_of(config), strict=True):
         series = Series.read([config.file(row["series"])], row.get("uid"))
-        result = SegmentationTool(model, device).process(series, effective(model), Progress(progress))
+        result = run_pipeline(model, series, effective(model), Machine(device), Progress(progress))
         with atomic_path(folder / name) as temporary:
             is_ct = series.text("Modality") == "CT"
             write_preview(temporary, result.image, result.labels, result.segments, is_ct=is_ct)

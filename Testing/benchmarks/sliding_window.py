@@ -14,9 +14,11 @@ import torch
 from benchmarks.compare import Comparison, MissingError, Result, Setting, in_turn
 from benchmarks.measure import Cost, run_here
 from benchmarks.networks import SMALL, TINY, network
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.cpu_backend import fastest
 from NativeDLLib.inference.network import Floats, Network
-from NativeDLLib.inference.sliding_window import sliding_window
+from NativeDLLib.inference.preprocess import Prepared
+from NativeDLLib.inference.sliding_window import WindowSettings, sliding_window
 
 Windowed = Callable[[Any, Floats, int], Any]
 
@@ -46,7 +48,8 @@ def run(setting: Setting, peer: Windowed | None = None) -> Result:
         return cost
 
     def ours(_: int) -> Cost:
-        planes = sliding_window(volume, [wrapped], (size.patch,) * 3)
+        prepared = Prepared(volume, None, None, None, 0.0)
+        planes = sliding_window(prepared, [wrapped], WindowSettings((size.patch,) * 3), Progress())
         return measured("ours", lambda: np.concatenate(list(planes), axis=1))
 
     def theirs(_: int) -> Cost:

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.body import Body
-from NativeDLLib.inference.sliding_window import _starts_in, sliding_window, window_starts
+from NativeDLLib.inference.preprocess import Prepared
+from NativeDLLib.inference.sliding_window import WindowSettings, _starts_in, sliding_window, window_starts
 
 SPACING = (3.0, 3.0, 3.0)
 
@@ -71,14 +73,19 @@ def test_without_air_nothing_is_known(values):
     assert Body.find(values, SPACING, values.shape) is None
 
 
+def logits(values, network, body, **settings):
+    prepared = Prepared(values[None].astype(np.float32), None, None, None, 0.0, body=body)
+    planes = sliding_window(prepared, [network], WindowSettings((24, 24, 24), **settings), Progress())
+    return np.concatenate(list(planes), axis=1)
+
+
 def test_patches_that_are_skipped_are_background_and_change_nothing_else():
     values = thorax()
     network = Tissue()
     body = Body.find(values, SPACING, values.shape)
-    volume = values[None].astype(np.float32)
-    everything = np.concatenate(list(sliding_window(volume, [network], (24, 24, 24))), axis=1)
+    everything = logits(values, network, body)
     looked = network.calls
-    skipping = np.concatenate(list(sliding_window(volume, [network], (24, 24, 24), skip=body.is_air)), axis=1)
+    skipping = logits(values, network, body, skip_air=True)
 
     assert network.calls - looked < 0.8 * looked
     table = np.zeros(values.shape, bool)
@@ -90,10 +97,9 @@ def test_patches_laid_around_the_body_are_fewer_and_find_what_is_in_it():
     values = thorax()
     network = Tissue()
     body = Body.find(values, SPACING, values.shape)
-    volume = values[None].astype(np.float32)
-    everything = np.concatenate(list(sliding_window(volume, [network], (24, 24, 24))), axis=1).argmax(0)
+    everything = logits(values, network, body).argmax(0)
     looked = network.calls
-    around = np.concatenate(list(sliding_window(volume, [network], (24, 24, 24), within=body.extent())), axis=1)
+    around = logits(values, network, body, around_body=True)
 
     assert network.calls - looked < 0.8 * looked
     everything[:, 75] = 0  # the table

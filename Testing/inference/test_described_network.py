@@ -13,7 +13,8 @@ from NativeDLLib.inference.described_network import load_described
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.registry import effective, load_registry
 from NativeDLLib.registry.weights import Weights
-from NativeDLLib.segment.pipeline import SegmentationTool
+from NativeDLLib.segment.machine import Machine
+from NativeDLLib.segment.pipeline import run_pipeline
 from NativeDLLib.source import Series
 
 torch = pytest.importorskip("torch")
@@ -172,7 +173,7 @@ def test_a_series_is_segmented_by_described_networks_as_by_files_that_hold_the_n
     masks = []
     for path in paths:
         (model,) = load_registry(path)
-        result = SegmentationTool(model, "cpu").process(series, effective(model), Progress())
+        result = run_pipeline(model, series, effective(model), Machine("cpu"), Progress())
         (dataset,) = result.to_dicom()
         masks.append(dataset.pixel_array)
 

@@ -13,9 +13,9 @@ from conftest import ROOT
 
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference import memory_estimate
-from NativeDLLib.inference.engine import load_engine
+from NativeDLLib.inference.engine import load_engine, window_settings
 from NativeDLLib.inference.memory_estimate import Work, check_memory, guessed, tried
-from NativeDLLib.registry import load_models
+from NativeDLLib.registry import effective, load_models
 from NativeDLLib.registry.entry import make_model
 from NativeDLLib.registry.weights import Weights
 from NativeDLLib.source import Series
@@ -60,10 +60,12 @@ def refusal(finished, word):
 def test_a_trial_tells_the_networks_grid_and_what_it_gives(series):
     model = load_models()["liver-ct-demo"]
     engine = load_engine(model, Weights(model), "cpu")
+    image, _ = series.image()
 
-    work = tried(guessed(series.image()[0], model, engine, {"mirror": False}), series.image()[0], engine, Progress())
+    work = guessed(image, model, engine, window_settings(model, engine, effective(model)))
+    work = tried(work, image, engine, Progress())
 
-    prepared = engine.prepare(series.image()[0])
+    prepared = engine.prepare(image)
     assert work.network == pytest.approx(prepared.volume.shape[1:], abs=memory_estimate._PROBE)
     assert work.channels == [2]
 
@@ -72,11 +74,11 @@ def test_without_a_limit_a_run_that_needs_more_than_there_is_goes_on_with_a_warn
     model, progress = load_models()["liver-ct-demo"], Progress()
     engine = load_engine(model, Weights(model), "cpu")
     image, _ = series.image()
-    check_memory(image, model, engine, {"mirror": False}, None, progress)
+    check_memory(image, model, engine, window_settings(model, engine, effective(model)), None, progress)
     assert (progress.stages, progress.warnings) == ([], [])
 
     monkeypatch.setattr(memory_estimate, "available", lambda: 2**20)
-    check_memory(image, model, engine, {"mirror": False}, None, progress)
+    check_memory(image, model, engine, window_settings(model, engine, effective(model)), None, progress)
 
     (warning,) = progress.warnings
     assert re.search(r"need about \d+ MiB of memory, more than the \d+ MiB that this process can have here", warning)
@@ -122,7 +124,8 @@ def test_plans_that_nnunet_itself_follows_to_the_end_are_known_to_hold_all_logit
         )
         model = make_model(entry, tmp_path / "registry.json")
 
-        work = guessed(series.image()[0], model, load_engine(model, Weights(model), "cpu"), {})
+        engine = load_engine(model, Weights(model), "cpu")
+        work = guessed(series.image()[0], model, engine, window_settings(model, engine, {}))
 
         assert work.is_streamed is not masks
         assert work.mirrors

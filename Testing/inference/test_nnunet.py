@@ -6,8 +6,9 @@ import pytest
 import SimpleITK as sitk
 
 from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.engine import load_engine
-from NativeDLLib.inference.sliding_window import sliding_window
+from NativeDLLib.inference.sliding_window import WindowSettings, sliding_window
 from NativeDLLib.registry.entry import make_model
 from NativeDLLib.registry.weights import Weights
 from NativeDLLib.source import Series
@@ -39,15 +40,10 @@ def engine_of(model, device):
 def our_labels(folder, image, device="cpu", **weights):
     engine = engine_of(model_of(folder, **weights), device)
     prepared = engine.prepare(image)
-    planes = sliding_window(
-        prepared.volume,
-        engine.networks,
-        engine.patch_size,
-        mirror_axes=engine.mirror_axes,
-        half=engine.half,
-        features=engine.head is not None,
+    settings = WindowSettings(
+        engine.patch_size, mirror_axes=engine.mirror_axes, half=engine.half, features=engine.head is not None
     )
-    return engine.restore(planes, prepared)
+    return engine.restore(sliding_window(prepared, engine.networks, settings, Progress()), prepared)
 
 
 def structured(size=(40, 44, 22)):

@@ -10,15 +10,33 @@ from NativeDLLib.core.errors import CancelledError, ModelError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference import sliding_window as windows
 from NativeDLLib.inference.array_ops import zeros
+from NativeDLLib.inference.preprocess import Prepared
 from NativeDLLib.inference.sliding_window import gaussian, window_starts
 from NativeDLLib.inference.torch_runtime import TorchNetwork
 
 torch = pytest.importorskip("torch")
 
 
+def planes_of(volume, networks, patch, *, fill=0.0, reflect=False, body=None, progress=None, **settings):
+    """Logits as they come; patches are left out where `body` says that there is air."""
+    prepared = Prepared(volume, None, None, None, fill, reflect, body)
+    settings = windows.WindowSettings(patch, **settings, skip_air=body is not None)
+    return windows.sliding_window(prepared, networks, settings, progress or Progress())
+
+
 def sliding_window(*arguments, **options):
-    """Return all planes at once."""
-    return np.concatenate(list(windows.sliding_window(*arguments, **options)), axis=1)
+    """All planes at once."""
+    return np.concatenate(list(planes_of(*arguments, **options)), axis=1)
+
+
+class AirAtTheStart:
+    """A body of which no patch at the start of an axis holds anything."""
+
+    def __init__(self, axis):
+        self._axis = axis
+
+    def is_air(self, window):
+        return window[self._axis].start == 0
 
 
 class Pointwise:
@@ -194,9 +212,7 @@ def test_several_patches_at_once_give_bit_for_bit_what_one_after_the_other_give(
     slow, alone = [Slow() for _ in range(networks)], [Slow() for _ in range(networks)]
     alone[0].at_once = 1
 
-    at_once, one_by_one = (
-        sliding_window(volume, some, (8, 8, 8), skip=lambda window: window[1].start == 0) for some in (slow, alone)
-    )
+    at_once, one_by_one = (sliding_window(volume, some, (8, 8, 8), body=AirAtTheStart(1)) for some in (slow, alone))
 
     assert np.array_equal(at_once, one_by_one)
     assert [network.calls for network in slow] == [network.calls for network in alone]
@@ -264,8 +280,8 @@ def two_networks(*, resident):
     [
         {"mirror_axes": (0, 2)},
         {"half": True},
-        {"features": True, "skip": lambda window: window[0].start == 0},
-        {"skip": lambda window: window[0].start == 0, "reflect": True},
+        {"features": True, "body": AirAtTheStart(0)},
+        {"body": AirAtTheStart(0), "reflect": True},
     ],
     ids=["mirrored", "half", "features", "skipping"],
 )
@@ -273,7 +289,7 @@ def two_networks(*, resident):
 def test_tensors_that_stay_on_their_device_give_what_arrays_give(shape, options):
     volume = np.random.default_rng(4).normal(size=(1, *shape)).astype(np.float32)
 
-    planes = list(windows.sliding_window(volume, two_networks(resident=True), (12, 14, 16), **options))
+    planes = list(planes_of(volume, two_networks(resident=True), (12, 14, 16), **options))
     expected = sliding_window(volume, two_networks(resident=False), (12, 14, 16), **options)
 
     assert all(isinstance(part, torch.Tensor) for part in planes)

@@ -14,7 +14,8 @@ import tools
 
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry import effective, load_registry
-from NativeDLLib.segment.pipeline import SegmentationTool
+from NativeDLLib.segment.machine import Machine
+from NativeDLLib.segment.pipeline import run_pipeline
 from NativeDLLib.source import Series
 
 CENTRE = np.array([10.0, -20.0, 30.0])
@@ -94,7 +95,7 @@ def test_the_object_comes_back_in_its_place(tmp_path, plane, backwards, variant)
     (model,) = load_registry(factories.registry(tmp_path / "registry"))
     series = Series.read(files)
 
-    result = SegmentationTool(model, "cpu").process(series, effective(model), Progress())
+    result = run_pipeline(model, series, effective(model), Machine("cpu"), Progress())
     (dataset,) = result.to_dicom()
     dataset.save_as(tmp_path / "seg.dcm", enforce_file_format=True)
 

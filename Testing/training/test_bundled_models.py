@@ -11,7 +11,8 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.phantom.torso import make_phantom
 from NativeDLLib.registry import effective
 from NativeDLLib.registry.load import load_registry
-from NativeDLLib.segment.pipeline import SegmentationTool
+from NativeDLLib.segment.machine import Machine
+from NativeDLLib.segment.pipeline import run_pipeline
 from NativeDLLib.training.config import Config, read_config
 from NativeDLLib.training.data import Volume
 from NativeDLLib.training.surface import score
@@ -68,6 +69,6 @@ def test_a_bundled_model_finds_its_structure_in_a_phantom_it_has_not_seen(name: 
     image, labels = make_phantom(900_010, (128, 112, 48), (3.0, 3.0, 4.0))
     (entry,) = (m for m in load_registry(resources_folder() / "registry.json") if m.id == name)
     source = Volume.of(image)
-    result = SegmentationTool(entry, "cpu").process(source, effective(entry), Progress())
+    result = run_pipeline(entry, source, effective(entry), Machine("cpu"), Progress())
     truth = sitk.GetArrayFromImage(labels) == {"liver-ct-demo": 1, "vertebra-ct-demo": 2}[name]
     assert score(sitk.GetArrayFromImage(result.labels) > 0, truth, image.GetSpacing()).dice > 0.85

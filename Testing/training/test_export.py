@@ -18,7 +18,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.network import Network
 from NativeDLLib.inference.onnx_runtime import load_onnx
-from NativeDLLib.inference.sliding_window import sliding_window
+from NativeDLLib.inference.sliding_window import WindowSettings, sliding_window
 from NativeDLLib.inference.torch_runtime import load_torch
 from NativeDLLib.registry.entry import make_model
 from NativeDLLib.registry.weights import Weights
@@ -92,7 +92,7 @@ def test_nnunets_own_command_gives_our_labels(files: Path, config: Config, tmp_p
     model = make_model(data, files / "registry.json")
     engine = load_engine(model, Weights(model, files / "ball.onnx"), "cpu")
     prepared = engine.prepare(image)
-    ours = engine.restore(sliding_window(prepared.volume, engine.networks, PATCH, fill=prepared.fill), prepared)
+    ours = engine.restore(sliding_window(prepared, engine.networks, WindowSettings(PATCH), Progress()), prepared)
     assert 0.01 < ours.mean() < 0.99
     assert (theirs == ours).mean() >= 0.995
 

@@ -11,27 +11,28 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.threads import in_threads
 from NativeDLLib.registry.entry import Segment
+from NativeDLLib.source.source import Source
 
 
-def measure(image: sitk.Image, labels: sitk.Image, segments: Sequence[Segment], unit: str) -> list[dict[str, Any]]:
+def measure(source: Source, image: sitk.Image, labels: sitk.Image, segments: Sequence[Segment]) -> list[dict[str, Any]]:
     """Measure the segments of a label map.
 
     Parameters
     ----------
-    image
-        Values, on the same grid as `labels`.
-    labels
-        Segment Numbers.
+    source
+        Source of the image, whose modality says what its values are.
+    image, labels
+        Values and Segment Numbers on the same grid.
     segments
-        All that were looked for.
-    unit
-        Of the values, such as ``hu``; it ends the name of the mean.
+        Segments that were looked for.
 
     Returns
     -------
     list of dict
-        For each segment its number, name, voxels, volume in mL, and mean value (None where there is no voxel).
+        For each segment its number, name, voxels, volume in mL, and mean value (None where there is no voxel): in CT
+        ``mean_hu``, else ``mean_value``.
     """
+    unit = "hu" if source.text("Modality") == "CT" else "value"
     numbers, values = sitk.GetArrayViewFromImage(labels), sitk.GetArrayViewFromImage(image)
 
     def of_plane(z: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -6,14 +6,15 @@ import pytest
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.seg import EmptySegmentationError
 from NativeDLLib.registry import effective, load_registry
-from NativeDLLib.segment.pipeline import SegmentationTool
+from NativeDLLib.segment.machine import Machine
+from NativeDLLib.segment.tool import SegmentationTool
 from NativeDLLib.source import Series
 
 
 @pytest.fixture
 def tool(registry):
     (model,) = load_registry(registry)
-    return SegmentationTool(model, "cpu")
+    return SegmentationTool(model, Machine("cpu"))
 
 
 def series_with(tmp_path, **attributes):
