@@ -7,15 +7,12 @@ problem, 5 PACS problem (the result is kept), 6 cancelled, 7 some cases of a bat
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gc
 import importlib
 import logging
-import signal
 import sys
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from NativeDLLib import __version__
@@ -24,6 +21,7 @@ from NativeDLLib.cli.terminal import flush
 from NativeDLLib.core.errors import CancelledError, NativeDLError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.worker.parent import end_with_parent
+from NativeDLLib.worker.signals import cancelled_by_signals
 
 # What each module of commands adds: only that of the command asked for is imported, as some take a second.
 _COMMANDS = {
@@ -84,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _quiet_libraries(debug)
     if "--with-parent" in arguments:
         end_with_parent(progress)
-    with _cancelled_by_signals(progress):
+    with cancelled_by_signals(progress):
         return _run(arguments, progress, debug)
 
 
@@ -153,23 +151,3 @@ def _quiet_libraries(debug: bool) -> None:
     logging.basicConfig(handlers=[handler], force=True)
     if not debug:
         warnings.simplefilter("ignore")
-
-
-@contextlib.contextmanager
-def _cancelled_by_signals(progress: Progress) -> Iterator[None]:
-    """Cancel the work of the block on Ctrl-C and the like; afterwards the signals do what they did before."""
-
-    def handle(number: int, _: object) -> None:
-        # A second time the user means it: end now, as the system would have it.
-        signal.signal(number, signal.SIG_DFL)
-        progress.cancel()
-
-    before = {}
-    # Only the main thread may; whoever runs us in another one cancels by other means.
-    if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -6,9 +6,13 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
+
+_scratch: set[Path] = set()
 
 
 @contextlib.contextmanager
@@ -29,6 +33,27 @@ def atomic_path(path: Path, mode: int | None = None) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def scratch(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """Give an empty folder, by default in the system's one for such, that is gone after the block.
+
+    It is gone too where the block does not end and the process is ended by `remove_scratch`.
+    """
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        _scratch.add(folder)
+        try:
+            yield folder
+        finally:
+            _scratch.discard(folder)
+
+
+def remove_scratch() -> None:
+    """Remove all folders of `scratch`, for a process that ends without unwinding."""
+    for folder in tuple(_scratch):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sync(path: Path) -> None:

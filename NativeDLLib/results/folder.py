@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from NativeDLLib.core.errors import PacsError, UsageError
-from NativeDLLib.core.files import sync, write_json
+from NativeDLLib.core.files import scratch, sync, write_json
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.delivery import deliver
 from NativeDLLib.pacs.peers import Peer
@@ -59,8 +58,7 @@ def staged(output: Path, names: Sequence[str]) -> Iterator[Path]:
         would belong to an earlier result.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".nativedl-", dir=output.parent) as folder:
-        partial = Path(folder)
+    with scratch(".nativedl-", output.parent) as partial:
         yield partial
         written = [name for name in names if (partial / name).exists()]
         for name in written:

@@ -7,7 +7,6 @@ that no server decides to which patient, study or place a segmentation belongs.
 from __future__ import annotations
 
 import shutil
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian
 
 from NativeDLLib.core.errors import InputError, ModelError, UsageError
+from NativeDLLib.core.files import scratch
 from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.zip_check import check_zip
@@ -84,8 +84,8 @@ def segment_remotely(job: Job, source: Source, progress: Progress) -> tuple[Segm
     check_reading(source, job.max_memory)
     with progress.stage("read"):
         image, notes = source.image(progress)
-    with tempfile.TemporaryDirectory(prefix="nativedl-") as scratch:
-        folder, answer = Path(scratch), Path(scratch, "answer.zip")
+    with scratch("nativedl-") as folder:
+        answer = folder / "answer.zip"
         _ask(url, job, source, answer, progress)
         try:
             _unpack(answer, folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from NativeDLLib.core.errors import InputError, UsageError
+from NativeDLLib.core.files import scratch
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.services import retrieve
@@ -138,9 +138,9 @@ class Where:
                 "a series of a peer is asked for by its Study and Series Instance UID; both are needed",
                 hint="give --study and --series, which nativedl find lists",
             )
-        with tempfile.TemporaryDirectory(prefix="nativedl-") as folder:
+        with scratch("nativedl-") as folder:
             with progress.stage("retrieve"):
-                files = retrieve(self.peer, self.study, self.series, Path(folder), progress)
+                files = retrieve(self.peer, self.study, self.series, folder, progress)
             with progress.stage("scan"):
                 series = Series.read(files, self.series)
             yield series

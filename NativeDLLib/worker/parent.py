@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import NoReturn
 
 import psutil
 
 from NativeDLLib.core.errors import CancelledError
+from NativeDLLib.core.files import remove_scratch
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.worker.processes import kill_tree
 
@@ -29,6 +31,12 @@ def _watch(progress: Progress) -> None:
     progress.cancel()
     threading.main_thread().join(_GRACE_S)
     if threading.main_thread().is_alive():
-        for child in psutil.Process().children():
-            kill_tree(child.pid)
-        os._exit(CancelledError.exit_code)
+        end_now()
+
+
+def end_now() -> NoReturn:
+    """End this process and all that it started, and leave nothing half-written."""
+    for child in psutil.Process().children():
+        kill_tree(child.pid)
+    remove_scratch()
+    os._exit(CancelledError.exit_code)

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from NativeDLLib.core.errors import ModelError, UsageError
-from NativeDLLib.core.files import sha256, write_text
+from NativeDLLib.core.files import scratch, sha256, write_text
 from NativeDLLib.core.jsonfile import problem_of, read_json
 from NativeDLLib.core.places import kept
 from NativeDLLib.core.progress import Progress
@@ -129,12 +128,11 @@ def _text(data: dict[str, Any]) -> str:
 @contextlib.contextmanager
 def _staging(root: Path) -> Iterator[Path]:
     (root / _FOLDER).mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=root / _FOLDER))
     try:
-        (folder / "new").mkdir()
-        yield folder / "new"
+        with scratch(".partial-", root / _FOLDER) as folder:
+            (folder / "new").mkdir()
+            yield folder / "new"
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             (root / _FOLDER).rmdir()
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from io import BufferedReader
 from pathlib import Path
 
 from NativeDLLib.core.errors import InputError, ModelError, UsageError
+from NativeDLLib.core.files import scratch
 from NativeDLLib.core.locking import hold
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.fetch.archive import check_space, unpack_zip
@@ -99,7 +98,7 @@ def remove(model: Model, forget: bool) -> bool:
         _clean(place)
         if folder.exists():
             # First out of sight, so that no run finds half a model.
-            with _staging(place) as staged:
+            with scratch(".partial-", place) as staged:
                 folder.rename(staged / model.id)
         if forget:
             lock.unlink(missing_ok=True)
@@ -118,7 +117,7 @@ def _install(model: Model, archive: BufferedReader, wanted: str | None, place: P
                 f"file that {source} ({wanted}); nothing was installed"
             )
         progress.check()
-    with _staging(place) as staged:
+    with scratch(".partial-", place) as staged:
         content = staged / model.id
         content.mkdir()
         with progress.stage("unpack"):
@@ -184,12 +183,3 @@ def _clean(place: Path) -> None:
     """Remove what an earlier process that was killed could not."""
     for left in place.glob(".partial-*"):
         shutil.rmtree(left, ignore_errors=True)
-
-
-@contextmanager
-def _staging(place: Path) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=place))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

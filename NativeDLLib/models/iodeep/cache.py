@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.core.files import write_json
+from NativeDLLib.core.files import scratch, write_json
 from NativeDLLib.core.places import resources_folder
 from NativeDLLib.models.iodeep.choose import newest
 from NativeDLLib.models.iodeep.elements import mark
@@ -27,11 +26,8 @@ def staging() -> Iterator[Path]:
     """Give an empty folder on the cache's disk, gone after the block."""
     root = pulled_registry().parent
     root.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=root))
-    try:
+    with scratch(".partial-", root) as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def known(series_uid: str, content_mark: str) -> tuple[Model, str | None] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 
 from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.files import scratch
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.uids import is_uid
 from NativeDLLib.models.iodeep.cache import install, known, objections, staging
@@ -88,9 +88,9 @@ def push(
     Returns the SOP Instance UIDs of the new copy; none where the peer has the same content by the same signer already.
     """
     model = find_model(load_models(), model_id)
-    with tempfile.TemporaryDirectory(prefix="nativedl-push-") as folder:
+    with scratch("nativedl-push-") as folder:
         with progress.stage("write"):
-            files = write_model(model, Path(folder), signing_key=signing_key, chunk_size=chunk_size)
+            files = write_model(model, folder, signing_key=signing_key, chunk_size=chunk_size)
         mark = str(dcmread(files[0], specific_tags=["StudyID"]).StudyID)
         if any(row.mark == mark and row.instances in (None, len(files)) for row in _there(peer)):
             return []
