@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.dicom.rtstruct import STRUCTURE_SET
@@ -16,9 +18,11 @@ from NativeDLLib.registry.entry import Code, Segment
 from NativeDLLib.source.geometry import Array
 from NativeDLLib.source.header import read_header, text
 
-_CLOSED = ("CLOSED_PLANAR", "CLOSED_PLANAR_XOR")
+# The last is how the standard writes it (PS3.3 C.8.8.6.3), the second how its defined terms once did.
+_CLOSED = ("CLOSED_PLANAR", "CLOSED_PLANAR_XOR", "CLOSEDPLANAR_XOR")
 _KINDS = ("AUTOMATIC", "SEMIAUTOMATIC", "MANUAL")
 _FARTHEST_MM = 1e5
+_UNDEFINED = 0xFFFFFFFF
 _GREY = (128, 128, 128)
 # What Slicer takes a segment for of which nothing is known.
 _TISSUE = Code("85756007", "SCT", "Tissue")
@@ -38,7 +42,7 @@ class StoredRoi:
     contours
         Closed lines, each (n, 3) in mm, LPS.
     ignored
-        How many contours are no closed lines: points, and lines that are open.
+        How many contours are no closed lines or have no area: points, open lines, fewer than three places.
     """
 
     segment: Segment
@@ -63,6 +67,8 @@ class StructureSet:
         APPROVED, UNAPPROVED, REJECTED, or empty where it is not told.
     rois
         In the order of the Structure Set ROI Sequence.
+    unnumbered
+        How many ROIs and sets of contours have no number, so that they belong to nothing.
     """
 
     label: str
@@ -70,6 +76,7 @@ class StructureSet:
     frames_of_reference: frozenset[str]
     approval: str
     rois: tuple[StoredRoi, ...]
+    unnumbered: int = 0
 
 
 def read_structure_set(path: Path) -> StructureSet:
@@ -94,25 +101,43 @@ def read_structure_set(path: Path) -> StructureSet:
 
 
 def _structure_set(dataset: Dataset) -> StructureSet:
-    # A file that breaks off between two elements is read without complaint.
+    # A file that breaks off, between two elements or within one, is read without complaint.
+    for tag in list(dataset.keys()):
+        element = dataset.get_item(tag)
+        if isinstance(element, RawDataElement) and len(element.value or b"") < element.length < _UNDEFINED:
+            raise ValueError("it breaks off")
     for keyword in ("StructureSetROISequence", "ROIContourSequence"):
         if keyword not in dataset:
             raise ValueError(f"it has no {keyword}")
-    contours = {int(item.ReferencedROINumber): item for item in dataset.ROIContourSequence or []}
-    observed = {int(item.ReferencedROINumber): item for item in dataset.get("RTROIObservationsSequence") or []}
-    rois, frames = [], set()
+    contours = _by_number(dataset.ROIContourSequence)
+    observed = _by_number(dataset.get("RTROIObservationsSequence"))
+    rois, frames, unnumbered = [], set(), 0
     for place, item in enumerate(dataset.StructureSetROISequence or [], 1):
-        number = int(item.ROINumber)
         frames.add(text(item, "ReferencedFrameOfReferenceUID"))
+        if not text(item, "ROINumber"):
+            unnumbered += 1
+            continue
+        number = int(item.ROINumber)
         drawn = contours.get(number, Dataset())
         segment = _segment(place, item, drawn, observed.get(number, Dataset()))
         told = text(item, "ROIGenerationAlgorithm")
         lines = list(drawn.get("ContourSequence") or [])
         closed = [line for line in lines if text(line, "ContourGeometricType") in _CLOSED]
-        points = tuple(_points(line, segment.name) for line in closed)
-        rois.append(StoredRoi(segment, told if told in _KINDS else "MANUAL", points, len(lines) - len(closed)))
-    label = text(dataset, "StructureSetLabel")
-    return StructureSet(label, _series_uid(dataset), frozenset(frames), text(dataset, "ApprovalStatus"), tuple(rois))
+        points = tuple(_points(line, segment.name) for line in closed if _has_area(line))
+        rois.append(StoredRoi(segment, told if told in _KINDS else "MANUAL", points, len(lines) - len(points)))
+    label, approval = text(dataset, "StructureSetLabel"), text(dataset, "ApprovalStatus")
+    unnumbered += len(dataset.ROIContourSequence or []) - len(contours)
+    return StructureSet(label, _series_uid(dataset), frozenset(frames), approval, tuple(rois), unnumbered)
+
+
+def _by_number(items: Any) -> dict[int, Dataset]:
+    """Return items by the number of the ROI that they are of; those without a number are of none."""
+    return {int(item.ReferencedROINumber): item for item in items or [] if text(item, "ReferencedROINumber")}
+
+
+def _has_area(line: Dataset) -> bool:
+    values = line.get("ContourData")
+    return isinstance(values, MultiValue) and len(values) >= 9
 
 
 def _series_uid(dataset: Dataset) -> str:

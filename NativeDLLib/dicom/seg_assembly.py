@@ -49,19 +49,13 @@ def add_frames(
     """
     labelmap = dataset.SegmentationType == "LABELMAP"
     frames = frames_of(labels, count, labelmap)
-    numbered = not labelmap and count > 1
     _describe_pixels(dataset, header, labels.shape, 1 if not labelmap else 8 if count < 256 else 16)
     dataset.SegmentsOverlap = "YES" if overlap(labels) else "NO"
     dataset.NumberOfFrames = len(frames)
-    if not numbered and _is_regular(series, {frame.plane for frame in frames}):
+    if (labelmap or count == 1) and _is_regular(series, {frame.plane for frame in frames}):
         dataset.DimensionOrganizationType = "3D"
     _add_dimensions(dataset, [_BY_PLACE] if labelmap else [_BY_SEGMENT, _BY_PLACE])
-    shared = _shared_groups(series)
-    if not labelmap and not numbered:
-        only = Dataset()
-        only.ReferencedSegmentNumber = 1
-        shared.SegmentIdentificationSequence = [only]
-    dataset.SharedFunctionalGroupsSequence = [shared]
+    dataset.SharedFunctionalGroupsSequence = [_shared_groups(series)]
     if labelmap:
         dataset.PixelPaddingValue = 0
         pixels = label_pixels(labels, frames, f"<u{dataset.BitsAllocated // 8}")
@@ -74,7 +68,7 @@ def add_frames(
     referred = sequence("ReferencedInstanceSequence", references)
     series_uid = element("SeriesInstanceUID", "UI", series.uid.encode())
     _set_sequence(dataset, "ReferencedSeriesSequence", [referred + series_uid])
-    _set_sequence(dataset, "PerFrameFunctionalGroupsSequence", _functional_groups(series, frames, numbered))
+    _set_sequence(dataset, "PerFrameFunctionalGroupsSequence", _functional_groups(series, frames))
 
 
 def _describe_pixels(dataset: Dataset, header: SourceHeader, shape: Sequence[int], bits: int) -> None:
@@ -134,7 +128,7 @@ def _is_regular(series: Series, planes: set[int]) -> bool:
     return spacing is not None and spacing > 0
 
 
-def _functional_groups(series: Series, frames: Sequence[Frame], numbered: bool) -> list[bytes]:
+def _functional_groups(series: Series, frames: Sequence[Frame]) -> list[bytes]:
     planes = {frame.plane for frame in frames}
     ranks = {plane: rank for rank, plane in enumerate(sorted(planes, reverse=True), 1)}
     derivations = dict(zip(planes, _derivations(series, planes), strict=True))
@@ -144,7 +138,7 @@ def _functional_groups(series: Series, frames: Sequence[Frame], numbered: bool) 
         place = [frame.segment, ranks[frame.plane]] if frame.segment else [ranks[frame.plane]]
         index = element("DimensionIndexValues", "UL", struct.pack(f"<{len(place)}L", *place))
         item = derivations[frame.plane] + sequence("FrameContentSequence", [index]) + positions[frame.plane]
-        if numbered:
+        if frame.segment:
             number = element("ReferencedSegmentNumber", "US", struct.pack("<H", frame.segment))
             item += sequence("SegmentIdentificationSequence", [number])
         items.append(item)

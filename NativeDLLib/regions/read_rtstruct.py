@@ -49,7 +49,7 @@ def structures_to_slicer(path: Path, where: Where, output: Path, progress: Progr
     """
     started = time.perf_counter()
     given = read_structure_set(path)
-    with replace(where, series=where.series or given.series_uid).open_series(progress) as opened:
+    with replace(where, series=where.series or given.series_uid or None).open_series(progress) as opened:
         series = opened
     if series.text("FrameOfReferenceUID") not in given.frames_of_reference:
         raise InputError(f"{path}: its coordinates are not in the frame of reference of series {series.uid}")
@@ -79,13 +79,16 @@ def structures_to_slicer(path: Path, where: Where, output: Path, progress: Progr
 def _masks(
     given: StructureSet, series: Series, voxels: list[int], progress: Progress
 ) -> Iterator[npt.NDArray[np.bool_]]:
+    if given.unnumbered:
+        progress.warn(f"{given.unnumbered} item(s) of the structure set have no ROI number; they are left out")
     for roi in given.rois:
         progress.check()
         mask, elsewhere = mask_of(series, roi.contours)
         if elsewhere or roi.ignored:
+            empty = "" if elsewhere < len(roi.contours) else ", and nothing is left of it"
             progress.warn(
                 f"'{roi.segment.name}': {elsewhere} contour(s) lie on no slice of the series, "
-                f"{roi.ignored} are no closed lines; they are left out"
+                f"{roi.ignored} are no closed lines or have no area; they are left out{empty}"
             )
         voxels.append(int(np.count_nonzero(mask)))
         yield mask

@@ -221,8 +221,8 @@ def _distance(
 ) -> tuple[float | None, list[str]]:
     """Return the distance between slices in mm, or what keeps them from having one."""
     if len(heights) == 1:
-        distance = slices[0].distance or slices[0].thickness
-        if not distance or distance <= 0:
+        distance = next((v for v in (slices[0].distance, slices[0].thickness) if v and v > 0), None)
+        if distance is None:
             return None, ["a single slice without SliceThickness or SpacingBetweenSlices has no extent"]
         return float(distance), []
     problems = []

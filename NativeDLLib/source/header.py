@@ -190,18 +190,24 @@ def numbers(dataset: Dataset, keyword: str, count: int, where: Path) -> tuple[fl
     InputError
         Where the values are not that many finite numbers.
     """
-    result = plain_numbers(dataset, keyword)
-    if result is None:
-        try:
-            result = _converted(dataset.get(keyword))
-        except Exception as error:
-            raise InputError(f"{where}: {keyword} is not a number") from error
-        if not result:
-            return None
+    result = all_numbers(dataset, keyword, where)
+    if not result:
+        return None
     if len(result) != count or not all(math.isfinite(part) for part in result):
         shown = "\\".join(f"{part:g}" for part in result)
         raise InputError(f"{where}: {keyword} must be {count} finite number(s) but is '{shown}'")
     return result
+
+
+def all_numbers(dataset: Dataset, keyword: str, where: Path) -> tuple[float, ...]:
+    """Return an attribute's numbers, however many; none where it is absent or empty. See `numbers`."""
+    result = plain_numbers(dataset, keyword)
+    if result is not None:
+        return result
+    try:
+        return _converted(dataset.get(keyword))
+    except Exception as error:
+        raise InputError(f"{where}: {keyword} is not a number") from error
 
 
 def number(dataset: Dataset, keyword: str, where: Path) -> float | None:

@@ -17,7 +17,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.source.decoded import decoded_frame
 from NativeDLLib.source.decoder_remarks import decoder_remarks
 from NativeDLLib.source.geometry import Slice
-from NativeDLLib.source.header import Instance, number
+from NativeDLLib.source.header import Instance, all_numbers, number
 from NativeDLLib.source.native import native_frame
 from NativeDLLib.source.writable_image import new_image
 
@@ -170,13 +170,19 @@ def _check_length(instance: Instance, given: int, shape: tuple[int, int]) -> Non
 
 def _padding(instance: Instance, stored: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
     """Return which pixels are padding (PS3.3 C.7.5.1.1.2), or None where the image declares none."""
-    first = number(instance.dataset, "PixelPaddingValue", instance.path)
-    if first is None:
+    # The attribute has one value, but some writers give one for each kind of padding.
+    values = [
+        _as_stored(value, instance) for value in all_numbers(instance.dataset, "PixelPaddingValue", instance.path)
+    ]
+    if not values:
         return None
     last = number(instance.dataset, "PixelPaddingRangeLimit", instance.path)
-    bounds = [_as_stored(v, instance) for v in (first, first if last is None else last)]
-    inside: npt.NDArray[np.bool_] = (stored >= min(bounds)) & (stored <= max(bounds))
-    return inside
+    if last is not None:
+        bounds = values[0], _as_stored(last, instance)
+        return np.asarray((stored >= min(bounds)) & (stored <= max(bounds)))
+    if len(values) == 1:
+        return np.asarray(stored == values[0])
+    return np.isin(stored, values)
 
 
 def _as_stored(value: float, instance: Instance) -> float:

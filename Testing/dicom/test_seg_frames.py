@@ -105,7 +105,29 @@ def test_it_is_what_highdicom_makes_of_it(tmp_path, kind, count, shape, source):
     assert np.array_equal(ours.pixel_array, theirs.pixel_array)
     # highdicom pads an odd number of bytes with a digit instead of a zero.
     theirs.PixelData = theirs.PixelData[:-1] + ours.PixelData[-1:]
+    # It says of a single segment for all frames what its own readers, and others, look for in each.
+    shared = theirs.SharedFunctionalGroupsSequence[0]
+    if "SegmentIdentificationSequence" in shared:
+        for frame in theirs.PerFrameFunctionalGroupsSequence:
+            frame.SegmentIdentificationSequence = shared.SegmentIdentificationSequence
+        del shared.SegmentIdentificationSequence
     assert_same(ours, theirs)
+
+
+def test_a_report_can_refer_to_the_only_segment(tmp_path):
+    series = Series.read(factories.ct_series(tmp_path / "s"))
+    pixels = (factories.block() > 100).astype(np.uint8)
+    make_segmentation(series, pixels, segments(tmp_path, 1), ALGORITHM).save_as(
+        tmp_path / "seg.dcm", enforce_file_format=True
+    )
+
+    seg = hd.seg.segread(tmp_path / "seg.dcm")
+    whole = hd.sr.ReferencedSegment.from_segmentation(seg, segment_number=1)
+    frame = hd.sr.ReferencedSegmentationFrame.from_segmentation(seg, frame_number=1, segment_number=1)
+
+    referred = series.instances[0].text("SOPClassUID")
+    assert whole.source_images_for_segmentation[0].referenced_sop_class_uid == referred
+    assert frame.source_image_for_segmentation.referenced_sop_class_uid == referred
 
 
 @pytest.mark.parametrize("charset", ["ISO_IR 100", "ISO_IR 192"])

@@ -10,7 +10,9 @@ from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.rtstruct_reader import read_structure_set
 from NativeDLLib.regions.masks import mask_of
+from NativeDLLib.regions.read_rtstruct import structures_to_slicer
 from NativeDLLib.regions.structure import whole_structure_set
+from NativeDLLib.source.where import Where
 
 
 @pytest.fixture
@@ -96,10 +98,72 @@ def no_number(dataset):
     del dataset.StructureSetROISequence[0].ROINumber
 
 
-@pytest.mark.parametrize("change", [bad_points, far_points, no_points, no_number])
+@pytest.mark.parametrize("change", [far_points])
 def test_a_damaged_structure_set_is_refused(path, change):
     with pytest.raises(InputError, match=r"rtstruct\.dcm: is a damaged RT Structure Set"):
         read_structure_set(edited(path, change))
+
+
+def lone_point(dataset):
+    dataset.ROIContourSequence[0].ContourSequence[0].ContourData = ["1", "2", "3"]
+
+
+def two_points(dataset):
+    dataset.ROIContourSequence[0].ContourSequence[0].ContourData = ["1", "2", "3", "4", "5", "6"]
+
+
+def empty_points(dataset):
+    dataset.ROIContourSequence[0].ContourSequence[0].ContourData = None
+
+
+@pytest.mark.parametrize("change", [bad_points, lone_point, two_points, empty_points, no_points])
+def test_a_contour_without_area_is_left_out_and_counted(path, change):
+    before, after = read_structure_set(path).rois[0], read_structure_set(edited(path, change)).rois[0]
+
+    assert (len(after.contours), after.ignored) == (len(before.contours) - 1, 1)
+
+
+def no_contour_number(dataset):
+    del dataset.ROIContourSequence[0].ReferencedROINumber
+
+
+@pytest.mark.parametrize(("change", "left"), [(no_number, 1), (no_contour_number, 2)])
+def test_an_item_without_number_is_left_out_and_counted(path, change, left):
+    given = read_structure_set(edited(path, change))
+
+    assert (given.unnumbered, len(given.rois)) == (1, left)
+
+
+@pytest.mark.parametrize("kind", ["CLOSED_PLANAR_XOR", "CLOSEDPLANAR_XOR"])
+def test_exclusive_contours_are_read_by_either_name(path, kind):
+    def renamed(dataset):
+        for line in dataset.ROIContourSequence[0].ContourSequence:
+            line.ContourGeometricType = kind
+
+    before, after = read_structure_set(path).rois[0], read_structure_set(edited(path, renamed)).rois[0]
+
+    assert (len(after.contours), after.ignored) == (len(before.contours), 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("rtutils_lone_pixel", "have no area"),
+        ("emptydata", "have no area"),
+        ("nodata", "have no area"),
+        ("nonum", "have no ROI number"),
+        ("xor_standard", None),
+        ("norefseq", None),
+    ],
+)
+def test_structure_sets_from_the_field_are_read(real_data, tmp_path, name, told):
+    folder, progress = real_data / "field_cases" / "dicom" / "rt", Progress()
+
+    report = structures_to_slicer(folder / f"{name}.dcm", Where((folder / "ct",)), tmp_path / "out.seg.nrrd", progress)
+
+    assert (tmp_path / "out.seg.nrrd").is_file()
+    assert name == "nonum" or max(row["voxels"] for row in report["segments"]) > 0
+    assert [told in warning for warning in report["warnings"]] == ([True] if told else [])
 
 
 def test_what_is_none_is_refused(path, tmp_path):

@@ -131,3 +131,17 @@ def test_positions_rounded_to_few_decimals_are_accepted(tmp_path, orientation, d
     assert abs(grid.spacing[2] - distance) < 0.004
     assert np.allclose(grid.origin, origin, atol=0.1)
     assert np.allclose(np.array(grid.direction).reshape(3, 3)[:, 0], ORIENTATIONS[orientation][0], atol=1e-3)
+
+
+@pytest.mark.parametrize(("between", "thickness", "expected"), [(-3, 2, 2), (3, 2, 3), (0, 2, 2), (3, -2, 3)])
+def test_a_single_slice_has_the_extent_that_is_positive(tmp_path, between, thickness, expected):
+    def edit(dataset, _):
+        dataset.SpacingBetweenSlices, dataset.SliceThickness = between, thickness
+
+    series = Series.read(factories.ct_series(tmp_path, factories.block((1, 32, 40)), edit=edit))
+
+    assert series.grid.spacing[2] == expected
+
+
+def test_a_single_slice_from_the_field_is_read(real_data):
+    assert Series.read([real_data / "field_cases" / "dicom" / "single_neg"]).grid.size[2] == 1

@@ -230,3 +230,23 @@ def test_a_colour_image_is_refused(tmp_path):
 
     with pytest.raises(InputError, match=f"^{files[0]}: is not a grey-scale image, but RGB"):
         Series.read([tmp_path])
+
+
+def test_several_padding_values_are_all_air(tmp_path):
+    def edit(dataset, index):
+        padded(-2000, 1, -2000)(dataset, index)
+        plane = np.frombuffer(dataset.PixelData, np.int16).reshape(32, 40).copy()
+        plane[:, 1] = -3000
+        dataset.PixelData = plane.tobytes()
+        dataset.add_new("PixelPaddingValue", "SS", [-2000, -3000])
+
+    factories.ct_series(tmp_path, edit=edit)
+    values, notes = read(tmp_path)
+
+    assert (values[:, :, :2] == -1024).all()
+    assert np.array_equal(values[:, :, 2:], factories.block()[:, :, 2:])
+    assert notes == []
+
+
+def test_several_padding_values_from_the_field_are_read(real_data):
+    assert read(real_data / "field_cases" / "dicom" / "padmulti")[0].shape == (6, 32, 40)
