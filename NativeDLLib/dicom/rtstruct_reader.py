@@ -103,7 +103,7 @@ def read_structure_set(path: Path) -> StructureSet:
 def _structure_set(dataset: Dataset) -> StructureSet:
     # A file that breaks off, between two elements or within one, is read without complaint.
     for tag in list(dataset.keys()):
-        element = dataset.get_item(tag)
+        element: Any = dataset.get_item(tag)
         if isinstance(element, RawDataElement) and len(element.value or b"") < element.length < _UNDEFINED:
             raise ValueError("it breaks off")
     for keyword in ("StructureSetROISequence", "ROIContourSequence"):
