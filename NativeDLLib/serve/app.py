@@ -77,7 +77,7 @@ def _add_routes(app: FastAPI, settings: Settings, desk: Desk, guarded: list[Any]
     @app.post(
         "/select",
         dependencies=guarded,
-        responses=documented(400, 413, 415, 422),
+        responses=documented(400, 408, 413, 415, 422),
         openapi_extra={"requestBody": {"required": True, "content": bodies}},
     )
     async def select(request: Request) -> Choice:
@@ -97,7 +97,7 @@ def _add_routes(app: FastAPI, settings: Settings, desk: Desk, guarded: list[Any]
         responses={
             200: {"description": "The result, as the parameter format or Accept asks for it.", "content": answers},
             204: {"description": "Nothing was found, so there is no DICOM object (keep-empty makes one)."},
-            **documented(400, 404, 406, 408, 413, 415, 422, 503),
+            **documented(400, 404, 406, 408, 413, 415, 422, 503, 507),
         },
         openapi_extra={"requestBody": {"required": True, "content": uploads}},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from starlette.requests import Request
 from NativeDLLib.serve.errors import ServeError
 
 _LARGEST = 2**20
+_LONGEST_S = 30.0
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _TEXT = {"type": ["string", "number", "null"]}
 _ELEMENT = {
@@ -65,10 +67,14 @@ async def read_attributes(request: Request) -> Attributes:
     if kind not in SCHEMAS:
         raise ServeError(415, "media_type", f"send the attributes as {' or '.join(SCHEMAS)}")
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LARGEST:
-            raise ServeError(413, "too_large", f"the body may have {_LARGEST // 2**20} MiB")
+    try:
+        async with asyncio.timeout(_LONGEST_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > _LARGEST:
+                    raise ServeError(413, "too_large", f"the body may have {_LARGEST // 2**20} MiB")
+    except TimeoutError:
+        raise ServeError(408, "too_slow", f"the body took longer than {_LONGEST_S:g} s") from None
     try:
         values = json.loads(body)
         problem = best_match(Draft202012Validator(SCHEMAS[kind]).iter_errors(values))

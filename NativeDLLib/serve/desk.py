@@ -29,15 +29,19 @@ class Desk:
         self._seconds = _FIRST_GUESS_S
         self.taken = 0
 
-    @contextlib.contextmanager
-    def place(self) -> Iterator[None]:
-        """A place in the queue for the block; ServeError where there is none, or the server is being stopped."""
+    def check_place(self) -> None:
+        """Raise a `ServeError` where there is no place, or the server is being stopped."""
         places = self._settings.jobs + self._settings.queue
         if self._stopping.is_set():
             raise _stopping()
         if self.taken >= places:
             wait = str(max(1, math.ceil(self._seconds * self.taken / self._settings.jobs / 2)))
             raise ServeError(503, "busy", f"all {places} places are taken; try again later", {"Retry-After": wait})
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place while the block lasts; see `check_place` for what it raises."""
+        self.check_place()
         self.taken += 1
         try:
             yield

@@ -25,6 +25,7 @@ Code = Literal[
     "busy",
     "timeout",
     "stopping",
+    "storage",
 ]
 
 _MEANINGS = {
@@ -39,6 +40,7 @@ _MEANINGS = {
     422: "The series cannot be segmented truthfully, no model fits it, or a parameter is not of its schema.",
     500: "The server's registry, a model or the server itself is broken; its log says more.",
     503: "The server is busy, is being stopped, or gave up after its time limit; try again later.",
+    507: "The server's temporary disk is full.",
 }
 
 

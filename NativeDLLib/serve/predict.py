@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,8 +19,10 @@ from NativeDLLib.serve.desk import Desk
 from NativeDLLib.serve.errors import ServeError
 from NativeDLLib.serve.formats import FILES, FORMATS, REGIONS, WITH_STRUCTURES, choose_format
 from NativeDLLib.serve.limits import Settings
-from NativeDLLib.serve.upload import receive_files
+from NativeDLLib.serve.upload import disk_full, receive_files
 
+# In bytes: with less, what failed failed because of it.
+_LEAST_FREE = 2**20
 _Assignment = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,64}=[ -~]{1,200}$")]
 
 
@@ -45,10 +48,12 @@ async def predict(request: Request, wanted: Wanted, desk: Desk, settings: Settin
     """Segment the series in a request's body; ServeError, with nothing left behind, where that is not possible."""
     form = choose_format(wanted.format, request.headers.get("accept", ""))
     await asyncio.to_thread(_check, wanted)
-    with desk.place():
-        folder = Path(tempfile.mkdtemp(prefix="request-", dir=settings.folder))
-        try:
-            files = await receive_files(request, folder / FILES, settings)
+    desk.check_place()
+    folder = Path(tempfile.mkdtemp(prefix="request-", dir=settings.folder))
+    try:
+        # Who only uploads holds no place.
+        files = await receive_files(request, folder / FILES, settings)
+        with desk.place():
             names = folder / "files.txt"
             names.write_text("\n".join(map(str, files)), encoding="utf-8")
             output = folder / "result"
@@ -62,12 +67,14 @@ async def predict(request: Request, wanted: Wanted, desk: Desk, settings: Settin
             if not path.exists():
                 return await nothing_found(folder)
             return FileAnswer(path, folder, form.media_type)
-        except ClientDisconnect:
-            await remove(folder)
+    except BaseException as error:
+        full = shutil.disk_usage(folder).free < _LEAST_FREE
+        await remove(folder)
+        if full and (isinstance(error, OSError) or (isinstance(error, ServeError) and error.status == 500)):
+            raise disk_full() from None
+        if isinstance(error, ClientDisconnect):
             raise ServeError(400, "body", "the connection was closed before the body was complete") from None
-        except BaseException:
-            await remove(folder)
-            raise
+        raise
 
 
 def _check(wanted: Wanted) -> None:

@@ -14,6 +14,7 @@ import uvicorn
 from NativeDLLib.core.errors import NativeDLError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.serve.app import make_app
+from NativeDLLib.serve.connections import connection_class
 from NativeDLLib.serve.desk import Desk
 from NativeDLLib.serve.limits import Settings
 
@@ -62,6 +63,7 @@ def serve(
         proxy_headers=False,
         lifespan="off",
         ws="none",
+        http=connection_class(),
         timeout_graceful_shutdown=_LEAVE_S,
         ssl_certfile=certificate,
         ssl_keyfile=key,

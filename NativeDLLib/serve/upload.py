@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -21,6 +22,7 @@ RELATED, FORM = "multipart/related", "multipart/form-data"
 DICOM = "application/dicom"
 _IDLE_S = 30.0
 _LONGEST_BOUNDARY = 70
+_LONGEST_HEADER = 8192
 
 
 async def receive_files(request: Request, folder: Path, settings: Settings) -> list[Path]:
@@ -45,6 +47,10 @@ async def receive_files(request: Request, folder: Path, settings: Settings) -> l
                 parser.write(chunk)
     except TimeoutError:
         raise ServeError(408, "too_slow", f"the body took longer than {settings.timeout:g} s") from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise disk_full() from None
+        raise
     except FormParserError:
         raise ServeError(400, "body", "the body is not the multipart that its Content-Type announces") from None
     finally:
@@ -82,6 +88,11 @@ def _content_type(request: Request) -> tuple[str, bytes]:
     if not 0 < len(boundary) <= _LONGEST_BOUNDARY:
         raise ServeError(400, "body", f"Content-Type: {name} needs a boundary of 1 to {_LONGEST_BOUNDARY} characters")
     return name, boundary
+
+
+def disk_full() -> ServeError:
+    """Error that tells a client that there is no room for its files."""
+    return ServeError(507, "storage", "the server's temporary disk is full; try again later")
 
 
 def _too_large(settings: Settings) -> ServeError:
@@ -125,6 +136,8 @@ class _Parts:
 
     def _header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
+        if len(self._name) + len(self._value) > _LONGEST_HEADER:
+            raise ServeError(400, "body", "a header of a part is too long")
 
     def _header_end(self) -> None:
         self._headers[self._name.lower()] = self._value

@@ -1,9 +1,12 @@
 """Who may ask, and how much: tokens, sizes, times, memory; and that nothing outlives its request."""
 
+import contextlib
 import io
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 import zlib
 
@@ -178,3 +181,45 @@ def test_a_server_that_is_killed_takes_its_workers_along(in_background, serve, s
     service.process.kill()
 
     assert psutil.wait_procs(workers, timeout=30)[1] == []
+
+
+HALVES = {"head": b"GET /health HTTP/1.1\r\nHost:", "body": b"--XX\r\n"}
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_half_requests_make_no_server_deaf_and_end_by_themselves(serve, series, half):
+    service = serve("--jobs", 1, "--queue", 0)
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(_connect(service)) for _ in range(300)]
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.sendall((_head(service, "Content-Length: 1000") if half == "body" else b"") + HALVES[half])
+        assert service.get("/health").json()["taken"] == 0
+        assert service.predict(series, "?model=bright").status_code == 200
+        with contextlib.suppress(ConnectionResetError):
+            connections[-1].settimeout(60)
+            assert connections[-1].recv(100) == b"" or half == "body"
+
+
+def test_a_header_of_a_part_has_an_end(serve):
+    service = serve()
+    with _connect(service) as connection:
+        connection.sendall(_head(service, "Content-Length: 100000") + b"--XX\r\nX: " + b"x" * 20000)
+        assert connection.recv(100).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a small disk is mounted")
+def test_a_full_disk_is_said_to_be_full(serve, tmp_path, slow):
+    small = tmp_path / "service0" / "tmp"
+    small.mkdir(parents=True)
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", small], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        service = serve()
+        answer = service.predict(*slow)
+        assert (answer.status_code, answer.json()["code"]) == (507, "storage")
+        wait_until(lambda: not service.leftovers(), "nothing is left")
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
