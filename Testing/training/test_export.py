@@ -14,6 +14,7 @@ import SimpleITK as sitk
 import torch
 from trainings import ball, image_of
 
+from NativeDLLib.core.files import sha256
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.network import Network
@@ -88,7 +89,7 @@ def test_nnunets_own_command_gives_our_labels(files: Path, config: Config, tmp_p
     assert result.returncode == 0, result.stderr
     theirs = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / "case.nii.gz")))
 
-    data = dict(config.data["entry"]) | {"weights": {"file": "ball.onnx", "sha256": "0" * 64}}
+    data = dict(config.data["entry"]) | {"weights": {"file": "ball.onnx", "sha256": sha256(files / "ball.onnx")}}
     model = make_model(data, files / "registry.json")
     engine = load_engine(model, Weights(model, files / "ball.onnx"), "cpu")
     prepared = engine.prepare(image)
