@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from NativeDLLib.cli.models_add import add_answers, add_draft
 from NativeDLLib.cli.options import add_pacs, peer_named
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.iodeep.choose import choose, offer_of
+from NativeDLLib.registry.load import pulled_registry
 from NativeDLLib.source import Series
 
 
@@ -27,8 +29,9 @@ def add_commands(commands: Any, listing: argparse.ArgumentParser) -> None:
     pull = commands.add_parser("pull", help="fetch and verify models from a PACS, to be used like bundled ones")
     pull.add_argument("ids", metavar="ID", nargs="*", help="models; without them all")
     pull.add_argument("--from", dest="source_peer", metavar="PEER", required=True)
-    published = "fetch a network in the layout of the IODeep authors' code by its UID instead, to run it from Python"
-    pull.add_argument("--published", metavar="UID", help=published)
+    published = pull.add_argument_group("networks in the layout of IODeep's authors")
+    published.add_argument("--published", metavar="UID", help="fetch this one instead, and add it with your answers")
+    add_answers(published)
     pull.add_argument("--for", dest="images", nargs="+", type=Path, metavar="PATH", help="say which fits this series")
     pull.add_argument("--series", metavar="UID", help="with --for, where there is more than one")
     consent = "also those that are not signed, or by a key that is not in ~/.nativedl/trusted_keys"
@@ -91,16 +94,13 @@ def _pull(args: argparse.Namespace, progress: Progress) -> int:
 
 
 def _pull_published(args: argparse.Namespace, progress: Progress) -> int:
-    from NativeDLLib.models.iodeep.published_cache import pull_published
+    from NativeDLLib.models.iodeep.published import pulled_draft
 
     if args.ids or args.images:
         raise UsageError("models pull --published takes neither an ID nor --for")
-    path, network = pull_published(peer_named(args, args.source_peer), args.published, args.accept_unsigned, progress)
-    offer = network.offer
-    report = {"peer": args.source_peer, "path": str(path), "name": offer.id, "modality": offer.modality}
-    told = f"{offer.id} for {offer.modality} {' '.join(offer.body_parts)}: {path}"
-    progress.result(report | {"body_parts": list(offer.body_parts)}, told)
-    return 0
+    peer = peer_named(args, args.source_peer)
+    with pulled_draft(peer, args.published, args.accept_unsigned, progress) as draft:
+        return add_draft(draft, pulled_registry(), args, progress)
 
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from NativeDLLib.cli.terminal import shown, write_line
 from NativeDLLib.core.errors import CancelledError, UsageError
@@ -18,30 +18,44 @@ from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry.load import registry_files
 
+if TYPE_CHECKING:
+    from NativeDLLib.models.add.draft import Draft
+
 
 def add_commands(commands: Any) -> None:
     """Add ``add`` to the commands of ``models``."""
     add = commands.add_parser("add", help="add a model of your own: nnU-Net results folder, ONNX or .pt2 file")
     add.add_argument("source", type=Path, metavar="FOLDER|FILE")
-    add.add_argument("--id", metavar="ID", help="instead of one made from the name")
+    add_answers(add)
     add.add_argument("--registry", type=Path, metavar="FILE", help="instead of ~/.nativedl/registry.json")
-    add.add_argument("--answers", type=Path, metavar="FILE", help="JSON with the fields that the files do not say")
-    add.add_argument("--template", type=Path, metavar="FILE", help="write what is missing to a new file, and end")
     add.add_argument("--architecture", type=Path, metavar="FILE", help="the network as JSON, for a file of weights")
     add.add_argument("--folds", nargs="+", metavar="N", help="of an nnU-Net folder; without it all there are")
-    add.add_argument("--only", nargs="+", metavar="NAME", help="the labels to segment; without it all there are")
-    add.add_argument("--replace", action="store_true", help="take the place of a model with the same id")
     add.set_defaults(run=_add)
 
 
+def add_answers(parser: Any) -> None:
+    """Add the options with what the files of a model do not say."""
+    parser.add_argument("--id", metavar="ID", help="instead of one made from the name")
+    parser.add_argument("--answers", type=Path, metavar="FILE", help="JSON with the fields that the files do not say")
+    parser.add_argument("--template", type=Path, metavar="FILE", help="write what is missing to a new file, and end")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="the labels to segment; without it all there are")
+    parser.add_argument("--replace", action="store_true", help="take the place of a model with the same id")
+
+
 def _add(args: argparse.Namespace, progress: Progress) -> int:
-    from NativeDLLib.models.add import install, questions, read_source, template, user_registry
+    from NativeDLLib.models.add import read_source, user_registry
+
+    draft = read_source(args.source, architecture=args.architecture, folds=args.folds)
+    return add_draft(draft, args.registry or user_registry(), args, progress)
+
+
+def add_draft(draft: Draft, registry: Path, args: argparse.Namespace, progress: Progress) -> int:
+    """Complete a draft by the options of `add_answers` or by asking, and put it in force."""
+    from NativeDLLib.models.add import install, questions, template
     from NativeDLLib.models.add.add import require_complete
     from NativeDLLib.models.add.install import check_free
     from NativeDLLib.models.add.structures import code_doubts
 
-    registry = args.registry or user_registry()
-    draft = read_source(args.source, architecture=args.architecture, folds=args.folds)
     if args.answers:
         draft.merge(read_json(args.answers, UsageError), str(args.answers))
     if args.id:

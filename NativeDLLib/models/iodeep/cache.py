@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,15 +87,16 @@ def install(received: ReceivedModel, staged: Path, series_uid: str, signer: str 
 
 def _is_there(model: Model, row: dict[str, Any]) -> bool:
     place = _place(model)
-    if place is None:
+    if "url" in model.weights:
         return bool(model.version == row["version"])
-    return bool(place == row["digest"][:32]) and (pulled_registry().parent / place).is_dir()
+    return bool(place == row["digest"][:32]) and (pulled_registry().parent / str(place)).is_dir()
 
 
 def _place(model: Model) -> str | None:
-    """Return the name of the folder with a model's weights, None where they are downloaded from elsewhere."""
+    """Return the name of a pulled model's own folder of weights, None where they lie elsewhere."""
     weights = model.weights
-    return None if "url" in weights else str(weights.get("file") or weights["folder"]).partition("/")[0]
+    first = str(weights.get("file") or weights["folder"]).partition("/")[0]
+    return first if "url" not in weights and re.fullmatch("[0-9a-f]{32}", first) else None
 
 
 def _models() -> dict[str, Model]:

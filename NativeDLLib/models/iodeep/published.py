@@ -11,6 +11,9 @@ Element (as VR)       Meaning
 
 By the standard these elements are private creators, which is why other libraries may give them another VR; the file
 may lack preamble and prefix too. Nothing is unpickled but tensors and plain containers.
+
+Such a network becomes an entry like that of any file that is added. The layout tells neither spacing nor intensities
+nor what the classes are, and nothing of that is guessed.
 """
 
 from __future__ import annotations
@@ -19,125 +22,125 @@ import ast
 import base64
 import binascii
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.errors import ModelError, UsageError
+from NativeDLLib.core.files import write_json
+from NativeDLLib.core.progress import Progress
+from NativeDLLib.core.uids import is_uid
 from NativeDLLib.inference.network import require
 from NativeDLLib.inference.torch_file import load_tensors
-from NativeDLLib.models.iodeep.choose import Offer
+from NativeDLLib.models.add.draft import Draft, identifier
 from NativeDLLib.models.iodeep.object_reader import LARGEST_INSTANCE
+from NativeDLLib.models.iodeep.published_layout import from_iodeep
+from NativeDLLib.pacs.peers import Peer
+from NativeDLLib.pacs.services import retrieve
 from NativeDLLib.source.header import text
 
-_ARCHITECTURE, _WEIGHTS, _NAME, _UID = 0x00170016, 0x00170018, 0x00170020, 0x00170022
+_ARCHITECTURE, _WEIGHTS, _NAME = 0x00170016, 0x00170018, 0x00170020
 _LARGEST_ARCHITECTURE = 2**22
+_MODALITIES = ("CT", "MR", "PT")
 
 
-@dataclass(frozen=True)
-class PublishedModel:
-    """A network in the published layout: what it is for, its architecture, its weights.
+@contextmanager
+def pulled_draft(peer: Peer, uid: str, accept_unsigned: bool, progress: Progress) -> Iterator[Draft]:
+    """Fetch a network in the published layout as the draft of an entry, whose files live as long as the block.
 
-    Attributes
+    Parameters
     ----------
-    architecture
-        As the paper's code or `NativeDLLib.registry.architecture` describes networks, not checked yet.
-    state
-        Tensors by the name that torch's modules give them.
-    """
-
-    offer: Offer
-    uid: str
-    rows: int | None
-    columns: int | None
-    architecture: Mapping[str, Any]
-    state: Mapping[str, Any]
-
-    def module(self) -> Any:
-        """Build the network as a torch module with its weights, ready to run: (n, channels, y, x) in and out.
-
-        Raises
-        ------
-        ModelError
-            Where the architecture is not understood, or the weights are not those of such a network.
-        """
-        from NativeDLLib.inference.described_network import load_network
-        from NativeDLLib.models.iodeep.published_layout import from_iodeep
-
-        description, state = self.architecture, self.state
-        if isinstance(description.get("architecture"), Mapping):
-            description, state = from_iodeep(description, state)
-        return load_network(description, state)
-
-    def predict(self, pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Run the network on one image, resized to the input that it was made for and back.
-
-        Parameters
-        ----------
-        pixels
-            Array (y, x), or (y, x, sample) for a network for colour; values as the network was trained on.
-
-        Returns
-        -------
-        ndarray
-            Output (class, y, x) on the image's grid.
-
-        Raises
-        ------
-        ModelError
-            Where the network cannot be built or run, or does not take such an image.
-        """
-        torch = require("torch", "torch")
-        samples = 1 if pixels.ndim == 2 else pixels.shape[-1]
-        if samples != self.offer.samples_per_pixel:
-            raise ModelError(f"{self.offer.id}: takes {self.offer.samples_per_pixel} sample(s) a pixel, not {samples}")
-        image = torch.from_numpy(np.ascontiguousarray(pixels, np.float32)).reshape(*pixels.shape[:2], samples)
-        image, size = image.permute(2, 0, 1)[None], tuple(pixels.shape[:2])
-        resize = partial(torch.nn.functional.interpolate, mode="bilinear", align_corners=False, antialias=True)
-        try:
-            with torch.inference_mode():
-                output = self.module()(resize(image, size=(self.rows or size[0], self.columns or size[1])))
-                result: npt.NDArray[np.float32] = resize(output, size=size)[0].numpy()
-        except (RuntimeError, ValueError) as error:
-            raise ModelError(f"{self.offer.id}: cannot be run: {str(error)[:300]}") from error
-        return result
-
-
-def read_published(path: Path) -> PublishedModel:
-    """Read an object in the published layout.
+    peer
+        Peer that has it.
+    uid
+        The one UID of its study, series and instance.
+    accept_unsigned
+        Consent of the user; this layout has no signature.
+    progress
+        Progress of the job.
 
     Raises
     ------
     ModelError
-        Where it is not one, is damaged, or holds anything but tensors and plain values.
+        Where it is not such a network, is damaged, holds more than tensors, takes what a series does not give, or
+        consent is missing.
+    PacsError
+        Where the peer cannot be reached, refuses, or has no such object.
     """
+    if not is_uid(uid):
+        raise UsageError(f"'{uid[:80]}' is no UID")
+    if not accept_unsigned:
+        raise ModelError(
+            f"network {uid} has no signature in this layout", hint="to use it all the same: --accept-unsigned"
+        )
+    with tempfile.TemporaryDirectory(prefix="nativedl-pull-") as folder:
+        with progress.stage("retrieve"):
+            files = retrieve(peer, uid, uid, Path(folder, "objects"), progress)
+        if len(files) != 1:
+            raise ModelError(f"network {uid}: is in {len(files)} instances instead of one")
+        with progress.stage("verify"):
+            draft = read_published(files[0], Path(folder))
+        yield draft
+
+
+def read_published(path: Path, folder: Path) -> Draft:
+    """Read an object in the published layout.
+
+    Parameters
+    ----------
+    path
+        The object.
+    folder
+        Folder in which its weights, with the names of our layout, and its architecture are written.
+
+    Returns
+    -------
+    Draft
+        Entry with what the object tells: name, modality, body part, architecture, size of the input.
+
+    Raises
+    ------
+    ModelError
+        Where it is not such an object, is damaged, holds anything but tensors and plain values, or takes what a series
+        does not give.
+    """
+    # The runtimes' ways of reading take their time to import.
+    from NativeDLLib.models.add.network_file import read_described
+
     dataset = _open(path)
-    architecture = _architecture(_content(dataset, _ARCHITECTURE, path), path)
+    name = _content(dataset, _NAME, path).decode("utf-8", "replace")
+    name = "".join(character for character in name if character.isprintable()).strip()[:64]
+    modality, body_part = text(dataset, "Modality"), text(dataset, "BodyPartExamined").upper()
+    if modality not in _MODALITIES:
+        raise ModelError(f"{path}: is for {modality or 'no'} images; a model can be for {', '.join(_MODALITIES)}")
+    description = _architecture(_content(dataset, _ARCHITECTURE, path), path)
     state = _load(_decoded(_content(dataset, _WEIGHTS, path), path), path)
     torch = require("torch", "torch")
     if not isinstance(state, Mapping) or not all(
         isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
     ):
         raise ModelError(f"{path}: its weights are no dictionary of tensors by name")
-    body_part = text(dataset, "BodyPartExamined").upper()
-    name = _content(dataset, _NAME, path).decode("utf-8", "replace")
-    offer = Offer(
-        id="".join(character for character in name if character.isprintable()).strip()[:64],
-        version="",
-        modality=text(dataset, "Modality"),
-        body_parts=(body_part,) if body_part else (),
-        samples_per_pixel=_number(dataset, "SamplesPerPixel") or 1,
-        photometric_interpretation=text(dataset, "PhotometricInterpretation"),
-    )
-    rows, columns = _number(dataset, "Rows"), _number(dataset, "Columns")
-    return PublishedModel(offer, text(dataset, "SOPInstanceUID"), rows, columns, architecture, state)
+    weights, network = folder / "weights.pth", folder / "architecture.json"
+    try:
+        if isinstance(description.get("architecture"), Mapping):
+            description, state = from_iodeep(description, state)
+        torch.save(dict(state), weights)
+        write_json(network, dict(description))
+        draft = read_described(weights, network)
+    except ModelError as error:
+        reason = str(error).removeprefix(f"{weights}: ").removeprefix(f"{network}: ")
+        raise ModelError(f"{path}: {reason}") from error
+    draft.entry |= {"id": identifier(name), "description": f"Network {name!r} in the layout of IODeep's authors."}
+    draft.entry["input"] |= {"modality": modality, **({"body_parts": [body_part]} if body_part else {})}
+    draft.take(("input", "patch_size"))
+    draft.fixed = [*draft.fixed, ("input", "modality")]
+    draft.told.append("its authors resize an image to its input; here pixels have the spacing that you give")
+    return draft
 
 
 def _open(path: Path) -> Dataset:
@@ -200,8 +203,3 @@ def _load(content: bytes, path: Path) -> Any:
     except Exception as error:  # torch raises its own, pickle's and Python's errors
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise ModelError(f"{path}: its torch file holds more than tensors, or is damaged ({reason})") from error
-
-
-def _number(dataset: Dataset, keyword: str) -> int | None:
-    value = text(dataset, keyword)
-    return int(value) if value.isdecimal() else None

@@ -5,10 +5,11 @@ import io
 import json
 import pickle
 import zipfile
-from pathlib import Path
 
+import factories
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 from model_objects import Hostile
 from pydicom import dcmread
@@ -18,9 +19,12 @@ from tools import nativedl
 from torch import nn
 
 from NativeDLLib.core.errors import ModelError
+from NativeDLLib.inference.described_network import load_network, read_weights
+from NativeDLLib.models.add.questions import questions
 from NativeDLLib.models.iodeep import published
 from NativeDLLib.models.iodeep.published import read_published
-from NativeDLLib.registry.load import pulled_registry
+from NativeDLLib.registry.load import load_registry, pulled_registry
+from NativeDLLib.registry.weights import Weights
 
 # One convolution of a grey image to two classes, in the authors' words for layers.
 ARCHITECTURE = {
@@ -91,42 +95,88 @@ def store(tmp_path, network):
     return write
 
 
+def read(path):
+    """Draft of the entry; its files lie beside the object."""
+    folder = path.parent / "read"
+    folder.mkdir()
+    return read_published(path, folder)
+
+
 def refusal(path):
     with pytest.raises(ModelError) as caught:
-        read_published(path)
+        read(path)
     assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: ")
     return str(caught.value)
+
+
+def answers(tmp_path):
+    """A file with what the layout does not tell."""
+    code = {"value": "10200004", "scheme": "SCT", "meaning": "Liver"}
+    category = {"value": "123037004", "scheme": "SCT", "meaning": "Anatomical Structure"}
+    path = tmp_path / "answers.json"
+    given = {
+        "title": "Network of a paper",
+        "license": "none",
+        "intended_use": "Tests.",
+        "input": {
+            "orientation": "LPS",
+            "spacing": [2, 2, 2],
+            "intensity": {"normalization": "none"},
+            "keywords": [],
+        },
+        "output": {"segments": [{"label": 1, "name": "Liver", "type": code, "category": category, "color": [1, 2, 3]}]},
+    }
+    path.write_text(json.dumps(given))
+    return path
 
 
 @pytest.mark.parametrize("form", ["python", "json", "torch"])
 def test_it_loads_and_gives_what_the_network_gives(store, network, form):
     forms = {"python": str(ARCHITECTURE), "json": json.dumps(ARCHITECTURE), "torch": base64_of(ARCHITECTURE)}
-    found = read_published(store(forms[form]))
-    image = np.random.default_rng(3).normal(size=(16, 24)).astype(np.float32)
+    draft = read(store(forms[form]))
+    images = torch.from_numpy(np.random.default_rng(3).normal(size=(3, 1, 16, 24)).astype(np.float32))
 
-    output = found.predict(image)
+    state = read_weights(draft.files["weights.pth"].read_bytes())
+    output = load_network(draft.entry["architecture"], state)(images)
 
     with torch.inference_mode():
-        expected = network(torch.from_numpy(image)[None, None])[0].numpy()
+        expected = network(images)
     assert expected.any()
-    np.testing.assert_allclose(output, expected, atol=1e-6)
-    assert (found.offer.id, found.offer.modality, found.offer.body_parts) == ("unet_mri", "MR", ("HEAD",))
+    torch.testing.assert_close(output, expected, rtol=0, atol=1e-6)
+    assert (draft.entry["id"], draft.entry["runtime"]) == ("unet_mri", "torch")
+    wants = draft.entry["input"]
+    assert (wants["modality"], wants["body_parts"], wants["patch_size"]) == ("MR", ["HEAD"], [1, 16, 24])
 
 
-def test_an_image_of_another_size_comes_back_in_its_own(store):
-    assert read_published(store()).predict(np.ones((50, 60))).shape == (2, 50, 60)
+def test_what_the_layout_does_not_tell_is_asked_and_never_guessed(store):
+    asked = {".".join(map(str, question.place)) for question in questions(read(store()))}
+
+    assert asked >= {"license", "input.spacing", "input.orientation", "input.intensity", "output.segments.0.type"}
 
 
-def test_a_colour_image_is_refused_by_a_network_for_grey(store):
-    with pytest.raises(ModelError, match=r"takes 1 sample\(s\) a pixel, not 3"):
-        read_published(store()).predict(np.ones((16, 24, 3)))
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"input_shape": {"input_shape0": 3, "input_shape1": 16, "input_shape2": 24}}, "takes 3 channels; a series"),
+        ({"convolutional": {"cn1": 1}}, "gives 1 class(es); 2 to 256"),
+    ],
+)
+def test_what_an_entry_cannot_express_is_refused_in_one_line(store, changes, message):
+    channels, classes = (3, 2) if "input_shape" in changes else (1, 1)
+    state = nn.Sequential(nn.Conv2d(channels, classes, 3, padding=1)).state_dict()
+
+    assert message in refusal(store(str(ARCHITECTURE | changes), base64_of(state)))
+
+
+def test_a_network_for_photographs_is_refused_in_one_line(store):
+    assert "is for XC images; a model can be for CT, MR, PT" in refusal(store(Modality="XC"))
 
 
 def test_weights_that_do_not_fit_the_architecture_are_refused(store):
     other = base64_of(nn.Sequential(nn.Conv2d(1, 3, 3)).state_dict())
 
-    with pytest.raises(ModelError, match="do not fit the architecture"):
-        read_published(store(weights=other)).module()
+    assert "do not fit the architecture" in refusal(store(weights=other))
 
 
 @pytest.mark.parametrize("place", ["weights", "architecture"])
@@ -182,8 +232,7 @@ def test_what_is_no_network_is_refused_in_one_line(store, changes, message):
 def test_an_unknown_layer_is_named(store):
     architecture = ARCHITECTURE | {"architecture": {"1": "lambda"}}
 
-    with pytest.raises(ModelError, match="the layer 'lambda' is not known"):
-        read_published(store(str(architecture))).module()
+    assert "the layer 'lambda' is not known" in refusal(store(str(architecture)))
 
 
 def test_an_object_too_large_for_memory_is_not_read(store, monkeypatch):
@@ -199,21 +248,56 @@ def test_something_else_is_not_taken_for_a_network(store, tmp_path):
     assert refusal(tmp_path / "text.dcm")
 
 
-def test_it_is_fetched_from_the_pacs_by_its_uid_once_and_with_consent(store, upload, pacs_file, capsys, network):
-    path = store(prefix=True)
+def test_it_becomes_a_model_with_consent_and_answers_and_segments_a_series(store, upload, pacs_file, capsys, tmp_path):
+    # Whatever is brighter than 100 is of the class.
+    bright = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU())
+    bright.load_state_dict(
+        {"0.weight": torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1), "0.bias": torch.tensor([100.0, 0])}
+    )
+    one = ARCHITECTURE | {"kernel": {"kernel1": 1}, "padding_conv": {"padding_conv": 0}}
+    path = store(str(one), base64_of(bright.state_dict()), prefix=True)
     upload(path)
-    uid = read_published(path).uid
+    uid = str(dcmread(path).SOPInstanceUID)
     pull = ["models", "pull", "--from", "WEB", "--pacs", pacs_file, "--published", uid]
     assert nativedl(*pull) == 4
     assert "has no signature in this layout" in capsys.readouterr().err
+    assert nativedl(*pull, "--accept-unsigned") == 2
+    assert "missing: title, license, intended_use, input.keywords, input.orientation" in capsys.readouterr().err
+    assert not pulled_registry().exists()
 
-    assert nativedl(*pull, "--accept-unsigned", "--events") == 0
+    assert nativedl(*pull, "--accept-unsigned", "--answers", answers(tmp_path)) == 0
 
-    kept = Path(json.loads(capsys.readouterr().out.splitlines()[-1])["path"])
-    assert kept.is_relative_to(pulled_registry().parent)
-    assert read_published(kept).predict(np.ones((16, 24))).shape == (2, 16, 24)
-    assert nativedl(*pull[:-4], "--pacs", pacs_file, "--published", uid) == 0
-    assert "'unet_mri' for MR HEAD" in capsys.readouterr().out
+    (model,) = load_registry(pulled_registry())
+    assert (model.id, model.runtime, model.input.patch_size) == ("unet_mri", "torch", (1, 16, 24))
+    assert Weights(model).path.is_relative_to(pulled_registry().parent)
+    voxels = np.random.default_rng(0).integers(0, 200, (3, 40, 50)).astype(np.int16)
+    factories.ct_series(
+        tmp_path / "series", voxels, spacing=(2.0, 2.0, 2.0), edit=lambda ds, _: setattr(ds, "Modality", "MR")
+    )
+    out = tmp_path / "out"
+    run = ["run", "--input", tmp_path / "series", "--model", "unet_mri", "--device", "cpu", "--output", out]
+    assert nativedl(*run) == 0
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "segmentation.nii.gz")))
+    assert np.array_equal(labels, voxels > 100)
+
+
+def test_a_model_that_is_pulled_under_its_id_takes_no_other_weights_away(store, upload, pacs_file, tmp_path):
+    path = store(prefix=True)
+    upload(path)
+    uid = str(dcmread(path).SOPInstanceUID)
+    options = ["--published", uid, "--accept-unsigned", "--answers", answers(tmp_path)]
+    for name in ("first", "second"):
+        assert nativedl("models", "pull", "--from", "WEB", "--pacs", pacs_file, *options, "--id", name) == 0
+    factories.threshold_onnx(tmp_path / "w.onnx", 0.5)
+    entry = factories.entry(id="first", weights={"file": "w.onnx", "sha256": factories.digest(tmp_path / "w.onnx")})
+    registry = factories.registry(tmp_path, entry)
+    assert nativedl("models", "push", "first", "--to", "WEB", "--pacs", pacs_file, registry=registry) == 0
+
+    assert nativedl("models", "pull", "first", "--from", "WEB", "--pacs", pacs_file, "--accept-unsigned") == 0
+
+    models = {model.id: model for model in load_registry(pulled_registry())}
+    assert models["first"].runtime == "onnx"
+    assert all(Weights(model).digest for model in models.values())
 
 
 def test_an_object_that_holds_more_than_tensors_is_not_kept(store, upload, pacs_file, capsys, tmp_path):
@@ -232,7 +316,7 @@ def test_an_object_that_holds_more_than_tensors_is_not_kept(store, upload, pacs_
 def test_a_peer_that_cannot_send_its_class_by_dimse_is_told_in_one_line(store, upload, pacs_file, capsys):
     path = store(prefix=True)
     upload(path)
-    uid = read_published(path).uid
+    uid = str(dcmread(path).SOPInstanceUID)
 
     code = nativedl("models", "pull", "--from", "ORTHANC", "--pacs", pacs_file, "--published", uid, "--accept-unsigned")
 
