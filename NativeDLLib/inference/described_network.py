@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from NativeDLLib.core.errors import ModelError
+from NativeDLLib.inference.confined import confined
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.engine import ContractEngine
 from NativeDLLib.inference.network import Loaded, require
@@ -116,7 +117,7 @@ def read_weights(content: bytes) -> dict[str, Any]:
         if content[8:9] == b"{":
             from safetensors.torch import load
 
-            weights = load(content)
+            weights = confined(load, content)
         else:
             weights = load_tensors(content)
     except ImportError as error:

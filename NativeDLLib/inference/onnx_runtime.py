@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.array_ops import Array
+from NativeDLLib.inference.confined import confined
 from NativeDLLib.inference.device import check_device, has_nvidia_gpu
 from NativeDLLib.inference.engine import ContractEngine
 from NativeDLLib.inference.network import Loaded, checked_output, require
@@ -84,7 +85,7 @@ def cpu_session(content: bytes, path: Path, threads: int) -> Any:
 def _session(runtime: Any, content: bytes, path: Path, options: Any, providers: Sequence[Any]) -> Any:
     check_alone(content, path)
     try:
-        return runtime.InferenceSession(content, options, providers=providers)
+        return confined(runtime.InferenceSession, content, options, providers=providers)
     except Exception as error:
         raise ModelError(f"{path}: onnxruntime cannot load it: {str(error)[:300]}") from error
 

@@ -8,6 +8,7 @@ import zipfile
 from typing import Any
 
 from NativeDLLib.core.zip_check import check_zip
+from NativeDLLib.inference.confined import confined
 
 
 def load_tensors(content: bytes) -> Any:
@@ -38,4 +39,4 @@ def load_tensors(content: bytes) -> Any:
         stream.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.load(stream, map_location="cpu", weights_only=True)
+        return confined(torch.load, stream, map_location="cpu", weights_only=True)

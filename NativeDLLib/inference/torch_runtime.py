@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.array_ops import Array, is_tensor, to_numpy
+from NativeDLLib.inference.confined import confined
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.network import Loaded, checked_output, require
 from NativeDLLib.inference.pt2_archive import Pt2Archive
@@ -91,5 +92,5 @@ def load_torch(content: bytes, path: Path, device: str, classes: int) -> Loaded:
     """
     require("torch", "torch")
     chosen, description, notes = torch_device(device)
-    module = ExportedNetwork(Pt2Archive(content, path), chosen, path)
+    module = confined(ExportedNetwork, Pt2Archive(content, path), chosen, path)
     return Loaded(TorchNetwork(module, chosen, description, classes, path), notes)
