@@ -42,12 +42,14 @@ def from_folders(folders: Sequence[Path], wanted: Wanted, progress: Progress) ->
             unreadable.append(folder)
             continue
         # A damaged file cannot say which series it is of: it goes with each of its folder.
-        spoilt = _strangers(files, here) if here.damaged else []
+        spoilt = _strangers(files, here) if here.damaged or here.faults else []
         for uid, instances in here.series.items():
             found.setdefault(uid, _Found(instances[0])).add(instances, spoilt)
         unreadable += [folder] if here.damaged else []
+        for uid in here.faults.keys() - here.series.keys():
+            cohort.cases.append(_series_case(uid, [error.path for error in here.faults[uid]]))
         cohort.left_out.update(_kind(other) for other in here.other_objects)
-        cohort.left_out.update({"other files": here.other_files} if here.other_files else {})
+        cohort.left_out.update({"other files": len(here.no_dicom)} if here.no_dicom else {})
     read: set[Path] = set()
     for uid, series in sorted(found.items()):
         unfit = wanted.unfit(series.modality, series.description)

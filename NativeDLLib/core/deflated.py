@@ -20,7 +20,7 @@ _LONG = (b"OB", b"OW", b"OD", b"OF", b"OL", b"OV", b"SQ", b"SV", b"UC", b"UN", b
 
 def is_deflated(start: bytes) -> bool:
     """Tell whether a file is deflated, by its first `START` bytes."""
-    return _DEFLATED in start[: _meta_end(start)]
+    return _DEFLATED in start[: meta_end(start)]
 
 
 def inflated(stream: BinaryIO, most: int) -> BytesIO:
@@ -36,13 +36,17 @@ def inflated(stream: BinaryIO, most: int) -> BytesIO:
     Raises
     ------
     ValueError
-        Where the file ends or is damaged before that.
+        Where nothing of it can be inflated. What ends or is damaged later is returned up to there.
     """
     result = BytesIO()
-    for piece in _pieces(stream):
-        result.write(piece[: most - result.tell()])
-        if result.tell() >= most:
-            break
+    try:
+        for piece in _pieces(stream):
+            result.write(piece[: most - result.tell()])
+            if result.tell() >= most:
+                break
+    except ValueError:
+        if not result.tell():
+            raise
     result.seek(0)
     return result
 
@@ -66,7 +70,7 @@ def holds(stream: BinaryIO, count: int) -> bool:
     return count <= 0
 
 
-def _meta_end(start: bytes) -> int:
+def meta_end(start: bytes) -> int:
     """Return where the elements of the file meta information end (PS3.10 7.1), whatever it says of its own length."""
     at = 132 if start[128:132] == b"DICM" else 0
     while start[at : at + 2] == b"\2\0":
@@ -79,7 +83,7 @@ def _meta_end(start: bytes) -> int:
 def _pieces(stream: BinaryIO) -> Iterator[bytes]:
     stream.seek(0)
     start = stream.read(START)
-    end = _meta_end(start)
+    end = meta_end(start)
     if end >= len(start):
         raise ValueError("its file meta information has no end")
     yield start[:end].replace(_DEFLATED, _PLAIN)

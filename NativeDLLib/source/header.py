@@ -14,6 +14,7 @@ import pydicom
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -23,7 +24,7 @@ from pydicom.uid import (
 from NativeDLLib.core.deflated import START, beginning, holds
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.source.fast_values import plain_numbers, plain_text
-from NativeDLLib.source.sop_classes import CLASSIC_CLASSES, MULTIFRAME_CLASSES
+from NativeDLLib.source.sop_classes import CLASSIC_CLASSES, IMAGE_CLASSES, MULTIFRAME_CLASSES
 
 # A file without the preamble of PS3.10 starts with its first element: a group number in either byte order.
 _BARE_STARTS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
@@ -48,6 +49,14 @@ _OF_FRAMES = (
 
 class _DamagedError(ValueError):
     """A damage found here, and not by pydicom, whose words say little to a reader."""
+
+
+class DamagedFileError(InputError):
+    """A damaged DICOM file, and the series that it still says it is of; empty where it does not."""
+
+    def __init__(self, path: Path, message: str, series_uid: str = "") -> None:
+        super().__init__(f"{path}: {message}")
+        self.path, self.series_uid = path, series_uid
 
 
 @dataclass(frozen=True)
@@ -118,9 +127,12 @@ def _read_header(path: Path, stream: BinaryIO, start: bytes) -> Instance | None:
     has_preamble = start[128:132] == b"DICM"
     if not has_preamble and start[:2] not in _BARE_STARTS:
         return None
+    dataset = None
     try:
         plain, deflated = beginning(stream)
         dataset = pydicom.dcmread(plain, stop_before_pixels=True, force=not has_preamble)
+        if not _may_be_image(dataset):
+            return Instance(path, dataset) if has_preamble or "SOPClassUID" in dataset else None
         _transfer_syntax(dataset)
         pixel_bytes, pixel_start = _pixel_data(plain, dataset)
         if deflated:
@@ -131,11 +143,18 @@ def _read_header(path: Path, stream: BinaryIO, start: bytes) -> Instance | None:
         if not has_preamble:
             return None
         reason = f" ({error})" if isinstance(error, _DamagedError) else ""
-        raise InputError(f"{path}: is a damaged DICOM file{reason}; repair or remove it") from error
+        of = "" if dataset is None else text(dataset, "SeriesInstanceUID")
+        raise DamagedFileError(path, f"is a damaged DICOM file{reason}; repair or remove it", of) from error
     if "SOPClassUID" not in dataset and "Rows" not in dataset and not has_preamble:
         return None
     _leave_one_geometry(dataset)
     return Instance(path, dataset, pixel_bytes, pixel_start)
+
+
+def _may_be_image(dataset: Dataset) -> bool:
+    """Tell whether the file or its data set says that it is an image, or neither says anything."""
+    declared = {text(dataset, "SOPClassUID"), text(dataset.file_meta, "MediaStorageSOPClassUID")} - {""}
+    return not declared or any(one in IMAGE_CLASSES or not UID(one).is_valid for one in declared)
 
 
 def _leave_one_geometry(dataset: Dataset) -> None:
@@ -249,8 +268,9 @@ def _pixel_data(stream: BinaryIO, dataset: Dataset) -> tuple[int | None, int | N
         return None, place + 12
     length = int.from_bytes(start[4:8] if implicit else start[8:12], "little" if little else "big")
     place += 8 if implicit else 12
-    if start and length != _UNDEFINED and not isinstance(stream, BytesIO):
-        length = min(length, os.fstat(stream.fileno()).st_size - place)
+    whole = isinstance(stream, BytesIO) or length == _UNDEFINED
+    if start and not whole and length > os.fstat(stream.fileno()).st_size - place:
+        raise _DamagedError("its pixel data break off")
     plain = start[:4] == _PIXEL_DATA and syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
     return length, place if plain else None
 

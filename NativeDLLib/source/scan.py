@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 import warnings
@@ -12,9 +13,9 @@ from pathlib import Path
 
 from pydicom.uid import UID
 
+from NativeDLLib.core.deflated import meta_end
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.files import sha256
-from NativeDLLib.source.header import Instance, read_header, text
+from NativeDLLib.source.header import DamagedFileError, Instance, read_header, text
 from NativeDLLib.source.sop_classes import IMAGE_CLASSES
 
 # Files of which the waiting for storage is measured, from which time on one is worth threads, and how many of these.
@@ -23,12 +24,14 @@ _PROBED, _SLOW_S, _THREADS = 16, 0.001, 8
 
 @dataclass
 class Scan:
-    """What lies in a folder: image instances by series, and what was set aside."""
+    """Image instances by series, damaged files by the series that they are of, and what was set aside."""
 
     series: dict[str, list[Instance]] = field(default_factory=dict)
     other_objects: list[Instance] = field(default_factory=list)
-    other_files: int = 0
+    no_dicom: list[Path] = field(default_factory=list)
+    links: list[Path] = field(default_factory=list)
     damaged: list[InputError] = field(default_factory=list)
+    faults: dict[str, list[DamagedFileError]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
     def choose(self, uid: str | None, where: str) -> list[Instance]:
@@ -39,29 +42,51 @@ class Scan:
         InputError
             Where there is no such series, more than one to choose from, or a damaged file that might belong to it.
         """
-        if uid is not None and uid not in self.series:
+        if uid is not None and uid not in self.series and uid not in self.faults:
             raise InputError(f"{where}: holds no image series {uid}; {self._listing()}")
-        if not self.series and not self.damaged:
+        if uid is None and not self.series:
+            for error in [*self.damaged, *(error for errors in self.faults.values() for error in errors)]:
+                raise error
+            kinds = sorted({UID(other.text("SOPClassUID")).name or "unknown" for other in self.other_objects})
+            held = f" ({', '.join(kinds[:5])})" if kinds else ""
             raise InputError(
-                f"{where}: holds no CT, MR or PET image ({len(self.other_objects)} other DICOM objects, "
-                f"{self.other_files} other files)"
+                f"{where}: holds no CT, MR or PET image ({len(self.other_objects)} other DICOM objects{held}, "
+                f"{len(self.no_dicom)} other files)"
             )
-        # A damaged file cannot say which series it is of: leaving it out could cut an end off a patient unnoticed.
-        if self.damaged:
-            more = f" (and {len(self.damaged) - 1} more such files)" if len(self.damaged) > 1 else ""
-            raise InputError(f"{self.damaged[0]}{more}")
         if uid is None and len(self.series) > 1:
             raise InputError(
                 f"{where}: holds {len(self.series)} image series, choose one; {self._listing()}",
                 hint="name it with --series UID",
             )
         chosen = uid if uid is not None else next(iter(self.series))
+        # Left out, a damaged file would cut an end off a patient, or a slice out of the middle.
+        if errors := self.faults.get(chosen):
+            more = f" (and {len(errors) - 1} more such files)" if len(errors) > 1 else ""
+            raise InputError(f"{errors[0]}{more}")
+        if self.damaged:
+            self.warnings.append(
+                f"{len(self.damaged)} damaged file(s) do not say what they are of and were passed over: "
+                f"{_shown([str(error).partition(': ')[0] for error in self.damaged])}; compare the number of slices"
+            )
+        strangers = []
         for other in self.other_objects:
+            kind = UID(other.text("SOPClassUID")).name or "object of unknown class"
             if chosen and other.text("SeriesInstanceUID") == chosen:
-                kind = UID(other.text("SOPClassUID")).name
                 self.warnings.append(
                     f"{other.path} is of the series but no CT, MR or PET image ({kind}): it was left out"
                 )
+            else:
+                strangers.append(f"{other.path.name} ({kind})")
+        of_others = [error.path.name for uid, errors in self.faults.items() if uid != chosen for error in errors]
+        passed = {
+            "other DICOM object(s)": strangers,
+            "damaged file(s) of other series": of_others,
+            "file(s) that are no DICOM": [path.name for path in self.no_dicom],
+            "link(s) to folders": [path.name for path in self.links],
+        }
+        self.warnings += [
+            f"passed over: {len(names)} {what}: {_shown(names)}" for what, names in passed.items() if names
+        ]
         return self.series[chosen]
 
     def _listing(self) -> str:
@@ -85,17 +110,19 @@ def scan(paths: Iterable[Path]) -> Scan:
     InputError
         Where a path does not exist, or two different files claim to be the same instance.
     """
-    files = list(dict.fromkeys(_files(paths)))
     result = Scan()
-    seen: dict[str, Path] = {}
+    files = list(dict.fromkeys(_files(paths, result.links)))
+    seen: dict[str, Instance] = {}
     # Filters of warnings are the process's, not a thread's: they are set around the threads.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for outcome in _headers(files):
-            if isinstance(outcome, InputError):
+        for path, outcome in zip(files, _headers(files), strict=True):
+            if isinstance(outcome, DamagedFileError) and outcome.series_uid:
+                result.faults.setdefault(outcome.series_uid, []).append(outcome)
+            elif isinstance(outcome, InputError):
                 result.damaged.append(outcome)
             elif outcome is None:
-                result.other_files += 1
+                result.no_dicom.append(path)
             elif not _is_image(outcome):
                 result.other_objects.append(outcome)
             elif not _is_copy(outcome, seen, result):
@@ -118,11 +145,12 @@ def _headers(files: Sequence[Path]) -> Iterator[Instance | InputError | None]:
         yield from pool.map(_try_header, files[_PROBED:])
 
 
-def _files(paths: Iterable[Path]) -> Iterable[Path]:
+def _files(paths: Iterable[Path], links: list[Path]) -> Iterable[Path]:
     for path in paths:
         if path.is_dir():
             for folder, subfolders, names in os.walk(path, onerror=_refuse):
                 subfolders.sort()
+                links += [link for name in subfolders if os.path.islink(link := Path(folder, name))]
                 yield from (file for name in sorted(names) if (file := Path(folder, name)).is_file())
         elif path.is_file():
             yield path
@@ -148,11 +176,15 @@ def _check_whole(instance: Instance) -> None:
     """Refuse what may be an image of a series but can no longer be told from other objects."""
     stored, declared = instance.text("SOPClassUID"), text(instance.dataset.file_meta, "MediaStorageSOPClassUID")
     if instance.pixel_bytes == 0 and ({stored, declared} & IMAGE_CLASSES.keys() or not (stored or declared)):
-        raise instance.error("is a damaged DICOM file (it ends before its pixel data); repair or remove it")
+        raise _fault(instance, "is a damaged DICOM file (it ends before its pixel data); repair or remove it")
     if not UID(stored or declared or "1.2").is_valid:
-        raise instance.error(f"is damaged: its SOP class is '{(stored or declared)[:64]}', which is no UID")
+        raise _fault(instance, f"is damaged: its SOP class is '{(stored or declared)[:64]}', which is no UID")
     if stored and declared and (stored in IMAGE_CLASSES) != (declared in IMAGE_CLASSES):
-        raise instance.error(f"is damaged: its file header says SOP class {declared}, its data set {stored}")
+        raise _fault(instance, f"is damaged: its file header says SOP class {declared}, its data set {stored}")
+
+
+def _fault(instance: Instance, message: str) -> DamagedFileError:
+    return DamagedFileError(instance.path, message, instance.text("SeriesInstanceUID"))
 
 
 def _is_image(instance: Instance) -> bool:
@@ -161,16 +193,28 @@ def _is_image(instance: Instance) -> bool:
     return sop_class in IMAGE_CLASSES or (not sop_class and "ImagePositionPatient" in instance.dataset)
 
 
-def _is_copy(instance: Instance, seen: dict[str, Path], result: Scan) -> bool:
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+
+
+def _is_copy(instance: Instance, seen: dict[str, Instance], result: Scan) -> bool:
     uid = instance.text("SOPInstanceUID")
     if not uid:
         return False
-    first = seen.setdefault(uid, instance.path)
-    if first is instance.path:
+    first = seen.setdefault(uid, instance)
+    if first is instance:
         return False
-    if sha256(first) != sha256(instance.path):
-        raise InputError(
-            f"{instance.path}: has the SOP Instance UID {uid} of {first} but other content; remove the wrong one"
-        )
-    result.warnings.append(f"{instance.path} is a copy of {first} and was left out")
+    if _content(first.path) == _content(instance.path):
+        result.warnings.append(f"{instance.path} is a copy of {first.path} and was left out")
+        return True
+    message = f"has the SOP Instance UID {uid} of {first.path} but other content; remove the wrong one"
+    # Which of the two is the right one, nobody can tell: it is a fault of the series of either.
+    for series in dict.fromkeys(one.text("SeriesInstanceUID") for one in (first, instance)):
+        result.faults.setdefault(series, []).append(DamagedFileError(instance.path, message, series))
     return True
+
+
+def _content(path: Path) -> bytes:
+    """Return the digest of a file without its file meta information, in which each writer names itself."""
+    content = path.read_bytes()
+    return hashlib.sha256(content[meta_end(content) :]).digest()

@@ -101,7 +101,13 @@ class Series:
         """
         found = scan(paths)
         where = str(paths[0]) if len(paths) == 1 else f"{len(paths)} paths"
-        return cls.of(found.choose(uid, where), found.warnings)
+        instances = found.choose(uid, where)
+        try:
+            return cls.of(instances, found.warnings)
+        except InputError as error:
+            if found.damaged:
+                raise InputError(f"{error}; {found.damaged[0]}", error.hint) from error
+            raise
 
     @classmethod
     def of(cls, instances: Sequence[Instance], warnings: Sequence[str] = ()) -> Series:

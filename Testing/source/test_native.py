@@ -134,7 +134,8 @@ def test_pixels_that_break_off_or_have_no_length_are_left_to_pydicom_and_refused
     short.write_bytes(short.read_bytes()[:-2])
     undefined_length(endless)
 
-    for file, reason in ((short, "have 2558 bytes"), (endless, "have 4294967295 bytes")):
-        assert native_frame(read_header(file)) is None
-        with pytest.raises(InputError, match=f"^{file}: pixel data .*{reason}"):
-            Series.read([file]).image()
+    assert native_frame(read_header(endless)) is None
+    with pytest.raises(InputError, match=f"^{endless}: pixel data have 4294967295 bytes"):
+        Series.read([endless]).image()
+    with pytest.raises(InputError, match=f"^{short}: is a damaged DICOM file .its pixel data break off"):
+        Series.read([short])
