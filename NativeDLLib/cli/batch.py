@@ -17,6 +17,7 @@ from NativeDLLib.core.errors import CancelledError, CasesFailedError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import check_device, is_server
 from NativeDLLib.registry import effective, find_model, load_models
+from NativeDLLib.registry.weights import check_there
 
 _SHOWN = 50
 
@@ -53,7 +54,8 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     settings = _settings(args, chosen)
     with progress.stage("cohort"):
         cohort = _cohort(args, progress)
-    _check_models(cohort, chosen)
+    here = not args.scheduler and not all(map(is_server, str(chosen["device"]).split(",")))
+    _check_models(cohort, chosen, here=here)
     if cohort.left_out:
         progress.warn(str(cohort))
     report = run_batch(cohort, settings, progress)
@@ -125,11 +127,13 @@ def _cohort(args: argparse.Namespace, progress: Progress) -> Cohort:
     return from_peer(peer_named(args, args.source_peer), keys, wanted, progress)
 
 
-def _check_models(cohort: Cohort, chosen: dict[str, Any]) -> None:
+def _check_models(cohort: Cohort, chosen: dict[str, Any], *, here: bool) -> None:
     """Refuse at once what every case would fail with."""
     models = load_models()
     for name in {chosen["model"], *(case.model for case in cohort.cases if case.model)} - {"auto"}:
-        effective(find_model(models, name), *chosen["parameters"])
+        effective(model := find_model(models, name), *chosen["parameters"])
+        if here:
+            check_there(model)
 
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:

@@ -10,7 +10,8 @@ from typing import Any
 from NativeDLLib.cli.terminal import write_line
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.models.fetch.fetch import fetch, remove
+from NativeDLLib.models.fetch.fetch import fetch
+from NativeDLLib.models.remove import take_back
 from NativeDLLib.registry import find_model, load_models
 
 
@@ -22,7 +23,7 @@ def add_commands(commands: Any) -> None:
     consent = "take it where no SHA-256 is known yet, and record that, without being asked"
     fetching.add_argument("--yes", action="store_true", help=consent)
     fetching.set_defaults(run=_fetch)
-    removing = commands.add_parser("remove", help="remove a model's weights from the cache")
+    removing = commands.add_parser("remove", help="take back what add, pull or fetch brought of a model")
     removing.add_argument("id", metavar="ID")
     removing.add_argument("--forget", action="store_true", help="also the recorded SHA-256: another may come next")
     removing.set_defaults(run=_remove)
@@ -39,9 +40,9 @@ def _fetch(args: argparse.Namespace, progress: Progress) -> int:
 
 def _remove(args: argparse.Namespace, progress: Progress) -> int:
     model = find_model(load_models(), args.id)
-    removed = remove(model, args.forget)
-    told = f"{model.id}: {'removed' if removed else 'there is nothing to remove'}"
-    progress.result({"model": model.id, "removed": removed}, told)
+    removed = take_back(model, args.forget)
+    told = f"removed: {', '.join(removed)}" if removed else "there is nothing to remove"
+    progress.result({"model": model.id, "removed": removed}, f"{model.id}: {told}")
     return 0
 
 

@@ -12,6 +12,7 @@ from NativeDLLib.core.files import sha256
 from NativeDLLib.core.places import kept
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.fetched import read_lock
+from NativeDLLib.registry.runtimes import RUNTIMES
 
 
 def models_folder() -> Path:
@@ -40,6 +41,18 @@ def find_weights(model: Model) -> Path:
     if not path.exists():
         raise ModelError(f"model {model.id}: its weights {path} are not there")
     return path
+
+
+def check_there(model: Model) -> None:
+    """Raise ModelError where weights or runtime of a model, or of its coarse one, are not there; nothing is read."""
+    for needed in model.needed:
+        find_weights(needed)
+        runtime = RUNTIMES[needed.runtime]
+        if runtime.problem:
+            raise ModelError(
+                f"model {needed.id}: {runtime.problem}, which is not installed",
+                hint=f"install it with: pip install 'NativeDL[{runtime.extra}]'",
+            )
 
 
 def fetch_hint(model: Model) -> str:

@@ -22,6 +22,7 @@ from NativeDLLib.inference.device import check_device, is_server
 from NativeDLLib.inference.engine import import_ahead
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.registry import effective, find_model, load_models, rank, select
+from NativeDLLib.registry.weights import check_there
 from NativeDLLib.results.folder import check_output, costs, send_result, staged, uids_of
 from NativeDLLib.segment.machine import Machine
 from NativeDLLib.segment.remote import segment_remotely
@@ -103,7 +104,10 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     check_output(job.output, _FILES, job.overwrite)
     models = load_models()
     if job.model != "auto" and not is_server(job.device):
-        import_ahead(find_model(models, job.model), job.device)
+        named = find_model(models, job.model)
+        check_there(named)
+        effective(named, *job.parameters)
+        import_ahead(named, job.device)
     with memory_limit(job.max_memory, progress), job.where.open(progress, models.get(job.model)) as source:
         if is_server(job.device):
             result, choice = segment_remotely(job, source, progress)

@@ -70,7 +70,7 @@ def test_lists_say_that_it_is_to_be_fetched(models, registry, capsys):
     listed = {m["id"]: m["to_be_fetched"] for m in json.loads(capsys.readouterr().out)["models"]}
     nativedl("models", "check", registry)
 
-    assert row.endswith("(to be fetched)")
+    assert row.endswith(f"({registry}, to be fetched)")
     assert listed["remote"]
     assert not listed["bright"]
     assert "remote: right (to be fetched)" in capsys.readouterr().out

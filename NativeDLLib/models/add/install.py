@@ -183,6 +183,16 @@ def _place(staged: Path, target: Path, registry: Path, entry: dict[str, Any]) ->
         raise
 
 
+def remove_entry(model: Model) -> None:
+    """Remove the entry of an added model from its registry, and the weights that were copied for it."""
+    data = read_json(model.registry, ModelError)
+    rest = [row for row in data["models"] if row["id"] != model.id]
+    write_text(Path(os.path.realpath(model.registry)), _text({**data, "models": rest}))
+    _remove_copy(model, "")
+    with contextlib.suppress(OSError):
+        (model.registry.parent / _FOLDER / model.id).rmdir()
+
+
 def _remove_copy(model: Model, target: str) -> None:
     """Remove the weights that were copied for an entry, unless they are those of the one that took its place."""
     path = "" if "url" in model.weights else str(model.weights.get("file") or model.weights["folder"])

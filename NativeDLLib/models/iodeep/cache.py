@@ -85,6 +85,14 @@ def install(received: ReceivedModel, staged: Path, series_uid: str, signer: str 
     return _models()[model.id]
 
 
+def remove_pulled(model: Model) -> None:
+    """Remove a pulled model and its weights; its index keeps the signer, whose the id remains."""
+    entries = [found.data for found in _models().values() if found.id != model.id]
+    write_json(pulled_registry(), {"schema_version": "1.0", "models": entries})
+    if place := _place(model):
+        shutil.rmtree(pulled_registry().parent / place, ignore_errors=True)
+
+
 def _is_there(model: Model, row: dict[str, Any]) -> bool:
     place = _place(model)
     if "url" in model.weights:
