@@ -18,6 +18,7 @@ from NativeDLLib.cli.options import (
     wants_structures,
 )
 from NativeDLLib.cli.show_progress import file_lines
+from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.review import Approval, approve
 
@@ -26,7 +27,10 @@ def add_commands(subparsers: Any) -> None:
     """Register the command."""
     parser = subparsers.add_parser("approve", help="store what was reviewed in Slicer", description=__doc__)
     parser.add_argument("--result", type=Path, required=True, metavar="DIR", help="folder of the automatic result")
-    parser.add_argument("--edited", type=Path, required=True, metavar="FILE", help="the .seg.nrrd that Slicer saved")
+    edited = "the .seg.nrrd that Slicer saved (default: that of the result)"
+    parser.add_argument("--edited", type=Path, metavar="FILE", help=edited)
+    for word, about in (("accept", "store this segment"), ("reject", "leave this segment out")):
+        parser.add_argument(f"--{word}", action="append", default=[], metavar="NAME", help=f"{about}; may be repeated")
     parser.add_argument("--reviewer", required=True, metavar="NAME", help="Doe^Jane, or Dr. Jane Doe")
     add_source(parser, "Series Instance UID (default: that of the result)")
     parser.add_argument("--unreviewed", action="store_true", help="store segments that nobody decided about too")
@@ -39,6 +43,8 @@ def add_commands(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace, progress: Progress) -> int:
     """Make the SEG and print where it is."""
+    if both := set(args.accept) & set(args.reject):
+        raise UsageError(f"segment '{min(both)}' is both accepted and rejected")
     job = Approval(
         result=args.result,
         edited=args.edited,
@@ -48,6 +54,7 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
         unreviewed=args.unreviewed,
         kind=args.segmentation or "BINARY",
         structures=wants_structures(args),
+        decisions=dict.fromkeys(args.accept, "accepted") | dict.fromkeys(args.reject, "rejected"),
         target=target_of(args),
         overwrite=args.overwrite,
     )

@@ -26,18 +26,21 @@ def add_commands(subparsers: Any) -> None:
     """Register the command."""
     parser = subparsers.add_parser("batch", help="segment many series and store the results", description=__doc__)
     source = parser.add_argument_group("source (one of; --database or --from also say where the series of a --csv are)")
+    source.add_argument("paths", nargs="*", type=Path, metavar="FOLDER", help="the same as --input FOLDER")
     source.add_argument("--input", nargs="+", type=Path, metavar="FOLDER", help="every image series below these")
     source.add_argument("--csv", type=Path, metavar="FILE", help=f"a table with columns {', '.join(COLUMNS)}")
     source.add_argument("--database", type=Path, metavar="FILE", help="Slicer's ctkDICOM.sql")
     source.add_argument("--from", dest="source_peer", metavar="PEER", help="what a peer finds")
     chosen = parser.add_argument_group("which series (default: every CT, MR and PT series)")
-    chosen.add_argument("--modality", metavar="CT", help="only those of this modality")
+    chosen.add_argument("--modality", choices=["CT", "MR", "PT"], help="only those of this modality")
     chosen.add_argument("--description", metavar="PATTERN", help="only those whose description fits: '*portal*'")
     studies = parser.add_argument_group("which studies, with --from")
     add_study_filters(studies)
     studies.add_argument("--study", metavar="UID")
     add_options(parser)
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a folder for each case, a manifest")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="a folder for each case, a manifest"
+    )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many at a time; --device a,b for each")
     parser.add_argument(
         "--no-overlap", action="store_true", help="read and write only between runs of the network, for less memory"
@@ -107,6 +110,7 @@ def _settings(args: argparse.Namespace, chosen: dict[str, Any]) -> Settings:
 
 
 def _cohort(args: argparse.Namespace, progress: Progress) -> Cohort:
+    args.input = [*(args.input or ()), *args.paths]
     places = [name for name in ("database", "source_peer") if getattr(args, name)]
     others = [name for name in ("input", "csv") if getattr(args, name)]
     if len(others) > 1 or len(places) > 1 or not (others or places) or (args.input and places):

@@ -12,7 +12,9 @@ from NativeDLLib.core.progress import Progress
 def add_commands(subparsers: Any) -> None:
     """Register the command."""
     parser = subparsers.add_parser("demo", help="segment a phantom, from a PACS and back", description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("demo-output"), metavar="DIR", help="default demo-output")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("demo-output"), metavar="DIR", help="default demo-output"
+    )
     parser.add_argument("--model", default="auto", metavar="ID", help="default: the registry chooses")
     parser.add_argument("--device", default="auto", metavar="NAME")
     parser.add_argument("--seed", type=int, default=3, help="which phantom")

@@ -46,17 +46,10 @@ def add_commands(subparsers: Any) -> None:
     add_source(parser, "Series Instance UID, where there is more than one")
     add_pacs(parser)
     parser.add_argument("--device", default="auto", metavar="NAME", help="for the time and memory expected")
-    parser.add_argument(
-        "--volume",
-        metavar="JSON",
-        help='a loaded volume, {"size": [3 numbers], "ijk_to_ras": [16 numbers]}: whether its voxels are the series\', '
-        'or what models there are for it alone; with "from_dicom": true where it was loaded from images',
-    )
-    parser.add_argument(
-        "--regularized",
-        action="store_true",
-        help="the volume was made regular at loading: take it if its slices are not",
-    )
+    # For the panel: a loaded volume as JSON {"size": [3 numbers], "ijk_to_ras": [16 numbers]}, "from_dicom": true where
+    # it came from images. It is compared with the series; one that was made regular at loading takes its place.
+    parser.add_argument("--volume", metavar="JSON", help=argparse.SUPPRESS)
+    parser.add_argument("--regularized", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(run=_inspect)
     devices = subparsers.add_parser("devices", help="list the devices that models can run on")
     devices.set_defaults(run=_devices)
@@ -68,7 +61,7 @@ def add_commands(subparsers: Any) -> None:
 def _inspect(args: argparse.Namespace, progress: Progress) -> int:
     check_device(args.device)
     volume = _volume(args.volume) if args.volume else None
-    has_series = volume is None or any((args.input, args.files, args.database, args.source_peer))
+    has_series = volume is None or any((args.input, args.paths, args.files, args.database, args.source_peer))
     where = source_of(args) if has_series else None
     with ExitStack() as opened:
         source: Series | _Volume | None = volume

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.cli import model_exchange, models_add, models_fetch
+from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.places import kept, resources_folder
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry import Model, find_model, load_models, load_registry, rank
@@ -33,7 +34,8 @@ def add_commands(subparsers: Any) -> None:
     check.set_defaults(run=_check)
     models_fetch.add_commands(commands)
     fit = commands.add_parser("fit", help="rank the models for a series, with reasons")
-    fit.add_argument("--input", nargs="+", type=Path, required=True, metavar="PATH")
+    fit.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="the same as --input PATH")
+    fit.add_argument("--input", nargs="+", type=Path, default=[], metavar="PATH", help="files and folders")
     fit.add_argument("--series", metavar="UID")
     fit.set_defaults(run=_fit)
 
@@ -67,7 +69,9 @@ def _check(args: argparse.Namespace, progress: Progress) -> int:
 
 
 def _fit(args: argparse.Namespace, progress: Progress) -> int:
-    series = Series.read(args.input, args.series)
+    if not (files := [*args.input, *args.paths]):
+        raise UsageError("name the files of a series", hint="nativedl models fit PATH")
+    series = Series.read(files, args.series)
     ranking = rank(load_models().values(), series)
     rows = (f"{c.model.id}: {'fits' if c.fits else 'does not fit'}: {'; '.join(c.reasons)}" for c in ranking)
     progress.result({"series": series.uid, "ranking": [candidate.as_json() for candidate in ranking]}, *rows)

@@ -36,6 +36,7 @@ def add_source(parser: argparse.ArgumentParser, series: str, *, image: bool = Fa
     """
     group = parser.add_argument_group("source (one of)")
     places = {name: settings for name, settings in _PLACES.items() if image or name != "--image"}
+    group.add_argument("paths", metavar="PATH", nargs="*", type=Path, help="the same as --input PATH")
     for name, settings in places.items():
         group.add_argument(name, **settings)
     parser.add_argument("--study", metavar="UID", help="Study Instance UID, with --from")
@@ -58,7 +59,7 @@ def source_of(args: argparse.Namespace) -> Where:
     from NativeDLLib.source.where import Where
 
     where = Where(
-        inputs=tuple(args.input or ()),
+        inputs=(*(args.input or ()), *args.paths),
         file_list=args.files,
         image=args.image,
         database=args.database,
@@ -75,7 +76,7 @@ def source_of(args: argparse.Namespace) -> Where:
 
 def add_output(parser: argparse.ArgumentParser, what: str) -> None:
     """Add the folder of a result."""
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help=f"folder for {what}")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help=f"folder for {what}")
     parser.add_argument("--overwrite", action="store_true", help=f"replace {what} in --output")
 
 

@@ -53,7 +53,7 @@ def add_commands(subparsers: Any) -> None:
     get.add_argument("peer", metavar="PEER")
     get.add_argument("--study", metavar="UID", required=True)
     get.add_argument("--series", metavar="UID", help="without it the whole study")
-    get.add_argument("--output", metavar="DIR", type=Path, required=True)
+    get.add_argument("-o", "--output", metavar="DIR", type=Path, required=True)
 
     put = _command(subparsers, "send", _send, "send DICOM files to a PACS through the outbox (C-STORE, STOW-RS)")
     put.add_argument("peer", metavar="PEER")

@@ -8,6 +8,7 @@ from typing import Any
 
 from NativeDLLib.cli.options import add_output, add_pacs, add_peer, add_source, source_of, target_of
 from NativeDLLib.cli.show_progress import file_lines
+from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.regions.propose_job import propose_regions
 from NativeDLLib.regions.read_rtstruct import structures_to_slicer
@@ -27,12 +28,14 @@ def add_commands(subparsers: Any) -> None:
         "--slice", metavar="SLICE", help="SOP Instance UID, index from 0, or a point x,y,z in mm (default: all slices)"
     )
     parser.add_argument("--tolerance", type=float, metavar="MM", help="of the lines (default: a quarter of a pixel)")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .json to write")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the .json to write")
     parser.set_defaults(run=regions)
 
     text = "store the validated regions as an RT Structure Set, and send it"
     parser = subparsers.add_parser("rtstruct", help=text, description=text)
     parser.add_argument("--regions", type=Path, required=True, metavar="FILE", help="the .json with the decisions")
+    for word, about in (("validate", "store this region"), ("reject", "leave this region out")):
+        parser.add_argument(f"--{word}", action="append", default=[], metavar="ID", help=f"{about}; may be repeated")
     parser.add_argument("--reviewer", required=True, metavar="NAME", help="Doe^Jane, or Dr. Jane Doe")
     add_source(parser, _SERIES)
     add_output(parser, "the structure set")
@@ -44,7 +47,7 @@ def add_commands(subparsers: Any) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="the RT Structure Set")
     add_source(parser, "Series Instance UID (default: what FILE refers to)")
     add_pacs(parser)
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .seg.nrrd to write")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the .seg.nrrd to write")
     parser.set_defaults(run=read_rtstruct)
 
 
@@ -64,11 +67,14 @@ def regions(args: argparse.Namespace, progress: Progress) -> int:
 
 def rtstruct(args: argparse.Namespace, progress: Progress) -> int:
     """Store what is validated and print where it is."""
+    if both := set(args.validate) & set(args.reject):
+        raise UsageError(f"region '{min(both)}' is both validated and rejected")
     job = Export(
         regions=args.regions,
         reviewer=args.reviewer,
         where=source_of(args),
         output=args.output,
+        decisions=dict.fromkeys(args.validate, "validated") | dict.fromkeys(args.reject, "rejected"),
         target=target_of(args),
         overwrite=args.overwrite,
     )

@@ -35,8 +35,8 @@ def add_commands(subparsers: Any) -> None:
     add_options(parser)
     add_format(parser)
     add_output(parser, "the results")
-    turn = "run the network only while holding one of these, which no other process then does (they are made)"
-    parser.add_argument("--turn", nargs="+", type=Path, default=[], metavar="FILE", help=turn)
+    # The files of which a job of a batch holds one while its network runs.
+    parser.add_argument("--turn", nargs="+", type=Path, default=[], metavar="FILE", help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
 

@@ -23,7 +23,7 @@ def add_commands(subparsers: Any) -> None:
         "--config", type=Path, required=True, metavar="FILE", help="JSON: data, classes, network, entry"
     )
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder for model, log and checkpoint"
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder for model, log and checkpoint"
     )
     parser.add_argument("--from", dest="start", metavar="ID", help="a registry model to start from (fine-tuning)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --output")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from NativeDLLib.dicom.rtstruct import Reviewed, make_structure_set
 from NativeDLLib.dicom.write import save
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.regions.file import read_regions
-from NativeDLLib.regions.region import Region, RegionSet
+from NativeDLLib.regions.region import Region, RegionSet, Status
 from NativeDLLib.regions.structure import rois_of
 from NativeDLLib.results.folder import check_output, costs, send_result, staged, uids_of
 from NativeDLLib.source import Series
@@ -40,7 +40,9 @@ class Export:
     Attributes
     ----------
     regions
-        The file with the decisions.
+        File of the regions, with the decisions.
+    decisions
+        ``validated`` or ``rejected`` for regions by id, in place of what the file says.
     reviewer
         Who made them, as a person writes a name.
     where
@@ -57,6 +59,7 @@ class Export:
     reviewer: str
     where: Where
     output: Path
+    decisions: Mapping[str, Status] = field(default_factory=dict)
     target: Peer | None = None
     overwrite: bool = False
     _started: float = field(default_factory=time.perf_counter)
@@ -79,7 +82,7 @@ def export_regions(job: Export, progress: Progress) -> dict[str, Any]:
     reviewer = person_name(job.reviewer)
     check_output(job.output, (STRUCTURES, STRUCTURES_REPORT), job.overwrite)
     with progress.stage("read"):
-        given = read_regions(job.regions)
+        given = _decided(read_regions(job.regions), job)
     validated = [region for region in given.regions if region.status == "validated"]
     if not validated:
         raise UsageError(f"{job.regions}: none of its {len(given.regions)} region(s) is validated")
@@ -109,6 +112,14 @@ def export_regions(job: Export, progress: Progress) -> dict[str, Any]:
         files, kept = [job.output / STRUCTURES], job.output / STRUCTURES_REPORT
         send_result(files, kept, report, job.target, job._started, progress)
     return report
+
+
+def _decided(given: RegionSet, job: Export) -> RegionSet:
+    unknown = sorted(set(job.decisions) - {region.id for region in given.regions})
+    if unknown:
+        raise UsageError(f"{job.regions}: has no region '{unknown[0]}'")
+    regions = [replace(region, status=job.decisions.get(region.id, region.status)) for region in given.regions]
+    return replace(given, regions=tuple(regions))
 
 
 def _decisions(regions: Sequence[Region]) -> dict[str, int]:

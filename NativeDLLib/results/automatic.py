@@ -21,6 +21,8 @@ from NativeDLLib.registry.segment_json import segment_of
 from NativeDLLib.source import Series
 from NativeDLLib.source.volume_file import open_volume, read_volume
 
+SLICER = "segmentation.seg.nrrd"
+
 
 @dataclass(frozen=True)
 class AutomaticResult:

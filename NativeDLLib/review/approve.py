@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,11 @@ from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.gates import examine_again
 from NativeDLLib.regions.structure import whole_structure_set
 from NativeDLLib.registry.segment_json import segment_json
-from NativeDLLib.results.automatic import AutomaticResult
+from NativeDLLib.results.automatic import SLICER, AutomaticResult
 from NativeDLLib.results.folder import check_output, costs, send_result, staged, uids_of
 from NativeDLLib.results.saved import APPROVED, APPROVED_REPORT
 from NativeDLLib.review.combine import combined
-from NativeDLLib.review.decisions import ReviewedSegment, judge
+from NativeDLLib.review.decisions import Decision, ReviewedSegment, decided, judge
 from NativeDLLib.source import Grid, Series
 from NativeDLLib.source.where import Where
 from NativeDLLib.volumes.seg_nrrd_reader import read_seg_nrrd
@@ -51,7 +51,7 @@ class Approval:
     where
         Series that it was made from.
     edited
-        The segmentation as Slicer saved it.
+        Segmentation as Slicer saved it; None for that of the result, as it is.
     reviewer
         Who reviewed it, as a person writes a name.
     output
@@ -62,6 +62,8 @@ class Approval:
         BINARY, in which segments may overlap, or LABELMAP.
     structures
         Whether to write an RT Structure Set too.
+    decisions
+        ``accepted`` or ``rejected`` for segments by name, in place of what `edited` says.
     target
         Peer to send to.
     overwrite
@@ -70,12 +72,13 @@ class Approval:
 
     result: Path
     where: Where
-    edited: Path
+    edited: Path | None
     reviewer: str
     output: Path
     unreviewed: bool = False
     kind: Kind = "BINARY"
     structures: bool = False
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
     target: Peer | None = None
     overwrite: bool = False
     _started: float = field(default_factory=time.perf_counter)
@@ -109,10 +112,10 @@ def _approve(
     job: Approval, reviewer: str, automatic: AutomaticResult, series: Series, progress: Progress
 ) -> dict[str, Any]:
     with progress.stage("read"):
-        edited = read_seg_nrrd(job.edited)
+        edited = read_seg_nrrd(job.edited or job.result / SLICER)
         labels = automatic.labels(series)
     with progress.stage("compare"):
-        judged = judge(edited, automatic, labels, series.grid, progress)
+        judged = decided(judge(edited, automatic, labels, series.grid, progress), job.decisions)
     _check_pending(judged, job.unreviewed)
     for segment in judged:
         if segment.outside and segment.decision != "rejected":

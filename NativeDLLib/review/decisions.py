@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib.core.errors import InputError
+from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.review import AlgorithmType
 from NativeDLLib.registry import Segment
@@ -99,6 +100,21 @@ def judge(
         if number not in left
     ]
     return [*(reviewed[index] for index in range(len(given))), *gone]
+
+
+def decided(judged: Sequence[ReviewedSegment], decisions: Mapping[str, Decision]) -> list[ReviewedSegment]:
+    """Return segments with decisions about some of them by name; those without voxels stay what they are.
+
+    UsageError where a name is not that of exactly one segment.
+    """
+    names = [segment.segment.name for segment in judged]
+    for name in decisions:
+        if names.count(name) != 1:
+            raise UsageError(f"{names.count(name)} segments are called '{name}'; there are {', '.join(names)}")
+    return [
+        replace(segment, decision=decisions.get(name, segment.decision)) if segment.decision in _DECISIONS else segment
+        for name, segment in zip(names, judged, strict=True)
+    ]
 
 
 def _identify(edited: StoredSegmentation, stored: StoredSegment, automatic: AutomaticResult) -> ReviewedSegment:

@@ -23,6 +23,7 @@ from NativeDLLib.inference.engine import import_ahead
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.registry import effective, find_model, load_models, rank, select
 from NativeDLLib.registry.weights import check_there
+from NativeDLLib.results.automatic import SLICER
 from NativeDLLib.results.folder import check_output, costs, send_result, staged, uids_of
 from NativeDLLib.segment.machine import Machine
 from NativeDLLib.segment.remote import segment_remotely
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from NativeDLLib.dicom.seg import Kind
 
 SEG, STRUCTURES, LABELS = "segmentation.dcm", "segmentation_rtstruct.dcm", "segmentation.nii.gz"
-SLICER, REPORT = "segmentation.seg.nrrd", "report.json"
+REPORT = "report.json"
 _FILES = (LABELS, SLICER, "preview.png", SEG, STRUCTURES, REPORT)
 
 

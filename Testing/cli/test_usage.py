@@ -96,3 +96,19 @@ def test_only_the_module_of_a_command_is_asked_for_it(name):
     for command in cli._COMMANDS[name]:
         (choices,) = [a.choices for a in cli._parser([command])._actions if isinstance(a, argparse._SubParsersAction)]
         assert tuple(choices) == cli._COMMANDS[name]
+
+
+def test_a_folder_and_o_are_all_that_a_run_needs(tmp_path, registry, series):
+    assert nativedl("run", series, "-o", tmp_path / "out", "--model", "bright", registry=registry) == 0
+    assert nativedl("run", "--model", "bright", "-o", tmp_path / "two", series, registry=registry) == 0
+    assert (tmp_path / "out" / "report.json").exists()
+    assert (tmp_path / "two" / "report.json").exists()
+
+
+@pytest.mark.parametrize("word", ["--with-parent", "--turn", "--volume", "--regularized"])
+def test_what_is_between_our_own_programs_is_not_in_the_help(capsys, word):
+    for command in ("run", "inspect", "batch"):
+        with pytest.raises(SystemExit):
+            nativedl("help", command)
+
+    assert word not in capsys.readouterr().out

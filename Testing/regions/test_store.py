@@ -203,3 +203,18 @@ def test_a_seg_that_is_damaged_is_refused(accepted, regions, capsys):
     assert propose(accepted, result="approved") == 3
 
     assert "approved.dcm" in last_line(capsys)
+
+
+def test_decisions_about_regions_are_given_without_editing_the_file(reviewed, regions, capsys):
+    propose(reviewed)
+    first, second, *_ = [region.id for region in read_regions(regions).regions]
+    before = regions.read_bytes()
+
+    assert store(reviewed, "--validate", first, "--reject", second) == 0
+
+    report = json.loads((reviewed.folder / "stored" / "rtstruct.json").read_text())
+    assert (report["decisions"]["validated"], report["decisions"]["rejected"]) == (1, 1)
+    assert regions.read_bytes() == before
+    assert store(reviewed, "--validate", "9.9.9", "--overwrite") == 2
+    assert "has no region '9.9.9'" in last_line(capsys)
+    assert store(reviewed, "--validate", first, "--reject", first, "--overwrite") == 2

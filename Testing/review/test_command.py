@@ -163,3 +163,32 @@ def test_a_peer_that_is_down_leaves_the_seg_and_the_outbox(reviewed, capsys):
     assert reviewed.approved["sent"]["delivered"] is False
     assert nativedl("outbox", "list", "--pacs", peers) == 0
     assert reviewed.seg.SOPInstanceUID in capsys.readouterr().out
+
+
+def test_decisions_are_given_without_editing_a_file(reviewed):
+    command = ["approve", reviewed.folder / "series", "--result", reviewed.out, "--reviewer", "Jane Doe"]
+
+    code = nativedl(*command, "-o", reviewed.folder / "approved", "--accept", "Liver", "--reject", "Kidney")
+
+    assert code == 0
+    assert {name: row.decision for name, row in reviewed.rows.items()} == {
+        "Liver": "accepted", "Kidney": "rejected", "Spleen": "empty"
+    }  # fmt: skip
+    assert [segment.SegmentLabel for segment in reviewed.seg.SegmentSequence] == ["Liver"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--accept", "Lever"], "0 segments are called 'Lever'; there are Liver, Kidney"),
+        (["--accept", "Liver", "--reject", "Liver"], "'Liver' is both accepted and rejected"),
+        (["--accept", "Liver"], "1 segment(s) are not reviewed: 'Kidney'"),
+    ],
+)
+def test_a_decision_about_nothing_or_against_another_is_refused(reviewed, capsys, given, message):
+    command = ["approve", reviewed.folder / "series", "--result", reviewed.out, "--reviewer", "Jane Doe"]
+
+    assert nativedl(*command, "-o", reviewed.folder / "approved", *given) == 2
+
+    assert message in capsys.readouterr().err
+    assert not (reviewed.folder / "approved").exists()
