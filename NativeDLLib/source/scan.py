@@ -19,6 +19,7 @@ from NativeDLLib.source.header import DamagedFileError, Instance, read_header, t
 from NativeDLLib.source.sop_classes import IMAGE_CLASSES
 
 # Files of which the waiting for storage is measured, from which time on one is worth threads, and how many of these.
+_DICOMDIR = "1.2.840.10008.1.3.10"
 _PROBED, _SLOW_S, _THREADS = 16, 0.001, 8
 
 
@@ -47,6 +48,10 @@ class Scan:
         if uid is None and not self.series:
             for error in [*self.damaged, *(error for errors in self.faults.values() for error in errors)]:
                 raise error
+            if any(
+                other.text("SOPClassUID") == _DICOMDIR or other.path.name == "DICOMDIR" for other in self.other_objects
+            ):
+                where += " (a DICOMDIR is the index of a disc: give the folder that it lies in)"
             kinds = sorted({UID(other.text("SOPClassUID")).name or "unknown" for other in self.other_objects})
             held = f" ({', '.join(kinds[:5])})" if kinds else ""
             raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,16 +120,26 @@ class Series:
             With everything that is wrong, in one line.
         """
         where = f"series {instances[0].text('SeriesInstanceUID') or 'without UID'} ({instances[0].path.parent})"
+        localizers = [i for i in instances if "LOCALIZER" in i.text("ImageType").upper().split("\\")]
+        if 0 < len(localizers) < len(instances):
+            rest = [one for one in instances if not any(one is localizer for localizer in localizers)]
+            named = ", ".join(instance.path.name for instance in localizers[:5])
+            left_out = f"{where}: {len(localizers)} localizer(s) among {len(instances)} instances left out: {named}"
+            # Where the others are no regular grid either, the series as a whole says what is wrong with it.
+            with contextlib.suppress(InputError):
+                return cls.of(rest, [*warnings, left_out])
         check_identity(instances, where)
         check_images(instances, where)
         slices = slices_of(instances)
         multiframe = instances[0].is_multiframe
-        if multiframe and len(instances) > 1:
+        if multiframe and len(instances) > 1 and not _is_concatenation(instances):
             raise InputError(f"{where}: is spread over {len(instances)} multi-frame instances; one can be segmented")
+        total = instances[0].text("InConcatenationTotalNumber")
+        if multiframe and total.isdigit() and int(total) > len(instances):
+            raise InputError(f"{where}: has {len(instances)} of the {total} parts of a concatenation")
         notes = [*warnings, *([] if multiframe else check_rescaling(instances, where)), *_check_text(instances[0])]
         header = instances[0].dataset
         order, grid, problems = arrange(slices, int(header.Columns), int(header.Rows))
-        localizers = [i for i in instances if "LOCALIZER" in i.text("ImageType").upper().split("\\")]
         if localizers:
             problems.insert(0, f"{len(localizers)} of {len(instances)} instances are localizers")
         if problems or grid is None:
@@ -143,6 +154,13 @@ class Series:
 def _renumbered(plane: Slice, index: int) -> Slice:
     values = vars(plane) | {"instance": index}
     return Slice(**values)
+
+
+def _is_concatenation(instances: Sequence[Instance]) -> bool:
+    """Tell whether multi-frame instances are all parts of one (PS3.3 C.7.6.16.2.2.4); a part alone is refused."""
+    of = {(i.text("ConcatenationUID"), i.text("InConcatenationTotalNumber")) for i in instances}
+    parts = {i.text("InConcatenationNumber") for i in instances}
+    return of == {(instances[0].text("ConcatenationUID"), str(len(parts)))} and len(parts) == len(instances)
 
 
 def _check_text(first: Instance) -> list[str]:

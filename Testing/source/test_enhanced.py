@@ -190,3 +190,36 @@ def test_an_image_whose_frames_each_have_their_own_measures_can_be_segmented(tmp
     (measures,) = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
     assert [float(v) for v in measures.PixelSpacing] == [1.3, 0.7]
     assert measures.SpacingBetweenSlices == 2.5
+
+
+def concatenation(folder):
+    """Write one image of six frames as two instances of three."""
+    files = [enhanced(folder / f"{part}", order=range(3 * part, 3 * part + 3)) for part in range(2)]
+    uids = {keyword: generate_uid() for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")}
+    for part, file in enumerate(files):
+        dataset = pydicom.dcmread(file)
+        for keyword, uid in {**uids, "ConcatenationUID": uids["StudyInstanceUID"]}.items():
+            setattr(dataset, keyword, uid)
+        dataset.InConcatenationNumber, dataset.InConcatenationTotalNumber = part + 1, 2
+        dataset.save_as(file)
+    return files
+
+
+def test_the_parts_of_a_concatenation_are_put_together(tmp_path):
+    concatenation(tmp_path)
+
+    series = Series.read([tmp_path])
+
+    assert np.array_equal(sitk.GetArrayFromImage(series.image()[0]), factories.block())
+    assert len({plane.instance for plane in series.slices}) == 2
+
+
+def test_a_part_of_a_concatenation_is_refused(tmp_path):
+    part, _ = concatenation(tmp_path)
+
+    with pytest.raises(InputError, match="has 1 of the 2 parts of a concatenation"):
+        Series.read([part])
+
+
+def test_a_concatenation_from_the_field_is_put_together(real_data):
+    assert len(Series.read([real_data / "field_cases" / "dicom" / "enh_concat"]).slices) == 6

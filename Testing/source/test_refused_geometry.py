@@ -79,9 +79,9 @@ def test_slices_that_are_shifted_in_their_plane_are_refused(tmp_path):
     assert "slices are shifted within their plane by up to 3.00 mm" in message
 
 
-def test_a_localizer_in_the_series_is_refused(tmp_path):
+def test_a_localizer_in_a_series_that_is_no_regular_grid_without_it_is_refused(tmp_path):
     def edit(dataset, index):
-        if index == 0:
+        if index == 2:
             dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
             dataset.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
 

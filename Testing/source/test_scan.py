@@ -2,6 +2,7 @@ import os
 import shutil
 import threading
 import time
+from pathlib import Path
 
 import factories
 import numpy as np
@@ -328,3 +329,15 @@ def test_a_folder_that_cannot_be_searched_is_refused(tmp_path):
 
     with pytest.raises(InputError, match="cannot be searched"):
         scan([tmp_path])
+
+
+def test_a_localizer_in_a_series_is_left_out_with_a_warning(real_data):
+    series = Series.read([real_data / "field_cases" / "dicom" / "loc_in_series"])
+
+    assert len(series.instances) == 6
+    assert "1 localizer(s) among 7 instances left out" in series.warnings[0]
+
+
+def test_a_dicomdir_as_input_is_named_with_the_way_out():
+    with pytest.raises(InputError, match="is the index of a disc: give the folder that it lies in"):
+        Series.read([Path(get_testdata_file("dicomdirtests/DICOMDIR"))])
