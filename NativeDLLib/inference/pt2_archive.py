@@ -22,7 +22,10 @@ from NativeDLLib.core.zip_check import ZipError, check_zip
 if TYPE_CHECKING:
     import torch
 
-EXPORT = "export the network it was made of with torch.export.export and torch.export.save to a .pt2 file, or as ONNX"
+EXPORT = (
+    "export the network it was made of with torch.export.export and torch.export.save (torch 2.9 or later) to a .pt2 "
+    "file, or as ONNX"
+)
 """Way out of every file that is code."""
 
 _MEMBER = re.compile(
@@ -87,7 +90,9 @@ class Pt2Archive:
         for member in self._archive.infolist():
             root, _, name = member.filename.partition("/")
             if root != self._root or not _MEMBER.fullmatch(name):
-                raise ModelError(f"{path}: holds '{member.filename[:80]}', which an exported network has no need for")
+                raise ModelError(
+                    f"{path}: holds '{member.filename[:80]}', which an exported network has no need for; {EXPORT}"
+                )
             if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
                 raise ModelError(f"{path}: '{member.filename[:80]}' is compressed, which torch never writes")
         if not {"models/model.json", "archive_format"} <= {name.partition("/")[2] for name in names}:
