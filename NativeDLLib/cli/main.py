@@ -35,6 +35,7 @@ _COMMANDS = {
     "serve": ("serve",),
     "train": ("train",),
     "demo": ("demo",),
+    "doctor": ("doctor",),
 }
 # Options that may stand anywhere on the line. The last is for programs: it ends this one when standard input is closed.
 _COMMON = {

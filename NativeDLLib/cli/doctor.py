@@ -1,0 +1,143 @@
+"""``nativedl doctor``: what is installed and configured, what is wrong with it, and what to do."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from NativeDLLib import __version__
+from NativeDLLib.cli.options import add_pacs
+from NativeDLLib.core.errors import NativeDLError
+from NativeDLLib.core.places import kept
+from NativeDLLib.core.progress import Progress
+from NativeDLLib.core.versions import versions
+from NativeDLLib.inference.device import available_devices
+from NativeDLLib.pacs.outbox import Outbox
+from NativeDLLib.pacs.peers import Peer, Timeouts, default_pacs_file, load_peers
+from NativeDLLib.pacs.services import echo
+from NativeDLLib.panel.requirements import missing
+from NativeDLLib.registry.load import load_registry, registry_files
+from NativeDLLib.registry.runtimes import RUNTIMES
+from NativeDLLib.registry.weights import check_there, to_be_fetched
+
+_PATIENCE = Timeouts(connect=3, acse=3, dimse=3, network=3)
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """A thing that was looked at: its state, and the remedy where one is needed."""
+
+    name: str
+    about: str
+    state: Literal["ok", "note", "problem"] = "ok"
+    remedy: str = ""
+
+
+def add_commands(subparsers: Any) -> None:
+    """Register the command."""
+    text = "look at installation, devices, models, peers and outbox, and say what to do"
+    parser = subparsers.add_parser("doctor", help=text, description=text)
+    add_pacs(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, progress: Progress) -> int:
+    """Look at everything; 1 where something is wrong."""
+    looks: dict[str, Callable[[], Iterable[_Finding]]] = {
+        "installation": _installation,
+        "devices": _devices,
+        "models": _models,
+        "peers": lambda: _peers(args.pacs),
+        "outbox": _outbox,
+        "folders": _folders,
+    }
+    found: list[_Finding] = []
+    for name, look in looks.items():
+        progress.check()
+        try:
+            found += look()
+        except NativeDLError as error:
+            found.append(_problem(name, error))
+    problems = sum(finding.state == "problem" for finding in found)
+    report = {"problems": problems, "findings": [asdict(finding) for finding in found]}
+    progress.result(report, *(line for finding in found for line in _lines(finding)), f"{problems} problem(s)")
+    return 1 if problems else 0
+
+
+def _lines(finding: _Finding) -> Iterator[str]:
+    yield f"{finding.state:<8} {finding.name}: {finding.about}"
+    if finding.remedy:
+        yield f"         -> {finding.remedy}"
+
+
+def _problem(name: str, error: NativeDLError) -> _Finding:
+    return _Finding(name, str(error), "problem", error.hint or "put that right")
+
+
+def _installation() -> Iterator[_Finding]:
+    packages = ", ".join(f"{name} {version}" for name, version in versions().items())
+    yield _Finding("NativeDL", f"{__version__}, Python {platform.python_version()}, {packages}")
+    for lack in missing():
+        yield _Finding("package", f"{lack.name} is missing or too old", "problem", f"pip install '{lack.specifier}'")
+
+
+def _devices() -> Iterator[_Finding]:
+    yield from (_Finding("device", f"{word} ({about})") for word, about in available_devices().items())
+
+
+def _models() -> Iterator[_Finding]:
+    for file in registry_files():
+        try:
+            models = load_registry(file)
+        except NativeDLError as error:
+            yield _problem("registry", error)
+            continue
+        yield _Finding("registry", f"{file}: {len(models)} model(s)")
+        for model in models:
+            try:
+                check_there(model)
+            except NativeDLError as error:
+                # Nobody needs every runtime, or the weights of every model that comes along.
+                optional = any(to_be_fetched(needed) or RUNTIMES[needed.runtime].problem for needed in model.needed)
+                yield replace(_problem("model", error), state="note" if optional else "problem")
+            else:
+                yield _Finding("model", f"{model.tool_name} is ready")
+
+
+def _peers(file: Path | None) -> Iterator[_Finding]:
+    if file is None and not default_pacs_file().exists():
+        yield _Finding("peers", "none is configured", "note", f"describe your PACS in {default_pacs_file()}")
+        return
+    yield from (_peer(replace(peer, timeouts=_PATIENCE)) for peer in load_peers(file).values())
+
+
+def _peer(peer: Peer) -> _Finding:
+    try:
+        return _Finding("peer", f"{peer} answers in {echo(peer):.2f} s")
+    except NativeDLError as error:
+        return replace(_problem("peer", error), remedy=error.hint or "check its entry in pacs.json, and the PACS")
+
+
+def _outbox() -> Iterator[_Finding]:
+    entries = Outbox().entries()
+    if not entries:
+        yield _Finding("outbox", "nothing waits")
+        return
+    peers, reason = ", ".join(sorted({entry.peer for entry in entries})), entries[-1].reason
+    told = f"{len(entries)} object(s) wait for {peers}" + (f": {reason}" if reason else "")
+    yield _Finding("outbox", told, "problem", "send them with: nativedl outbox send")
+
+
+def _folders() -> Iterator[_Finding]:
+    for name in ("models", "outbox", "results"):
+        folder = kept(name)
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+            yield _Finding("folder", f"{folder} can be written to")
+        else:
+            yield _Finding("folder", f"{folder} cannot be written to", "problem", f"look at the rights of {there}")
