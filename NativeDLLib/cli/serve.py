@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import psutil
 
 from NativeDLLib.cli.options import count, count_or_none
 from NativeDLLib.core.errors import UsageError
+from NativeDLLib.core.files import scratch
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import check_device, is_server
 
@@ -64,9 +64,9 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     if args.token_file and sys.platform != "win32" and args.token_file.stat().st_mode & _OTHERS_MAY_READ:
         progress.warn(f"{args.token_file}: other users of this computer can read it (chmod 600)")
     share = psutil.virtual_memory().total * 3 // 4 // args.jobs
-    with tempfile.TemporaryDirectory(prefix="nativedl-serve-") as folder, listen(args.host, args.port) as listening:
+    with scratch("nativedl-serve-") as folder, listen(args.host, args.port) as listening:
         settings = Settings(
-            folder=Path(folder).resolve(),
+            folder=folder.resolve(),
             log=progress.show,
             device=args.device,
             jobs=args.jobs,

@@ -39,15 +39,39 @@ def atomic_path(path: Path, mode: int | None = None) -> Iterator[Path]:
 def scratch(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     """Give an empty folder, by default in the system's one for such, that is gone after the block.
 
-    It is gone too where the block does not end and the process is ended by `remove_scratch`.
+    It is gone too where the block does not end and the process is ended by `remove_scratch`. In the system's folder the
+    next one of the prefix removes what killed processes left.
     """
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    # Slicer's panel writes files before the packages are there.
+    from NativeDLLib.core.locking import held
+
+    with contextlib.ExitStack() as stack:
+        name = None
+        if parent is None:
+            parent = Path(tempfile.gettempdir())
+            _remove_dead(parent, prefix)
+            name = f"{prefix}{uuid4().hex}"
+            # Held before the folder is there, so that no folder is ever taken for a dead process'.
+            stack.enter_context(held(parent / f"{name}.lock"))
+            (parent / name).mkdir(mode=0o700)
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent)) if name is None else parent / name
         _scratch.add(folder)
         try:
             yield folder
         finally:
+            shutil.rmtree(folder, ignore_errors=True)
             _scratch.discard(folder)
+
+
+def _remove_dead(parent: Path, prefix: str) -> None:
+    from NativeDLLib.core.locking import is_held
+
+    for lock in parent.glob(f"{prefix}*.lock"):
+        with contextlib.suppress(OSError):
+            mine = not hasattr(os, "getuid") or lock.lstat().st_uid == os.getuid()
+            if mine and not lock.is_symlink() and not is_held(lock):
+                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+                lock.unlink()
 
 
 def remove_scratch() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,7 +44,12 @@ VARIABLES: Mapping[str, str] = {
 def kept(name: str) -> Path:
     """Return the place of a user's file or folder, one of `KEPT`: in ``~/.nativedl``, or where its variable says."""
     chosen = os.environ.get(KEPT[name].variable)
-    return Path(chosen).expanduser() if chosen else Path.home() / ".nativedl" / name
+    home = Path.home() / ".nativedl"
+    # Patients' data lie in it: whatever the user's umask, nobody else may enter.
+    with contextlib.suppress(OSError):
+        if home.stat().st_mode & 0o077 and os.name == "posix":
+            home.chmod(0o700)
+    return Path(chosen).expanduser() if chosen else home / name
 
 
 def resources_folder() -> Path:

@@ -162,6 +162,10 @@ def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_becau
     name = f"{datetime.now():{_TIME}}-{configuration['model']}-{uuid.uuid4().hex[:6]}"
     folder = Folder(results_folder() / name)
     write_json(folder.settings, dict(configuration))
+    folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for place in (folder.path.parent, folder.path):
+        place.chmod(0o700)
+    kept("results")  # closes what holds it
     if files:
         write_text(folder.source, "\n".join(files))
     elif no_seg_because:
