@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,21 @@ from NativeDLLib.source.scan import scan
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
+
+
+# Attributes in which volumes of one series differ, the plainest first.
+_OF_VOLUMES = (
+    "AcquisitionNumber",
+    "TemporalPositionIdentifier",
+    "EchoTime",
+    "EchoNumbers",
+    "InversionTime",
+    "DiffusionBValue",
+    "TriggerTime",
+    "ImageType",
+    "ConvolutionKernel",
+    "InstanceNumber",
+)
 
 
 @dataclass(frozen=True)
@@ -133,7 +149,9 @@ class Series:
         slices = slices_of(instances)
         multiframe = instances[0].is_multiframe
         if multiframe and len(instances) > 1 and not _is_concatenation(instances):
-            raise InputError(f"{where}: is spread over {len(instances)} multi-frame instances; one can be segmented")
+            raise InputError(
+                f"{where}:{_volumes(instances)} is spread over {len(instances)} multi-frame instances; one can be segmented"
+            )
         total = instances[0].text("InConcatenationTotalNumber")
         if multiframe and total.isdigit() and int(total) > len(instances):
             raise InputError(f"{where}: has {len(instances)} of the {total} parts of a concatenation")
@@ -143,7 +161,8 @@ class Series:
         if localizers:
             problems.insert(0, f"{len(localizers)} of {len(instances)} instances are localizers")
         if problems or grid is None:
-            raise InputError(f"{where}: cannot be segmented truthfully: {'; '.join(problems)}{_tilt_note(instances)}")
+            why = "; ".join(problems) + _tilt_note(instances)
+            raise InputError(f"{where}:{_volumes(instances)} cannot be segmented truthfully: {why}")
         ordered = [slices[i] for i in order]
         if multiframe:
             return cls(tuple(instances), tuple(ordered), grid, tuple(notes))
@@ -161,6 +180,18 @@ def _is_concatenation(instances: Sequence[Instance]) -> bool:
     of = {(i.text("ConcatenationUID"), i.text("InConcatenationTotalNumber")) for i in instances}
     parts = {i.text("InConcatenationNumber") for i in instances}
     return of == {(instances[0].text("ConcatenationUID"), str(len(parts)))} and len(parts) == len(instances)
+
+
+def _volumes(instances: Sequence[Instance]) -> str:
+    """Tell in which attribute the volumes of a series differ, and how many they are; empty where it is one volume."""
+    for keyword in _OF_VOLUMES:
+        counts = Counter(instance.text(keyword) for instance in instances)
+        each = set(counts.values())
+        # An attribute that differs from slice to slice parts no volumes; of multi-frame instances each may be one.
+        if len(counts) > 1 and len(each) == 1 and (each != {1} or instances[0].is_multiframe):
+            shown = ", ".join(sorted(value or "none" for value in counts)[:6])
+            return f" holds {len(counts)} volumes that differ in {keyword} ({shown});"
+    return ""
 
 
 def _check_text(first: Instance) -> list[str]:
