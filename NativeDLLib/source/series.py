@@ -149,9 +149,8 @@ class Series:
         slices = slices_of(instances)
         multiframe = instances[0].is_multiframe
         if multiframe and len(instances) > 1 and not _is_concatenation(instances):
-            raise InputError(
-                f"{where}:{_volumes(instances)} is spread over {len(instances)} multi-frame instances; one can be segmented"
-            )
+            several = f"is spread over {len(instances)} multi-frame instances; one can be segmented"
+            raise InputError(f"{where}:{_volumes(instances)} {several}")
         total = instances[0].text("InConcatenationTotalNumber")
         if multiframe and total.isdigit() and int(total) > len(instances):
             raise InputError(f"{where}: has {len(instances)} of the {total} parts of a concatenation")
