@@ -161,8 +161,7 @@ def load_nnunet(model: Model, weights: Weights, device: str, *, measure: bool = 
     chosen, description, notes = torch_device(device)
     folder = weights.path
     plans_data, dataset = read_plans(folder, weights.read)
-    name = model.weights.get("checkpoint", "checkpoint_final.pth")
-    paths = find_folds(folder, model.weights.get("folds"), name)
+    paths = find_folds(folder, model.weights.folds, model.weights.checkpoint)
     checkpoints = [load_checkpoint(weights.read(f"{path.parent.name}/{path.name}"), path) for path in paths]
     for checkpoint in checkpoints:
         if not keeps_network(checkpoint.trainer) and model.data.get("trainer") != checkpoint.trainer:

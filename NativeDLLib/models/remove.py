@@ -20,7 +20,7 @@ def take_back(model: Model, forget: bool) -> list[str]:
     `forget` allows another SHA-256 to be recorded at the next fetch. Returns what was removed. UsageError where the
     model came in none of these ways, or another one needs it.
     """
-    is_fetched, is_pulled = "url" in model.weights, model.registry == pulled_registry()
+    is_fetched, is_pulled = bool(model.weights.url), model.registry == pulled_registry()
     is_added = model.registry == kept("registry.json") and not is_fetched
     users = [other.id for other in load_models().values() if other.coarse and other.coarse.model.id == model.id]
     if users and (is_pulled or is_added):

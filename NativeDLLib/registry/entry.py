@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -122,6 +122,38 @@ class Coarse:
 
 
 @dataclass(frozen=True)
+class WeightsEntry:
+    """The weights of a model as its entry names them: a file, or a results folder of nnU-Net.
+
+    Attributes
+    ----------
+    place
+        Path of the file or folder, beside the registry or, where there is a `url`, in the cache.
+    is_folder
+        Whether it is a results folder.
+    sha256, size
+        Digest and bytes of the file, or of what is at the `url`; None where they are not known.
+    files
+        Digests of files in the folder, by their path in it.
+    folds
+        Folds that are used; None for all there are.
+    checkpoint
+        File name of each fold's checkpoint.
+    url
+        Address of the file, or of a zip with the folder; empty where nothing is to be fetched.
+    """
+
+    place: str
+    is_folder: bool
+    sha256: str | None = None
+    size: int | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    folds: tuple[int | str, ...] | None = None
+    checkpoint: str = "checkpoint_final.pth"
+    url: str = ""
+
+
+@dataclass(frozen=True)
 class SlidingWindow:
     """How patches are laid and looked at; each setting but the axes is a value or a reference to a parameter.
 
@@ -207,7 +239,7 @@ class Model:
     sliding_window: SlidingWindow
     postprocessing: tuple[PostprocessingStep, ...]
     evaluation: Sequence[Mapping[str, Any]]
-    weights: Mapping[str, Any]
+    weights: WeightsEntry
     card: Path | None
     registry: Path
     data: Mapping[str, Any]
@@ -233,97 +265,3 @@ class Model:
         """Segments of the network's own classes; a postprocessing step makes those of labels beyond its channels."""
         channels = self.output_channels
         return tuple(segment for segment in self.segments if channels is None or segment.label < channels)
-
-
-def make_model(data: Mapping[str, Any], registry: Path) -> Model:
-    """Make a model from an entry that has passed its checks."""
-    given = data["input"]
-    intensity = given.get("intensity", {"normalization": "none"})
-    return Model(
-        id=data["id"],
-        version=data["version"],
-        title=data["title"],
-        description=data["description"],
-        license=data["license"],
-        citation=data.get("citation", ""),
-        intended_use=data["intended_use"],
-        runtime=data["runtime"],
-        input=InputContract(
-            modality=given["modality"],
-            body_parts=tuple(given.get("body_parts", ())),
-            keywords=tuple(given.get("keywords", ())),
-            channels=tuple(channel["name"] for channel in given["channels"]),
-            orientation=None if given.get("orientation") == "stored" else given.get("orientation"),
-            spacing=_triple(given.get("spacing"), float),
-            clip=tuple(intensity["clip"]) if "clip" in intensity else None,
-            normalization=intensity["normalization"],
-            patch_size=_triple(given.get("patch_size"), int),
-            padding=given.get("padding", "constant"),
-        ),
-        segments=tuple(_segment(row, i + 1) for i, row in enumerate(data["output"]["segments"])),
-        output_channels=data["output"].get("channels"),
-        architecture=data.get("architecture"),
-        parameters=tuple(_parameter(row) for row in data.get("parameters", ())),
-        sliding_window=_sliding_window(data.get("sliding_window", {})),
-        postprocessing=tuple(_step(row) for row in data.get("postprocessing", ())),
-        evaluation=tuple(data.get("evaluation", ())),
-        weights=data["weights"],
-        card=registry.parent / data["card"] if "card" in data else None,
-        registry=registry,
-        data=data,
-    )
-
-
-def _sliding_window(row: Mapping[str, Any]) -> SlidingWindow:
-    settings: dict[str, Any] = {**row}
-    if "mirror_axes" in row:
-        settings["mirror_axes"] = tuple(row["mirror_axes"])
-    return SlidingWindow(**settings)
-
-
-def _step(row: Mapping[str, Any]) -> PostprocessingStep:
-    settings = {name: value for name, value in row.items() if name not in ("step", "enabled")}
-    return PostprocessingStep(row["step"], settings, row.get("enabled", True))
-
-
-def _triple(values: Sequence[Any] | None, kind: type) -> Any:
-    return None if values is None else tuple(kind(value) for value in values)
-
-
-def _segment(row: Mapping[str, Any], number: int) -> Segment:
-    def code(key: str) -> Code | None:
-        return Code(**row[key]) if key in row else None
-
-    return Segment(
-        number=number,
-        label=row["label"],
-        name=row["name"],
-        color=(row["color"][0], row["color"][1], row["color"][2]),
-        category=Code(**row["category"]),
-        type=Code(**row["type"]),
-        type_modifier=code("type_modifier"),
-        region=code("region"),
-        region_modifier=code("region_modifier"),
-        plausible=make_plausible(row.get("plausible", {})),
-    )
-
-
-def make_plausible(row: Mapping[str, Any]) -> Plausible:
-    """Make it from the values of an entry or of a report."""
-    bounds = row.get("volume_ml")
-    volume_ml = None if bounds is None else (float(bounds[0]), float(bounds[1]))
-    return Plausible(volume_ml, str(row.get("side", "")), tuple(map(str, row.get("cut_at", ()))))
-
-
-def _parameter(row: Mapping[str, Any]) -> Parameter:
-    return Parameter(
-        name=row["name"],
-        type=row["type"],
-        default=row["default"],
-        label=row["label"],
-        help=row["help"],
-        minimum=row.get("minimum"),
-        maximum=row.get("maximum"),
-        choices=tuple(row.get("choices", ())),
-        unit=row.get("unit", ""),
-    )

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from NativeDLLib.registry.entry import Code, Segment, make_plausible
+from NativeDLLib.registry.entry import Code, Segment
+from NativeDLLib.registry.make_model import make_plausible
 
 _CODES = ("category", "type", "type_modifier", "region", "region_modifier")
 

@@ -100,7 +100,7 @@ def select(models: Mapping[str, Model], series: Described, wanted: str = "auto")
 
 def _order(candidate: Candidate) -> tuple[bool, bool, int, bool, int]:
     model = candidate.model
-    rest = (-candidate.score, "url" not in model.weights, len(model.input.body_parts))
+    rest = (-candidate.score, not model.weights.url, len(model.input.body_parts))
     return not candidate.fits, to_be_fetched(model), *rest
 
 

@@ -22,7 +22,7 @@ def models_folder() -> Path:
 
 def to_be_fetched(model: Model) -> bool:
     """Tell whether a model's weights are at a URL and have not been fetched yet."""
-    return "url" in model.weights and not _path(model).exists()
+    return bool(model.weights.url) and not _path(model).exists()
 
 
 def find_weights(model: Model) -> Path:
@@ -84,14 +84,14 @@ class Weights:
     def __init__(self, model: Model, path: Path | None = None) -> None:
         self.path = path or find_weights(model)
         self._model, self._found = model, dict[str, str]()
-        self._wanted: dict[str, str | None] = {"": model.weights.get("sha256")}
-        if "folder" in model.weights:
+        self._wanted: dict[str, str | None] = {"": model.weights.sha256}
+        if model.weights.is_folder:
             if not self.path.is_dir():
                 raise ModelError(f"model {model.id}: {self.path} is not a folder")
             self._wanted = self._files(model, self.path)
         self._another = "is not the file that the registry means{}; restore it or correct the entry"
         self._again = ""
-        if path is None and "url" in model.weights and None in self._wanted.values():
+        if path is None and model.weights.url and None in self._wanted.values():
             self._wanted = self._fetched(model, self._wanted)
 
     def read(self, name: str = "") -> bytes:
@@ -132,8 +132,7 @@ class Weights:
 
     @staticmethod
     def _files(model: Model, folder: Path) -> dict[str, str | None]:
-        declared = model.weights.get("files", {})
-        checkpoints = folder.glob(f"*/{model.weights.get('checkpoint', 'checkpoint_final.pth')}")
+        declared, checkpoints = model.weights.files, folder.glob(f"*/{model.weights.checkpoint}")
         names = {"plans.json", "dataset.json", *declared, *(f"{file.parent.name}/{file.name}" for file in checkpoints)}
         return {name: declared.get(name) for name in names}
 
@@ -143,7 +142,7 @@ class Weights:
         again = fetch_hint(model)
         if fetched is None:
             raise ModelError(f"model {model.id}: there is no record of what was fetched into {self.path}", hint=again)
-        if fetched.url != model.weights["url"]:
+        if fetched.url != model.weights.url:
             raise ModelError(
                 f"model {model.id}: was fetched from {fetched.url}, which the registry no longer names", hint=again
             )
@@ -158,7 +157,7 @@ class Weights:
             raise ModelError(f"model {self._model.id}: {path} leads out of {self.path}")
         if not path.is_file():
             raise ModelError(f"model {self._model.id}: {path} is not there")
-        size = self._model.weights.get("size") if not name else None
+        size = self._model.weights.size if not name else None
         if size is not None and path.stat().st_size != size:
             raise ModelError(f"model {self._model.id}: {path} has {path.stat().st_size} bytes instead of {size}")
         return path
@@ -182,11 +181,11 @@ def verified_weights(model: Model) -> tuple[Path, str]:
 
 
 def _root(model: Model) -> Path:
-    return models_folder() / model.id if "url" in model.weights else model.registry.parent
+    return models_folder() / model.id if model.weights.url else model.registry.parent
 
 
 def _path(model: Model) -> Path:
-    return _root(model) / str(model.weights.get("file") or model.weights["folder"])
+    return _root(model) / model.weights.place
 
 
 def _is_inside(path: Path, root: Path) -> bool:

@@ -46,8 +46,8 @@ def publish(model: Model, registry: Path, pictures: Iterable[str] = ()) -> None:
         data = read_json(registry, ModelError)
     source, target = model.registry.parent, registry.parent / "models"
     entry: dict[str, Any] = json.loads(json.dumps(dict(model.data)))
-    kind = "file" if "file" in model.weights else "folder"
-    name, card_name = str(model.weights[kind]), str(model.data["card"])
+    kind = "folder" if model.weights.is_folder else "file"
+    name, card_name = model.weights.place, str(model.data["card"])
     # Two models have folders of the same name.
     placed = name if kind == "file" else f"{model.id}/{name}"
     entry["weights"][kind], entry["card"] = f"models/{placed}", f"models/{card_name}"

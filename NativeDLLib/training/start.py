@@ -40,9 +40,8 @@ def start_weights(model: Model) -> tuple[dict[str, Tensor], str]:
 
 
 def _of_folder(model: Model, weights: Weights) -> dict[str, Tensor]:
-    name = model.weights.get("checkpoint", "checkpoint_final.pth")
     # Of an ensemble the first is as good a start as any other.
-    path = find_folds(weights.path, model.weights.get("folds"), name)[0]
+    path = find_folds(weights.path, model.weights.folds, model.weights.checkpoint)[0]
     return load_checkpoint(weights.read(f"{path.parent.name}/{path.name}"), path).weights
 
 

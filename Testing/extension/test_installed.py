@@ -112,7 +112,7 @@ def test_the_bundled_models_are_found_with_their_weights(modules, tmp_path):
 from NativeDLLib.registry import load_models
 from NativeDLLib.registry.weights import verified_weights
 for model in load_models().values():
-    if "url" not in model.weights:
+    if not model.weights.url:
         print(model.id, verified_weights(model)[0])
 """
 

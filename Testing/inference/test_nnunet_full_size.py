@@ -41,7 +41,7 @@ def fetch(tmp_path, model_id, **options):
     """Fetch a bundled entry from an archive such as its URL has, and return the entry."""
     model = load_models()[model_id]
     names, spacing = FOLDERS[model_id]
-    dataset, results = model.weights["folder"].split("/")
+    dataset, results = model.weights.place.split("/")
     folder = tmp_path / dataset
     nnunet_full_size.write(folder / results, names, spacing, results.partition("__")[0], **options)
     archive = nnunet_full_size.pack(folder, tmp_path / f"{dataset}.zip")

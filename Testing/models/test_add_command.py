@@ -88,7 +88,7 @@ def test_other_entries_stay_as_they_are(tmp_path, network, given):
     assert after["models"][:-1] == data["models"]
     assert after["$schema"] == data["$schema"]
     assert nativedl("models", "check", registry) == 0
-    assert load_registry(registry)[1].weights["file"].startswith("weights/own/")
+    assert load_registry(registry)[1].weights.place.startswith("weights/own/")
 
 
 def test_a_registry_that_is_not_in_force_is_said_to_be_so(tmp_path, network, given, capsys):
@@ -103,7 +103,7 @@ def test_weights_below_the_registry_stay_where_they_are(tmp_path):
     model = add_model(path, own_models.answers(), tmp_path / "registry.json")
     again = add_model(path, own_models.answers(version="2"), tmp_path / "registry.json", replace=True)
 
-    assert model.weights["file"] == again.weights["file"] == "own.onnx"
+    assert model.weights.place == again.weights.place == "own.onnx"
     assert path.is_file()
     assert not (tmp_path / "weights").exists()
 

@@ -168,5 +168,5 @@ def test_a_name_that_is_not_utf8_is_copied_under_one_that_is(tmp_path):
     model = add_model(path, own_models.answers())
 
     assert model.id == "net-31m"
-    assert model.weights["file"].endswith("/weights.onnx")
+    assert model.weights.place.endswith("/weights.onnx")
     user_registry().read_text(encoding="utf-8")

@@ -77,8 +77,8 @@ def test_the_entry_says_what_the_plans_say(tmp_path):
         (1, "liver", "10200004"),
         (2, "other", "78961009"),
     ]
-    assert model.weights["folds"] == [0, 1]
-    assert set(model.weights["files"]) == {
+    assert model.weights.folds == (0, 1)
+    assert set(model.weights.files) == {
         "plans.json",
         "dataset.json",
         "fold_0/checkpoint_final.pth",
@@ -147,7 +147,7 @@ def test_folds_and_labels_can_be_chosen(tmp_path):
     assert nativedl(*add, "--folds", 1, "--only", "liver") == 0
 
     model = load_models()["own"]
-    assert model.weights["folds"] == [1]
+    assert model.weights.folds == (1,)
     assert [segment.name for segment in model.segments] == ["liver"]
     assert nativedl(*add[:-1], "other", "--folds", 4) == 4
     assert nativedl(*add[:-1], "other", "--only", "spleen") == 2

@@ -42,8 +42,8 @@ def test_the_segments_are_those_labels_of_the_download_that_are_wanted(model_id,
 def test_the_folder_is_that_of_the_trainer_in_the_download(model_id, folder):
     weights = load_models()[model_id].weights
 
-    assert weights["folder"] == f"{folder}__nnUNetPlans__3d_fullres"
-    assert weights["url"] == f"{BASE}{folder.partition('/')[0]}.zip"
+    assert weights.place == f"{folder}__nnUNetPlans__3d_fullres"
+    assert weights.url == f"{BASE}{folder.partition('/')[0]}.zip"
 
 
 @pytest.mark.parametrize("model_id", PUBLIC)
@@ -75,7 +75,7 @@ def test_the_same_structure_looks_the_same_in_each_model():
 def test_they_say_who_made_them_and_that_their_digest_is_recorded_first(model_id):
     model = load_models()[model_id]
 
-    assert "sha256" not in model.weights
+    assert model.weights.sha256 is None
     assert "the first fetch records it after asking, later ones must match" in model.description
     assert model.license == "Apache-2.0"
     assert "10.1148/ryai.230024" in model.citation

@@ -49,10 +49,10 @@ def test_a_result_has_metadata_without_patient_data(tool, tmp_path):
 
     assert result.tool_name == "bright 1.2.3"
     assert result.metadata["outcome"] == "segmented"
-    assert result.metadata["weights_sha256"] == tool.model.weights["sha256"]
+    assert result.metadata["weights_sha256"] == tool.model.weights.sha256
     assert "Patient" not in str(result.metadata)
     (dataset,) = result.to_dicom()
-    assert dataset.DeviceSerialNumber == tool.model.weights["sha256"][:16]
+    assert dataset.DeviceSerialNumber == tool.model.weights.sha256[:16]
 
 
 def test_buffered_pixels_outlive_the_result_that_they_are_of(tool, tmp_path):

@@ -27,7 +27,7 @@ def config(name: str) -> Config:
 
 def model(name: str) -> Path:
     (entry,) = (m for m in load_registry(resources_folder() / "registry.json") if m.id == name)
-    return resources_folder() / entry.weights["file"]
+    return resources_folder() / entry.weights.place
 
 
 def card(name: str) -> str:

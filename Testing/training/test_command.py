@@ -100,8 +100,8 @@ def test_publishing_replaces_the_models_own_entry_and_no_other(trained: Path, tm
         publish(model, path)
     models = {model.id: model for model in load_registry(path)}
     assert list(models) == ["bright", "ball"]
-    assert models["ball"].weights["file"] == "models/ball.onnx"
-    assert sha256(tmp_path / "site" / "models" / "ball.onnx") == models["ball"].weights["sha256"]
+    assert models["ball"].weights.place == "models/ball.onnx"
+    assert sha256(tmp_path / "site" / "models" / "ball.onnx") == models["ball"].weights.sha256
     assert models["ball"].card == tmp_path / "site" / "models" / "ball.md"
 
 

@@ -20,8 +20,9 @@ from NativeDLLib.core.jsonfile import problem_of, read_json
 from NativeDLLib.core.places import kept
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.add.draft import Draft
-from NativeDLLib.registry.entry import Model, make_model
+from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.load import load_models, load_registry, models_of
+from NativeDLLib.registry.make_model import make_model
 from NativeDLLib.registry.weights import Weights
 
 _FOLDER = "weights"
@@ -195,7 +196,7 @@ def remove_entry(model: Model) -> None:
 
 def _remove_copy(model: Model, target: str) -> None:
     """Remove the weights that were copied for an entry, unless they are those of the one that took its place."""
-    path = "" if "url" in model.weights else str(model.weights.get("file") or model.weights["folder"])
+    path = "" if model.weights.url else model.weights.place
     folder = re.match(rf"{_FOLDER}/{re.escape(model.id)}/[0-9a-f]{{16}}(?=/|$)", path)
     if folder and not target.startswith(folder.group()):
         shutil.rmtree(model.registry.parent / folder.group(), ignore_errors=True)

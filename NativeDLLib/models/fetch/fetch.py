@@ -71,7 +71,7 @@ def fetch(
         part = place / "download.part"
         if file is None:
             with progress.stage("download"):
-                download(model.weights["url"], part, model.weights.get("size"), progress)
+                download(model.weights.url, part, model.weights.size, progress)
         try:
             # What is opened here is checked and unpacked, whatever has its name by then.
             with (file or part).open("rb") as archive:
@@ -110,8 +110,8 @@ def _install(model: Model, archive: BufferedReader, wanted: str | None, place: P
     weights = model.weights
     with progress.stage("verify"):
         digest, size = hashlib.file_digest(archive, "sha256").hexdigest(), archive.tell()
-        if wanted not in (None, digest) or weights.get("size", size) != size:
-            source = "the registry says" if "sha256" in weights else "was recorded the first time"
+        if wanted not in (None, digest) or weights.size not in (None, size):
+            source = "the registry says" if weights.sha256 else "was recorded the first time"
             raise ModelError(
                 f"model {model.id}: {Path(archive.name).name} has SHA-256 {digest} and {size} bytes, and is not the "
                 f"file that {source} ({wanted}); nothing was installed"
@@ -121,19 +121,19 @@ def _install(model: Model, archive: BufferedReader, wanted: str | None, place: P
         content = staged / model.id
         content.mkdir()
         with progress.stage("unpack"):
-            if "folder" in weights:
+            if weights.is_folder:
                 unpack_zip(archive, content, progress)
             else:
                 check_space(staged, size)
-                (content / weights["file"]).parent.mkdir(parents=True, exist_ok=True)
+                (content / weights.place).parent.mkdir(parents=True, exist_ok=True)
                 archive.seek(0)
-                with (content / weights["file"]).open("xb") as target:
-                    shutil.copyfileobj(archive, target)
-        path = content / str(weights.get("file") or weights["folder"])
+                with (content / weights.place).open("xb") as file:
+                    shutil.copyfileobj(archive, file)
+        path = content / weights.place
         with progress.stage("check"):
             if not path.exists():
-                raise ModelError(f"model {model.id}: what was fetched holds no {weights['folder']}")
-            fetched = Fetched(weights["url"], digest, size, _tried(Weights(model, path), model))
+                raise ModelError(f"model {model.id}: what was fetched holds no {weights.place}")
+            fetched = Fetched(weights.url, digest, size, _tried(Weights(model, path), model))
         progress.check()
         # Recorded first: weights without a record are never run, a record without weights does no harm.
         write_lock(models_folder(), model.id, fetched)
@@ -150,19 +150,19 @@ def _tried(weights: Weights, model: Model) -> dict[str, str]:
     from NativeDLLib.inference.engine import load_engine
 
     load_engine(model, weights, "cpu", measure=False)
-    return weights.digests if "folder" in model.weights else {}
+    return weights.digests if model.weights.is_folder else {}
 
 
 def _wanted_digest(model: Model) -> str | None:
     """Return the SHA-256 that the registry says or that was recorded, None where nobody knows it yet."""
-    if "sha256" in model.weights:
-        return str(model.weights["sha256"])
+    if model.weights.sha256:
+        return model.weights.sha256
     known = read_lock(models_folder(), model.id)
-    return known.sha256 if known is not None and known.url == model.weights["url"] else None
+    return known.sha256 if known is not None and known.url == model.weights.url else None
 
 
 def _question(model: Model, file: Path | None) -> str:
-    source = f"in {file}" if file else f"at {model.weights['url']}"
+    source = f"in {file}" if file else f"at {model.weights.url}"
     return (
         f"The registry knows no SHA-256 of {model.title} (license: {model.license}). Take what is {source}, and record "
         "its SHA-256, so that only the same is taken from now on?"
@@ -170,7 +170,7 @@ def _question(model: Model, file: Path | None) -> str:
 
 
 def _check_url(model: Model) -> None:
-    if "url" not in model.weights:
+    if not model.weights.url:
         raise UsageError(f"model {model.id}: its weights are not downloaded; they belong to {model.registry}")
 
 

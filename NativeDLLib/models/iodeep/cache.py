@@ -95,16 +95,15 @@ def remove_pulled(model: Model) -> None:
 
 def _is_there(model: Model, row: dict[str, Any]) -> bool:
     place = _place(model)
-    if "url" in model.weights:
+    if model.weights.url:
         return bool(model.version == row["version"])
     return bool(place == row["digest"][:32]) and (pulled_registry().parent / str(place)).is_dir()
 
 
 def _place(model: Model) -> str | None:
     """Return the name of a pulled model's own folder of weights, None where they lie elsewhere."""
-    weights = model.weights
-    first = str(weights.get("file") or weights["folder"]).partition("/")[0]
-    return first if "url" not in weights and re.fullmatch("[0-9a-f]{32}", first) else None
+    first = model.weights.place.partition("/")[0]
+    return first if not model.weights.url and re.fullmatch("[0-9a-f]{32}", first) else None
 
 
 def _models() -> dict[str, Model]:

@@ -172,11 +172,11 @@ def _entry(common: _Common, folder: Path, what: str) -> Model:
         raise ModelError(f"{what}: holds {len(models)} registry entries instead of one")
     (model,) = models
     weights = model.weights
-    form = "URI" if "url" in weights else "FILE" if "file" in weights else "TAR"
+    form = "URI" if weights.url else "TAR" if weights.is_folder else "FILE"
     said = (common.id, common.version, common.runtime, common.form, common.uri)
-    if said != (model.id, model.version, model.runtime.upper(), form, weights.get("url", "")):
+    if said != (model.id, model.version, model.runtime.upper(), form, weights.url):
         raise ModelError(f"{what}: its elements contradict its registry entry")
-    if form != "TAR" and weights.get("sha256", "") != common.sha256:
+    if form != "TAR" and (weights.sha256 or "") != common.sha256:
         raise ModelError(f"{what}: its registry entry means other weights than it holds")
     return model
 

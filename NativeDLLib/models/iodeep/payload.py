@@ -93,9 +93,8 @@ def _copy(source: IO[bytes], target: IO[bytes], size: int) -> None:
 
 def _archive(model: Model, root: Path, archive: Path) -> dict[str, str]:
     """Write what nnU-Net needs of a results folder, the same bytes every time, and return the digests."""
-    checkpoint = model.weights.get("checkpoint", "checkpoint_final.pth")
-    names = {"plans.json", "dataset.json", *model.weights.get("files", ())}
-    names |= {f"{file.parent.name}/{file.name}" for file in root.glob(f"*/{checkpoint}")}
+    names = {"plans.json", "dataset.json", *model.weights.files}
+    names |= {f"{file.parent.name}/{file.name}" for file in root.glob(f"*/{model.weights.checkpoint}")}
     size = sum((root / name).stat().st_size for name in names)
     if size > LARGEST_WEIGHTS - 2**20:
         raise ModelError(f"model {model.id}: its weights have {size} bytes, a DICOM object takes {LARGEST_WEIGHTS}")

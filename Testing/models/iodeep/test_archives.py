@@ -48,7 +48,7 @@ def test_a_results_folder_is_read_back_with_its_folds_and_nothing_else(nnunet, t
     folder, digest = verified_weights(received.model)
     assert sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()) == sorted(NAMES)
     assert digest == verified_weights(nnunet)[1]
-    assert received.model.weights["folds"] == [0, "all"]
+    assert received.model.weights.folds == (0, "all")
 
 
 def test_the_same_folder_has_the_same_digest_wherever_it_lies(nnunet, tmp_path):

@@ -27,7 +27,7 @@ def test_a_bundled_model_in_several_instances_is_read_back_byte_by_byte(tmp_path
     assert len(files) == -(-verified_weights(model)[0].stat().st_size // 2**20)
     path, digest = verified_weights(received.model)
     assert path.read_bytes() == verified_weights(model)[0].read_bytes()
-    assert digest == model.weights["sha256"]
+    assert digest == model.weights.sha256
     assert {k: v for k, v in received.model.data.items() if k != "weights"} == {
         k: v for k, v in model.data.items() if k not in ("weights", "card")
     }
@@ -85,7 +85,7 @@ def test_weights_at_a_url_are_referred_to_by_their_digest(tmp_path):
 
     received = read_model([file], tmp_path / "read")
 
-    assert received.model.weights == weights
+    assert received.model.data["weights"] == weights
     assert dcmread(file)[tag(e.URI)].value == weights["url"]
     assert tag(e.WEIGHTS) not in dcmread(file)
 

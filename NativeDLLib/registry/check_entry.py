@@ -1,0 +1,120 @@
+"""The checks of a registry entry that its schema cannot make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pkgutil import resolve_name
+from typing import Any
+
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.registry.entry import Model
+from NativeDLLib.registry.parameters import check_defaults
+
+
+def check_entry(model: Model, where: str) -> None:
+    """Check an entry that has passed the schema.
+
+    Raises
+    ------
+    ModelError
+        Naming the first place in the entry, after `where`, that is wrong.
+    """
+    for check in _CHECKS:
+        check(model, where)
+
+
+def _segments(model: Model, where: str) -> None:
+    for name, values in (
+        ("label", [segment.label for segment in model.segments]),
+        ("name", [segment.name for segment in model.segments]),
+    ):
+        if len(set(values)) < len(values):
+            raise ModelError(f"{where}.output.segments: two segments have the same {name}")
+    for index, segment in enumerate(model.segments):
+        place = f"{where}.output.segments[{index}].plausible.volume_ml"
+        _rising(segment.plausible.volume_ml, place)
+
+
+def _steps(model: Model, where: str) -> None:
+    # The steps' room is below this one.
+    resolve_name("NativeDLLib.postprocess.steps:check_steps")(model, where)
+
+
+def _input(model: Model, where: str) -> None:
+    _rising(model.input.clip, f"{where}.input.intensity.clip")
+    if model.runtime != "nnunetv2" and model.input.orientation is None:
+        raise ModelError(f"{where}.input.orientation: stored is for nnunetv2; name the axes, as in LPS")
+
+
+def _rising(bounds: tuple[float, float] | None, place: str) -> None:
+    if bounds is not None and bounds[0] >= bounds[1]:
+        raise ModelError(f"{place}: the lower bound is not below the upper")
+
+
+def _architecture(model: Model, where: str) -> None:
+    if model.architecture is None:
+        return
+    # Imported where it is used: the panel lists models before NumPy is installed.
+    from NativeDLLib.registry.architecture import check_architecture
+
+    try:
+        shapes = check_architecture(model.architecture)
+    except ModelError as error:
+        raise ModelError(f"{where}.architecture: {error}") from error
+    taken, patch = model.architecture["input_shape"], model.input.patch_size
+    assert patch is not None
+    # A network for slices is given them one by one.
+    sizes = patch if len(taken) == 4 else patch[1:]
+    if taken[0] != len(model.input.channels):
+        raise ModelError(
+            f"{where}.architecture.input_shape: is for {taken[0]} channels, input.channels names another number"
+        )
+    if tuple(taken[1:]) != sizes:
+        raise ModelError(f"{where}.architecture.input_shape: {taken[1:]} is not the patch_size {list(sizes)}")
+    if shapes[-1][1:] != sizes:
+        raise ModelError(
+            f"{where}.architecture: gives the shape {list(shapes[-1])}, not logits of the size of its input"
+        )
+
+
+def _parameters(model: Model, where: str) -> None:
+    check_defaults(model.parameters, ModelError, where)
+    kinds = {parameter.name: parameter.type for parameter in model.parameters}
+    if len(kinds) < len(model.parameters):
+        raise ModelError(f"{where}.parameters: two parameters have the same name")
+    for place, setting, wanted in _settings(model):
+        if isinstance(setting, Mapping):
+            name = setting["parameter"]
+            if name not in kinds:
+                raise ModelError(f"{where}.{place}: there is no parameter '{name}'")
+            if kinds[name] not in wanted:
+                raise ModelError(f"{where}.{place}: parameter '{name}' is not of type {wanted[0]}")
+
+
+def _settings(model: Model) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
+    yield "sliding_window.step", model.sliding_window.step, ("number",)
+    for name in ("mirror", "skip_air", "around_body"):
+        yield f"sliding_window.{name}", getattr(model.sliding_window, name), ("boolean",)
+    yield "coarse.use", model.data.get("coarse", {}).get("use"), ("boolean",)
+    for index, row in enumerate(model.postprocessing):
+        yield f"postprocessing[{index}].enabled", row.enabled, ("boolean",)
+        yield f"postprocessing[{index}].min_ml", row.settings.get("min_ml"), ("number", "integer")
+
+
+def _window_step(model: Model, where: str) -> None:
+    step = model.sliding_window.step
+    bounds: list[tuple[float | None, float | None]]
+    if isinstance(step, Mapping):
+        bounds = [(p.minimum, p.maximum) for p in model.parameters if p.name == step["parameter"]]
+    else:
+        bounds = [(step, step)]
+    if not all(low is not None and high is not None and 0 < low <= high <= 1 for low, high in bounds):
+        raise ModelError(f"{where}.sliding_window.step: must be above 0 and at most 1")
+
+
+def _card(model: Model, where: str) -> None:
+    if model.card is not None and not model.card.is_file():
+        raise ModelError(f"{where}.card: {model.card} does not exist")
+
+
+_CHECKS = (_segments, _steps, _input, _architecture, _parameters, _window_step, _card)
