@@ -87,7 +87,7 @@ def install(
             _place(staged, registry.parent / _FOLDER / entry["id"] / mark, registry, entry)
     for model in before:
         if model.id == entry["id"]:
-            _remove_copy(model, target)
+            remove_copy(model, target)
     return next(model for model in load_registry(registry) if model.id == entry["id"])
 
 
@@ -189,12 +189,12 @@ def remove_entry(model: Model) -> None:
     data = read_json(model.registry, ModelError)
     rest = [row for row in data["models"] if row["id"] != model.id]
     write_text(Path(os.path.realpath(model.registry)), _text({**data, "models": rest}))
-    _remove_copy(model, "")
+    remove_copy(model)
     with contextlib.suppress(OSError):
         (model.registry.parent / _FOLDER / model.id).rmdir()
 
 
-def _remove_copy(model: Model, target: str) -> None:
+def remove_copy(model: Model, target: str = "") -> None:
     """Remove the weights that were copied for an entry, unless they are those of the one that took its place."""
     path = "" if model.weights.url else model.weights.place
     folder = re.match(rf"{_FOLDER}/{re.escape(model.id)}/[0-9a-f]{{16}}(?=/|$)", path)

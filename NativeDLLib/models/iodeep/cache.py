@@ -13,6 +13,7 @@ from typing import Any
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.files import scratch, write_json
 from NativeDLLib.core.places import resources_folder
+from NativeDLLib.models.add.install import remove_copy, remove_entry
 from NativeDLLib.models.iodeep.choose import newest
 from NativeDLLib.models.iodeep.elements import mark
 from NativeDLLib.models.iodeep.object_reader import ReceivedModel
@@ -80,15 +81,16 @@ def install(received: ReceivedModel, staged: Path, series_uid: str, signer: str 
     write_json(pulled_registry(), {"schema_version": "1.0", "models": entries})
     others = {uid: known for uid, known in _index().items() if uid != series_uid}
     write_json(_index_file(), others | {series_uid: row})
-    if before is not None and _place(before) not in (None, received.place):
-        shutil.rmtree(root / str(_place(before)), ignore_errors=True)
+    if before is not None:
+        remove_copy(before)
+        if _place(before) not in (None, received.place):
+            shutil.rmtree(root / str(_place(before)), ignore_errors=True)
     return _models()[model.id]
 
 
 def remove_pulled(model: Model) -> None:
     """Remove a pulled model and its weights; its index keeps the signer, whose the id remains."""
-    entries = [found.data for found in _models().values() if found.id != model.id]
-    write_json(pulled_registry(), {"schema_version": "1.0", "models": entries})
+    remove_entry(model)
     if place := _place(model):
         shutil.rmtree(pulled_registry().parent / place, ignore_errors=True)
 

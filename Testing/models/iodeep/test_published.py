@@ -298,6 +298,10 @@ def test_a_model_that_is_pulled_under_its_id_takes_no_other_weights_away(store, 
     models = {model.id: model for model in load_registry(pulled_registry())}
     assert models["first"].runtime == "onnx"
     assert all(Weights(model).digest for model in models.values())
+    copies = pulled_registry().parent / "weights"
+    assert [path.name for path in copies.iterdir() if any(path.iterdir())] == ["second"]
+    assert nativedl("models", "remove", "second") == 0
+    assert not any(path.is_file() for path in copies.rglob("*"))
 
 
 def test_an_object_that_holds_more_than_tensors_is_not_kept(store, upload, pacs_file, capsys, tmp_path):
