@@ -154,3 +154,37 @@ def test_what_is_loaded_is_what_was_hashed_even_where_the_file_is_another_one_by
     assert hashed
     assert not other.exists()
     np.testing.assert_allclose(logits[0, 1], -1.5)
+
+
+def test_a_checkpoint_of_nnunet_is_loaded_as_it_was_hashed_too(tmp_path, monkeypatch):
+    pytest.importorskip("nnunetv2")
+    import nnunet_folder  # imports nnunetv2
+
+    folder = nnunet_folder.write(tmp_path / "results")
+    path, other = folder / "fold_0" / "checkpoint_final.pth", tmp_path / "other.pth"
+    content = torch.load(path, weights_only=False)
+    content["network_weights"] = {name: value * 0 for name, value in content["network_weights"].items()}
+    torch.save(content, other)
+    files = {f.relative_to(folder).as_posix(): factories.digest(f) for f in folder.rglob("*") if f.is_file()}
+    row = factories.entry(runtime="nnunetv2", weights={"folder": "results", "files": files}, sliding_window={})
+    row |= {
+        "input": {"modality": "CT", "orientation": "LPS", "channels": [{"name": "CT"}]},
+        "parameters": [],
+        "postprocessing": [],
+    }
+    row["output"].pop("channels")
+    (model,) = load_registry(factories.registry(tmp_path, row))
+
+    class Swapping:
+        def sha256(self, data):
+            if len(data) == path.stat().st_size and other.exists():
+                other.replace(path)
+            return hashlib.sha256(data)
+
+    monkeypatch.setattr("NativeDLLib.registry.weights.hashlib", Swapping())
+    engine = load_engine(model, Weights(model), "cpu", measure=False)
+
+    assert not other.exists()
+    assert np.ptp(engine.networks[0](np.ones((1, 1, *engine.patch_size), np.float32))) > 0
+    with pytest.raises(ModelError, match=r"checkpoint_final\.pth is not the file that the registry means"):
+        load_engine(model, Weights(model), "cpu", measure=False)
