@@ -50,8 +50,9 @@ FOREIGN = {
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages made from the code, and what pages show of ``Resources``."""
     for name, make in _PAGES.items():
-        if files.get_file_from_path(f"reference/{name}.md") is None:
-            files.append(File.generated(config, f"reference/{name}.md", content=make()))
+        if written := files.get_file_from_path(f"reference/{name}.md"):
+            files.remove(written)
+        files.append(File.generated(config, f"reference/{name}.md", content=make()))
     for path in sorted(RESOURCES.rglob("*")):
         if path.suffix in (".png", ".md", ".json"):
             source = f"Resources/{path.relative_to(RESOURCES).as_posix()}"
