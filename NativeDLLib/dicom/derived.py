@@ -1,4 +1,4 @@
-"""What instances derived from a series have in common: whose they are, and what made them (PS3.3 C.7.1 to C.7.5)."""
+"""Attributes that instances derived from a series share: patient, study and origin (PS3.3 C.7.1 to C.7.5)."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _LONGEST = 64
 
 @dataclass(frozen=True)
 class Algorithm:
-    """What made the result.
+    """Algorithm of a result.
 
     Attributes
     ----------
     name, version
-        As in the registry.
+        Name and version in the registry.
     title
-        For people: it becomes the series description.
+        Title for people; it becomes the series description.
     source
-        Who is behind it, at most 64 characters.
+        Its maker, at most 64 characters.
     serial
-        What tells this build of it from others: the start of its weights' digest.
+        Start of the weights' digest, which tells builds apart.
     parameters
-        The effective parameters, in words.
+        Effective parameters, in words.
     """
 
     name: str
@@ -55,25 +55,10 @@ def derived_instance(
     title: str,
     transfer_syntax: UID,
 ) -> Dataset:
-    """Make the only instance of a new series in the study of a source, with nothing yet of what it is to hold.
+    """The only instance of a new series in the study of a source, without content yet.
 
-    Parameters
-    ----------
-    series
-        The source.
-    header
-        Its header; `SourceHeader.finish` is to be called once everything is there.
-    algorithm
-        What made it.
-    sop_class, modality, title
-        SOP Class UID, Modality and Series Description.
-    transfer_syntax
-        The encoding in which it is to be written.
-
-    Raises
-    ------
-    ValueError
-        Where a text is no Long String: longer than 64 characters, or with a backslash.
+    `SourceHeader.finish` is to be called once everything is there. ValueError where a text is no Long String: longer
+    than 64 characters, or with a backslash.
     """
     now = datetime.datetime.now()
     dataset = Dataset()

@@ -1,4 +1,4 @@
-"""The attributes of the modules that instances derived from an image have of it (PS3.3 C.7.1 and C.7.2).
+"""Attributes of the modules that derived instances take from an image (PS3.3 C.7.1 and C.7.2).
 
 highdicom knows them too, but reads 22 MB of tables for them, which takes longer than all the rest of a SEG.
 """

@@ -10,17 +10,9 @@ _SUFFIXES = {"md", "phd", "do", "dds", "msc", "bsc", "mph", "frcr", "frcp", "fac
 
 
 def person_name(text: str) -> str:
-    """Return a Person Name.
+    """Person Name of a text with carets, or of ``Dr. Jane Doe``, ``Doe, Jane`` or ``Jane van der Doe, MD``.
 
-    Parameters
-    ----------
-    text
-        One with carets, which stays as it is; or ``Dr. Jane Doe``, ``Doe, Jane``, ``Jane van der Doe, MD``.
-
-    Raises
-    ------
-    UsageError
-        Where it is empty, too long, or has characters that a name cannot have. The name itself is not repeated.
+    UsageError, without the name itself, where it is empty, too long, or has characters that no name can have.
     """
     name = " ".join(text.split())
     if not name.strip("^= "):

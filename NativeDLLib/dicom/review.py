@@ -1,4 +1,4 @@
-"""What a SEG tells of its review: by whom, how each segment came about, and which result was reviewed."""
+"""Review of a SEG: by whom, how each segment came about, and of which result."""
 
 from __future__ import annotations
 

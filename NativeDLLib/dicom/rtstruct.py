@@ -46,31 +46,24 @@ def make_structure_set(
     review: Reviewed | None = None,
     findings: Sequence[Finding] = (),
 ) -> Dataset:
-    """Make an RT Structure Set.
+    """RT Structure Set of regions of interest, a new instance of a new series, ready to be written.
+
+    Patient, study and frame of reference are carried over, and every image with a contour is referred to. It is in
+    Implicit VR, as Contour Data may be longer than the 65534 bytes that Explicit VR has room for (PS3.3 C.8.8.6).
 
     Parameters
     ----------
-    series
-        The source: patient, study and frame of reference are carried over, and every image with a contour referred to.
     rois
-        What is in it, at least one.
-    algorithm
-        What proposed them.
+        Regions of interest, at least one, each with a contour.
     review
-        What a physician made of them; None for an automatic result, which is UNAPPROVED.
+        A physician's review; None for an automatic result, which is UNAPPROVED.
     findings
-        What is to be checked about them: its descriptions say so in brief.
-
-    Returns
-    -------
-    Dataset
-        A new instance of a new series, ready to be written. It is in Implicit VR, as Contour Data may be longer than
-        the 65534 bytes that Explicit VR has room for (PS3.3 C.8.8.6).
+        Findings for the descriptions, in brief.
 
     Raises
     ------
-    ValueError
-        Where there is no region of interest, or one without a contour.
+    InputError
+        Where the source's patient or study attributes cannot be carried over.
     """
     if not rois or not all(roi.contours for roi in rois):
         raise ValueError("a structure set has regions of interest, and each of them contours")

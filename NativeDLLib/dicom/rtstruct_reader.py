@@ -31,18 +31,18 @@ _LONGEST_NAME = 64
 
 @dataclass(frozen=True)
 class StoredRoi:
-    """A region of interest as the structure set has it.
+    """A region of interest in a structure set.
 
     Attributes
     ----------
     segment
-        What it is; its number is that of the ROI's place in the structure set, from 1.
+        Name and codes; its number is the ROI's place in the structure set, from 1.
     algorithm_type
-        AUTOMATIC, SEMIAUTOMATIC or MANUAL; the latter where it is not told.
+        AUTOMATIC, SEMIAUTOMATIC or MANUAL; the latter where none is stated.
     contours
         Closed lines, each (n, 3) in mm, LPS.
     ignored
-        How many contours are no closed lines or have no area: points, open lines, fewer than three places.
+        Number of contours that are no closed lines or have no area: points, open lines, fewer than three places.
     """
 
     segment: Segment
@@ -53,22 +53,22 @@ class StoredRoi:
 
 @dataclass(frozen=True)
 class StructureSet:
-    """What a structure set holds.
+    """Content of a structure set.
 
     Attributes
     ----------
     label
-        As people see it.
+        Label for people.
     series_uid
-        Of the series that it refers to first; empty where it refers to none.
+        UID of the first series that it refers to; empty where it refers to none.
     frames_of_reference
-        UIDs of what its coordinates refer to.
+        UIDs of its coordinates' frames of reference.
     approval
-        APPROVED, UNAPPROVED, REJECTED, or empty where it is not told.
+        APPROVED, UNAPPROVED, REJECTED, or empty.
     rois
-        In the order of the Structure Set ROI Sequence.
+        Regions of interest in the order of the Structure Set ROI Sequence.
     unnumbered
-        How many ROIs and sets of contours have no number, so that they belong to nothing.
+        Number of ROIs and sets of contours without a number, which belong to nothing.
     """
 
     label: str
@@ -80,13 +80,7 @@ class StructureSet:
 
 
 def read_structure_set(path: Path) -> StructureSet:
-    """Read an RT Structure Set.
-
-    Raises
-    ------
-    InputError
-        Where the file is none, or damaged.
-    """
+    """Content of an RT Structure Set; InputError where the file is none, or damaged."""
     if not path.is_file():
         raise InputError(f"{path}: does not exist")
     instance = read_header(path)

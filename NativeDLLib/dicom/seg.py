@@ -59,39 +59,34 @@ def make_segmentation(
     findings: Sequence[Finding] = (),
     buffered: bool = False,
 ) -> Dataset:
-    """Make a SEG from a label map, or from masks that overlap, on the grid of its series.
+    """SEG of a label map, or of masks that overlap, on the grid of its series: a new instance of a new series.
+
+    Every instance of the series is referred to; patient, study and frame of reference are carried over.
 
     Parameters
     ----------
-    series
-        The source. Every instance of it is referred to; patient, study and frame of reference are carried over.
     labels
         Array (z, y, x) of Segment Numbers, 0 for none, one plane for each slice of the series in its order; or array
         (z, y, x, segment) of booleans, which a LABELMAP cannot hold.
     segments
-        All segments that were looked for, in the order of their numbers; those not found stay described.
-    algorithm
-        What made the label map.
+        All segments of the model in the order of their numbers; those not found stay described.
     kind
         BINARY, which every viewer reads, or LABELMAP (Supplement 243).
     allow_empty
-        Whether a label map without any segment is to be stored, with every frame empty.
+        Whether a label map without any segment is stored, with every frame empty.
     review
-        What a physician made of it; None for an automatic result.
+        A physician's review; None for an automatic result.
     findings
-        What is to be checked about it: in brief in its descriptions, in full with the segment or the algorithm.
+        Findings: in brief in its descriptions, in full with the segment or the algorithm.
     buffered
-        Whether Pixel Data is to be a stream that makes it of `labels` as it is written, in place of all its bytes.
-
-    Returns
-    -------
-    Dataset
-        A new instance of a new series, ready to be written.
+        Whether Pixel Data is a stream that makes its bytes from `labels` while they are written.
 
     Raises
     ------
     EmptySegmentationError
         Where nothing was found and `allow_empty` is false.
+    InputError
+        Where the source's patient or study attributes cannot be carried over.
     ValueError
         Where the label map is not on the series' grid or has other values.
     """
@@ -145,7 +140,7 @@ def _build(
 
 
 def _equipment(header: SourceHeader, algorithm: Algorithm, findings: Sequence[Finding]) -> list[Dataset]:
-    """Return what contributed: the scanner where its header names it, the algorithm, and highdicom."""
+    """Contributing equipment: the scanner where its header names it, the algorithm, and highdicom."""
     made_by = f"Automatic segmentation by {algorithm.title}"
     ours = hd.ContributingEquipment(
         manufacturer=MANUFACTURER,

@@ -1,7 +1,7 @@
-"""The frames of a Segmentation, with everything that it says of them (PS3.3 A.51.3 to A.51.5, C.7.6.16, C.7.6.17).
+"""The frames of a Segmentation with their functional groups (PS3.3 A.51.3 to A.51.5, C.7.6.16, C.7.6.17).
 
-highdicom and pydicom take a data set apart for each of thousands of frames, of which little but numbers differs. So
-these are written here, as bytes that pydicom stores as they are and reads like those of any file.
+highdicom and pydicom take a data set apart for each of thousands of frames, of which little but numbers differs. They
+are written here as bytes that pydicom stores as they are and reads like those of any file.
 """
 
 from __future__ import annotations
@@ -32,20 +32,9 @@ _BY_PLACE = ("ImagePositionPatient", "PlanePositionSequence", "Image Position Pa
 def add_frames(
     dataset: Dataset, series: Series, header: SourceHeader, labels: Array, count: int, *, buffered: bool
 ) -> None:
-    """Give a Segmentation the frames of a label map, or of masks that overlap.
+    """Give a Segmentation the frames of a label map (z, y, x), or of `count` overlapping masks (z, y, x, segment).
 
-    Parameters
-    ----------
-    dataset
-        A Segmentation without them.
-    series, header
-        The source, and its header.
-    labels
-        Array (z, y, x) of Segment Numbers, or (z, y, x, segment) of booleans, in the order of the series' slices.
-    count
-        How many segments there are.
-    buffered
-        Whether Pixel Data is made when it is read, and not now.
+    `buffered` makes Pixel Data while it is read.
     """
     labelmap = dataset.SegmentationType == "LABELMAP"
     frames = frames_of(labels, count, labelmap)
@@ -102,7 +91,7 @@ def _add_dimensions(dataset: Dataset, dimensions: Sequence[tuple[str, str, str]]
 
 
 def _shared_groups(series: Series) -> Dataset:
-    """Return what all frames share: the grid's spacing, and how the planes lie."""
+    """Functional groups that all frames share: the grid's spacing, and the orientation of the planes."""
     between_columns, between_rows, distance = series.grid.spacing
     thickness = series.slices[0].thickness or 0
     shared = Dataset()

@@ -24,16 +24,9 @@ _FOR_ONE, _AT_ONCE = 64, 16
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame.
+    """One frame: the number of its segment (0 for all of them in a label map), the index of its plane, and its rows.
 
-    Attributes
-    ----------
-    segment
-        The number of its segment, 0 for all of them in a label map.
-    plane
-        The index of its plane.
-    rows
-        The first that is not empty, and the one after the last; None for that of the plane.
+    `rows` are the first that is not empty and the one after the last; None for those of the plane.
     """
 
     segment: int
@@ -42,21 +35,10 @@ class Frame:
 
 
 def frames_of(labels: Array, count: int, labelmap: bool) -> list[Frame]:
-    """List the frames that are not empty; where all are, list every one, as a Segmentation has at least one.
+    """Frames that are not empty; where all are, every one, as a Segmentation has at least one.
 
-    Parameters
-    ----------
-    labels
-        Array (z, y, x) of Segment Numbers, or (z, y, x, segment) of booleans.
-    count
-        How many segments there are.
-    labelmap
-        Whether a frame holds all segments, or one.
-
-    Returns
-    -------
-    list of Frame
-        Segment by segment, each from the last plane to the first: so does highdicom, whose normal points that way.
+    `labels` is (z, y, x) of Segment Numbers, or (z, y, x, segment) of booleans. Segment by segment, each from the last
+    plane to the first: so does highdicom, whose normal points that way.
     """
     found = in_threads(_segments_in, labels)
     if not any(found):
@@ -71,17 +53,8 @@ def frames_of(labels: Array, count: int, labelmap: bool) -> list[Frame]:
 class PixelStream(io.BufferedIOBase):
     """Pixel Data that is made while it is read, so that little of it is held at a time.
 
-    Parameters
-    ----------
-    make
-        Begins to make it anew, one piece after the other.
-    length
-        How many bytes all pieces have.
-
-    Attributes
-    ----------
-    owner
-        What has to live as long as this, where pieces are made of a view of it.
+    `make` gives the pieces from the start, of `length` bytes together. `owner` keeps alive what the pieces are views
+    of.
     """
 
     owner: object = None

@@ -23,20 +23,10 @@ def described(
     *,
     with_background: bool,
 ) -> list[Dataset]:
-    """Return the items of the Segment Sequence.
+    """Items of the Segment Sequence.
 
-    Parameters
-    ----------
-    segments
-        All that were looked for, in the order of their numbers.
-    algorithm
-        What found them.
-    algorithm_types
-        How each came about; None for all of them automatically.
-    findings
-        What is to be checked: each segment says its own.
-    with_background
-        Whether what is of no segment is described as number 0, as in a label map.
+    `algorithm_types` is None where all segments are automatic. Each segment states its own findings. `with_background`
+    describes number 0 too, as in a label map.
     """
     identification = hd.AlgorithmIdentificationSequence(
         name=algorithm.name,

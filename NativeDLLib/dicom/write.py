@@ -12,9 +12,8 @@ _AT_ONCE = 2**20
 
 
 def save(dataset: Dataset, path: Path) -> None:
-    """Write a data set as a DICOM file (PS3.10), its pixels without the two copies that pydicom makes of an element.
-
-    They may be a stream.
+    """Write a data set as a DICOM file (PS3.10), its pixels, which may be a stream, without pydicom's two copies of
+    them.
     """
     if "PixelData" not in dataset:
         dataset.save_as(path, enforce_file_format=True)

@@ -1,4 +1,4 @@
-"""From an image to a label map: preprocessing, sliding window, runtimes, devices, postprocessing.
+"""From an image to labels: preprocessing, sliding window, runtimes, devices.
 
 Runtimes (torch, onnxruntime, nnunetv2) are imported when a model asks for them, never before.
 """

@@ -1,4 +1,4 @@
-"""What NumPy's arrays and torch's tensors on a GPU each call by another name, so that one code serves both."""
+"""Operations that NumPy's arrays and torch's tensors name differently, so that one code serves both."""
 
 from __future__ import annotations
 

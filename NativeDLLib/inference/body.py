@@ -19,14 +19,9 @@ _AIR_HU = -800.0
 
 @dataclass(frozen=True)
 class Body:
-    """Which blocks of a volume hold tissue.
+    """Blocks (z, y, x) of a volume that hold tissue.
 
-    Attributes
-    ----------
-    blocks
-        Array (z, y, x).
-    shape
-        Voxels (z, y, x) of the volume that patches are cut from, over the same extent.
+    ``shape`` are the voxels (z, y, x) of the volume that patches are cut from, over the same extent.
     """
 
     blocks: npt.NDArray[np.bool_]
@@ -34,19 +29,9 @@ class Body:
 
     @classmethod
     def find(cls, values: npt.NDArray[Any], spacing: tuple[float, ...], shape: tuple[int, ...]) -> Body | None:
-        """Look for tissue.
+        """Tissue in Hounsfield units (z, y, x) with their spacing in mm, for a volume of another shape.
 
-        Parameters
-        ----------
-        values, spacing
-            Hounsfield units (z, y, x), and the voxels' size in mm.
-        shape
-            As of the attribute.
-
-        Returns
-        -------
-        Body or None
-            None where nothing has the values of air, so that it cannot be told from the body.
+        None where nothing has the values of air, so that it cannot be told from the body.
         """
         steps = [max(1, round(_BLOCK_MM / size)) for size in spacing]
         starts = [np.arange(0, count, step) for count, step in zip(values.shape, steps, strict=True)]

@@ -1,8 +1,8 @@
 """The fastest way to run a network on this computer's processor, measured once and remembered.
 
-Which one that is depends on the network and the processor: torch as it is, torch with channels last, ONNX Runtime, or
-ONNX Runtime for two patches at once on half of the threads each, of which none waits for another at every layer.
-All compute in single precision, and one that gives other values than torch does is not taken.
+It depends on the network and the processor: torch as it is, torch with channels last, ONNX Runtime, or two ONNX Runtime
+sessions, each on half of the threads, with fewer barriers per layer. All compute in single precision; one that gives
+other values than torch does is not taken.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ _WAYS = (_TORCH, _CHANNELS_LAST, *_AT_ONCE)
 
 
 def fastest(module: Any, shape: Sequence[int], description: str, path: Path, folder: Path) -> Network:
-    """Return a network that runs a module on the processor in the fastest way.
+    """Network that runs a torch module on the processor in the fastest way.
 
     With ``NATIVEDL_FORWARD=torch`` in the environment torch runs it as it is, and nothing is measured.
 
     Parameters
     ----------
     module
-        Torch module in evaluation mode; its weights may be laid out anew.
+        Module in evaluation mode; its weights may be laid out anew.
     shape
-        Of the input (1, channels, z, y, x).
+        Shape of the input (1, channels, z, y, x).
     description
-        Of the device, such as ``cpu (2 threads)``; the way is added.
+        Device in words, such as ``cpu (2 threads)``; the way is added.
     path
-        Where the module comes from, for messages.
+        Origin of the module, for messages.
     folder
-        Where what was measured is remembered, and the network in another format.
+        Folder that keeps the measurement, and the network in another format.
     """
     if os.environ.get("NATIVEDL_FORWARD") == _TORCH:
         return _torch_network(module, description, path)
@@ -126,7 +126,7 @@ def _measure(module: Any, shape: Sequence[int], folder: Path, key: str) -> tuple
 
 
 def _seconds(network: Network, patch: Floats) -> float:
-    """Return what a patch takes."""
+    """Seconds that a patch takes."""
     began = time.perf_counter()
     together(network, patch)
     return (time.perf_counter() - began) / network.at_once

@@ -75,20 +75,10 @@ def load_described(content: bytes, path: Path, description: Mapping[str, Any], d
 
 
 def load_network(description: Mapping[str, Any], state_dict: Mapping[str, Any]) -> torch.nn.Module:
-    """Build a described network with given weights, ready for prediction.
+    """Described network with given weights, ready for prediction.
 
-    Parameters
-    ----------
-    description
-        See `NativeDLLib.registry.architecture`.
-    state_dict
-        A tensor for each canonical name (see `parameter_shapes`), in any floating-point type; not copied where it is
-        float32.
-
-    Raises
-    ------
-    ModelError
-        Naming what is missing, not expected or of another shape.
+    `state_dict` has a tensor for each canonical name (see `parameter_shapes`), not copied where it is float32.
+    ModelError names a weight that is missing, not expected or of another shape.
     """
     plan = make_plan(description)
     torch = require("torch", "torch")

@@ -18,12 +18,8 @@ _SERVER = re.compile(r"https?://[^/?#@\s]+/?")
 
 
 def check_device(word: str) -> str:
-    """Return the word for a device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; or a server's ``https://host``.
-
-    Raises
-    ------
-    UsageError
-        Where it is another one.
+    """Device of a word: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or a server's ``https://host``; else
+    UsageError.
     """
     if not _WORDS.fullmatch(word) and not is_server(word):
         raise UsageError(f"device {word}: write auto, cpu, cuda, cuda:N, mps or https://HOST:PORT of a NativeDL server")
@@ -36,17 +32,9 @@ def is_server(word: str) -> bool:
 
 
 def torch_device(word: str) -> tuple[torch.device, str, list[str]]:
-    """Find a device for torch.
+    """Torch's device of a word, its hardware in words such as ``cuda:0 (NVIDIA H200)``, and warnings.
 
-    Returns
-    -------
-    device, description, warnings
-        The description names the hardware, such as ``cuda:0 (NVIDIA H200)``.
-
-    Raises
-    ------
-    ModelError
-        Where the device that was asked for is not there.
+    ModelError where the device that was asked for is not there.
     """
     import torch
 

@@ -25,26 +25,26 @@ from NativeDLLib.registry.weights import Weights
 
 
 class Engine(Protocol):
-    """What the pipeline needs of a model, whatever its runtime.
+    """A model made ready for the pipeline, whatever its runtime.
 
     Attributes
     ----------
     networks
-        The network on its device, or the folds of an ensemble.
+        Network on its device, or the folds of an ensemble.
     patch_size
         Size (z, y, x) in voxels.
     mirror_axes
         Axes that test-time augmentation may flip.
     mirrors_by_default
-        Whether it does where the registry entry does not say.
+        Whether it flips them where the registry entry is silent.
     half
         Whether logits are accumulated in half precision.
     head
-        What makes logits of what the networks give, where that is features.
+        Last layer that makes logits of features; None where the networks give logits.
     is_streamed
-        Whether `restore` makes labels of logits as they come, and not of all at once.
+        Whether `restore` makes labels of logits as they come.
     warnings
-        What came up while loading.
+        Warnings of loading.
     """
 
     networks: Sequence[Network]
@@ -57,7 +57,7 @@ class Engine(Protocol):
     warnings: Sequence[str]
 
     def prepare(self, image: sitk.Image) -> Prepared:
-        """Return what the network takes."""
+        """Input of the network."""
 
     def restore(self, planes: Iterable[Array], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """Return the network's labels (z, y, x) on the grid of the image that was prepared, as logits come."""
@@ -104,9 +104,9 @@ def window_settings(model: Model, engine: Engine, parameters: Mapping[str, Value
 
 
 def import_ahead(model: Model, device: str) -> threading.Thread:
-    """Begin to import what runs a model and writes its result, which takes seconds, beside what the caller does.
+    """Import in another thread, which is returned, the packages that run a model and write its result.
 
-    A GPU that is to run it is woken too. The thread that does so is returned.
+    That takes seconds. A GPU that is to run it is woken too.
     """
     names = [*RUNTIMES[model.runtime].imports, "NativeDLLib.dicom.seg"]
     thread = threading.Thread(target=_import, args=(names, device), name="import ahead")

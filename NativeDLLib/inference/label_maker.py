@@ -27,16 +27,10 @@ Labels = npt.NDArray[np.uint16]
 
 @dataclass(frozen=True)
 class Axis:
-    """How an axis of the output is read: each of its positions lies between two neighbours of the input.
+    """Interpolation along an axis: each position of the output lies between two neighbours of the input.
 
-    Attributes
-    ----------
-    first
-        Index of the lower neighbour, never decreasing.
-    weight
-        How much the upper one counts, 0 to 1.
-    size
-        Voxels of the input.
+    ``first`` is the index of the lower neighbour, never decreasing; ``weight`` is the share of the upper one; ``size``
+    are the voxels of the input.
     """
 
     first: npt.NDArray[np.intp]
@@ -68,14 +62,10 @@ class Axis:
 
 @dataclass(frozen=True)
 class Head:
-    """A network's last layer, which makes logits of the features at a voxel: many of few.
+    """A network's linear last layer, which makes many logits of few features: weights (classes, features), bias
+    (classes).
 
-    It is linear, so that it may follow what averages features: blending of patches, folds, interpolation.
-
-    Attributes
-    ----------
-    weights, bias
-        Arrays (classes, features) and (classes).
+    Because it is linear, it may follow all averages of features: blending of patches, folds, interpolation.
     """
 
     weights: Floats
@@ -90,14 +80,9 @@ class Head:
 
 
 class LabelMaker:
-    """Makes labels of logits that come a few planes at a time.
+    """Labels of logits, or of features for `head`, that come a few planes at a time.
 
-    Parameters
-    ----------
-    axes
-        How the output's axes z, y and x are read from the logits'.
-    head
-        What makes logits of what comes, where that is features.
+    `axes` interpolate the output's axes z, y and x.
     """
 
     def __init__(self, axes: Sequence[Axis], head: Head | None = None) -> None:
@@ -109,9 +94,8 @@ class LabelMaker:
         self._blocks = [[_piece(axis, *ends) for ends in _steps(0, len(axis.first))] for axis in axes[1:]]
 
     def add(self, logits: Array) -> None:
-        """Take the next planes, an array (classes, z, y, x), and label what lies between those that are there.
-
-        Of planes on a GPU the labels are made there.
+        """Take the next planes (classes, z, y, x) and label the output between them and those before, on a GPU where
+        they are.
         """
         before = 0 if self._planes is None else self._planes.shape[1]
         available = self._first + before + logits.shape[1]

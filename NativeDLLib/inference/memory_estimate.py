@@ -46,7 +46,7 @@ _AMPLE = 1024  # bytes of a forward pass for each voxel of a patch: no network a
 
 @dataclass(frozen=True)
 class Work:
-    """What decides how much a run holds.
+    """Quantities that determine peak memory.
 
     Attributes
     ----------
@@ -55,23 +55,23 @@ class Work:
     patch
         Voxels (z, y, x).
     channels
-        How many each network gives; none where they stay on a GPU.
+        Channels of each network; none where they stay on a GPU.
     channel_bytes
-        Of each of them while they are summed.
+        Bytes of each while they are summed.
     classes
-        How many the network knows.
+        Classes of the network.
     has_head
         Whether networks give features, and not logits.
     is_streamed
-        Whether labels are made of logits as they come, and not by nnU-Net itself of all at once.
+        Whether labels are made of logits as they come, and not by nnU-Net of all at once.
     mirrors
-        Whether a patch is looked at more than once.
+        Whether a patch is run more than once.
     forward
-        Bytes that forward passes take, of as many patches as are looked at at once.
+        Bytes of the forward passes that run at once.
     at_once
-        How many that are.
+        Number of these.
     kept
-        Bytes that a network took when it ran, and gives back when it goes.
+        Bytes that a network allocated for its run, and gives back with itself.
     """
 
     image: Sequence[int]
@@ -115,13 +115,7 @@ class Work:
 
 
 def check_reading(series: Source, limit: int | None) -> None:
-    """Refuse a series before it is read if its image alone, as it is read and as float32, is more than a limit.
-
-    Raises
-    ------
-    InputError
-        With how much is needed at least.
-    """
+    """Raise InputError, with the bytes needed, where a series' image alone, read and as float32, is beyond a limit."""
     needed = resident() + 8 * prod(series.grid.size)
     if limit is not None and needed > limit:
         raise _refusal(f"{_size(series.grid.size)} need at least", needed, limit)
@@ -135,23 +129,9 @@ def check_memory(
     limit: int | None,
     progress: Progress,
 ) -> None:
-    """Refuse a run that will take more memory than a limit, and warn of one that will take more than there is.
+    """Refuse a run that will take more memory than a limit in bytes, and warn of one that takes more than there is.
 
-    Without a limit nothing is tried as long as there is plenty.
-
-    Parameters
-    ----------
-    image
-        Which the model is to look at.
-    model, engine, settings
-        Model, its engine, and how patches are looked at.
-    limit
-        Bytes that this process may have; None for no limit.
-
-    Raises
-    ------
-    InputError
-        With how much is needed.
+    Without a limit nothing is tried as long as there is plenty. InputError states the bytes needed.
     """
     work = guessed(image, model, engine, settings)
     if limit is None and 2 * work.peak < available():
@@ -169,7 +149,7 @@ def check_memory(
 
 
 def guessed(image: sitk.Image, model: Model, engine: Engine, settings: WindowSettings) -> Work:
-    """Return what is known of a run before anything is tried, with ample room for the rest."""
+    """Quantities of a run before anything is tried, with ample room for the unknown ones."""
     head = engine.head
     classes = model.least_channels
     channels = [classes] * len(engine.networks) if head is None else [head.weights.shape[1] - 1]

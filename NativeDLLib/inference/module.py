@@ -12,13 +12,7 @@ from NativeDLLib.registry.architecture.check import Layer, Plan
 
 
 class DescribedNetwork(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy here
-    """Layers one after another, with skip connections.
-
-    Parameters
-    ----------
-    plan
-        A description that has been checked.
-    """
+    """Layers of a checked description one after another, with skip connections."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()

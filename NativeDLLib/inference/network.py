@@ -1,4 +1,4 @@
-"""What the sliding window needs of a runtime, and finding the runtime of a model."""
+"""The interface of a network to the sliding window, and the import of its runtime."""
 
 from __future__ import annotations
 
@@ -24,12 +24,8 @@ Floats = npt.NDArray[np.float32]
 class Network(Protocol):
     """A network on its device.
 
-    Attributes
-    ----------
-    device
-        The device in fact used, in words.
-    at_once
-        How many threads may call it at the same time, which is faster than one after the other where it is not 1.
+    ``device`` is the device in fact used, in words; ``at_once`` the number of threads that call it at the same time,
+    where that is faster.
     """
 
     device: str
@@ -39,12 +35,9 @@ class Network(Protocol):
         """Return an array where the network takes its batches from and gives its results: a tensor on a GPU."""
 
     def __call__(self, batch: Array) -> Array:
-        """Return logits (n, classes, z, y, x) for a batch (n, channels, z, y, x), the one where the other is.
+        """Logits (n, classes, z, y, x) for a batch (n, channels, z, y, x), in the memory of the batch.
 
-        Raises
-        ------
-        ModelError
-            Where the network cannot take it, or memory runs out.
+        ModelError where the network cannot take it, or memory runs out.
         """
 
 
@@ -76,13 +69,7 @@ def silent() -> Iterator[None]:
 
 
 def require(module: str, extra: str) -> Any:
-    """Import the package of a runtime.
-
-    Raises
-    ------
-    ModelError
-        Where it is not installed; the message says how to install it.
-    """
+    """Package of a runtime; ModelError says how to install it where it is missing."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -93,12 +80,9 @@ def require(module: str, extra: str) -> Any:
 
 
 def checked_output(output: Array, batch: Array, classes: int, path: Path) -> Array:
-    """Return a network's output after checking that it is what the registry says.
+    """Output of a network, checked against the registry.
 
-    Raises
-    ------
-    ModelError
-        Where it has another shape, too few classes, or values that are not finite.
+    ModelError where it has another shape, too few classes, or values that are not finite.
     """
     expected = (batch.shape[0], *batch.shape[2:])
     if output.ndim != 5 or (output.shape[0], *output.shape[2:]) != expected or output.shape[1] < classes:

@@ -239,7 +239,7 @@ def _is_separable(plans: Any, configuration: Any, dataset: dict[str, Any]) -> bo
 
 
 def _split_head(modules: Sequence[Any]) -> Head | None:
-    """Take the last layers off networks with fewer features than classes, and return them as one.
+    """Last layers of networks with fewer features than classes, taken off them and joined into one; None for others.
 
     Features are kept in single precision where nnU-Net keeps logits in half: only fewer than half as many save memory.
     """

@@ -38,13 +38,7 @@ class Checkpoint:
 
 
 def find_folds(folder: Path, folds: Sequence[int | str] | None, name: str) -> list[Path]:
-    """Return the checkpoints of the given folds, or of all there are.
-
-    Raises
-    ------
-    ModelError
-        Where one is missing, or there is none.
-    """
+    """Checkpoints of the given folds, or of all there are; ModelError where one is missing, or there is none."""
     if folds is None:
         # nnU-Net, too, takes 'fold_all' only where it is asked for or the only one.
         numbered = sorted(folder.glob(f"fold_[0-9]*/{name}"))
@@ -91,7 +85,7 @@ def load_checkpoint(content: bytes, path: Path) -> Checkpoint:
 
 
 def _plain_numpy() -> list[Any]:
-    """Return what NumPy numbers in a training log are made of; none of it executes anything."""
+    """Types of NumPy numbers in a training log; none of them executes anything."""
     scalar = np.float64(0).__reduce__()[0]
     kinds = [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
     # The module moved with NumPy 2; checkpoints written before it still name the old place.

@@ -36,12 +36,9 @@ def stored_orientation(plans: Mapping[str, Any]) -> str | None:
 
 
 def read_plans(folder: Path, read: Callable[[str], bytes]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Content of ``plans.json`` and ``dataset.json`` of a results folder, given what reads a file of it by its name.
+    """Content of ``plans.json`` and ``dataset.json`` of a results folder, given a reader of its files by name.
 
-    Raises
-    ------
-    ModelError
-        Where they cannot be read, or what they say of labels, axes or intensities cannot be.
+    ModelError where they cannot be read, or their labels, axes or intensities are impossible.
     """
     names = ("plans.json", "dataset.json")
     plans, dataset = (parse_json(read(name), str(folder / name), ModelError) for name in names)
@@ -53,12 +50,8 @@ def read_plans(folder: Path, read: Callable[[str], bytes]) -> tuple[dict[str, An
 
 
 def check_configuration(folder: Path, configuration: dict[str, Any]) -> None:
-    """Check a configuration, with what it inherits.
-
-    Raises
-    ------
-    ModelError
-        Where a name is not in our lists, a size is none that networks have, or the network does not stand alone.
+    """Raise ModelError where a configuration, with all that it inherits, names anything not in our lists or is no
+    network.
     """
     check_schema({"configuration": configuration}, _SCHEMA, folder, ModelError, "")
     _network_class(folder, configuration["architecture"]["network_class_name"])

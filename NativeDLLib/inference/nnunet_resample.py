@@ -1,7 +1,7 @@
 """nnU-Net's resampling, axis by axis.
 
-Its cubic splines are products of one spline an axis, and what one axis does to a row of voxels is a matrix. Made once
-with the very function that nnU-Net calls, the matrices give its values in a fraction of its time, in single precision.
+Its cubic splines are products of one spline an axis, and along one axis a spline is a matrix. Made once with the very
+function that nnU-Net calls, the matrices give its values in a fraction of its time, in single precision.
 """
 
 from __future__ import annotations
@@ -33,12 +33,10 @@ def is_separable(configuration: Any) -> bool:
 
 
 def resampled(values: Floats, shape: Sequence[int], current: Spacing, new: Spacing, settings: dict[str, Any]) -> Floats:
-    """Resample a volume (z, y, x) to a shape.
+    """A volume (z, y, x), cropped and normalised by nnU-Net, resampled to a shape.
 
     Parameters
     ----------
-    values, shape
-        As nnU-Net crops and normalises it, and how many voxels it is to have.
     current, new
         Spacing of both (z, y, x), which decides whether slices are resampled one by one.
     settings
@@ -91,9 +89,9 @@ def _map(size: int, count: int, order: int) -> Floats:
 
 
 def _along(values: Floats, axis: int, matrix: Floats) -> Floats:
-    """Multiply by a matrix along an axis, some of its rows at a time with the voxels that they need.
+    """Product with a matrix along an axis, some of its rows at a time with the voxels that they need.
 
-    Far from its diagonal a spline's matrix is nothing, so this is a fraction of the whole product.
+    A spline's matrix is almost zero far from its diagonal, so this is a fraction of the whole product.
     """
     if matrix.shape[0] == matrix.shape[1]:
         return values

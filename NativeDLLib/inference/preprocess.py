@@ -1,4 +1,4 @@
-"""From an image to what a network takes, and from its logits back to labels on the image's own grid.
+"""From an image to the input of a network, and from its logits back to labels on the image's own grid.
 
 Both ways go through the full affine: the network's grid is an image with a place in the patient like any other.
 """
@@ -58,19 +58,9 @@ class Prepared:
 
 
 def prepare(image: sitk.Image, contract: InputContract) -> Prepared:
-    """Orient, resample and normalise an image as a registry entry says.
+    """Orient, resample and normalise an image (HU for CT) as an entry's input contract says.
 
-    Parameters
-    ----------
-    image
-        Rescaled values (HU for CT), in place in the patient.
-    contract
-        The entry's input contract, with orientation and spacing.
-
-    Raises
-    ------
-    InputError
-        Where the image is thinner than a voxel of the network, or constant where it is to be normalised by itself.
+    InputError where the image is thinner than a voxel of the network, or constant where it is normalised by itself.
     """
     assert contract.spacing is not None
     assert contract.orientation is not None
@@ -97,20 +87,10 @@ def prepare(image: sitk.Image, contract: InputContract) -> Prepared:
 
 
 def restore(planes: Iterable[Array], prepared: Prepared) -> Labels:
-    """Map logits onto the source grid and take the most likely class of each voxel.
+    """Class indices (z, y, x) on the source grid, the most likely of each voxel.
 
-    Parameters
-    ----------
-    planes
-        Arrays (classes, z, y, x) that follow each other along z, together of the network's grid.
-    prepared
-        What `prepare` returned.
-
-    Returns
-    -------
-    ndarray
-        Class indices (z, y, x) on the source grid. Logits are interpolated linearly; voxels beyond the network's
-        outermost centres take the nearest value.
+    `planes` are logits (classes, z, y, x) that follow each other along z, together of the network's grid. They are
+    interpolated linearly; voxels beyond the network's outermost centres take the nearest value.
     """
     maker = LabelMaker([_axis(prepared, axis) for axis in (2, 1, 0)])
     for logits in planes:
@@ -140,7 +120,7 @@ def _axis(prepared: Prepared, axis: int) -> Axis:
 
 
 def resample(image: sitk.Image, spacing: tuple[float, ...]) -> sitk.Image:
-    """Resample an image linearly to a spacing (x, y, z) in mm over the same extent, as float32.
+    """Image resampled linearly to a spacing (x, y, z) in mm over the same extent, as float32.
 
     Where a voxel becomes at least twice as large, whole blocks of source voxels are averaged first: linear
     interpolation alone would look at two of them and keep the noise.

@@ -167,16 +167,10 @@ def _in_order(
 
 
 class _Blend:
-    """Weighted sums of what networks give for patches, each network's own, over as many planes as a patch has.
+    """Weighted sums of the networks' outputs for patches, each network's own, over as many planes as a patch has.
 
-    They are kept where the networks give their results, or in main memory where a GPU has no room for them.
-
-    Parameters
-    ----------
-    weights
-        Of the voxels of a patch (z, y, x), of the type in which is summed.
-    size
-        Voxels (z, y, x), as many planes as a patch.
+    They are kept where the networks give their results, or in main memory where a GPU has no room for them. `weights`
+    are those of the voxels of a patch (z, y, x); their dtype is that of the sums. `size` are the voxels (z, y, x).
     """
 
     def __init__(self, weights: Array, size: Sequence[int]) -> None:
@@ -250,7 +244,7 @@ class _Blend:
                 in_threads(lambda channel: _shift(channel, planes), array)
 
     def _weights_in(self, part: Window) -> tuple[Array, Array]:
-        """Return what to divide by in a part, and where nothing was added, as 0 and 1."""
+        """Divisor of the sums in a part, and a mask of its voxels without any, as 0 and 1."""
         weights = self._weight_sums[part]
         nowhere = zeros(weights.shape, weights)
         nowhere[weights == 0] = 1

@@ -16,15 +16,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def keep_largest(state: State, *, labels: Collection[int] | None = None) -> None:
-    """Keep the largest part of each segment, of equal ones the first; parts touch at faces, edges or corners.
-
-    Parameters
-    ----------
-    state
-        State with Segment Numbers.
-    labels
-        Labels of the segments; None for all.
-    """
+    """Keep the largest part of each segment, of equal ones the first; parts touch at faces, edges or corners."""
     for part, mask, _ in _each(state, labels):
         part[_dropped(mask, lambda voxels: np.arange(len(voxels)) != np.argmax(voxels))] = 0
 

@@ -21,14 +21,8 @@ _LEAST_SLICES = 3
 
 
 def away_from_skull(state: State, *, distance_mm: float) -> None:
-    """Leave out what was found at the height of a skull, or less than a distance above or below it.
-
-    Parameters
-    ----------
-    state
-        State with the network's classes, of a CT.
-    distance_mm
-        Distance along the patient's axis.
+    """Leave out findings at the height of a skull, or less than `distance_mm` above or below it along the patient's
+    axis.
     """
     classes, image = state.labels, state.image
     extent = skull_extent(image) if classes.any() else None
@@ -54,13 +48,7 @@ def away_from_skull(state: State, *, distance_mm: float) -> None:
 
 
 def skull_extent(image: sitk.Image) -> tuple[float, float] | None:
-    """Return from where to where along the patient's axis bone encloses a brain, in mm; None where none is seen.
-
-    Parameters
-    ----------
-    image
-        Hounsfield units, in place in the patient.
-    """
+    """Extent in mm along the patient's axis in which bone encloses a brain, in HU; None where none is seen."""
     axial = _axial(image)
     bone = sitk.BinaryMorphologicalClosing(
         sitk.ConstantPad(axial > _BONE_HU, (_CLOSING_VOXELS,) * 2 + (0,), (_CLOSING_VOXELS,) * 2 + (0,)),

@@ -21,22 +21,10 @@ Points = npt.NDArray[np.float64]
 
 
 def find_bodies(core: Bools, vertebrae: Bools) -> list[Index]:
-    """Return the voxels of each body's core, from the bottom up.
+    """Flat indices of each body's core, from the bottom up, in masks (z, y, x), z up, of cores and of whole vertebrae.
 
-    Cores that have run together are cut, pieces of one are joined, what lies beside the spine is left out, and where
-    a core is missing between two others, the vertebral voxels half way take its place.
-
-    Parameters
-    ----------
-    core
-        Mask (z, y, x), z up, of the cores.
-    vertebrae
-        Mask of all of every vertebra.
-
-    Returns
-    -------
-    list of numpy.ndarray
-        Flat indices.
+    Merged cores are cut, pieces of one are joined, and voxels beside the spine are left out. Where a core is missing
+    between two others, the vertebral voxels half way take its place.
     """
     # Without any body in the image, what there is of vertebrae is told apart by its gaps.
     bodies = _upwards(_parts(core) or _parts(vertebrae), core.shape)

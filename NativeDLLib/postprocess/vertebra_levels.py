@@ -20,18 +20,18 @@ _LAST_WITH_RIBS = LEVELS.index("T12")
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of the vertebrae of an image, from the bottom up.
+    """Evidence about the vertebrae of an image, from the bottom up.
 
     Attributes
     ----------
     sacrum
         Whether the sacrum follows below the first.
     ribs
-        Which have ribs.
+        Vertebrae with ribs.
     complete
-        Which are not cut by the image's border.
+        Vertebrae that the image's border does not cut.
     missing_below
-        How many were not found between each and the one below it.
+        Number of vertebrae not found between each and the one below it.
     """
 
     sacrum: bool

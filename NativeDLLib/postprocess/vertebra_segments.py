@@ -18,12 +18,10 @@ def vertebra_levels(
 
     Parameters
     ----------
-    state
-        State with the network's classes.
     classes
         Classes of the network; see `number_vertebrae`.
     levels, numbered
-        Labels by level, and labels of vertebrae whose levels are not known, from the top of the image.
+        Labels by level, and labels of vertebrae of unknown level, from the top of the image.
     """
     image = state.label_map()
     del state.labels  # a volume more would be the most that a run holds

@@ -42,11 +42,11 @@ class Vertebrae:
     labels
         Array (z, y, x): each vertebra's place counted from the top of the image, 0 for none.
     levels
-        Their levels, ``C1`` to ``L5``, in that order; empty where they are not known.
+        Their levels, ``C1`` to ``L5``, in that order; empty where they are unknown.
     known_from
-        What the levels are counted from; None where they are not known.
+        Structure that the levels are counted from; None where they are unknown.
     notes
-        What the user should know about them.
+        Warnings for the user.
     """
 
     labels: Array
@@ -58,12 +58,8 @@ class Vertebrae:
 def number_vertebrae(classes: sitk.Image, roles: Mapping[str, int]) -> Vertebrae:
     """Tell vertebrae apart, body and posterior elements together, and name their levels.
 
-    Parameters
-    ----------
-    classes
-        The network's classes, in place in the patient, on any grid.
-    roles
-        Class of ``vertebra`` (all but the core), ``core``, ``sacrum`` and ``rib``.
+    `classes` is the network's label map on any grid; `roles` has the class of ``vertebra`` (all but the core),
+    ``core``, ``sacrum`` and ``rib``.
     """
     values = sitk.GetArrayViewFromImage(classes)
     where = voxels_of(values, roles)
@@ -146,7 +142,7 @@ def _spread_from(bodies: Sequence[Index], vertebrae: Bools) -> Array:
 
 
 def _without_core(bodies: list[Index], rest: Bools, sacrum: Bools) -> tuple[Index | None, Index | None]:
-    """Return what is left of a vertebra below and of one above the others, whose cores are out of the image."""
+    """Rest of a vertebra below the others and of one above them, whose cores are out of the image."""
     points, apart = centres(bodies, rest.shape), spacing_mm(bodies, rest.shape)
     components = sitk.ConnectedComponent(sitk.GetImageFromArray(rest.astype(np.uint8)), True)
     numbered = sitk.GetArrayViewFromImage(components).ravel()
@@ -163,15 +159,7 @@ def _without_core(bodies: list[Index], rest: Bools, sacrum: Bools) -> tuple[Inde
 
 
 def _spread(seeds: Array, allowed: Bools, reach: int, up: int = 1) -> Array:
-    """Let numbers grow into the voxels allowed, nearest first, which the border of the array is beyond.
-
-    Parameters
-    ----------
-    reach
-        How many voxels.
-    up
-        How many voxels one step upwards counts.
-    """
+    """Numbers grown by `reach` voxels into the allowed voxels, nearest first; one step upwards counts `up` voxels."""
     result = seeds.copy()
     numbers, free = result.reshape(-1), (allowed & (seeds == 0)).reshape(-1)
     plane, row = seeds[0].size, seeds.shape[2]

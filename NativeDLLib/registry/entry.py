@@ -19,14 +19,14 @@ class Code:
 
 @dataclass(frozen=True)
 class Plausible:
-    """What is plausible for a segment; beyond it a result warns.
+    """Plausible values of a segment; a result beyond them warns.
 
     Attributes
     ----------
     volume_ml
         Least and largest volume of the whole structure; None where nothing is known.
     side
-        Where its centre lies in the body, in the letters R, L, A, P of Patient Orientation (PS3.3 C.7.6.1.1.1).
+        Side of its centre in the body, in the letters R, L, A, P of Patient Orientation (PS3.3 C.7.6.1.1.1).
     cut_at
         Borders of the images at which it usually ends, in the same letters with H and F.
     """
@@ -40,16 +40,8 @@ class Plausible:
 class Segment:
     """One segment of the output.
 
-    Attributes
-    ----------
-    number
-        Its Segment Number in the SEG and its value in label maps, from 1.
-    label
-        Its value in the network's output.
-    color
-        Recommended display colour, sRGB 0 to 255.
-    plausible
-        What a result is checked against.
+    ``number`` is its Segment Number in the SEG and its value in label maps, from 1; ``label`` its value in the
+    network's output; ``color`` its recommended display colour, sRGB 0 to 255.
     """
 
     number: int
@@ -81,9 +73,9 @@ class Parameter:
 
 @dataclass(frozen=True)
 class InputContract:
-    """What a model wants to be given; lists of three are (z, y, x), spacing in mm.
+    """Input that a model needs; lists of three are (z, y, x), spacing in mm.
 
-    `padding` tells what continues an image with fewer slices than a patch: what stands for nothing, or its own slices,
+    `padding` continues an image with fewer slices than a patch: by a constant such as air, or by its own slices,
     reflected.
     """
 
@@ -101,18 +93,18 @@ class InputContract:
 
 @dataclass(frozen=True)
 class Coarse:
-    """Another model that says where in an image this one is to look.
+    """Another model that finds where in an image this one is to look.
 
     Attributes
     ----------
     model
-        The other one, which has none itself.
+        The coarse model, which has none itself.
     segments
-        Those of its segments around which this model looks.
+        Segments of it around which this model looks.
     margin_mm
-        How far around them.
+        Margin around them.
     use
-        Whether it is used, or the parameter that says so.
+        Whether it is used, or the parameter that decides.
     """
 
     model: Model

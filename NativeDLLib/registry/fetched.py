@@ -1,7 +1,7 @@
-"""The lock files: what was downloaded once, and by which digests it is known from then on.
+"""The record of downloads: the digests by which a model's weights are known after their first download.
 
-There is one for each model, beside the weights in the cache, so that a cache that several people share is checked for
-each of them. It outlives the weights: what is fetched again must be the same.
+There is a file for each model beside the weights in the cache, so that everyone who shares a cache is protected. It
+outlives the weights: the next download must be the same.
 """
 
 from __future__ import annotations
@@ -17,16 +17,8 @@ from NativeDLLib.core.jsonfile import read_json
 
 @dataclass(frozen=True)
 class Fetched:
-    """What was downloaded.
-
-    Attributes
-    ----------
-    url
-        Where it came from, by the registry entry.
-    sha256, size
-        Of what was downloaded; the size in bytes.
-    files
-        SHA-256 of what was unpacked from it and is used, by path in the weights' folder.
+    """A download: its URL, the SHA-256 and size in bytes of its file, and the SHA-256 of each unpacked file that is
+    used.
     """
 
     url: str
@@ -42,13 +34,7 @@ def lock_file(cache: Path, model_id: str) -> Path:
 
 
 def read_lock(cache: Path, model_id: str) -> Fetched | None:
-    """Return what was recorded for a model, None where nothing was.
-
-    Raises
-    ------
-    ModelError
-        Where the lock file is damaged.
-    """
+    """Record of a model's download, None where there is none; ModelError where it is damaged."""
     path = lock_file(cache, model_id)
     if not path.exists():
         return None

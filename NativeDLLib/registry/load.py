@@ -17,11 +17,10 @@ from NativeDLLib.registry.weights import models_folder
 
 
 def registry_files() -> list[Path]:
-    """Return the registries in force, the bundled one first.
+    """Registries in force, the bundled one first.
 
-    That of the models pulled from a PACS comes next: what the site and the user wrote themselves wins over it. The
-    site's are named by ``NATIVEDL_REGISTRY`` (several paths, separated as in ``PATH``); the user's is
-    ``~/.nativedl/registry.json`` where it exists.
+    The models pulled from a PACS come next, then the site's (``NATIVEDL_REGISTRY``, several paths as in ``PATH``), then
+    the user's ``~/.nativedl/registry.json``; a later one wins.
     """
     files = [resources_folder() / "registry.json"]
     files += [pulled_registry()] if pulled_registry().is_file() else []
@@ -37,13 +36,7 @@ def pulled_registry() -> Path:
 
 
 def load_models() -> dict[str, Model]:
-    """Return the models of all registries by id.
-
-    Raises
-    ------
-    ModelError
-        Naming file, entry and field of the first thing that is wrong.
-    """
+    """Models of all registries by id; ModelError names file, entry and field of the first thing that is wrong."""
     models: dict[str, Model] = {}
     for file in registry_files():
         models.update({model.id: model for model in load_registry(file)})
@@ -51,40 +44,21 @@ def load_models() -> dict[str, Model]:
 
 
 def find_model(models: Mapping[str, Model], model_id: str) -> Model:
-    """Return a model by id.
-
-    Raises
-    ------
-    ModelError
-        Where there is none; the message lists those there are.
-    """
+    """Model by id; ModelError lists the ids where there is none."""
     if model_id not in models:
         raise ModelError(f"there is no model '{model_id}'; there are {', '.join(sorted(models)) or 'none'}")
     return models[model_id]
 
 
 def load_registry(path: Path) -> list[Model]:
-    """Read and check one registry file.
-
-    Raises
-    ------
-    ModelError
-        Naming file, entry and field of the first thing that is wrong.
-    """
+    """Models of one registry file, checked."""
     return models_of(read_json(path, ModelError), path)
 
 
 def models_of(data: Any, path: Path, error: type[NativeDLError] = ModelError) -> list[Model]:
-    """Check the content of a registry.
+    """Models in the content of a registry file, checked.
 
-    Parameters
-    ----------
-    data
-        What `read_json` returned.
-    path
-        Where it came from; what it names is relative to that.
-    error
-        What to raise; its message names file, entry and field of the first thing that is wrong.
+    Paths in it are relative to `path`. `error` names file, entry and field of the first thing that is wrong.
     """
     check_schema(data, "registry.schema.json", path, error, "models")
     places = [f"{path}: models[{index}] ({entry['id']})" for index, entry in enumerate(data["models"])]

@@ -13,19 +13,10 @@ Value = float | bool | str
 
 
 def effective(model: Model, *layers: tuple[str, Mapping[str, Any]]) -> dict[str, Value]:
-    """Return the value of every parameter of a model.
+    """Value of every parameter of a model.
 
-    Parameters
-    ----------
-    model
-        Whose parameters.
-    layers
-        Where values come from (for the message) and what they are; a later layer wins. Values may be text.
-
-    Raises
-    ------
-    UsageError
-        Where a name is unknown, or a value is of the wrong kind or out of bounds.
+    `layers` are origins (for the message) and values, also as text; a later layer wins. UsageError where a name is
+    unknown, or a value is of the wrong kind or out of bounds.
     """
     known = {parameter.name: parameter for parameter in model.parameters}
     values: dict[str, Value] = {p.name: checked(p, p.default) for p in model.parameters}
@@ -42,13 +33,7 @@ def effective(model: Model, *layers: tuple[str, Mapping[str, Any]]) -> dict[str,
 
 
 def checked(parameter: Parameter, given: Any) -> Value:
-    """Return a value of the parameter's type.
-
-    Raises
-    ------
-    ValueError
-        Where it is not one, or is out of bounds.
-    """
+    """Value of the parameter's type; ValueError where it is not one, or is out of bounds."""
     if parameter.type == "boolean":
         return _boolean(given)
     if parameter.type == "choice":
@@ -78,13 +63,7 @@ def resolve(setting: Any, parameters: Mapping[str, Value]) -> Any:
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
-    """Split the ``name=value`` of ``--set``.
-
-    Raises
-    ------
-    UsageError
-        Where there is no equals sign.
-    """
+    """Values by name of ``name=value`` texts; UsageError where there is no equals sign."""
     result = {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")

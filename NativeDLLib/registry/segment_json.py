@@ -24,13 +24,7 @@ def segment_json(segment: Segment) -> dict[str, Any]:
 
 
 def segment_of(row: Mapping[str, Any]) -> Segment:
-    """Return the segment of which `segment_json` made the values.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        Where they are not such values.
-    """
+    """Segment of the values that `segment_json` made; KeyError, TypeError or ValueError where they are others."""
     red, green, blue = (int(value) for value in row["color"])
     codes = {key: None if row[key] is None else Code(**{k: str(v) for k, v in row[key].items()}) for key in _CODES}
     if int(row["number"]) < 1:

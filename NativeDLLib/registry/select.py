@@ -39,46 +39,21 @@ class Candidate:
 
 
 def rank(models: Iterable[Model], series: Described) -> list[Candidate]:
-    """Judge every model against a series.
+    """Verdicts on every model for a series, the best first, with reasons.
 
-    Parameters
-    ----------
-    models
-        In the order of their registries.
-    series
-        Its Modality, Body Part Examined, Series, Study and Protocol descriptions are looked at.
-
-    Returns
-    -------
-    list of Candidate
-        The best first; those that do not fit last, each with the reasons. One that is yet to be fetched never fits; of
-        equals, what the user took the trouble to fetch comes first.
+    Modality, Body Part Examined, Series, Study and Protocol descriptions count. A model whose weights are yet to be
+    fetched never fits; of equals, one that the user fetched comes first.
     """
     candidates = [_judge(model, series) for model in models]
     return sorted(candidates, key=_order)
 
 
 def select(models: Mapping[str, Model], series: Described, wanted: str = "auto") -> tuple[Model, list[str], list[str]]:
-    """Choose the model for a series.
+    """Model for a series, with the reasons and warnings.
 
-    Parameters
-    ----------
-    models
-        All there are, by id.
-    series
-        What is to be segmented.
-    wanted
-        A model's id, which wins whether it fits or not, or ``auto``.
-
-    Returns
-    -------
-    model, reasons, warnings
-        The warnings say why an explicit choice does not fit, or which other models would have fitted as well.
-
-    Raises
-    ------
-    ModelError
-        Where there is no such model, it is yet to be fetched, or none fits; the message says why not, for each.
+    `wanted` is an id, which wins whether the model fits or not, or ``auto``. The warnings say why an explicit choice
+    does not fit, or which other models would fit as well. ModelError where there is no such model, its weights are yet
+    to be fetched, or none fits.
     """
     if wanted != "auto":
         model = find_model(models, wanted)

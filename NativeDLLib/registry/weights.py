@@ -26,13 +26,7 @@ def to_be_fetched(model: Model) -> bool:
 
 
 def find_weights(model: Model) -> Path:
-    """Return where a model's weights lie, unchecked.
-
-    Raises
-    ------
-    ModelError
-        Where they are not there, or lie outside their root.
-    """
+    """Place of a model's weights, unchecked; ModelError where they are not there, or lie outside their root."""
     path, root = _path(model), _root(model)
     if not _is_inside(path, root):
         raise ModelError(f"model {model.id}: its weights {path} lead out of {root}")

@@ -1,4 +1,4 @@
-"""What is segmented: DICOM series and image files, their geometry checked before their voxels are read."""
+"""Sources: DICOM series and image files, their geometry checked before their voxels are read."""
 
 from NativeDLLib.source.geometry import Grid
 from NativeDLLib.source.image_file import ImageFile

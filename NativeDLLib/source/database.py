@@ -27,19 +27,9 @@ _PATIENCE_S = 10
 
 
 def series_files(database: Path, series_uid: str) -> list[Path]:
-    """Return the files of a series that Slicer has imported or indexed.
+    """Files of a series that Slicer has imported or indexed in ``ctkDICOM.sql``, or in the folder that holds it.
 
-    Parameters
-    ----------
-    database
-        The file ``ctkDICOM.sql``, or the folder that holds it.
-    series_uid
-        Series Instance UID.
-
-    Raises
-    ------
-    InputError
-        Where it is not such a database, the series is not in it, or files of it are gone.
+    InputError where it is no such database, the series is not in it, or files of it are gone.
     """
     with _opened(database) as (path, connection):
         rows = connection.execute(
@@ -57,25 +47,9 @@ def series_files(database: Path, series_uid: str) -> list[Path]:
 
 
 def list_series(database: Path, modalities: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Return the series that Slicer has imported or indexed, the newest study first.
+    """Series of Slicer's database, the newest study first, optionally of some modalities.
 
-    Parameters
-    ----------
-    database
-        The file ``ctkDICOM.sql``, or the folder that holds it.
-    modalities
-        Of the series to list; without any, all.
-
-    Returns
-    -------
-    list of dict
-        For each series its patient, study and series attributes under their DICOM keywords, as text, and the number of
-        its instances (``instances``).
-
-    Raises
-    ------
-    InputError
-        Where it is not such a database.
+    Each has its patient, study and series attributes by DICOM keyword, as text, and the number of its ``instances``.
     """
     names = (*_COLUMNS, "instances")
     columns = ", ".join(f"{table}.{column}" for table, column in _COLUMNS.values())

@@ -1,4 +1,4 @@
-"""What decoders written in C say: they write to the process's stderr, past Python, and carry on."""
+"""Remarks of decoders written in C, which go to the process's stderr past Python."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Values taken from an element's own bytes, where these leave no doubt about what they say.
+"""Values taken from an element's own bytes, where these leave no doubt.
 
-pydicom parses a header quickly but converts its values slowly, and a series has thousands of them. Here the plain cases
-are converted; everything else is None, and pydicom's to judge.
+pydicom parses a header quickly but converts its values slowly, and a series has thousands of them. Plain cases are
+converted here; everything else is None, and pydicom's to judge.
 """
 
 from __future__ import annotations

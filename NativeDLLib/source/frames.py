@@ -20,13 +20,7 @@ _GROUPS = (
 
 
 def slices_of(instances: Sequence[Instance]) -> list[Slice]:
-    """Return every slice of the instances, in the order in which they are stored.
-
-    Raises
-    ------
-    InputError
-        Where a slice has no place, orientation or pixel spacing, or these are not numbers.
-    """
+    """Slices of the instances in stored order; InputError where one has no position, orientation or pixel spacing."""
     found = []
     for index, instance in enumerate(instances):
         for frame, groups in enumerate(_functional_groups(instance)):

@@ -1,7 +1,7 @@
 """The grid that the slices of a series form, and everything that can be wrong with it.
 
-Coordinates are the patient's (LPS, mm; PS3.3 C.7.6.2). A grid is regular and orthogonal: what is not is named here with
-its numbers and refused, because a mask computed on a grid that the slices do not have lies in the wrong place.
+Coordinates are the patient's (LPS, mm; PS3.3 C.7.6.2). A grid is regular and orthogonal. Any other is refused with its
+numbers, because a mask computed on it lies in the wrong place.
 """
 
 from __future__ import annotations
@@ -37,10 +37,8 @@ class Slice:
 
     Attributes
     ----------
-    instance
-        Index of the instance in its series.
-    frame
-        Index of the frame in the instance, 0 in a single-frame one.
+    instance, frame
+        Index of the instance in its series, and of the frame in the instance.
     position
         Centre of the first transmitted pixel (x, y, z) in mm.
     orientation
@@ -49,10 +47,8 @@ class Slice:
         Distance between rows, then between columns, in mm.
     slope, intercept
         Rescale slope and intercept (PS3.3 C.11.1).
-    thickness
-        Nominal slice thickness in mm, where given.
-    distance
-        Spacing Between Slices in mm, where given.
+    thickness, distance
+        Slice Thickness and Spacing Between Slices in mm, where given.
     """
 
     instance: int
@@ -92,14 +88,9 @@ class Grid:
         )
 
     def has_voxels_of(self, size: Sequence[int], ijk_to_ras: Sequence[float]) -> bool:
-        """Tell whether a volume's voxels lie where this grid's do, in whatever order it counts them.
+        """Whether a volume's voxels lie where this grid's do, in whatever order it counts them.
 
-        Parameters
-        ----------
-        size
-            Voxels along i, j and k.
-        ijk_to_ras
-            The volume's matrix from voxel indices to RAS mm, 16 numbers row by row, as Slicer gives it.
+        `size` is (i, j, k), `ijk_to_ras` the matrix to RAS mm, 16 numbers row by row, as Slicer gives it.
         """
         to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.reshape(np.asarray(ijk_to_ras, float), (4, 4))
         ours = np.eye(4)
@@ -123,20 +114,13 @@ def _corners(size: Sequence[int]) -> Array:
 
 
 def arrange(slices: Sequence[Slice], columns: int, rows: int) -> tuple[list[int], Grid | None, list[str]]:
-    """Sort slices along their normal and find the grid they form.
-
-    Parameters
-    ----------
-    slices
-        The slices in any order, at least one.
-    columns, rows
-        Size of each.
+    """Sort slices along their normal (row direction x column direction) and find their grid.
 
     Returns
     -------
     order, grid, problems
-        Indices of the slices from the first to the last along the normal (row direction x column direction); the grid,
-        or None where there is a problem; and what is wrong, one phrase each.
+        Indices of the slices from the first to the last along the normal; the grid, or None where there is a problem;
+        and the problems, one phrase each.
     """
     orientation = np.array([s.orientation for s in slices])
     problems = _orientation_problems(orientation)

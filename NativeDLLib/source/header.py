@@ -97,22 +97,9 @@ class Instance:
 
 
 def read_header(path: Path) -> Instance | None:
-    """Read a file's data set up to the pixel data.
+    """Data set of a file up to the pixel data, None where the file is not DICOM at all.
 
-    Parameters
-    ----------
-    path
-        Any file; with or without the preamble of PS3.10.
-
-    Returns
-    -------
-    Instance or None
-        None where the file is not DICOM at all.
-
-    Raises
-    ------
-    InputError
-        Where the file is DICOM, or says so, but cannot be read.
+    The preamble of PS3.10 may be missing. InputError where the file is, or claims to be, DICOM and cannot be read.
     """
     try:
         with path.open("rb") as stream:
@@ -186,28 +173,8 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 
 def numbers(dataset: Dataset, keyword: str, count: int, where: Path) -> tuple[float, ...] | None:
-    """Return an attribute's finite numbers.
-
-    Parameters
-    ----------
-    dataset
-        The data set, or an item of one of its sequences.
-    keyword
-        The attribute.
-    count
-        How many values it must have.
-    where
-        The file, for the error.
-
-    Returns
-    -------
-    tuple of float, or None
-        None where the attribute is absent or empty.
-
-    Raises
-    ------
-    InputError
-        Where the values are not that many finite numbers.
+    """Finite numbers of an attribute, None where it is absent or empty; InputError where they are not `count`
+    numbers.
     """
     result = all_numbers(dataset, keyword, where)
     if not result:

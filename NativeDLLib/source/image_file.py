@@ -20,19 +20,7 @@ _SMALL = (sitk.sitkInt8, sitk.sitkUInt8, sitk.sitkInt16)
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A NRRD, NIfTI or MetaImage file; see `Source`.
-
-    Attributes
-    ----------
-    path
-        The file.
-    modality
-        What its values are: HU for CT; they are taken as they are.
-    grid
-        Where its voxels lie, right- or left-handed.
-    warnings
-        What was noticed and does not stand in the way.
-    """
+    """A NRRD, NIfTI or MetaImage file; see `Source`. Its values are taken as they are: HU for CT."""
 
     path: Path
     modality: str
@@ -41,12 +29,9 @@ class ImageFile:
 
     @classmethod
     def read(cls, path: Path, modality: str) -> ImageFile:
-        """Look at a file without reading its voxels.
+        """Image of a file, its voxels not read yet.
 
-        Raises
-        ------
-        InputError
-            Where it is not one volume of one value a voxel on an orthogonal grid.
+        InputError where it is not one volume of one value a voxel on an orthogonal grid.
         """
         reader = open_volume(path)
         kind = reader.GetPixelIDValue()
@@ -59,13 +44,7 @@ class ImageFile:
         return self.modality if keyword == "Modality" else ""
 
     def image(self, progress: Progress | None = None) -> tuple[sitk.Image, list[str]]:
-        """Read the voxels.
-
-        Raises
-        ------
-        InputError
-            Where they are not all there, or not all finite.
-        """
+        """Voxels of the file; InputError where they are not all there, or not all finite."""
         image = read_volume(self.path, open_volume(self.path))
         if image.GetPixelID() in _SMALL:
             return sitk.Cast(image, sitk.sitkInt16), []

@@ -14,17 +14,9 @@ from NativeDLLib.source.header import Instance
 
 
 def native_frame(instance: Instance) -> npt.NDArray[Any] | None:
-    """Return the stored values of a single uncompressed frame, exactly as pydicom's ``pixel_array`` gives them.
+    """Stored values (rows, columns) of a single uncompressed frame, exactly as pydicom's ``pixel_array`` gives them.
 
-    Parameters
-    ----------
-    instance
-        The file.
-
-    Returns
-    -------
-    ndarray of shape (rows, columns), or None
-        None where the file is not of the usual kind or anything about it is odd: pydicom is to decode or refuse that.
+    None where anything about the file is unusual: pydicom is to decode or refuse it.
     """
     if instance.pixel_start is None or not instance.pixel_bytes:
         return None

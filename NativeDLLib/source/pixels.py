@@ -29,25 +29,11 @@ _PADDING_HU = (-1000, 3071)
 def read_image(
     instances: Sequence[Instance], slices: Sequence[Slice], progress: Progress
 ) -> tuple[sitk.Image, list[str]]:
-    """Read the slices' values.
+    """Values of the slices, rescaled (HU for CT), without a place yet, and warnings.
 
-    Parameters
-    ----------
-    instances
-        The files.
-    slices
-        Which frame of which of them becomes which plane of the result.
-
-    Returns
-    -------
-    image, warnings
-        Rescaled values (HU for CT), not yet in place: int16 where all are whole numbers that fit, else float32. Padding
-        is air in a CT and the lowest other value elsewhere.
-
-    Raises
-    ------
-    InputError
-        Where pixel data are missing, damaged, of the wrong size, in colour, or compressed in a way nobody here reads.
+    int16 where all are whole numbers that fit, else float32. Padding is air in a CT and the lowest other value
+    elsewhere. InputError where pixel data are missing, damaged, of the wrong size, in colour, or in an unknown
+    compression.
     """
     reading = _Reading(instances, slices, progress)
     with decoder_remarks() as remarks, warnings.catch_warnings():
@@ -121,7 +107,7 @@ def _fits(lowest: int, highest: int) -> bool:
 
 
 def _rescaled(stored: npt.NDArray[Any], plane: Slice, whole: bool) -> npt.NDArray[Any]:
-    """Return what stored values, which may be changed, mean: int16 if all are whole and fit, else int64 or float32."""
+    """Rescaled values of stored ones, which may be changed: int16 if all are whole and fit, else int64 or float32."""
     if not whole:
         return stored.astype(np.float32) * np.float32(plane.slope) + np.float32(plane.intercept)
     slope, intercept = int(plane.slope), int(plane.intercept)

@@ -13,20 +13,18 @@ from NativeDLLib.source.series import Series
 
 @dataclass(frozen=True)
 class Plane:
-    """One slice of a series, as its own header places it.
+    """One slice of a series in the patient.
 
     Attributes
     ----------
     index
-        Of the slice in its series, from 0 along the normal.
-    sop_class_uid, sop_instance_uid
-        Of the instance that holds it.
+        Index of the slice in its series, from 0 along the normal.
     frame
-        Its Frame Number, from 1, in a multi-frame instance; else None.
+        Frame Number, from 1, in a multi-frame instance; else None.
     origin
         Centre of the first pixel (x, y, z) in mm.
     axes
-        From one pixel to the next along a row, and down a column: two rows of (x, y, z) in mm.
+        Steps from one pixel to the next along a row, and down a column: two rows of (x, y, z) in mm.
     """
 
     index: int

@@ -25,7 +25,9 @@ _PROBED, _SLOW_S, _THREADS = 16, 0.001, 8
 
 @dataclass
 class Scan:
-    """Image instances by series, damaged files by the series that they are of, and what was set aside."""
+    """Content of folders: image instances by series, damaged files by their series, and the files that were set
+    aside.
+    """
 
     series: dict[str, list[Instance]] = field(default_factory=dict)
     other_objects: list[Instance] = field(default_factory=list)
@@ -36,12 +38,9 @@ class Scan:
     warnings: list[str] = field(default_factory=list)
 
     def choose(self, uid: str | None, where: str) -> list[Instance]:
-        """Return the instances of the series `uid`, or of the only series there is.
+        """Instances of the series `uid`, or of the only series there is.
 
-        Raises
-        ------
-        InputError
-            Where there is no such series, more than one to choose from, or a damaged file that might belong to it.
+        InputError where there is no such series, several to choose from, or a damaged file that may belong to it.
         """
         if uid is not None and uid not in self.series and uid not in self.faults:
             raise InputError(f"{where}: holds no image series {uid}; {self._listing()}")

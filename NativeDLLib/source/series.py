@@ -47,13 +47,13 @@ class Series:
     Attributes
     ----------
     instances
-        The files with their headers, in the order of the slices.
+        Files with their headers, in the order of the slices.
     slices
-        The planes, ordered along the slice normal (row direction x column direction).
+        Planes, ordered along the slice normal (row direction x column direction).
     grid
-        The regular grid they form.
+        Regular grid of the slices.
     warnings
-        What was noticed and does not stand in the way.
+        Remarks that do not stand in the way.
     """
 
     instances: tuple[Instance, ...]
@@ -76,17 +76,9 @@ class Series:
         return self.instances[0].text(keyword)
 
     def image(self, progress: Progress | None = None) -> tuple[sitk.Image, list[str]]:
-        """Read the voxels.
+        """Voxels in place in the patient (LPS, mm), rescaled (HU for CT), int16 or float32, and warnings.
 
-        Returns
-        -------
-        image, warnings
-            Rescaled values (HU for CT), int16 or float32, in place in the patient (LPS, mm); and what was noticed.
-
-        Raises
-        ------
-        InputError
-            Where pixel data cannot be decoded.
+        InputError where pixel data cannot be decoded.
         """
         # SimpleITK takes a tenth of a second to import, and headers are read without it.
         from NativeDLLib.source.pixels import read_image
@@ -128,12 +120,8 @@ class Series:
 
     @classmethod
     def of(cls, instances: Sequence[Instance], warnings: Sequence[str] = ()) -> Series:
-        """Check instances that share a Series Instance UID and order them.
-
-        Raises
-        ------
-        InputError
-            With everything that is wrong, in one line.
+        """Series of instances that share a Series Instance UID; InputError with everything that is wrong, in one
+        line.
         """
         where = f"series {instances[0].text('SeriesInstanceUID') or 'without UID'} ({instances[0].path.parent})"
         localizers = [i for i in instances if "LOCALIZER" in i.text("ImageType").upper().split("\\")]

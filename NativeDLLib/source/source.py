@@ -1,4 +1,4 @@
-"""What the pipeline needs of its input, whether that is a DICOM series or an image file."""
+"""The input of the pipeline, a DICOM series or an image file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Source(Protocol):
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What was noticed and does not stand in the way."""
+        """Remarks that do not stand in the way."""
 
     def text(self, keyword: str) -> str:
         """Return a DICOM attribute as text; empty where the source does not tell it."""

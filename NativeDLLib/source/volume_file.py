@@ -20,22 +20,9 @@ _FARTHEST_MM, _LARGEST_MM, _FINEST_MM = 1e5, 5e3, 1e-3
 
 
 def open_volume(path: Path) -> sitk.ImageFileReader:
-    """Open a NRRD, NIfTI or MetaImage file.
+    """Reader of a NRRD, NIfTI or MetaImage file, with everything but the voxels read.
 
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    ImageFileReader
-        With everything but the voxels read: a volume of three axes, of any number of components, that fits in memory.
-
-    Raises
-    ------
-    InputError
-        Where there is no such file, or it holds something else.
+    A volume of three axes and any number of components that fits in memory; InputError for anything else.
     """
     if not path.is_file():
         raise InputError(f"{path}: does not exist")
@@ -70,13 +57,7 @@ def open_volume(path: Path) -> sitk.ImageFileReader:
 
 
 def read_volume(path: Path, reader: sitk.ImageFileReader) -> sitk.Image:
-    """Read the voxels of a file that `open_volume` has opened.
-
-    Raises
-    ------
-    InputError
-        Where they are not all there.
-    """
+    """Voxels of a file that `open_volume` has opened; InputError where they are not all there."""
     try:
         return reader.Execute()
     except RuntimeError as error:
@@ -84,13 +65,7 @@ def read_volume(path: Path, reader: sitk.ImageFileReader) -> sitk.Image:
 
 
 def checked_grid(path: Path, volume: sitk.ImageFileReader) -> Grid:
-    """Return where a volume's voxels lie.
-
-    Raises
-    ------
-    InputError
-        Where its axes are not perpendicular, or it lies where no patient does.
-    """
+    """Grid of a volume; InputError where its axes are not perpendicular, or its size or position is implausible."""
     size, spacing, origin = volume.GetSize(), np.array(volume.GetSpacing()), np.array(volume.GetOrigin())
     axes = np.array(volume.GetDirection()).reshape(3, 3)
     if not np.isfinite([*spacing, *origin, *axes.ravel()]).all():

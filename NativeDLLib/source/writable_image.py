@@ -13,19 +13,9 @@ _TYPES = {np.dtype(np.int16): sitk.sitkInt16, np.dtype(np.float32): sitk.sitkFlo
 
 
 def new_image(shape: tuple[int, int, int], dtype: npt.DTypeLike) -> tuple[sitk.Image, npt.NDArray[Any]]:
-    """Make an image, and the array of its voxels.
+    """Image of a shape (z, y, x), int16 or float32, and the array that is its own memory.
 
-    Parameters
-    ----------
-    shape
-        (z, y, x) in voxels.
-    dtype
-        int16 or float32.
-
-    Returns
-    -------
-    image, voxels
-        The array is the image's own memory: it must not be used once the image is gone, or was given other voxels.
+    The array must not be used once the image is gone, or was given other voxels.
     """
     image = sitk.Image(shape[::-1], _TYPES[np.dtype(dtype)])
     view = sitk.GetArrayViewFromImage(image)

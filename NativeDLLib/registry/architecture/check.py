@@ -32,16 +32,10 @@ _ORIGIN = Path("network description")
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer whose defaults are filled in and whose place in the network is known.
+    """A layer with its defaults filled in and its place in the network.
 
-    Attributes
-    ----------
-    options
-        Its parameters; those per axis as tuples.
-    takes, gives
-        Shapes of its input and of its own output, before skip connections join it.
-    parameters
-        Shapes by name (``weight``, ``bias`` ...).
+    ``options`` has its parameters, those per axis as tuples; ``takes`` and ``gives`` are the shapes of its input and of
+    its own output, before skip connections join it; ``parameters`` has shapes by name.
     """
 
     type: str
@@ -62,14 +56,8 @@ class Join:
 
 @dataclass(frozen=True)
 class Plan:
-    """A network that can be built.
-
-    Attributes
-    ----------
-    joins
-        The skip connections into each layer that has any.
-    passed
-        The shape that each layer passes on.
+    """A network that can be built, with the skip connections into each layer and the shape that each layer passes
+    on.
     """
 
     input_shape: Shape
@@ -88,29 +76,20 @@ class Plan:
 
 
 def check_architecture(description: Mapping[str, Any]) -> list[Shape]:
-    """Check a description and return the shape that each layer passes on, channels first and without the batch.
+    """Shapes that the layers of a description pass on, channels first and without the batch.
 
-    Raises
-    ------
-    ModelError
-        Naming layer and field of the first thing that is unknown, does not fit or is too large.
+    ModelError names layer and field of the first thing that is unknown, does not fit or is too large.
     """
     return list(make_plan(description).passed)
 
 
 def parameter_shapes(description: Mapping[str, Any]) -> dict[str, Shape]:
-    """Return the shapes of a network's weights by canonical name, in the order of its layers.
-
-    Raises
-    ------
-    ModelError
-        As `check_architecture`.
-    """
+    """Shapes of a network's weights by canonical name, in the order of its layers; raises as `check_architecture`."""
     return make_plan(description).parameters
 
 
 def make_plan(description: Mapping[str, Any]) -> Plan:
-    """Return what is to be built; raises as `check_architecture`."""
+    """Plan of a description; raises as `check_architecture`."""
     data = _plain(description)
     check_schema(data, "architecture.schema.json", _ORIGIN, ModelError, "architecture")
     joins = _joins(data)

@@ -1,4 +1,4 @@
-"""What each type of layer makes of a shape, and which parameters it has; a fixed table, without torch."""
+"""Shapes and parameters of each type of layer: a fixed table, without torch."""
 
 from __future__ import annotations
 

@@ -14,19 +14,9 @@ COUNTER = "num_batches_tracked"
 
 
 def matched(plan: Plan, state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the weights of a plan in the order of its layers.
+    """Weights of a plan, tensors or arrays by canonical name, in the order of its layers.
 
-    Parameters
-    ----------
-    plan
-        A description that has been checked.
-    state_dict
-        Tensors or arrays by canonical name.
-
-    Raises
-    ------
-    ModelError
-        Naming what is missing, not expected, of another shape, or no floating-point numbers.
+    ModelError names a weight that is missing, not expected, of another shape, or no floating-point numbers.
     """
     given = {name: value for name, value in state_dict.items() if not str(name).endswith(f".{COUNTER}")}
     wanted = plan.parameters
