@@ -198,7 +198,7 @@ class Storescp(_Server):
     def peer(self, **changes):
         """Return the peer that it is to NativeDL."""
         settings = {"name": "STORESCP", "ae_title": self.ae_title, "host": LOOPBACK, "port": self.port}
-        return Peer(**settings | {"timeouts": Timeouts(connect=5, acse=5, dimse=5, network=5)} | changes)
+        return Peer(**settings | {"timeouts": Timeouts(connect=5, acse=20, dimse=20, network=20)} | changes)
 
     def files(self):
         """Return the files that it received."""

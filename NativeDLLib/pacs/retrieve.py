@@ -158,6 +158,8 @@ def _take(event: Any, inbox: Inbox, progress: Progress) -> int:
     try:
         progress.check()
     except CancelledError:
+        # Of an association that we ended nothing more comes: a C-GET would wait for it until the time-out.
+        event.assoc.dimse_timeout = 0
         event.assoc.abort()
         return 0xA700
     return inbox.take(event.encoded_dataset())

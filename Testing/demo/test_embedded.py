@@ -33,7 +33,7 @@ def pacs(tmp_path_factory, move_port):
 
 @pytest.fixture(scope="module")
 def peer(pacs, move_port):
-    return Peer("DEMO", AE_TITLE, LOOPBACK, pacs.port, move_port=move_port, timeouts=Timeouts(5, 5, 10, 10))
+    return Peer("DEMO", AE_TITLE, LOOPBACK, pacs.port, move_port=move_port, timeouts=Timeouts(20, 20, 20, 20))
 
 
 def dcmtk(name, *arguments, folder=None):

@@ -75,7 +75,9 @@ def scripted():
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         address = {"ae_title": "SCRIPTED", "host": LOOPBACK, "port": server.socket.getsockname()[1]}
         try:
-            yield Peer(**{"name": "SCRIPTED", "timeouts": Timeouts(2, 2, 2, 2), "tls": tls} | address | peer_settings)
+            yield Peer(
+                **{"name": "SCRIPTED", "timeouts": Timeouts(20, 20, 20, 20), "tls": tls} | address | peer_settings
+            )
         finally:
             entity.shutdown()
 
