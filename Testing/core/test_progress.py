@@ -1,13 +1,16 @@
+import functools
 import io
 import json
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from NativeDLLib.cli.show_progress import JsonProgress, TerminalProgress
+from NativeDLLib.core import progress as module
 from NativeDLLib.core.errors import CancelledError, InputError, NativeDLError
-from NativeDLLib.core.progress import Progress
+from NativeDLLib.core.progress import Busy, Progress
 
 
 class Terminal(io.StringIO):
@@ -191,3 +194,25 @@ def test_a_log_file_gets_messages_only(at_once):
     progress.result({"outcome": "segmented"})
 
     assert log.getvalue() == "nativedl: warning: careful\n"
+
+
+def test_the_time_in_which_several_threads_are_busy_counts_once(monkeypatch):
+    clock, busy = SimpleNamespace(perf_counter=lambda: clock.now), Busy()
+    monkeypatch.setattr(module, "time", clock)
+
+    def at(now, act):
+        clock.now = now
+        act()
+
+    leave = functools.partial(busy.__exit__, None, None, None)
+    for now, act in [
+        (1, busy.__enter__),
+        (2, busy.__enter__),
+        (4, leave),
+        (7, leave),
+        (20, busy.__enter__),
+        (21, leave),
+    ]:
+        at(now, act)
+
+    assert busy.seconds == 6 + 1

@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import jsonschema
@@ -177,11 +176,8 @@ def test_a_series_of_unknown_modality_never_matches():
     assert match([rule(SeriesDescription="*")], {"SeriesDescription": "portal"}) is None
 
 
-def test_no_pattern_takes_long():
-    started = time.perf_counter()
-
+def test_a_pattern_is_not_tried_in_every_way_in_which_a_text_can_be_divided():
     assert match([rule(SeriesDescription="*a" * 31 + "*b")], PORTAL | {"SeriesDescription": "a" * 10_000}) is None
-    assert time.perf_counter() - started < 1
 
 
 def test_the_file_needs_nothing_but_python_until_there_are_rules(tmp_path):

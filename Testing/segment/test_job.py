@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import factories
 import highdicom as hd
@@ -216,13 +215,13 @@ def test_cancel_between_patches_ends_with_six_and_writes_nothing(tmp_path, regis
         for line in process.stdout:
             if json.loads(line)["event"] == "progress":
                 process.send_signal(signal.SIGINT)
-                sent = time.monotonic()
                 break
         rest = [json.loads(line) for line in process.stdout]
         code = process.wait(timeout=30)
 
     assert code == 6
-    assert time.monotonic() - sent < 10
+    # What had begun is finished, and of the many patches no other is.
+    assert sum(event["event"] == "progress" for event in rest) < 5
     assert rest[-1]["event"] == "error"
     assert rest[-1]["code"] == 6
     assert sorted(tmp_path.iterdir()) == before

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import zlib
 
 import factories
@@ -160,12 +159,11 @@ def test_a_signal_ends_the_server_and_its_workers_and_tells_the_clients(in_backg
     service = serve("--jobs", 2)
     answers = [in_background(service.predict, *slow) for _ in range(3)]
     wait_until(lambda: len(service.workers()) == 2 and service.get("/health").json()["taken"] == 3, "all are there", 60)
-    workers, started = service.workers(), time.monotonic()
+    workers = service.workers()
 
     service.process.send_signal(number)
 
     assert service.process.wait(30) == 0
-    assert time.monotonic() - started < 20
     assert not [worker for worker in workers if worker.is_running()]
     wait_until(lambda: all(answers), "the clients are told")
     assert [(answer[0].status_code, answer[0].json()["code"]) for answer in answers] == [(503, "stopping")] * 3

@@ -1,8 +1,9 @@
+import itertools
 import os
 import shutil
 import threading
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import factories
 import numpy as np
@@ -20,6 +21,7 @@ from pydicom.uid import (
 
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.source import Series
+from NativeDLLib.source import scan as scanning
 from NativeDLLib.source.scan import scan
 
 
@@ -54,22 +56,27 @@ def test_a_series_is_found_from_a_list_of_files_in_any_order(tmp_path):
     assert np.array_equal(voxels([files[i] for i in (3, 0, 5, 1, 4, 2)]), factories.block())
 
 
-def test_from_slow_storage_headers_are_read_side_by_side_and_in_their_order(tmp_path, monkeypatch):
-    threads, files = set(), [tmp_path / f"{number:03}.txt" for number in range(60)]
+@pytest.mark.parametrize("seconds", [0.0, 0.005])
+def test_headers_are_read_in_their_order_and_from_slow_storage_side_by_side(tmp_path, monkeypatch, seconds):
+    files = [tmp_path / f"{number:03}.txt" for number in range(60)]
     for file in files:
         file.write_text("no image")
-    read = []
+    read, threads, company, clock = [], set(), threading.Barrier(3), itertools.count()
 
-    def slow(path):
-        time.sleep(0.005)
+    def header(path):
         threads.add(threading.current_thread())
         read.append(path)
+        # The first three that are read side by side wait for each other.
+        if seconds and path in files[16:19]:
+            company.wait(30)
 
-    monkeypatch.setattr("NativeDLLib.source.scan.read_header", slow)
+    monkeypatch.setattr(scanning, "read_header", header)
+    ticking = SimpleNamespace(perf_counter=lambda: seconds * next(clock), thread_time=lambda: 0.0)
+    monkeypatch.setattr(scanning, "time", ticking)
     found = scan(files)
 
     assert len(found.no_dicom) == 60
-    assert len(threads) > 2
+    assert len(threads) > 3 if seconds else threads == {threading.main_thread()}
     assert read[:16] == files[:16]
     assert sorted(read) == files
 
