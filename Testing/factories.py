@@ -258,6 +258,13 @@ def entry(**changes: Any) -> dict[str, Any]:
     return result | changes
 
 
+def patient_entry(weights: Path, **changes: Any) -> dict[str, Any]:
+    """Return an entry of a network that looks at images of patients at 3 mm, as the bundled models do."""
+    result = entry(weights={"file": weights.name, "sha256": digest(weights)}, **changes)
+    result["input"] |= {"spacing": [3.0, 3.0, 3.0], "patch_size": [64, 64, 64]}
+    return result
+
+
 def registry(folder: Path, *entries: dict[str, Any]) -> Path:
     """Write a registry with these entries, or with one of a working threshold network."""
     folder.mkdir(parents=True, exist_ok=True)

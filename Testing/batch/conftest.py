@@ -88,7 +88,7 @@ class Batch:
     def results(self):
         """Return the SOP Instance UID and the time of writing of each result."""
         found = {}
-        for path in self.output.glob("*/report.json"):
+        for path in self.output.glob("[!.]*/report.json"):
             uid = json.loads(path.read_text())["segmentation"]["sop_instance_uid"]
             found[path.parent.name] = (uid, path.stat().st_mtime_ns)
         return found

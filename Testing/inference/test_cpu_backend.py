@@ -34,6 +34,28 @@ def _no_way_is_given(monkeypatch):
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(autouse=True)
+def _exported_once(monkeypatch, exports):
+    """Write a network as ONNX once, which takes seconds, and then the same file again."""
+    export = cpu_backend._export
+
+    def again(module, patch, path):
+        key = (repr(module), *(value.numpy().tobytes() for value in module.state_dict().values()))
+        if key not in exports:
+            exports[key] = path.read_bytes() if export(module, patch, path) else None
+        elif exports[key] is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(exports[key])
+        return exports[key] is not None
+
+    monkeypatch.setattr(cpu_backend, "_export", again)
+
+
+@pytest.fixture(scope="module")
+def exports():
+    return {}
+
+
 @pytest.fixture
 def measured(monkeypatch):
     """Let the ways take given seconds: torch, channels last, ONNX Runtime, the same for two patches at once."""

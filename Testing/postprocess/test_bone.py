@@ -68,8 +68,8 @@ def test_the_report_tells_what_was_left_out(tmp_path, monkeypatch):
     pytest.importorskip("onnxruntime")
     weights = factories.threshold_onnx(tmp_path / "bright.onnx", 0.0)
     step = {"step": "needs_bone", "least_percent": LEAST}
-    entry = factories.entry(id="bright", weights={"file": weights.name, "sha256": factories.digest(weights)})
-    monkeypatch.setenv("NATIVEDL_REGISTRY", str(factories.registry(tmp_path, entry | {"postprocessing": [step]})))
+    entry = factories.patient_entry(weights, postprocessing=[step])
+    monkeypatch.setenv("NATIVEDL_REGISTRY", str(factories.registry(tmp_path, entry)))
     sitk.WriteImage(cylinder(60), str(tmp_path / "phantom.nrrd"))
     arguments = ("--image", tmp_path / "phantom.nrrd", "--model", "bright", "--device", "cpu")
 

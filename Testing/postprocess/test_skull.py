@@ -114,8 +114,8 @@ def test_the_report_tells_what_was_left_out(tmp_path, monkeypatch):
     pytest.importorskip("onnxruntime")
     weights = factories.threshold_onnx(tmp_path / "bright.onnx", 0.5)
     step = {"step": "away_from_skull", "distance_mm": 100}
-    entry = factories.entry(id="bright", weights={"file": weights.name, "sha256": factories.digest(weights)})
-    registry = factories.registry(tmp_path, entry | {"postprocessing": [step]})
+    entry = factories.patient_entry(weights, postprocessing=[step])
+    registry = factories.registry(tmp_path, entry)
     sitk.WriteImage(make_negative(0, SIZE, SPACING), str(tmp_path / "head.nrrd"))
     arguments = ("--image", tmp_path / "head.nrrd", "--model", "bright", "--device", "cpu")
     monkeypatch.setenv("NATIVEDL_REGISTRY", str(registry))

@@ -166,7 +166,7 @@ def test_that_vertebrae_are_numbered_in_the_box_alone_is_told(tmp_path, real_dat
     (tmp_path / "registry.json").write_text(json.dumps(bundled | {"models": [fine, rough]}))
     (tmp_path / "series").symlink_to(real_data / "upper_abdomen_ct_dicom")
 
-    report, _ = run(tmp_path, tmp_path / "registry.json")
+    report, _ = run(tmp_path, tmp_path / "registry.json", "--set", "step=1")
 
     assert report["levels"] == "numbered"
     assert report["coarse"]["box"] is not None

@@ -41,9 +41,9 @@ def test_a_head_has_no_liver_and_no_thoracic_or_lumbar_vertebra(tmp_path, real_d
 
 def phantom(level):
     """Return a cylinder of 24 cm of one material in air, with a scanner's noise."""
-    values = np.random.default_rng(3).normal(-1000, 12, (50, 110, 110))
-    y, x = np.indices((110, 110)) - 54.5
-    values[5:45, np.hypot(y, x) < 40] += level + 1000
+    values = np.random.default_rng(3).normal(-1000, 12, (32, 96, 96))
+    y, x = np.indices((96, 96)) - 47.5
+    values[4:28, np.hypot(y, x) < 40] += level + 1000
     image = sitk.GetImageFromArray(np.rint(values).astype(np.int16))
     image.SetSpacing((3.0, 3.0, 3.0))
     return image

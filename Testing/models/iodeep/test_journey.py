@@ -32,7 +32,7 @@ def test_a_bundled_model_comes_back_from_the_pacs_and_gives_the_same_voxels(tmp_
     ct, _ = make_phantom(900_011, (96, 96, 40), (3.0, 3.0, 4.0))
     texts = {"patient_name": "A", "patient_id": "1", "study_description": "CT", "series_description": "CT"}
     write_ct_series(ct, tmp_path / "ct", **texts)
-    job = ["run", "--input", tmp_path / "ct", "--model", model_id, "--device", "cpu", "--output"]
+    job = ["run", "--input", tmp_path / "ct", "--model", model_id, "--device", "cpu", "--set", "step=1", "--output"]
     assert run(*job, tmp_path / "local")[0] == 0
 
     assert run("models", "push", model_id, "--to", "ORTHANC")[0] == 0
