@@ -1,4 +1,4 @@
-"""The whole way with the bundled models: a real series or a phantom, a real Orthanc, foreign readers of the result."""
+"""The whole way with a bundled model: a real series, a real Orthanc, foreign readers of the result."""
 
 import json
 import subprocess
@@ -11,7 +11,6 @@ import SimpleITK as sitk
 from servers import Orthanc
 from tools import dciodvfy_errors, dcmqi, nativedl
 
-from NativeDLLib.core.places import resources_folder
 from NativeDLLib.pacs.services import find
 from NativeDLLib.source import Series
 
@@ -103,44 +102,3 @@ def test_a_series_on_orthanc_is_retrieved_segmented_and_sent_back(tmp_path, real
 
     found = find(orthanc.peer(), "SERIES", {"StudyInstanceUID": header.StudyInstanceUID})
     assert sorted(series.Modality for series in found) == ["CT", "SEG"]
-
-
-@pytest.mark.parametrize("model", ["liver-ct-demo", "vertebra-ct-demo"])
-def test_bundled_models_have_cards_and_are_small(model, capsys):
-    registry = json.loads((resources_folder() / "registry.json").read_text())
-    (entry,) = [entry for entry in registry["models"] if entry["id"] == model]
-
-    assert entry["weights"]["size"] <= 6_000_000
-    card = (resources_folder() / entry["card"]).read_text()
-    assert "not for clinical use" in card.lower()
-    assert nativedl("models", "show", model) == 0
-    assert "not for clinical use" in capsys.readouterr().out.lower()
-
-
-def test_the_bundled_registry_and_its_weights_are_right(capsys):
-    assert nativedl("models", "check", resources_folder() / "registry.json") == 0
-    assert "no errors" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("model", ["auto", "vertebra-ct-demo"])
-def test_the_demonstration_goes_from_the_pacs_and_back(tmp_path, model, capsys):
-    folder = tmp_path / "demo"
-
-    assert nativedl("demo", "--output", folder, "--model", model) == 0
-
-    printed = capsys.readouterr().out
-    assert "60 of 60 instances stored on the embedded PACS" in printed
-    assert "the study on the PACS now holds 1 SEG series" in printed
-    report = json.loads((folder / "result" / "report.json").read_text())
-    assert report["model"]["id"] == ("liver-ct-demo" if model == "auto" else model)
-    assert report["outcome"] == "segmented"
-    assert len(list((folder / "pacs").glob("*.dcm"))) == 61
-    assert not list((folder / "outbox").glob("**/*.dcm"))
-
-
-def test_the_demonstration_does_not_touch_a_folder_in_use(tmp_path, capsys):
-    (tmp_path / "mine.txt").write_text("mine")
-
-    assert nativedl("demo", "--output", tmp_path) == 2
-    assert "is not empty" in capsys.readouterr().err
-    assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import SimpleITK as sitk
+from tools import nativedl
 
 from NativeDLLib.core.files import sha256
 from NativeDLLib.core.places import resources_folder
@@ -54,6 +55,17 @@ def test_the_card_names_the_file_it_describes_by_its_digest(name: str) -> None:
 @names
 def test_the_card_says_what_the_model_is_not_for(name: str) -> None:
     assert "not for clinical use" in card(name).lower()
+
+
+@names
+def test_who_asks_for_a_bundled_model_is_told_so_too(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert nativedl("models", "show", name) == 0
+    assert "not for clinical use" in capsys.readouterr().out.lower()
+
+
+def test_the_bundled_registry_and_its_weights_are_right(capsys: pytest.CaptureFixture[str]) -> None:
+    assert nativedl("models", "check", resources_folder() / "registry.json") == 0
+    assert "no errors" in capsys.readouterr().out
 
 
 @names

@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+
 from benchmarks.compare import Setting
 from benchmarks.inputs import phantom
 from benchmarks.measure import run_process
