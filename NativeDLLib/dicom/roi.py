@@ -9,9 +9,9 @@ import highdicom as hd
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code as DicomCode
 
+from NativeDLLib.core.arrays import Points
 from NativeDLLib.dicom.review import AlgorithmType
 from NativeDLLib.registry.entry import Code, Segment
-from NativeDLLib.source.geometry import Array
 from NativeDLLib.source.plane import Plane
 
 _LONGEST_LABEL = 16
@@ -24,7 +24,7 @@ class Contour:
     """A closed line on a slice: points (n, 3) in mm, LPS, the first not repeated; holes joined by keyholes."""
 
     slice_index: int
-    points: Array
+    points: Points
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,16 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+from NativeDLLib.core.arrays import Points
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.dicom.rtstruct import STRUCTURE_SET
 from NativeDLLib.registry.entry import Code, Segment
-from NativeDLLib.source.geometry import Array
+from NativeDLLib.source.geometry import FARTHEST_MM
 from NativeDLLib.source.header import read_header, text
 
 # The last is how the standard writes it (PS3.3 C.8.8.6.3), the second how its defined terms once did.
 _CLOSED = ("CLOSED_PLANAR", "CLOSED_PLANAR_XOR", "CLOSEDPLANAR_XOR")
 _KINDS = ("AUTOMATIC", "SEMIAUTOMATIC", "MANUAL")
-_FARTHEST_MM = 1e5
 _UNDEFINED = 0xFFFFFFFF
 _GREY = (128, 128, 128)
 # What Slicer takes a segment for of which nothing is known.
@@ -47,7 +47,7 @@ class StoredRoi:
 
     segment: Segment
     algorithm_type: str
-    contours: tuple[Array, ...]
+    contours: tuple[Points, ...]
     ignored: int
 
 
@@ -173,9 +173,9 @@ def _color(drawn: Dataset) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _points(line: Dataset, name: str) -> Array:
+def _points(line: Dataset, name: str) -> Points:
     values = np.array(line.ContourData, float)
-    if values.size < 9 or values.size % 3 or not np.all(np.abs(values) <= _FARTHEST_MM):
+    if values.size < 9 or values.size % 3 or not np.all(np.abs(values) <= FARTHEST_MM):
         raise ValueError(f"a contour of '{name}' is not a closed line of points in a patient")
-    points: Array = values.reshape(-1, 3)
+    points: Points = values.reshape(-1, 3)
     return points

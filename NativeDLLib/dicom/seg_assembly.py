@@ -19,8 +19,9 @@ from pydicom.tag import Tag
 from pydicom.uid import generate_uid
 from pydicom.valuerep import DS
 
+from NativeDLLib.core.arrays import Array
 from NativeDLLib.dicom.encoding import element, elements, sequence, sequence_value
-from NativeDLLib.dicom.seg_frames import Array, Frame, binary_pixels, frames_of, label_pixels, overlap
+from NativeDLLib.dicom.seg_frames import Frame, binary_pixels, frames_of, label_pixels, overlap
 from NativeDLLib.dicom.source_header import SourceHeader
 from NativeDLLib.source.series import Series
 

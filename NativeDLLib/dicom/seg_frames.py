@@ -6,14 +6,13 @@ import io
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.threads import in_threads
 
-Array = npt.NDArray[Any]
 Rows = tuple[int, int | None]
 Piece = bytes | memoryview
 

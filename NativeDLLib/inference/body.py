@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib.core.box import box_of
+from NativeDLLib.core.arrays import box_of
 from NativeDLLib.core.threads import in_threads
 
 _BLOCK_MM = 9.0

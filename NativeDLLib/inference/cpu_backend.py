@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from NativeDLLib.core.arrays import Floats
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.files import atomic_path, write_json
 from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.versions import versions
-from NativeDLLib.inference.network import Floats, Network, together
+from NativeDLLib.inference.network import Network, together
 from NativeDLLib.inference.onnx_runtime import OnnxNetwork, cpu_session
 from NativeDLLib.inference.torch_runtime import TorchNetwork
 

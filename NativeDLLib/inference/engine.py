@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.inference.array_ops import Array
+from NativeDLLib.inference.array_ops import ArrayOrTensor
 from NativeDLLib.inference.label_maker import Head
 from NativeDLLib.inference.network import Loaded, Network, silent
 from NativeDLLib.inference.preprocess import Prepared, prepare, restore
@@ -59,7 +59,7 @@ class Engine(Protocol):
     def prepare(self, image: sitk.Image) -> Prepared:
         """Input of the network."""
 
-    def restore(self, planes: Iterable[Array], prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def restore(self, planes: Iterable[ArrayOrTensor], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """Return the network's labels (z, y, x) on the grid of the image that was prepared, as logits come."""
 
 
@@ -83,7 +83,7 @@ class ContractEngine:
         """See `Engine`."""
         return prepare(image, self._contract)
 
-    def restore(self, planes: Iterable[Array], prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def restore(self, planes: Iterable[ArrayOrTensor], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """See `Engine`."""
         return restore(planes, prepared)
 

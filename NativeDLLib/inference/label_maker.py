@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from NativeDLLib.core.arrays import Floats, Labels
 from NativeDLLib.core.threads import Scratch, in_threads
-from NativeDLLib.inference.array_ops import Array, copied, is_tensor, joined
+from NativeDLLib.inference.array_ops import ArrayOrTensor, copied, is_tensor, joined
 
 BLOCK = 32
 """Voxels of the output along each axis that a thread labels at once."""
 # Bytes of logits that are made at once on a GPU.
 _AT_ONCE = 2**29
-Floats = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
@@ -89,11 +88,11 @@ class LabelMaker:
         self._head, self._scratch = head, Scratch()
         self._z, self._y, self._x = axes
         self.labels: Labels = np.zeros([len(axis.first) for axis in axes], np.uint16)
-        self._planes: Array | None = None
+        self._planes: ArrayOrTensor | None = None
         self._first = self._done = 0
         self._blocks = [[_piece(axis, *ends) for ends in _steps(0, len(axis.first))] for axis in axes[1:]]
 
-    def add(self, logits: Array) -> None:
+    def add(self, logits: ArrayOrTensor) -> None:
         """Take the next planes (classes, z, y, x) and label the output between them and those before, on a GPU where
         they are.
         """
@@ -114,11 +113,11 @@ class LabelMaker:
             self._planes = joined([self._planes[:, before + logits.shape[1] - keep :], logits], 1)
         self._first = available - keep
 
-    def _label_there(self, planes: Array, ready: int) -> None:
+    def _label_there(self, planes: ArrayOrTensor, ready: int) -> None:
         """Label what is ready where the planes are: a GPU need not know which classes are possible in a block."""
         import torch
 
-        def there(values: Floats) -> Array:
+        def there(values: Floats) -> ArrayOrTensor:
             return torch.from_numpy(values).to(planes.device)
 
         shape = self.labels.shape[1:]

@@ -12,13 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.array_ops import Array, all_finite
-
-Floats = npt.NDArray[np.float32]
+from NativeDLLib.inference.array_ops import ArrayOrTensor, all_finite
 
 
 class Network(Protocol):
@@ -31,17 +28,17 @@ class Network(Protocol):
     device: str
     at_once: int
 
-    def placed(self, array: npt.NDArray[Any]) -> Array:
+    def placed(self, array: npt.NDArray[Any]) -> ArrayOrTensor:
         """Return an array where the network takes its batches from and gives its results: a tensor on a GPU."""
 
-    def __call__(self, batch: Array) -> Array:
+    def __call__(self, batch: ArrayOrTensor) -> ArrayOrTensor:
         """Logits (n, classes, z, y, x) for a batch (n, channels, z, y, x), in the memory of the batch.
 
         ModelError where the network cannot take it, or memory runs out.
         """
 
 
-def together(network: Network, batch: Array) -> list[Array]:
+def together(network: Network, batch: ArrayOrTensor) -> list[ArrayOrTensor]:
     """Return the results of as many calls at the same time as the network is for, all of the same batch."""
     if network.at_once == 1:
         return [network(batch)]  # torch would start threads of its own for another thread
@@ -79,7 +76,7 @@ def require(module: str, extra: str) -> Any:
         ) from error
 
 
-def checked_output(output: Array, batch: Array, classes: int, path: Path) -> Array:
+def checked_output(output: ArrayOrTensor, batch: ArrayOrTensor, classes: int, path: Path) -> ArrayOrTensor:
     """Output of a network, checked against the registry.
 
     ModelError where it has another shape, too few classes, or values that are not finite.

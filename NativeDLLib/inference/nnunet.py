@@ -16,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.core.arrays import Floats
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.array_ops import Array, to_numpy
+from NativeDLLib.inference.array_ops import ArrayOrTensor, to_numpy
 from NativeDLLib.inference.body import Body
 from NativeDLLib.inference.cpu_backend import fastest
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.label_maker import Head, LabelMaker
-from NativeDLLib.inference.network import Floats, Network, require, silent
+from NativeDLLib.inference.network import Network, require, silent
 from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, keeps_network, load_checkpoint
 from NativeDLLib.inference.nnunet_plans import check_configuration, make_unet, read_plans, stored_orientation
 from NativeDLLib.inference.nnunet_resample import axes_back, is_separable, resampled
@@ -110,12 +111,12 @@ class NnunetEngine:
         own = self.configuration.spacing
         return spacing, [*spacing[: 3 - len(own)], *own]
 
-    def restore(self, planes: Iterable[Array], prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def restore(self, planes: Iterable[ArrayOrTensor], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """Resample and uncrop as nnU-Net does; see `Engine`."""
         labels = self._labels(planes, prepared) if self.is_streamed else self._exported(planes, prepared)
         return turned_back(labels, prepared)
 
-    def _labels(self, planes: Iterable[Array], prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def _labels(self, planes: Iterable[ArrayOrTensor], prepared: Prepared) -> npt.NDArray[np.uint16]:
         plans, configuration, properties = self.plans, self.configuration, prepared.properties
         spacing, current = self._spacings(properties)
         shape = properties["shape_after_cropping_and_before_resampling"]
@@ -129,7 +130,7 @@ class NnunetEngine:
         labels[*(slice(*ends) for ends in properties["bbox_used_for_cropping"])] = maker.labels
         return labels.transpose(plans.transpose_backward)
 
-    def _exported(self, planes: Iterable[Array], prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def _exported(self, planes: Iterable[ArrayOrTensor], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """Have nnU-Net itself do it: its regions overlap, and its plans may name other ways to resample."""
         import torch
         from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape

@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from NativeDLLib.core.arrays import Floats
 from NativeDLLib.core.threads import in_threads
 from NativeDLLib.inference.label_maker import Axis
 
-Floats = npt.NDArray[np.float32]
 Spacing = Sequence[float]
 # Rows of a matrix that are multiplied at once, and what is too small to tell in single precision.
 _ROWS, _NOTHING = 24, 1e-8

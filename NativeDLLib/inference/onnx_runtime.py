@@ -10,7 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.array_ops import Array
+from NativeDLLib.inference.array_ops import ArrayOrTensor
 from NativeDLLib.inference.confined import confined
 from NativeDLLib.inference.device import check_device, has_nvidia_gpu
 from NativeDLLib.inference.engine import ContractEngine
@@ -34,11 +34,11 @@ class OnnxNetwork:
             raise ModelError(f"{path}: needs exactly one float input; it has {[(i.name, i.type) for i in inputs]}")
         self._input = inputs[0].name
 
-    def placed(self, array: npt.NDArray[Any]) -> Array:
+    def placed(self, array: npt.NDArray[Any]) -> ArrayOrTensor:
         """See `Network`."""
         return array
 
-    def __call__(self, batch: Array) -> Array:
+    def __call__(self, batch: ArrayOrTensor) -> ArrayOrTensor:
         """Run the session on a batch; see `Network`."""
         try:
             output = self.session.run(None, {self._input: batch})[0]

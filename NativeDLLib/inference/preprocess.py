@@ -10,17 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.core.arrays import Floats, Labels
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.inference.array_ops import Array
+from NativeDLLib.inference.array_ops import ArrayOrTensor
 from NativeDLLib.inference.body import Body
 from NativeDLLib.inference.label_maker import Axis, LabelMaker
-from NativeDLLib.inference.network import Floats
 from NativeDLLib.registry.entry import InputContract
-
-Labels = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Prepared:
     Attributes
     ----------
     volume
-        Array (channels, z, y, x), float32.
+        ArrayOrTensor (channels, z, y, x), float32.
     grid
         The same grid as an image without content, in place in the patient.
     oriented
@@ -86,7 +83,7 @@ def prepare(image: sitk.Image, contract: InputContract) -> Prepared:
     return Prepared(values[None], grid, turned, image, (low - mean) / std, contract.padding == "reflect", body)
 
 
-def restore(planes: Iterable[Array], prepared: Prepared) -> Labels:
+def restore(planes: Iterable[ArrayOrTensor], prepared: Prepared) -> Labels:
     """Class indices (z, y, x) on the source grid, the most likely of each voxel.
 
     `planes` are logits (classes, z, y, x) that follow each other along z, together of the network's grid. They are

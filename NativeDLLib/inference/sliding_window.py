@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from NativeDLLib.core.arrays import Floats
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.threads import Scratch, in_threads
-from NativeDLLib.inference.array_ops import Array, contiguous, copied, flipped, is_tensor, to_numpy, zeros
-from NativeDLLib.inference.network import Floats, Network
+from NativeDLLib.inference.array_ops import ArrayOrTensor, contiguous, copied, flipped, is_tensor, to_numpy, zeros
+from NativeDLLib.inference.network import Network
 from NativeDLLib.inference.preprocess import Prepared
 
 Window = tuple[slice, ...]
@@ -66,7 +67,7 @@ class WindowSettings:
 
 def sliding_window(
     prepared: Prepared, networks: Sequence[Network], settings: WindowSettings, progress: Progress
-) -> Iterator[Array]:
+) -> Iterator[ArrayOrTensor]:
     """Run networks over overlapping patches, blend their logits with Gaussian weights, and average the networks.
 
     No more planes are held than a patch has: they are given as soon as no patch will change them.
@@ -108,7 +109,7 @@ def sliding_window(
     blend = _Blend(networks[0].placed(weights), (depth, *padded.shape[2:]))
     padded = networks[0].placed(padded)
 
-    def look(window: Window) -> Iterator[Array]:
+    def look(window: Window) -> Iterator[ArrayOrTensor]:
         patch = contiguous(padded[:, *window])
         for network in networks:
             with progress.forward:
@@ -146,13 +147,13 @@ def sliding_window(
 
 
 def _in_order(
-    look: Callable[[Window], Iterator[Array]], windows: Iterable[Window], at_once: int
-) -> Generator[Iterable[Array], None, None]:
+    look: Callable[[Window], Iterator[ArrayOrTensor]], windows: Iterable[Window], at_once: int
+) -> Generator[Iterable[ArrayOrTensor], None, None]:
     """Give what is found in each window, in their order; where several are looked at at once, ahead of who asks."""
     if at_once == 1:
         yield from map(look, windows)
         return
-    ahead = deque[Future[list[Array]]]()
+    ahead = deque[Future[list[ArrayOrTensor]]]()
     with ThreadPoolExecutor(at_once) as pool:
         try:
             for window in windows:
@@ -173,13 +174,13 @@ class _Blend:
     are those of the voxels of a patch (z, y, x); their dtype is that of the sums. `size` are the voxels (z, y, x).
     """
 
-    def __init__(self, weights: Array, size: Sequence[int]) -> None:
+    def __init__(self, weights: ArrayOrTensor, size: Sequence[int]) -> None:
         self._weights = weights
         self._weight_sums = zeros(size, weights)
-        self._sums: list[Array] = []
+        self._sums: list[ArrayOrTensor] = []
         self._scratch = Scratch()
 
-    def add(self, fold: int, column: Window, logits: Array, progress: Progress) -> None:
+    def add(self, fold: int, column: Window, logits: ArrayOrTensor, progress: Progress) -> None:
         """Add what a network gave (channels, z, y, x) for the patch at a place (y, x)."""
         if len(self._sums) == fold:
             room = self._room(len(logits), progress)
@@ -210,7 +211,7 @@ class _Blend:
         """Note that every network has added a patch at a place."""
         self._weight_sums[:, *column] += self._weights
 
-    def features(self, part: Window) -> Array:
+    def features(self, part: Window) -> ArrayOrTensor:
         """Return the mean of each network's features in a part (z, y, x), and whether nothing was added, 0 or 1."""
         divisor, nowhere = self._weights_in(part)
         result = zeros((sum(map(len, self._sums)) + 1, *divisor.shape), divisor)
@@ -221,10 +222,10 @@ class _Blend:
         result[start] = nowhere
         return result
 
-    def logits(self, part: Window) -> Array:
+    def logits(self, part: Window) -> ArrayOrTensor:
         """Return the mean of all networks' logits in a part (z, y, x); the background where nothing was added."""
         divisor, nowhere = self._weights_in(part)
-        total: Array = None
+        total: ArrayOrTensor = None
         for sums in self._sums:
             mean = _divide(sums[:, *part], divisor, zeros((len(sums), *divisor.shape), divisor))
             total = mean if total is None else total + mean
@@ -243,7 +244,7 @@ class _Blend:
             else:
                 in_threads(lambda channel: _shift(channel, planes), array)
 
-    def _weights_in(self, part: Window) -> tuple[Array, Array]:
+    def _weights_in(self, part: Window) -> tuple[ArrayOrTensor, ArrayOrTensor]:
         """Divisor of the sums in a part, and a mask of its voxels without any, as 0 and 1."""
         weights = self._weight_sums[part]
         nowhere = zeros(weights.shape, weights)
@@ -251,7 +252,7 @@ class _Blend:
         # The smallest that there is, so that nothing but the zeros of what was skipped is changed.
         return weights.clip(_SMALLEST_WEIGHT), nowhere
 
-    def _room(self, channels: int, progress: Progress) -> Array:
+    def _room(self, channels: int, progress: Progress) -> ArrayOrTensor:
         size = (channels, *self._weight_sums.shape)
         if not is_tensor(self._weights):
             return zeros(size, self._weights)
@@ -268,7 +269,7 @@ class _Blend:
         return zeros(size, self._weights)
 
 
-def _divide(values: Array, divisor: Array, out: Array) -> Array:
+def _divide(values: ArrayOrTensor, divisor: ArrayOrTensor, out: ArrayOrTensor) -> ArrayOrTensor:
     if is_tensor(values):
         out[...] = values / divisor
     else:
@@ -313,8 +314,8 @@ def _profile(size: int) -> npt.NDArray[np.float64]:
     return profile
 
 
-def _flipped_mean(network: Network, patch: Array, flips: Sequence[tuple[int, ...]]) -> Array:
-    total: Array = None
+def _flipped_mean(network: Network, patch: ArrayOrTensor, flips: Sequence[tuple[int, ...]]) -> ArrayOrTensor:
+    total: ArrayOrTensor = None
     for axes in flips:
         turned = tuple(axis + 1 for axis in axes)
         logits = flipped(network(contiguous(flipped(patch, turned))[None])[0], turned)

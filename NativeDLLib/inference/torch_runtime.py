@@ -11,7 +11,7 @@ from typing import Any
 import numpy.typing as npt
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.array_ops import Array, is_tensor, to_numpy
+from NativeDLLib.inference.array_ops import ArrayOrTensor, is_tensor, to_numpy
 from NativeDLLib.inference.confined import confined
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.network import Loaded, checked_output, require
@@ -37,7 +37,7 @@ class TorchNetwork:
         self._module, self._device, self._classes, self._path = module, device, classes, path
         self._resident = device.type == "cuda" if resident is None else resident
 
-    def placed(self, array: npt.NDArray[Any]) -> Array:
+    def placed(self, array: npt.NDArray[Any]) -> ArrayOrTensor:
         """See `Network`."""
         if not self._resident:
             return array
@@ -46,7 +46,7 @@ class TorchNetwork:
         with self._told():
             return torch.from_numpy(array).to(self._device)
 
-    def __call__(self, batch: Array) -> Array:
+    def __call__(self, batch: ArrayOrTensor) -> ArrayOrTensor:
         """Run the module on a batch; see `Network`."""
         import torch
 

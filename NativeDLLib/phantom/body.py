@@ -11,7 +11,8 @@ from functools import partial
 
 import numpy as np
 
-from NativeDLLib.phantom.canvas import Array, Box, Canvas, Distance, capsule, ellipsoid, intersection, wobble
+from NativeDLLib.core.arrays import Array
+from NativeDLLib.phantom.canvas import Box, Canvas, Distance, capsule, ellipsoid, intersection, wobble
 
 FAT, MUSCLE = -100.0, 55.0
 EVERYWHERE = Box((-1e4, -1e4, -1e4), (1e4, 1e4, 1e4))

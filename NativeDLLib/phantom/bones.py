@@ -7,8 +7,9 @@ from functools import reduce
 
 import numpy as np
 
+from NativeDLLib.core.arrays import Array
 from NativeDLLib.phantom.body import EVERYWHERE, Body
-from NativeDLLib.phantom.canvas import Array, Box, Canvas, Distance, Point, capsule, ellipsoid, outside, union
+from NativeDLLib.phantom.canvas import Box, Canvas, Distance, Point, capsule, ellipsoid, outside, union
 
 VERTEBRAE, SACRUM, HIPS, RIBS, CANAL = 2, 3, 4, 5, 19
 LEVELS = {20 + i: f"L{5 - i}" for i in range(5)} | {25 + i: f"T{12 - i}" for i in range(7)}

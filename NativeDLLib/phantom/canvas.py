@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from NativeDLLib.core.arrays import Array
+
 Point = Sequence[float] | npt.NDArray[Any]
 Distance = Callable[[Array, Array, Array], Array]
 """Maps x, y and z (mm, shapes that broadcast to (z, y, x)) to the signed distance from a surface in mm."""

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from NativeDLLib.core.arrays import Array
 from NativeDLLib.phantom.body import Body
 from NativeDLLib.phantom.canvas import (
-    Array,
     Box,
     Canvas,
     Distance,

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.core.arrays import Array
 from NativeDLLib.phantom.body import Body, paint_surroundings, paint_trunk
 from NativeDLLib.phantom.bones import CANAL, LEVELS, VERTEBRAE, paint_bones
-from NativeDLLib.phantom.canvas import Array, Canvas
+from NativeDLLib.phantom.canvas import Canvas
 from NativeDLLib.phantom.organs import paint_organs
 
 LABELS = {1: "liver", 2: "vertebrae", 3: "sacrum", 4: "hip bones", 5: "ribs", 6: "spleen", 7: "kidneys"}

@@ -9,10 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.core.box import box_of
+from NativeDLLib.core.arrays import Bools, box_of
 from NativeDLLib.postprocess.state import State
-
-Mask = npt.NDArray[np.bool_]
 
 
 def keep_largest(state: State, *, labels: Collection[int] | None = None) -> None:
@@ -35,7 +33,7 @@ def fill_holes(state: State, *, labels: Collection[int] | None = None) -> None:
         part[(sitk.GetArrayViewFromImage(filled) == 1) & (part == 0)] = number
 
 
-def _each(state: State, wanted: Collection[int] | None) -> Iterator[tuple[npt.NDArray[Any], Mask, int]]:
+def _each(state: State, wanted: Collection[int] | None) -> Iterator[tuple[npt.NDArray[Any], Bools, int]]:
     """Give the part of the labels around each segment that is there, its mask in that part, and its number."""
     for segment in state.segments:
         if wanted is None or segment.label in wanted:
@@ -45,9 +43,9 @@ def _each(state: State, wanted: Collection[int] | None) -> Iterator[tuple[npt.ND
                 yield part, part == segment.number, segment.number
 
 
-def _dropped(mask: Mask, drop: Callable[[npt.NDArray[np.intp]], Mask]) -> Mask:
+def _dropped(mask: Bools, drop: Callable[[npt.NDArray[np.intp]], Bools]) -> Bools:
     """Return the voxels of the connected parts that are dropped, given how many voxels each part has."""
     components = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), True)
     parts = sitk.GetArrayViewFromImage(components)
-    dropped: Mask = np.concatenate([[False], drop(np.bincount(parts.ravel())[1:])])[parts]
+    dropped: Bools = np.concatenate([[False], drop(np.bincount(parts.ravel())[1:])])[parts]
     return dropped

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.core.box import box_of
+from NativeDLLib.core.arrays import box_of
 from NativeDLLib.core.threads import in_threads
 from NativeDLLib.postprocess.steps import STEPS, function_of
 from NativeDLLib.registry.entry import PostprocessingStep, Segment

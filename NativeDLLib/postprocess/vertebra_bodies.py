@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
+
+from NativeDLLib.core.arrays import Bools, Index, Points
 
 EDGE_MM = 3.0
 """Edge of the voxels on which vertebrae are told apart."""
@@ -15,9 +16,6 @@ _VOXEL_ML = EDGE_MM**3 / 1000
 _USUAL_SPACING_MM = 30.0  # where there are not two vertebrae to measure it
 _TALL = 1.6
 _GAP = 1.6
-Index = npt.NDArray[np.intp]
-Bools = npt.NDArray[np.bool_]
-Points = npt.NDArray[np.float64]
 
 
 def find_bodies(core: Bools, vertebrae: Bools) -> list[Index]:

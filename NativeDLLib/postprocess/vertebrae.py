@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.postprocess.vertebra_bodies import (
-    EDGE_MM,
-    Bools,
-    Index,
-    centres,
-    find_bodies,
-    missing_below,
-    spacing_mm,
-)
+from NativeDLLib.core.arrays import Array, Bools, Index
+from NativeDLLib.postprocess.vertebra_bodies import EDGE_MM, centres, find_bodies, missing_below, spacing_mm
 from NativeDLLib.postprocess.vertebra_levels import Evidence, levels_of
 
 _OUTSIDE = 255  # of the image
@@ -30,7 +23,6 @@ _SACRUM_ML, _RIB_ML, _PART_ML = 10.0, 0.5, 2.0
 _VOXEL_ML = EDGE_MM**3 / 1000
 _FAR = 10_000
 _UP = 3  # found best on one CT and on phantoms
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

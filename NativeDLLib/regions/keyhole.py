@@ -10,15 +10,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from NativeDLLib.source.geometry import Array
+from NativeDLLib.core.arrays import Points
 
 
-def join(outer: Array, holes: Sequence[Array]) -> Array | None:
+def join(outer: Points, holes: Sequence[Points]) -> Points | None:
     """Return one closed line for an outline and the holes in it, each (n, 2) without its first point repeated.
 
     Returns None where a hole does not lie within the outline.
     """
-    path: Array | None = outer
+    path: Points | None = outer
     # From the left: a channel runs to the left, and meets the outline or a hole that is joined to it already.
     for hole in sorted(holes, key=lambda points: float(points[:, 0].min())):
         if path is not None:
@@ -26,7 +26,7 @@ def join(outer: Array, holes: Sequence[Array]) -> Array | None:
     return path
 
 
-def _joined(path: Array, hole: Array) -> Array | None:
+def _joined(path: Points, hole: Points) -> Points | None:
     start = int(hole[:, 0].argmin())
     x, y = hole[start]
     first, second = path, np.roll(path, -1, axis=0)

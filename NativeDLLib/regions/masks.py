@@ -13,18 +13,17 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from NativeDLLib.core.arrays import Bools, Points
 from NativeDLLib.source import Series
-from NativeDLLib.source.geometry import Array
 from NativeDLLib.source.plane import Plane
 
-Bools = npt.NDArray[np.bool_]
 # How near to a contour, in pixels, a centre lies on it: more than the decimals of coordinates leave.
 _ON = 1e-3
 # Edges that are worked on at a time: each may cross every row.
 _CHUNK = 4096
 
 
-def mask_of(series: Series, contours: Iterable[Array]) -> tuple[Bools, int]:
+def mask_of(series: Series, contours: Iterable[Points]) -> tuple[Bools, int]:
     """Return the mask (z, y, x) that closed planar contours bound, and how many of them lie on no slice.
 
     Parameters
@@ -37,7 +36,7 @@ def mask_of(series: Series, contours: Iterable[Array]) -> tuple[Bools, int]:
     """
     columns, rows, count = series.grid.size
     mask = np.zeros((count, rows, columns), bool)
-    lines: dict[int, list[Array]] = {}
+    lines: dict[int, list[Points]] = {}
     elsewhere = 0
     for points in contours:
         plane = Plane.of(series, _nearest(series, points))
@@ -50,7 +49,7 @@ def mask_of(series: Series, contours: Iterable[Array]) -> tuple[Bools, int]:
     return mask, elsewhere
 
 
-def fill(lines: Iterable[Array], shape: tuple[int, int]) -> Bools:
+def fill(lines: Iterable[Points], shape: tuple[int, int]) -> Bools:
     """Return the mask (y, x) that closed lines (n, 2) of (column, row) bound together, by the even-odd rule."""
     rows, columns = shape
     crossed = np.zeros((rows, columns + 1), np.int32)
@@ -63,14 +62,14 @@ def fill(lines: Iterable[Array], shape: tuple[int, int]) -> Bools:
     return np.asarray(inside | (np.cumsum(touched, axis=1)[:, :columns] > 0), bool)
 
 
-def _upwards(first: Array, second: Array) -> tuple[Array, Array]:
+def _upwards(first: Points, second: Points) -> tuple[Points, Points]:
     """Return the ends of edges in one order, so that both ways along a channel are crossed at the same place."""
     swap = (first[:, 1] > second[:, 1]) | ((first[:, 1] == second[:, 1]) & (first[:, 0] > second[:, 0]))
     swapped = swap[:, None]
     return np.where(swapped, second, first), np.where(swapped, first, second)
 
 
-def _cross(low: Array, high: Array, crossed: npt.NDArray[np.int32], touched: npt.NDArray[np.int32]) -> None:
+def _cross(low: Points, high: Points, crossed: npt.NDArray[np.int32], touched: npt.NDArray[np.int32]) -> None:
     """Count where edges cross rows, from the next centre on, and where they touch centres, from there to the end."""
     rows, columns = crossed.shape[0], crossed.shape[1] - 1
     top = np.clip(np.ceil(low[:, 1] - _ON), 0, rows).astype(int)
@@ -91,7 +90,7 @@ def _cross(low: Array, high: Array, crossed: npt.NDArray[np.int32], touched: npt
     np.add.at(touched, (row, stop), -1)
 
 
-def _nearest(series: Series, points: Array) -> int:
+def _nearest(series: Series, points: Points) -> int:
     normal = np.reshape(series.grid.direction, (3, 3))[:, 2]
     height = float((points.mean(axis=0) - series.grid.origin) @ normal)
     return int(np.clip(round(height / series.grid.spacing[2]), 0, len(series.slices) - 1))

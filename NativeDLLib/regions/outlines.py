@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from NativeDLLib.core.arrays import Points
 from NativeDLLib.regions.keyhole import join
-from NativeDLLib.source.geometry import Array
 
 # Of a pixel's smaller side, where nobody asks for another tolerance.
 _SAFE = 0.25
@@ -25,7 +25,7 @@ def safe_tolerance(pixel: tuple[float, float]) -> float:
     return _SAFE * min(pixel)
 
 
-def outlines(mask: npt.NDArray[np.bool_], pixel: tuple[float, float], tolerance: float) -> list[Array]:
+def outlines(mask: npt.NDArray[np.bool_], pixel: tuple[float, float], tolerance: float) -> list[Points]:
     """Return one closed line for each part of a mask, around its holes too.
 
     Parameters
@@ -56,13 +56,13 @@ def outlines(mask: npt.NDArray[np.bool_], pixel: tuple[float, float], tolerance:
     return found
 
 
-def area(points: Array) -> float:
+def area(points: Points) -> float:
     """Return the area within a closed line (n, 2), without that of the holes joined to it."""
     x, y = points[:, 0], points[:, 1]
     return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
 
-def _lines(part: Array) -> list[Array]:
+def _lines(part: Points) -> list[Points]:
     """Return the outline of a part and those of its holes: closed lines of (x, y), the first point repeated."""
     from skimage.measure import find_contours
 
@@ -71,7 +71,7 @@ def _lines(part: Array) -> list[Array]:
     return sorted(lines, key=area, reverse=True)
 
 
-def _simplified(lines: list[Array], tolerance: float) -> Array:
+def _simplified(lines: list[Points], tolerance: float) -> Points:
     exact = _fewer(lines, _EXACT_MM)
     while tolerance > _EXACT_MM:
         fewer = _fewer(lines, tolerance)
@@ -85,11 +85,11 @@ def _simplified(lines: list[Array], tolerance: float) -> Array:
     return joined
 
 
-def _fewer(lines: list[Array], tolerance: float) -> list[Array]:
+def _fewer(lines: list[Points], tolerance: float) -> list[Points]:
     from skimage.measure import approximate_polygon
 
     return [approximate_polygon(line, tolerance)[:-1] for line in lines]
 
 
-def _enclosed(lines: list[Array]) -> float:
+def _enclosed(lines: list[Points]) -> float:
     return area(lines[0]) - sum(map(area, lines[1:]))

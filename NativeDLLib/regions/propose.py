@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from NativeDLLib.core.arrays import Points
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.regions.outlines import area, outlines, safe_tolerance
 from NativeDLLib.regions.region import DECIMALS, Region
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.source import Series
-from NativeDLLib.source.geometry import Array
 from NativeDLLib.source.plane import Plane
 
 LARGEST_TOLERANCE_MM = 10.0
@@ -36,7 +36,7 @@ def propose(
     series
         The source.
     labels
-        Array (z, y, x) of Segment Numbers, 0 for none; or array (z, y, x, segment) of booleans.
+        Points (z, y, x) of Segment Numbers, 0 for none; or array (z, y, x, segment) of booleans.
     segments
         The segments, in the order of the last axis.
     slices
@@ -116,7 +116,7 @@ def _regions(plane: Plane, mask: npt.NDArray[np.bool_], segment: Segment, tolera
     ]
 
 
-def _written(points: Array) -> Array:
+def _written(points: Points) -> Points:
     """Return points as they are stored, without what is twice in a row then."""
     rounded = np.round(points, DECIMALS) + 0.0
     return rounded[np.any(rounded != np.roll(rounded, 1, axis=0), axis=1)]

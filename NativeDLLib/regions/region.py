@@ -8,16 +8,16 @@ from typing import Any, Literal
 
 import numpy as np
 
+from NativeDLLib.core.arrays import Points
 from NativeDLLib.dicom.review import AlgorithmType
 from NativeDLLib.dicom.seg import Algorithm
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.registry.segment_json import segment_json, segment_of
-from NativeDLLib.source.geometry import Array
+from NativeDLLib.source.geometry import FARTHEST_MM
 
 Status = Literal["proposed", "validated", "rejected"]
 # Of the coordinates in mm: a tenth of a micrometre, in 16 characters of a Decimal String at any place in a patient.
 DECIMALS = 4
-_FARTHEST_MM = 1e5
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Region:
     slice_index: int
     sop_instance_uid: str
     frame: int | None
-    points: Array
+    points: Points
     area_mm2: float
     status: Status = "proposed"
 
@@ -139,7 +139,7 @@ def _region(row: Mapping[str, Any], segments: Mapping[int, Segment]) -> Region:
     )
 
 
-def _points(rows: Sequence[Any], name: str) -> Array:
+def _points(rows: Sequence[Any], name: str) -> Points:
     # Looked at as an array: a schema would take minutes for the coordinates of a whole body.
     try:
         points = np.array(rows)
@@ -147,6 +147,6 @@ def _points(rows: Sequence[Any], name: str) -> Array:
         raise ValueError(f"the points of region '{name}' are not all of three coordinates") from error
     if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "if":
         raise ValueError(f"the points of region '{name}' are not all of three coordinates")
-    if not np.all(np.abs(points) <= _FARTHEST_MM):
+    if not np.all(np.abs(points) <= FARTHEST_MM):
         raise ValueError(f"a point of region '{name}' lies where no patient is")
     return points.astype(float)

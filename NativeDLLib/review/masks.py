@@ -18,11 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.core.arrays import Bools, Points, box_of
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.source import Grid
 
-Array = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 # Voxels of the mask that are looked at in one of the source, along each axis.
 _MOST_SAMPLES = 10
 # Source slices that are worked on at a time.
@@ -60,14 +59,9 @@ class Placed:
     def mask(self, value: int) -> Mask:
         """Return the mask of a label value, cropped to where it is."""
         values: Bools = self.labels == value
-        start = list(self.start)
-        for axis in range(3):
-            others = tuple(other for other in range(3) if other != axis)
-            hits = np.flatnonzero(values.any(axis=others))
-            first, stop = (int(hits[0]), int(hits[-1]) + 1) if len(hits) else (0, 0)
-            values = values[(slice(None),) * axis + (slice(first, stop),)]
-            start[axis] += first
-        return Mask(values.copy(), (start[0], start[1], start[2]))
+        box = box_of(values) or (slice(0, 0),) * 3
+        z, y, x = (first + part.start for first, part in zip(self.start, box, strict=True))
+        return Mask(values[box].copy(), (z, y, x))
 
 
 def place(layer: sitk.Image, values: Sequence[int], grid: Grid, progress: Progress) -> Placed:
@@ -113,18 +107,18 @@ def voxels_outside(layer: sitk.Image, value: int, grid: Grid) -> int:
     return count
 
 
-def _corners(low: Array, high: Array) -> Array:
+def _corners(low: Points, high: Points) -> Points:
     return np.stack(np.meshgrid(*np.stack([low, high], -1), indexing="ij"), -1).reshape(-1, 3)
 
 
-def _beyond(points: Array, grid: Grid) -> Bools:
+def _beyond(points: Points, grid: Grid) -> Bools:
     """Tell which indices (n, 3) lie beyond the outer faces of a grid's voxels."""
     rounding = 1e-3
     beyond: Bools = np.any((points < -0.5 - rounding) | (points > np.array(grid.size) - 0.5 + rounding), axis=1)
     return beyond
 
 
-def _relative(layer: sitk.Image, grid: Grid) -> tuple[Array, Array]:
+def _relative(layer: sitk.Image, grid: Grid) -> tuple[Points, Points]:
     """Return how the layer's voxel indices (x, y, z) become indices on the source's grid: matrix and offset."""
     theirs = np.array(layer.GetDirection()).reshape(3, 3) * layer.GetSpacing()
     ours = np.array(grid.direction).reshape(3, 3) * grid.spacing
@@ -147,7 +141,7 @@ def _sample(
     values: Sequence[int],
     grid: Grid,
     first: npt.NDArray[np.int_],
-    finer: Array,
+    finer: Points,
     progress: Progress,
 ) -> None:
     """Fill `labels`, whose first voxel is `first` (x, y, z), slab by slab; `finer` is layer voxels per source voxel."""

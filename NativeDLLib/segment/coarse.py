@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from NativeDLLib.core.box import box_of
+from NativeDLLib.core.arrays import box_of
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.postprocess.state import State
 from NativeDLLib.registry.entry import Coarse, Model
 from NativeDLLib.registry.parameters import Value, resolve
 from NativeDLLib.segment.box import Box
 from NativeDLLib.source import Grid
-
-# Axis of the patient along which letters of an orientation point.
-_AXES = {"R": 0, "L": 0, "A": 1, "P": 1, "I": 2, "S": 2}
 
 
 class _Within(Progress):
@@ -120,7 +117,8 @@ def _patch_mm(model: Model, grid: Grid) -> list[float]:
     sizes = [count * mm for count, mm in zip(patch, spacing, strict=True)]
     if orientation is None:
         return sizes
-    by_axis = {_AXES[letter]: mm for letter, mm in zip(orientation, sizes[::-1], strict=True)}
+    # Two letters for the ends of each axis of the patient.
+    by_axis = {"RLAPIS".index(letter) // 2: mm for letter, mm in zip(orientation, sizes[::-1], strict=True)}
     return [by_axis[int(axis)] for axis in np.abs(np.reshape(grid.direction, (3, 3))).argmax(axis=0)[::-1]]
 
 

@@ -13,12 +13,12 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
+
+from NativeDLLib.core.arrays import Points
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
-Array = npt.NDArray[np.float64]
 
 # Direction cosines are written with few decimals: one thousandth is 0.06 degrees.
 _COSINE_TOLERANCE = 1e-3
@@ -28,7 +28,7 @@ _ROUNDING_MM = 0.065
 # In voxels: a volume further off than that is not the slices.
 _SAME_PLACE = 0.1
 # What no scanner writes: places further off, larger fields, finer pixels come from damaged headers.
-_FARTHEST_MM, _LARGEST_MM, _FINEST_MM = 1e5, 5e3, 1e-3
+FARTHEST_MM, LARGEST_MM, FINEST_MM = 1e5, 5e3, 1e-3
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Grid:
         )
 
 
-def _corners(size: Sequence[int]) -> Array:
+def _corners(size: Sequence[int]) -> Points:
     return np.array(list(product(*((0, n - 1) for n in size))), float)
 
 
@@ -140,7 +140,7 @@ def arrange(slices: Sequence[Slice], columns: int, rows: int) -> tuple[list[int]
     order = [int(i) for i in np.argsort(heights, kind="stable")]
     heights, positions = heights[order], positions[order]
     distance, problems = _distance(slices, heights, positions, normal)
-    if distance is not None and distance * len(slices) > _LARGEST_MM:
+    if distance is not None and distance * len(slices) > LARGEST_MM:
         problems.append(f"{len(slices)} slices {distance:g} mm apart: no patient is that long")
     if problems or distance is None:
         return order, None, problems
@@ -166,17 +166,17 @@ def arrange(slices: Sequence[Slice], columns: int, rows: int) -> tuple[list[int]
 def _impossible_extent(slices: Sequence[Slice], columns: int, rows: int) -> str | None:
     for plane in slices:
         between_rows, between_columns = plane.pixel_spacing
-        if max(rows * between_rows, columns * between_columns) > _LARGEST_MM:
+        if max(rows * between_rows, columns * between_columns) > LARGEST_MM:
             return f"{rows} x {columns} pixels of {between_rows:g} x {between_columns:g} mm: no patient is that large"
-        if min(plane.pixel_spacing) < _FINEST_MM:
+        if min(plane.pixel_spacing) < FINEST_MM:
             return f"PixelSpacing is {between_rows:g} x {between_columns:g} mm: no patient is scanned that finely"
-        if max(map(abs, plane.position)) > _FARTHEST_MM:
+        if max(map(abs, plane.position)) > FARTHEST_MM:
             shown = ", ".join(f"{v:g}" for v in plane.position)
             return f"ImagePositionPatient is {shown} mm: no patient lies that far off"
     return None
 
 
-def _orientation_problems(orientation: Array) -> list[str]:
+def _orientation_problems(orientation: Points) -> list[str]:
     rows, columns = orientation[:, :3], orientation[:, 3:]
     lengths = np.concatenate([np.linalg.norm(rows, axis=1), np.linalg.norm(columns, axis=1)])
     skew = np.abs((rows * columns).sum(axis=1))
@@ -193,7 +193,7 @@ def _orientation_problems(orientation: Array) -> list[str]:
     return []
 
 
-def _axes(orientation: Array) -> tuple[Array, Array, Array]:
+def _axes(orientation: Points) -> tuple[Points, Points, Points]:
     row = orientation[:3] / np.linalg.norm(orientation[:3])
     normal = np.cross(row, orientation[3:])
     normal /= np.linalg.norm(normal)
@@ -201,7 +201,7 @@ def _axes(orientation: Array) -> tuple[Array, Array, Array]:
 
 
 def _distance(
-    slices: Sequence[Slice], heights: Array, positions: Array, normal: Array
+    slices: Sequence[Slice], heights: Points, positions: Points, normal: Points
 ) -> tuple[float | None, list[str]]:
     """Return the distance between slices in mm, or what keeps them from having one."""
     if len(heights) == 1:
@@ -233,7 +233,7 @@ def _distance(
     return round(regular, 6), problems
 
 
-def _uneven(heights: Array, gaps: Array, typical: float) -> str:
+def _uneven(heights: Points, gaps: Points, typical: float) -> str:
     steps = gaps / typical
     wide = np.flatnonzero(steps > 1.5)
     if len(wide) and np.abs(steps - np.round(steps)).max() < 0.1:

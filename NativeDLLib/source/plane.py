@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from NativeDLLib.source.geometry import Array
+from NativeDLLib.core.arrays import Points
 from NativeDLLib.source.series import Series
 
 
@@ -31,8 +31,8 @@ class Plane:
     sop_class_uid: str
     sop_instance_uid: str
     frame: int | None
-    origin: Array
-    axes: Array
+    origin: Points
+    axes: Points
 
     @classmethod
     def of(cls, series: Series, index: int) -> Plane:
@@ -50,19 +50,19 @@ class Plane:
         )
 
     @cached_property
-    def normal(self) -> Array:
+    def normal(self) -> Points:
         """Unit vector, row direction x column direction."""
         normal = np.cross(*self.axes)
         return np.asarray(normal / np.linalg.norm(normal), float)
 
-    def to_patient(self, pixels: Array) -> Array:
+    def to_patient(self, pixels: Points) -> Points:
         """Return where pixels (n, 2), column then row, are in the patient: (n, 3), mm."""
         return self.origin + pixels @ self.axes
 
-    def to_pixels(self, points: Array) -> Array:
+    def to_pixels(self, points: Points) -> Points:
         """Return the pixels (n, 2), column then row, over which points (n, 3) lie."""
         return np.asarray((points - self.origin) @ np.linalg.pinv(self.axes), float)
 
-    def heights(self, points: Array) -> Array:
+    def heights(self, points: Points) -> Points:
         """Return how far points (n, 3) lie off the plane, along its normal, in mm."""
         return np.asarray((points - self.origin) @ self.normal, float)

@@ -11,12 +11,11 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.source import Grid
+from NativeDLLib.source.geometry import FARTHEST_MM, FINEST_MM, LARGEST_MM
 
 _FORMATS = {"NrrdImageIO": "NRRD", "NiftiImageIO": "NIfTI", "MetaImageIO": "MetaImage"}
 # Axes are written with few decimals: one thousandth is 0.06 degrees.
 _COSINE_TOLERANCE = 1e-3
-# What no scanner writes comes from damaged headers.
-_FARTHEST_MM, _LARGEST_MM, _FINEST_MM = 1e5, 5e3, 1e-3
 
 
 def open_volume(path: Path) -> sitk.ImageFileReader:
@@ -75,7 +74,7 @@ def checked_grid(path: Path, volume: sitk.ImageFileReader) -> Grid:
         raise InputError(
             f"{path}: its axes are not perpendicular (off by {off:.3f}); resample it to a grid without shear"
         )
-    if spacing.min() < _FINEST_MM or (spacing * size).max() > _LARGEST_MM or np.abs(origin).max() > _FARTHEST_MM:
+    if spacing.min() < FINEST_MM or (spacing * size).max() > LARGEST_MM or np.abs(origin).max() > FARTHEST_MM:
         shown = " x ".join(f"{n} of {s:g} mm" for n, s in zip(size, spacing, strict=True))
         place = ", ".join(f"{v:g}" for v in origin)
         raise InputError(f"{path}: {shown} at {place} mm: no patient is like that")

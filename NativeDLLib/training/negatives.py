@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 from scipy import ndimage
 
-Array = npt.NDArray[Any]
+from NativeDLLib.core.arrays import Array
+
 AIR, FAT, MUSCLE, BRAIN, SPINAL_FLUID = -1000.0, -100.0, 55.0, 36.0, 6.0
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.core.box import box_of
+from NativeDLLib.core.arrays import box_of
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
+
+from NativeDLLib.core.arrays import Array, Bools
 
 SPACING_MM = 3.0
 VERTEBRA, CORE = 1, 2
 _CANAL_VOXELS = 4  # fewer in a slice are the edge of something else
 _SMOOTH_SLICES = 5
 _TREND_SLICES = 12
-Array = npt.NDArray[Any]
-Bools = npt.NDArray[np.bool_]
 
 
 def vertebra_classes(labels: sitk.Image, mapping: Mapping[int, int], canal: Collection[int]) -> sitk.Image:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.core.arrays import box_of
 from NativeDLLib.core.errors import NativeDLError
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.volumes.terminology import meaning_of, terminology_entry
@@ -95,12 +96,10 @@ def write_image(image: sitk.Image, path: Path) -> None:
 
 def _box(values: npt.NDArray[Any]) -> Box:
     """Return where (x, y, z) anything was found, from and up to; one voxel where nothing was."""
-    planes = np.flatnonzero(values.any(axis=(1, 2)))
-    if not len(planes):
+    found = box_of(values)
+    if found is None:
         return ((0, 1),) * 3
-    found = np.any(values[planes[0] : planes[-1] + 1], axis=0)
-    rows, columns = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
-    box = [(int(hits[0]), int(hits[-1]) + 1) for hits in (columns, rows, planes)]
+    box = [(part.start, part.stop) for part in found[::-1]]
     if all(stop - start == 1 for start, stop in box):
         # Slicer would take a box of one voxel for an empty one: it gets a neighbour, on an axis that has one.
         axis = int(np.argmax(values.shape[::-1]))

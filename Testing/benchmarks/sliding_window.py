@@ -14,9 +14,10 @@ import torch
 from benchmarks.compare import Comparison, MissingError, Result, Setting, in_turn
 from benchmarks.measure import Cost, run_here
 from benchmarks.networks import SMALL, TINY, network
+from NativeDLLib.core.arrays import Floats
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.cpu_backend import fastest
-from NativeDLLib.inference.network import Floats, Network
+from NativeDLLib.inference.network import Network
 from NativeDLLib.inference.preprocess import Prepared
 from NativeDLLib.inference.sliding_window import WindowSettings, sliding_window
 
