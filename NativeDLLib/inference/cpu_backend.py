@@ -24,7 +24,7 @@ from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.files import atomic_path, write_json
 from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.versions import versions
-from NativeDLLib.inference.network import Network, together
+from NativeDLLib.inference.network import Network, call_concurrently
 from NativeDLLib.inference.onnx_runtime import OnnxNetwork, cpu_session
 from NativeDLLib.inference.torch_runtime import TorchNetwork
 
@@ -100,7 +100,7 @@ def _measure(module: Any, shape: Sequence[int], folder: Path, key: str) -> tuple
 
     def consider(way: str, network: Network) -> None:
         tolerated = _TOLERANCE * np.abs(expected).max()
-        if all(np.abs(result - expected).max() <= tolerated for result in together(network, patch)):
+        if all(np.abs(result - expected).max() <= tolerated for result in call_concurrently(network, patch)):
             seconds[way] = _seconds(network, patch)
 
     _lay_out(module, channels_last=True)
@@ -129,8 +129,8 @@ def _measure(module: Any, shape: Sequence[int], folder: Path, key: str) -> tuple
 def _seconds(network: Network, patch: Floats) -> float:
     """Seconds that a patch takes."""
     began = time.perf_counter()
-    together(network, patch)
-    return (time.perf_counter() - began) / network.at_once
+    call_concurrently(network, patch)
+    return (time.perf_counter() - began) / network.concurrency
 
 
 def _torch_network(module: Any, device: str, path: Path) -> TorchNetwork:
@@ -145,11 +145,11 @@ def _lay_out(module: Any, *, channels_last: bool) -> None:
     module.to(memory_format=torch.channels_last_3d if channels_last else torch.contiguous_format)
 
 
-def _onnx_network(content: bytes, device: str, path: Path, at_once: int) -> OnnxNetwork:
+def _onnx_network(content: bytes, device: str, path: Path, concurrency: int) -> OnnxNetwork:
     import torch
 
-    session = cpu_session(content, path, torch.get_num_threads() // at_once)
-    return OnnxNetwork(session, device, 2, path, at_once=at_once)
+    session = cpu_session(content, path, torch.get_num_threads() // concurrency)
+    return OnnxNetwork(session, device, 2, path, concurrency=concurrency)
 
 
 def _export(module: Any, patch: Floats, path: Path) -> bool:

@@ -35,7 +35,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.array_ops import is_tensor
 from NativeDLLib.inference.engine import Engine
 from NativeDLLib.inference.label_maker import BLOCK
-from NativeDLLib.inference.network import together
+from NativeDLLib.inference.network import call_concurrently
 from NativeDLLib.inference.sliding_window import PLANES, WindowSettings
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.source.source import Source
@@ -68,7 +68,7 @@ class Work:
         Whether a patch is run more than once.
     forward
         Bytes of the forward passes that run at once.
-    at_once
+    concurrency
         Number of these.
     kept
         Bytes that a network allocated for its run, and gives back with itself.
@@ -84,7 +84,7 @@ class Work:
     is_streamed: bool
     mirrors: bool
     forward: int
-    at_once: int
+    concurrency: int
     kept: int = 0
 
     @property
@@ -109,7 +109,7 @@ class Work:
         # Features of all networks follow each other, logits are averaged.
         means = 3 * (sum(self.channels) + 1 if self.has_head else self.classes) * min(PLANES, self.patch[0]) * plane
         result = 4 * max(self.channels) * prod(self.patch)
-        results = (3 * result if self.mirrors else 0) + (self.at_once * len(self.channels) * result)
+        results = (3 * result if self.mirrors else 0) + (self.concurrency * len(self.channels) * result)
         labelled = 2 * 4 * self.classes * BLOCK**3 * (os.cpu_count() or 1)
         return surrounded + self.forward + results + slab + means + labelled
 
@@ -164,7 +164,7 @@ def guessed(image: sitk.Image, model: Model, engine: Engine, settings: WindowSet
         is_streamed=engine.is_streamed,
         mirrors=bool(settings.mirror_axes),
         forward=_AMPLE * prod(engine.patch_size),
-        at_once=min(network.at_once for network in engine.networks),
+        concurrency=min(network.concurrency for network in engine.networks),
     )
 
 
@@ -180,7 +180,7 @@ def tried(work: Work, image: sitk.Image, engine: Engine, progress: Progress) -> 
         patch = noise.standard_normal((1, len(prepared.volume), *engine.patch_size), np.float32)
         # ONNX Runtime arranges its memory anew for the second pass.
         for _ in range(2):
-            results = [together(network, network.placed(patch))[0] for network in engine.networks]
+            results = [call_concurrently(network, network.to_device(patch))[0] for network in engine.networks]
         channels = [] if is_tensor(results[0]) else [result.shape[1] for result in results]
         del results
     after = resident()

@@ -21,14 +21,14 @@ from NativeDLLib.inference.array_ops import ArrayOrTensor, all_finite
 class Network(Protocol):
     """A network on its device.
 
-    ``device`` is the device in fact used, in words; ``at_once`` the number of threads that call it at the same time,
+    ``device`` is the device in fact used, in words; ``concurrency`` the number of threads that call it at once,
     where that is faster.
     """
 
     device: str
-    at_once: int
+    concurrency: int
 
-    def placed(self, array: npt.NDArray[Any]) -> ArrayOrTensor:
+    def to_device(self, array: npt.NDArray[Any]) -> ArrayOrTensor:
         """Return an array where the network takes its batches from and gives its results: a tensor on a GPU."""
 
     def __call__(self, batch: ArrayOrTensor) -> ArrayOrTensor:
@@ -38,12 +38,12 @@ class Network(Protocol):
         """
 
 
-def together(network: Network, batch: ArrayOrTensor) -> list[ArrayOrTensor]:
+def call_concurrently(network: Network, batch: ArrayOrTensor) -> list[ArrayOrTensor]:
     """Return the results of as many calls at the same time as the network is for, all of the same batch."""
-    if network.at_once == 1:
+    if network.concurrency == 1:
         return [network(batch)]  # torch would start threads of its own for another thread
-    with ThreadPoolExecutor(network.at_once) as pool:
-        return list(pool.map(network, [batch] * network.at_once))
+    with ThreadPoolExecutor(network.concurrency) as pool:
+        return list(pool.map(network, [batch] * network.concurrency))
 
 
 @dataclass(frozen=True)

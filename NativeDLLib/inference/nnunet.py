@@ -26,7 +26,7 @@ from NativeDLLib.inference.label_maker import Head, LabelMaker
 from NativeDLLib.inference.network import Network, require, silent
 from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, keeps_network, load_checkpoint
 from NativeDLLib.inference.nnunet_plans import check_configuration, make_unet, read_plans, stored_orientation
-from NativeDLLib.inference.nnunet_resample import axes_back, is_separable, resampled
+from NativeDLLib.inference.nnunet_resample import axes_back, is_separable, resample_by_splines
 from NativeDLLib.inference.preprocess import Prepared, empty, turned_back
 from NativeDLLib.inference.torch_runtime import TorchNetwork
 from NativeDLLib.registry.entry import Model
@@ -103,7 +103,7 @@ class NnunetEngine:
         intensities = plans.foreground_intensity_properties_per_channel
         data = preprocessor._normalize(data, np.zeros((1, 1, 1, 1), np.int8), configuration, intensities)
         settings = configuration.configuration["resampling_fn_data_kwargs"]
-        return resampled(data[0], shape, spacing, target, settings)[None], body
+        return resample_by_splines(data[0], shape, spacing, target, settings)[None], body
 
     def _spacings(self, properties: Mapping[str, Any]) -> tuple[list[float], list[float]]:
         """Return the spacing of the image and of the network in nnU-Net's order; a flat one keeps the slices' own."""

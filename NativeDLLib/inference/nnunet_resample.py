@@ -31,7 +31,9 @@ def is_separable(configuration: Any) -> bool:
     return back.get("order", 3) == 1 and back.get("order_z", 0) in (0, 1)
 
 
-def resampled(values: Floats, shape: Sequence[int], current: Spacing, new: Spacing, settings: dict[str, Any]) -> Floats:
+def resample_by_splines(
+    values: Floats, shape: Sequence[int], current: Spacing, new: Spacing, settings: dict[str, Any]
+) -> Floats:
     """A volume (z, y, x), cropped and normalised by nnU-Net, resampled to a shape.
 
     Parameters

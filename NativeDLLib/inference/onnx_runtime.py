@@ -26,15 +26,15 @@ _KEY = re.compile(rb"(\x0a|\x8a\x80*\x00)(\x08|\x88\x80*\x00)\Z")
 class OnnxNetwork:
     """An ONNX Runtime `session` behind the interface of `Network`."""
 
-    def __init__(self, session: Any, description: str, classes: int, path: Path, *, at_once: int = 1) -> None:
-        self.device, self.at_once = description, at_once
+    def __init__(self, session: Any, description: str, classes: int, path: Path, *, concurrency: int = 1) -> None:
+        self.device, self.concurrency = description, concurrency
         self.session, self._classes, self._path = session, classes, path
         inputs = session.get_inputs()
         if len(inputs) != 1 or inputs[0].type != "tensor(float)":
             raise ModelError(f"{path}: needs exactly one float input; it has {[(i.name, i.type) for i in inputs]}")
         self._input = inputs[0].name
 
-    def placed(self, array: npt.NDArray[Any]) -> ArrayOrTensor:
+    def to_device(self, array: npt.NDArray[Any]) -> ArrayOrTensor:
         """See `Network`."""
         return array
 

@@ -62,7 +62,7 @@ def prepare(image: sitk.Image, contract: InputContract) -> Prepared:
     assert contract.spacing is not None
     assert contract.orientation is not None
     oriented = sitk.DICOMOrient(image, contract.orientation)
-    resampled = resample(oriented, contract.spacing[::-1])
+    resampled = resample_linearly(oriented, contract.spacing[::-1])
     values: Floats = sitk.GetArrayFromImage(resampled).astype(np.float32, copy=False)
     low = float(values.min())
     body = Body.find(values, contract.spacing, values.shape) if contract.modality == "CT" else None
@@ -116,7 +116,7 @@ def _axis(prepared: Prepared, axis: int) -> Axis:
     return Axis.linear(positions, prepared.grid.GetSize()[axis])
 
 
-def resample(image: sitk.Image, spacing: tuple[float, ...]) -> sitk.Image:
+def resample_linearly(image: sitk.Image, spacing: tuple[float, ...]) -> sitk.Image:
     """Image resampled linearly to a spacing (x, y, z) in mm over the same extent, as float32.
 
     Where a voxel becomes at least twice as large, whole blocks of source voxels are averaged first: linear

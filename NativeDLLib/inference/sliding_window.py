@@ -106,8 +106,8 @@ def sliding_window(
     flips = [some for count in range(len(axes) + 1) for some in itertools.combinations(axes, count)]
     weights = gaussian(patch_size).astype(np.float16 if settings.half and not settings.features else np.float32)
     depth, done = patch_size[0], 0
-    blend = _Blend(networks[0].placed(weights), (depth, *padded.shape[2:]))
-    padded = networks[0].placed(padded)
+    blend = _Blend(networks[0].to_device(weights), (depth, *padded.shape[2:]))
+    padded = networks[0].to_device(padded)
 
     def look(window: Window) -> Iterator[ArrayOrTensor]:
         patch = contiguous(padded[:, *window])
@@ -125,8 +125,8 @@ def sliding_window(
 
     windows = [(slice(start, start + depth), *column) for start in starts for column in columns]
     needed = [True, *map(is_needed, windows[1:])]
-    at_once = min(network.at_once for network in networks)
-    with contextlib.closing(_in_order(look, itertools.compress(windows, needed), at_once)) as found:
+    concurrency = min(network.concurrency for network in networks)
+    with contextlib.closing(_in_order(look, itertools.compress(windows, needed), concurrency)) as found:
         for start, following in itertools.pairwise([*starts, padded.shape[1]]):
             for column in columns:
                 progress.check()
@@ -147,19 +147,19 @@ def sliding_window(
 
 
 def _in_order(
-    look: Callable[[Window], Iterator[ArrayOrTensor]], windows: Iterable[Window], at_once: int
+    look: Callable[[Window], Iterator[ArrayOrTensor]], windows: Iterable[Window], concurrency: int
 ) -> Generator[Iterable[ArrayOrTensor], None, None]:
     """Give what is found in each window, in their order; where several are looked at at once, ahead of who asks."""
-    if at_once == 1:
+    if concurrency == 1:
         yield from map(look, windows)
         return
     ahead = deque[Future[list[ArrayOrTensor]]]()
-    with ThreadPoolExecutor(at_once) as pool:
+    with ThreadPoolExecutor(concurrency) as pool:
         try:
             for window in windows:
                 ahead.append(pool.submit(lambda window: list(look(window)), window))
                 # One more waits, so that no thread does.
-                if len(ahead) > at_once:
+                if len(ahead) > concurrency:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()

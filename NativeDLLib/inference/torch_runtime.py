@@ -28,7 +28,7 @@ class TorchNetwork:
         Whether volumes and results stay on the device; None for what is the best there.
     """
 
-    at_once = 1
+    concurrency = 1
 
     def __init__(
         self, module: Any, device: Any, description: str, classes: int, path: Path, *, resident: bool | None = None
@@ -37,20 +37,20 @@ class TorchNetwork:
         self._module, self._device, self._classes, self._path = module, device, classes, path
         self._resident = device.type == "cuda" if resident is None else resident
 
-    def placed(self, array: npt.NDArray[Any]) -> ArrayOrTensor:
+    def to_device(self, array: npt.NDArray[Any]) -> ArrayOrTensor:
         """See `Network`."""
         if not self._resident:
             return array
         import torch
 
-        with self._told():
+        with self._translate_errors():
             return torch.from_numpy(array).to(self._device)
 
     def __call__(self, batch: ArrayOrTensor) -> ArrayOrTensor:
         """Run the module on a batch; see `Network`."""
         import torch
 
-        with self._told(), torch.inference_mode(), warnings.catch_warnings():
+        with self._translate_errors(), torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             output = self._module(batch if is_tensor(batch) else torch.from_numpy(batch).to(self._device))
             if isinstance(output, (tuple, list)):
@@ -59,7 +59,7 @@ class TorchNetwork:
             return checked_output(result if is_tensor(batch) else to_numpy(result), batch, self._classes, self._path)
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """Say what torch says is wrong as an error of ours."""
         import torch
 

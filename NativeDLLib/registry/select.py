@@ -44,7 +44,7 @@ def rank(models: Iterable[Model], series: Described) -> list[Candidate]:
     Modality, Body Part Examined, Series, Study and Protocol descriptions count. A model whose weights are yet to be
     fetched never fits; of equals, one that the user fetched comes first.
     """
-    candidates = [_judge(model, series) for model in models]
+    candidates = [_fit(model, series) for model in models]
     return sorted(candidates, key=_order)
 
 
@@ -59,7 +59,7 @@ def select(models: Mapping[str, Model], series: Described, wanted: str = "auto")
         model = find_model(models, wanted)
         if to_be_fetched(model):
             find_weights(model)
-        judged = _judge(model, series)
+        judged = _fit(model, series)
         warnings = [] if judged.fits else [f"model {model.id} was chosen but may not fit: {'; '.join(judged.reasons)}"]
         return model, ["chosen by the user"], warnings
     ranking = rank(models.values(), series)
@@ -79,7 +79,7 @@ def _order(candidate: Candidate) -> tuple[bool, bool, int, bool, int]:
     return not candidate.fits, to_be_fetched(model), *rest
 
 
-def _judge(model: Model, series: Described) -> Candidate:
+def _fit(model: Model, series: Described) -> Candidate:
     judged = _compare(model, series)
     lacking = next(filter(to_be_fetched, model.needed), None)
     if judged.fits and lacking is not None:

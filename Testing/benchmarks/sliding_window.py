@@ -70,8 +70,8 @@ class _CountingNetwork:
     """A network behind the interface of ours that counts how often it is called."""
 
     def __init__(self, network: Network) -> None:
-        self._network, self.device, self.at_once = network, network.device, network.at_once
-        self.calls, self.placed, self._lock = 0, network.placed, threading.Lock()
+        self._network, self.device, self.concurrency = network, network.device, network.concurrency
+        self.calls, self.to_device, self._lock = 0, network.to_device, threading.Lock()
 
     def __call__(self, batch: Floats) -> Floats:
         with self._lock:

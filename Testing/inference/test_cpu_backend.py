@@ -8,7 +8,7 @@ import pytest
 
 from NativeDLLib.inference import cpu_backend
 from NativeDLLib.inference.cpu_backend import fastest
-from NativeDLLib.inference.network import together
+from NativeDLLib.inference.network import call_concurrently
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
@@ -95,9 +95,9 @@ def test_the_fastest_way_is_taken_and_remembered(tmp_path, monkeypatch, measured
     again = faster(network(), tmp_path)
 
     assert (first.device, again.device) == (device, device)
-    assert first.at_once == again.at_once == (2 if "two" in device else 1)
+    assert first.concurrency == again.concurrency == (2 if "two" in device else 1)
     for made in (first, again):
-        for result in together(made, patch):
+        for result in call_concurrently(made, patch):
             np.testing.assert_allclose(result, expected, atol=1e-5)
     files = sorted(path.suffix for path in (tmp_path / "memory").iterdir())
     assert files == ([".json", ".onnx"] if "onnxruntime" in device else [".json"])

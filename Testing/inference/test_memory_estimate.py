@@ -22,7 +22,7 @@ from NativeDLLib.source import Series
 
 WORK = Work(
     image=(512, 512, 300), network=(300, 273, 273), patch=(96, 96, 96), channels=(8,), channel_bytes=4,
-    classes=26, has_head=True, is_streamed=True, mirrors=False, forward=0, at_once=1,
+    classes=26, has_head=True, is_streamed=True, mirrors=False, forward=0, concurrency=1,
 )  # fmt: skip
 
 
@@ -92,7 +92,7 @@ def test_without_a_limit_a_run_that_needs_more_than_there_is_goes_on_with_a_warn
         {"has_head": False, "channels": (26,)},
         {"is_streamed": False},
         {"mirrors": True},
-        {"at_once": 4},
+        {"concurrency": 4},
         {"forward": 2**31},
     ],
     ids=str,

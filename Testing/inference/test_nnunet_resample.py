@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from NativeDLLib.inference.nnunet_resample import axes_back, is_separable, resampled
+from NativeDLLib.inference.nnunet_resample import axes_back, is_separable, resample_by_splines
 
 reference = pytest.importorskip("nnunetv2.preprocessing.resampling.default_resampling")
 
@@ -31,7 +31,7 @@ def test_values_are_those_of_nnunet(current, new, settings):
     shape = reference.compute_new_shape(values.shape, current, new)
 
     expected = reference.resample_data_or_seg_to_shape(values[None], shape, current, new, **settings)[0]
-    result = resampled(values, shape.tolist(), current, new, settings)
+    result = resample_by_splines(values, shape.tolist(), current, new, settings)
 
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, expected, atol=2e-5)
@@ -54,7 +54,7 @@ def test_the_way_back_is_that_of_nnunet(current, new, settings):
 
 def test_the_same_shape_is_left_alone():
     values = body()
-    assert resampled(values, values.shape, (1, 1, 1), (1, 1, 1), DATA) is values
+    assert resample_by_splines(values, values.shape, (1, 1, 1), (1, 1, 1), DATA) is values
 
 
 @pytest.mark.parametrize(

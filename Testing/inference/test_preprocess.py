@@ -4,7 +4,7 @@ import pytest
 import SimpleITK as sitk
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.inference.preprocess import prepare, resample, restore
+from NativeDLLib.inference.preprocess import prepare, resample_linearly, restore
 from NativeDLLib.registry.make_model import make_model
 
 
@@ -42,7 +42,7 @@ DIRECTIONS = [
 def test_resampling_keeps_every_value_at_its_place_in_the_patient(direction, spacing):
     image = ramp(direction=direction)
 
-    result = resample(image, spacing)
+    result = resample_linearly(image, spacing)
 
     values = sitk.GetArrayFromImage(result)
     z, y, x = np.indices(values.shape)
@@ -54,7 +54,7 @@ def test_resampling_keeps_every_value_at_its_place_in_the_patient(direction, spa
 
 
 def test_resampling_keeps_the_extent():
-    result = resample(ramp(), (1.6, 1.8, 4.0))
+    result = resample_linearly(ramp(), (1.6, 1.8, 4.0))
 
     assert result.GetSize() == (10, 12, 8)
     np.testing.assert_allclose(result.TransformContinuousIndexToPhysicalPoint((-0.5,) * 3), (-30.4, 11.55, 49.0))
@@ -64,7 +64,7 @@ def test_downsampling_averages_noise_away():
     rng = np.random.default_rng(0)
     noisy = sitk.GetImageFromArray(rng.normal(0, 100, (16, 64, 64)).astype(np.int16))
 
-    values = sitk.GetArrayFromImage(resample(noisy, (4.0, 4.0, 1.0)))
+    values = sitk.GetArrayFromImage(resample_linearly(noisy, (4.0, 4.0, 1.0)))
 
     assert values.std() < 40
 

@@ -41,9 +41,9 @@ class AirAtTheStart:
 class Pointwise:
     """A network that looks at single voxels, so that windows must not change its answer."""
 
-    device, at_once = "cpu", 1
+    device, concurrency = "cpu", 1
 
-    def placed(self, array):
+    def to_device(self, array):
         return array
 
     def __init__(self) -> None:
@@ -186,7 +186,7 @@ def test_networks_of_an_ensemble_are_averaged():
 class Overtaken(Pointwise):
     """A network for two threads, whose first call ends after the second one."""
 
-    at_once = 2
+    concurrency = 2
 
     def __init__(self, overtaken=True):
         super().__init__()
@@ -214,7 +214,7 @@ class Overtaken(Pointwise):
 def test_several_patches_at_once_give_bit_for_bit_what_one_after_the_other_give(networks):
     volume = np.random.default_rng(0).normal(size=(1, 20, 24, 28)).astype(np.float32)
     together, alone = ([Overtaken(two) for _ in range(networks)] for two in (True, False))
-    alone[0].at_once = 1
+    alone[0].concurrency = 1
 
     at_once, one_by_one = (sliding_window(volume, some, (8, 8, 8), body=AirAtTheStart(1)) for some in (together, alone))
 
