@@ -59,16 +59,9 @@ class State:
 
 
 def postprocess(state: State, steps: Sequence[PostprocessingStep], parameters: Mapping[str, Value]) -> None:
-    """Change a state by the steps of a registry entry, from the network's classes to Segment Numbers.
+    """Change a state with the network's classes by the steps of a registry entry, to one with Segment Numbers.
 
-    Parameters
-    ----------
-    state
-        State with the network's classes.
-    steps
-        Steps of the entry, in an order that `check_steps` has found right.
-    parameters
-        Effective parameters, for settings that refer to one.
+    The steps are in an order that `check_steps` has found right; their settings may refer to parameters.
     """
     first = [step for step in steps if STEPS[step.step].on_classes]
     for step in first:

@@ -50,9 +50,9 @@ class Segment:
     color: tuple[int, int, int]
     category: Code
     type: Code
-    type_modifier: Code | None
-    region: Code | None
-    region_modifier: Code | None
+    type_modifier: Code | None = None
+    region: Code | None = None
+    region_modifier: Code | None = None
     plausible: Plausible = Plausible()
 
 
@@ -65,10 +65,10 @@ class Parameter:
     default: float | bool | str
     label: str
     help: str
-    minimum: float | None
-    maximum: float | None
-    choices: tuple[str, ...]
-    unit: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    unit: str = ""
 
 
 @dataclass(frozen=True)

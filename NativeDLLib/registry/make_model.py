@@ -5,38 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.registry.entry import (
     Coarse,
-    Code,
     InputContract,
     Model,
     Parameter,
-    Plausible,
     PostprocessingStep,
-    Segment,
     SlidingWindow,
     WeightsEntry,
 )
+from NativeDLLib.registry.segment_json import segment_of
 
 _MARGIN_MM = 20.0
+_TEXTS = ("id", "version", "title", "description", "license", "citation", "intended_use", "runtime")
+Kind = TypeVar("Kind")
 
 
 def make_model(data: Mapping[str, Any], registry: Path) -> Model:
     """Make a model from an entry that has passed its checks."""
-    given = data["input"]
+    given, output = data["input"], data["output"]
     intensity = given.get("intensity", {"normalization": "none"})
+    weights = {name: value for name, value in data["weights"].items() if name not in ("file", "folder")}
+    texts: dict[str, Any] = {name: data.get(name, "") for name in _TEXTS}
     return Model(
-        id=data["id"],
-        version=data["version"],
-        title=data["title"],
-        description=data["description"],
-        license=data["license"],
-        citation=data.get("citation", ""),
-        intended_use=data["intended_use"],
-        runtime=data["runtime"],
+        **texts,
         input=InputContract(
             modality=given["modality"],
             body_parts=tuple(given.get("body_parts", ())),
@@ -49,14 +44,19 @@ def make_model(data: Mapping[str, Any], registry: Path) -> Model:
             patch_size=_triple(given.get("patch_size"), int),
             padding=given.get("padding", "constant"),
         ),
-        segments=tuple(_segment(row, i + 1) for i, row in enumerate(data["output"]["segments"])),
-        output_channels=data["output"].get("channels"),
+        segments=tuple(segment_of(row, number) for number, row in enumerate(output["segments"], 1)),
+        output_channels=output.get("channels"),
         architecture=data.get("architecture"),
-        parameters=tuple(_parameter(row) for row in data.get("parameters", ())),
-        sliding_window=_sliding_window(data.get("sliding_window", {})),
+        parameters=tuple(_made(Parameter, row) for row in data.get("parameters", ())),
+        sliding_window=_made(SlidingWindow, data.get("sliding_window", {})),
         postprocessing=tuple(_step(row) for row in data.get("postprocessing", ())),
         evaluation=tuple(data.get("evaluation", ())),
-        weights=_weights(data["weights"]),
+        weights=_made(
+            WeightsEntry,
+            weights,
+            place=data["weights"].get("file") or data["weights"]["folder"],
+            is_folder="folder" in data["weights"],
+        ),
         card=registry.parent / data["card"] if "card" in data else None,
         registry=registry,
         data=data,
@@ -92,18 +92,10 @@ def with_coarse(model: Model, others: Mapping[str, Model], where: str) -> Model:
     return replace(model, coarse=Coarse(coarse, segments, margin_mm, given.get("use", True)))
 
 
-def _weights(row: Mapping[str, Any]) -> WeightsEntry:
-    others: dict[str, Any] = {name: value for name, value in row.items() if name not in ("file", "folder")}
-    if "folds" in row:
-        others["folds"] = tuple(row["folds"])
-    return WeightsEntry(str(row.get("file") or row["folder"]), "folder" in row, **others)
-
-
-def _sliding_window(row: Mapping[str, Any]) -> SlidingWindow:
-    settings: dict[str, Any] = {**row}
-    if "mirror_axes" in row:
-        settings["mirror_axes"] = tuple(row["mirror_axes"])
-    return SlidingWindow(**settings)
+def _made(kind: type[Kind], row: Mapping[str, Any], **others: Any) -> Kind:
+    """Make an object of values by the names of its fields, with lists as tuples."""
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
+    return kind(**values, **others)
 
 
 def _step(row: Mapping[str, Any]) -> PostprocessingStep:
@@ -113,42 +105,3 @@ def _step(row: Mapping[str, Any]) -> PostprocessingStep:
 
 def _triple(values: Sequence[Any] | None, kind: type) -> Any:
     return None if values is None else tuple(kind(value) for value in values)
-
-
-def _segment(row: Mapping[str, Any], number: int) -> Segment:
-    def code(key: str) -> Code | None:
-        return Code(**row[key]) if key in row else None
-
-    return Segment(
-        number=number,
-        label=row["label"],
-        name=row["name"],
-        color=(row["color"][0], row["color"][1], row["color"][2]),
-        category=Code(**row["category"]),
-        type=Code(**row["type"]),
-        type_modifier=code("type_modifier"),
-        region=code("region"),
-        region_modifier=code("region_modifier"),
-        plausible=make_plausible(row.get("plausible", {})),
-    )
-
-
-def make_plausible(row: Mapping[str, Any]) -> Plausible:
-    """Make `Plausible` from the values of an entry or of a report."""
-    bounds = row.get("volume_ml")
-    volume_ml = None if bounds is None else (float(bounds[0]), float(bounds[1]))
-    return Plausible(volume_ml, str(row.get("side", "")), tuple(map(str, row.get("cut_at", ()))))
-
-
-def _parameter(row: Mapping[str, Any]) -> Parameter:
-    return Parameter(
-        name=row["name"],
-        type=row["type"],
-        default=row["default"],
-        label=row["label"],
-        help=row["help"],
-        minimum=row.get("minimum"),
-        maximum=row.get("maximum"),
-        choices=tuple(row.get("choices", ())),
-        unit=row.get("unit", ""),
-    )

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from NativeDLLib.registry.entry import Code, Segment
-from NativeDLLib.registry.make_model import make_plausible
+from NativeDLLib.registry.entry import Code, Plausible, Segment
 
 _CODES = ("category", "type", "type_modifier", "region", "region_modifier")
 
@@ -23,23 +22,22 @@ def segment_json(segment: Segment) -> dict[str, Any]:
     }
 
 
-def segment_of(row: Mapping[str, Any]) -> Segment:
-    """Segment of the values that `segment_json` made; KeyError, TypeError or ValueError where they are others."""
+def segment_of(row: Mapping[str, Any], number: int | None = None) -> Segment:
+    """Segment of the values that `segment_json` made or, with its number, of those of a registry entry.
+
+    KeyError, TypeError or ValueError where they are others.
+    """
     red, green, blue = (int(value) for value in row["color"])
-    codes = {key: None if row[key] is None else Code(**{k: str(v) for k, v in row[key].items()}) for key in _CODES}
-    if int(row["number"]) < 1:
+    codes = {key: Code(**{k: str(v) for k, v in row[key].items()}) for key in _CODES if row.get(key) is not None}
+    own = int(row["number"]) if number is None else number
+    if own < 1:
         raise ValueError("a segment has no number")
-    if codes["category"] is None or codes["type"] is None:
-        raise ValueError("a segment has neither category nor type")
-    return Segment(
-        number=int(row["number"]),
-        label=int(row["number"]),
-        name=str(row["name"]),
-        color=(red, green, blue),
-        category=codes["category"],
-        type=codes["type"],
-        type_modifier=codes["type_modifier"],
-        region=codes["region"],
-        region_modifier=codes["region_modifier"],
-        plausible=make_plausible(row.get("plausible", {})),
-    )
+    label, plausible = own if number is None else int(row["label"]), row.get("plausible", {})
+    return Segment(own, label, str(row["name"]), (red, green, blue), **codes, plausible=make_plausible(plausible))
+
+
+def make_plausible(row: Mapping[str, Any]) -> Plausible:
+    """Make `Plausible` from the values of an entry or of a report."""
+    bounds = row.get("volume_ml")
+    volume_ml = None if bounds is None else (float(bounds[0]), float(bounds[1]))
+    return Plausible(volume_ml, str(row.get("side", "")), tuple(map(str, row.get("cut_at", ()))))

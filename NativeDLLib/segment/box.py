@@ -69,15 +69,7 @@ class Box:
         ]
 
     def cut_segments(self, labels: sitk.Image, segments: Sequence[Segment]) -> list[Finding]:
-        """Find segments that end at a side of the box inside the image, as if they went on beyond.
-
-        Parameters
-        ----------
-        labels
-            Segment Numbers of the whole image.
-        segments
-            Segments in the order of their numbers.
-        """
+        """Find segments of the whole image that end at a side of the box inside it, as if they went on beyond."""
         if self.part is None or self.coarse is None:
             return []
         inside = sitk.GetArrayViewFromImage(labels)[self.part]

@@ -40,27 +40,9 @@ def find_box(
 ) -> Box:
     """Run the coarse model of a model on the whole image, and return where the latter is to look.
 
-    Parameters
-    ----------
-    model
-        Model that is to look in the box.
-    grid, image
-        Grid and voxels of the whole image.
-    parameters
-        Effective parameters of `model`, one of which may switch its coarse model off.
-    run
-        Runs a model on the whole image, with its default parameters. It returns the segments found, the device in
-        words, and the digest of the weights.
-
-    Returns
-    -------
-    Box
-        All of the image where there is no coarse model, it is not used, or it finds nothing.
-
-    Raises
-    ------
-    NativeDLError
-        Where `run` does.
+    `grid` and `image` are those of the whole image, `parameters` those of `model`, one of which may switch its coarse
+    model off. `run` runs a model on the whole image and returns its segments, the device in words, and the digest of
+    the weights. The box is all of the image where there is no coarse model, it is not used, or it finds nothing.
     """
     coarse = model.coarse
     if coarse is None or not resolve(coarse.use, parameters):

@@ -32,20 +32,7 @@ from NativeDLLib.source.source import Source
 def run_pipeline(
     model: Model, source: Source, parameters: Mapping[str, Value], machine: Machine, progress: Progress
 ) -> SegmentationResult:
-    """Segment a series, or an image file in place of one.
-
-    Parameters
-    ----------
-    model
-        Registry entry.
-    source
-        The series or image file.
-    parameters
-        Effective parameters, as `registry.effective` returns them.
-    machine
-        Device, memory and turn of the run.
-    progress
-        Progress of the job; it is checked between slices, patches and stages.
+    """Segment a series, or an image file in place of one, with the effective parameters of a model.
 
     Raises
     ------

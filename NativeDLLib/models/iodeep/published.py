@@ -53,24 +53,8 @@ _MODALITIES = ("CT", "MR", "PT")
 def pulled_draft(peer: Peer, uid: str, accept_unsigned: bool, progress: Progress) -> Iterator[Draft]:
     """Fetch a network in the published layout as the draft of an entry, whose files live as long as the block.
 
-    Parameters
-    ----------
-    peer
-        Peer that has it.
-    uid
-        The one UID of its study, series and instance.
-    accept_unsigned
-        Consent of the user; this layout has no signature.
-    progress
-        Progress of the job.
-
-    Raises
-    ------
-    ModelError
-        Where it is not such a network, is damaged, holds more than tensors, takes what a series does not give, or
-        consent is missing.
-    PacsError
-        Where the peer cannot be reached, refuses, or has no such object.
+    `uid` is that of study, series and instance. ModelError where it is not such a network, is damaged, holds more than
+    tensors, takes what a series does not give, or the user has not agreed to a layout without signatures.
     """
     if not is_uid(uid):
         raise UsageError(f"'{uid[:80]}' is no UID")
@@ -89,25 +73,10 @@ def pulled_draft(peer: Peer, uid: str, accept_unsigned: bool, progress: Progress
 
 
 def read_published(path: Path, folder: Path) -> Draft:
-    """Read an object in the published layout.
+    """Read an object in the published layout: name, modality, body part, architecture, size of the input.
 
-    Parameters
-    ----------
-    path
-        The object.
-    folder
-        Folder in which its weights, with the names of our layout, and its architecture are written.
-
-    Returns
-    -------
-    Draft
-        Entry with what the object tells: name, modality, body part, architecture, size of the input.
-
-    Raises
-    ------
-    ModelError
-        Where it is not such an object, is damaged, holds anything but tensors and plain values, or takes what a series
-        does not give.
+    Weights, with the names of our layout, and architecture are written into the folder. ModelError where it is not such
+    an object, is damaged, holds anything but tensors and plain values, or takes what a series does not give.
     """
     # The runtimes' ways of reading take their time to import.
     from NativeDLLib.models.add.network_file import read_described
