@@ -31,6 +31,8 @@ def slicer_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[obje
     app = session.Session(tmp_path)
     end = session.watch(app.errors)
     monkeypatch.setenv("PATH", f"{app.slicer.app.slicerHome}/bin{os.pathsep}{os.environ['PATH']}")
+    # Importing what the next run would need takes longer than what most tests do.
+    monkeypatch.setenv("NATIVEDL_SPARE", "0")
     app.popups.reset()
     app.installer.reset()
     database = ctkDICOMDatabase()
@@ -47,6 +49,12 @@ def slicer_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[obje
     assert not app.popups.unexpected, f"pop-ups that the test did not announce: {app.popups.unexpected}"
     assert not app.popups.pending, f"announced pop-ups that did not come: {app.popups.pending}"
     assert not app.errors, "\n".join(app.errors)
+
+
+@pytest.fixture
+def spare(slicer_app: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that waits for the next segmentation, as there is one for a user."""
+    monkeypatch.delenv("NATIVEDL_SPARE")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 
 from NativeDLLib.source import Series
-from NativeDLLib.source.database import series_files
+from NativeDLLib.source.database import list_series, series_files
 
 
 def fill(app, folder, **options):
@@ -72,32 +72,15 @@ def test_a_database_that_slicer_made_is_opened(slicer_app, real_data, tmp_path):
     database.openDatabase(str(real / "ctkDICOM.sql"))
 
     assert database.schemaVersionLoaded() == database.schemaVersion() == "0.8.1"
-    assert (database.patientsCount(), database.studiesCount(), database.seriesCount()) == (2, 2, 4)
+    assert len(list_series(Path(database.databaseFilename))) == 4
     assert all(Path(file).is_file() for file in database.allFiles())
 
 
-def test_the_database_is_walked_from_patient_to_file(slicer_app, tmp_path):
+def test_an_element_of_a_file_is_told_as_text(slicer_app, tmp_path):
     database = slicer_app.slicer.dicomDatabase
-    uid = fill(slicer_app, tmp_path / "ct")
+    (file, *_) = database.filesForSeries(fill(slicer_app, tmp_path / "ct"))
 
-    (patient,) = database.patients()
-    (study,) = database.studiesForPatient(patient)
-
-    assert database.seriesForStudy(study) == [uid]
-    assert database.studyForSeries(uid) == study
-    assert database.patientForStudy(study) == patient
-    assert database.fieldForPatient("PatientID", patient) == "P1"
-    assert database.fieldForStudy("StudyDescription", study) == "Abdomen"
-    assert database.fieldForSeries("Modality", uid) == "CT"
-    assert database.fieldForSeries("SeriesNumber", uid) == "3"
-    instance = database.instancesForSeries(uid)[0]
-    file = database.fileForInstance(instance)
-    assert database.instanceForFile(file) == instance
-    assert database.seriesForFile(file) == uid
-    assert database.fileValue(file, "0008,0060") == database.instanceValue(instance, "0008,0060") == "CT"
-    assert database.fileValue(file, "0028,0030") == "1.0\\1.0"
-    assert database.fileValue(file, "0018,9999") == ""
-    assert len(database.filesForSeries(uid, 2)) == 2
+    assert [database.fileValue(file, tag) for tag in ("0008,0060", "0028,0030", "0018,9999")] == ["CT", "1.0\\1.0", ""]
 
 
 def test_an_instance_without_a_study_is_not_taken(slicer_app, tmp_path):
@@ -106,7 +89,7 @@ def test_an_instance_without_a_study_is_not_taken(slicer_app, tmp_path):
 
     fill(slicer_app, tmp_path / "ct", edit=strip)
 
-    assert slicer_app.slicer.dicomDatabase.imagesCount() == 0
+    assert slicer_app.slicer.dicomDatabase.allFiles() == []
 
 
 def test_a_patient_without_name_and_id_gets_the_study_uid(slicer_app, tmp_path):
@@ -116,7 +99,9 @@ def test_a_patient_without_name_and_id_gets_the_study_uid(slicer_app, tmp_path):
     uid = fill(slicer_app, tmp_path / "ct", edit=strip)
 
     database = slicer_app.slicer.dicomDatabase
-    assert database.nameForPatient(database.patients()[0]) == database.studyForSeries(uid)
+    (row,) = list_series(Path(database.databaseFilename))
+    study = database.studyForSeries(uid)
+    assert row["PatientName"] == row["PatientID"] == database.nameForPatient(database.patientForStudy(study)) == study
 
 
 def test_an_instance_with_a_known_uid_does_not_replace_the_copy(slicer_app, tmp_path):
@@ -131,7 +116,7 @@ def test_an_instance_with_a_known_uid_does_not_replace_the_copy(slicer_app, tmp_
     database.insert(str(tmp_path / "other.dcm"))
 
     assert added == [instance]
-    assert database.imagesCount() == 6
+    assert len(database.filesForSeries(uid)) == 6
     assert database.fileValue(database.fileForInstance(instance), "0008,103E") == "bright block"
 
 
@@ -144,7 +129,7 @@ def test_a_series_that_is_removed_is_gone_with_its_copies(slicer_app, tmp_path):
     assert database.removeSeries(uid)
 
     assert removed == [uid]
-    assert (database.patients(), database.imagesCount()) == ([], 0)
+    assert (list_series(Path(database.databaseFilename)), database.allFiles()) == ([], [])
     assert not any(Path(file).exists() for file in files)
 
 

@@ -18,6 +18,7 @@ def orthanc(tmp_path):
         yield server
 
 
+@pytest.mark.usefixtures("spare")
 def test_a_series_of_the_database_comes_back_from_the_pacs_as_approved(slicer_app, tmp_path, orthanc, pictures):
     slicer, database = slicer_app.slicer, slicer_app.slicer.dicomDatabase
     series = panels.phantom(slicer_app, tmp_path)
@@ -32,7 +33,8 @@ def test_a_series_of_the_database_comes_back_from_the_pacs_as_approved(slicer_ap
     with Heartbeat() as beat:
         slicer_app.wait_until(lambda: panel.ui.progressBar.value > 5, 60, "progress")
         assert panel.finish() == "Finished: review the result below."
-    assert beat.longest < LONGEST_S
+    # A panel that computed itself would let the event loop run a few times only.
+    assert beat.beats > 50
     ((name, volume_ml, decision),) = panel.rows()
     assert (name, decision) == ("Liver", "To review")
     assert 500 < float(volume_ml.split()[0]) < 3000
@@ -68,3 +70,16 @@ def test_a_series_of_the_database_comes_back_from_the_pacs_as_approved(slicer_ap
     assert (
         pydicom.dcmread(database.filesForSeries(dataset.SeriesInstanceUID)[0]).SOPInstanceUID == dataset.SOPInstanceUID
     )
+
+
+@pytest.mark.campaign
+def test_the_window_does_not_freeze_while_a_series_is_segmented(slicer_app, tmp_path):
+    panels.phantom(slicer_app, tmp_path)
+    panel = panels.Panel(slicer_app)
+    panel.choose_series("portal")
+
+    panel.start()
+    with Heartbeat() as beat:
+        assert panel.finish() == "Finished: review the result below."
+
+    assert beat.longest < LONGEST_S

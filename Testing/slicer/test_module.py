@@ -214,6 +214,7 @@ def test_a_picture_is_as_wide_as_the_module_panel(slicer_app, path, tmp_path):
     assert len(colours) > 10
 
 
+@pytest.mark.campaign
 def test_a_stall_of_the_event_loop_is_measured(slicer_app):
     import qt
 

@@ -72,14 +72,15 @@ def test_models_that_fit_come_first_with_their_reasons_cost_and_card(slicer_app,
     assert " GB of memory" in panel.ui.modelReason.text
 
 
-def test_a_model_that_is_yet_to_be_fetched_says_so_and_what_to_type(panel):
+def test_a_model_that_is_yet_to_be_fetched_says_so_and_names_no_command(panel):
     titles = [panel.ui.modelBox.itemText(index) for index in range(panel.ui.modelBox.count)]
 
     panel.choose_model("totalsegmentator-liver")
 
     assert "Liver on CT (TotalSegmentator, 1.5 mm) (to be fetched)" in titles[1:]
     assert panel.ui.modelReason.text.startswith("Cannot run yet: ")
-    assert "nativedl models fetch totalsegmentator-liver" in panel.ui.modelReason.text
+    assert "its weights are to be fetched first" in panel.ui.modelReason.text
+    assert "nativedl " not in panel.ui.modelReason.text
     assert not panel.ui.runButton.enabled
 
 

@@ -6,6 +6,7 @@ import pytest
 from NativeDLLib.worker.processes import SPARE
 from Testing.slicer import panel as panels
 
+pytestmark = pytest.mark.usefixtures("spare")
 FINISHED = "Finished: review the result below."
 
 

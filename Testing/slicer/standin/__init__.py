@@ -31,13 +31,11 @@ Rules for code under ``NativeDL/``: it runs in PythonQt (Qt 5 and 6) and here.
 - Bytes of a process: ``process.readAllStandardOutput().data()``.
 - ``str(path)`` for every path that goes into Qt, CTK or VTK; ``slicer.dicomDatabase.insert(str(path), True, False)``.
 - ``slicer.dicomDatabase.isOpen``, ``databaseFilename`` and ``databaseDirectory`` are attributes. ``seriesAdded`` comes
-  with the first instance of a series, before the others are in. ``databaseChanged`` is for databases in memory only.
+  with the first instance of a series, before the others are in.
   A file with a SOP instance UID that the database has does not replace the copy there. Without patient ID the study UID
   takes its place, without a name the patient ID; without a study UID nothing is taken.
-- Parameter nodes: ``typing.Optional[X]``, never ``X | None`` (Slicer refuses it); connected are only exactly
-  QCheckBox and checkable QPushButton (bool), QSpinBox and QSlider (int), QDoubleSpinBox and ctkSliderWidget (float; a
-  slider needs WithinRange), QLineEdit and QTextEdit (str), QComboBox (Enum or ``Annotated[str, Choice([...])]``),
-  qMRMLNodeComboBox (a node class). A combo box filled at run time is connected by hand.
+- Parameter nodes keep nodes only, and are connected to exactly a qMRMLNodeComboBox. Slicer keeps more, but refuses
+  ``X | None``. A combo box filled at run time is connected by hand.
 - ``slicer.app.layoutManager()`` may be None (``--no-main-window``, and always here).
 - ``shutil.which("PythonSlicer")`` is Slicer's Python, here the one that runs the tests.
 - A loaded ``.seg.nrrd`` has no reference volume: ``SetReferenceImageGeometryParameterFromVolumeNode`` comes after.
@@ -46,8 +44,8 @@ Rules for code under ``NativeDL/``: it runs in PythonQt (Qt 5 and 6) and here.
 - ``DICOMLib.DICOMUtils.loadSeriesByUID([uid])`` returns the IDs of the nodes; the volume carries
   ``DICOM.instanceUIDs``, its subject hierarchy item and the items above it the UID named ``DICOM``.
 - A qMRMLNodeComboBox chooses nothing by itself when a node comes; when the chosen node goes, its neighbour is chosen.
-- Widgets of .ui files: Qt's own, ``qMRMLWidget``, ``qSlicerWidget``, ``qMRMLNodeComboBox``, ``ctkCollapsibleButton``,
-  ``ctkSliderWidget``. Others are refused by name; add them here with their real properties first.
+- Widgets of .ui files: Qt's own, ``qMRMLWidget``, ``qMRMLNodeComboBox``, ``ctkCollapsibleButton``. Others are refused
+  by name; add them here with their real properties first.
 
 Tests import ``slicer``, ``qt`` and ``ctk`` below the fixture ``slicer_app``, not at the top of their files: before it
 they are not installed. See `session.Session` (fixture ``slicer_app``), `popups.Popups` (``slicer_app.popups``) and

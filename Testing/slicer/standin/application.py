@@ -31,6 +31,17 @@ LOGICS = {
     "Markups": "vtkSlicerMarkupsLogic",
 }
 
+_PYTHON_SLICER = """#!/bin/sh
+case " $* " in
+*" devices --events "*)
+  if [ ! -e "$0.devices" ]; then
+    "{python}" "$@" > "$0.$$" && mv "$0.$$" "$0.devices" || exit
+  fi
+  exec cat "$0.devices";;
+esac
+exec "{python}" "$@"
+"""
+
 
 @closed
 class qSlicerModuleSelector(QtWidgets.QToolBar):
@@ -151,10 +162,10 @@ class qSlicerApplication(QtWidgets.QApplication):
 
 
 def _python_slicer(folder: Path) -> None:
-    """Put Slicer's Python where Slicer has it."""
+    """Put Slicer's Python where Slicer has it; which devices there are it finds out once, for torch is imported."""
     folder.mkdir()
     script = folder / "PythonSlicer"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    script.write_text(_PYTHON_SLICER.format(python=sys.executable), encoding="utf-8")
     script.chmod(0o755)
 
 

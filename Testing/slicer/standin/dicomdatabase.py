@@ -24,12 +24,9 @@ class ctkDICOMDatabase(QtCore.QObject):
     studyAdded = QtCore.Signal(str)
     seriesAdded = QtCore.Signal(str)
     instanceAdded = QtCore.Signal(str)
-    patientRemoved = QtCore.Signal(str)
-    studyRemoved = QtCore.Signal(str)
     seriesRemoved = QtCore.Signal(str)
     opened = QtCore.Signal()
     closed = QtCore.Signal()
-    databaseChanged = QtCore.Signal()
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
@@ -38,10 +35,8 @@ class ctkDICOMDatabase(QtCore.QObject):
         self._header: dict[str, str] = {}
 
     isOpen = property(lambda self: self._sql is not None)
-    isInMemory = property(lambda self: self._file == ":memory:")
     databaseFilename = property(lambda self: self._file)
     databaseDirectory = property(lambda self: str(Path(self._file).parent) if self._file else "")
-    lastError = property(lambda self: "")
 
     def openDatabase(self, databaseFile: str, connectionName: str = "", /) -> bool:
         new = not Path(databaseFile).exists()
@@ -66,12 +61,6 @@ class ctkDICOMDatabase(QtCore.QObject):
     def schemaVersionLoaded(self) -> str:
         return self._text("SELECT Version FROM SchemaInfo")
 
-    def patients(self) -> list[str]:
-        return self._column("SELECT UID FROM Patients")
-
-    def studiesForPatient(self, patientUID: str, /) -> list[str]:
-        return self._column("SELECT StudyInstanceUID FROM Studies WHERE PatientsUID = ?", patientUID)
-
     def seriesForStudy(self, studyUID: str, /) -> list[str]:
         return self._column("SELECT SeriesInstanceUID FROM Series WHERE StudyInstanceUID = ?", studyUID)
 
@@ -88,42 +77,20 @@ class ctkDICOMDatabase(QtCore.QObject):
     def patientForStudy(self, studyUID: str, /) -> str:
         return self._text("SELECT PatientsUID FROM Studies WHERE StudyInstanceUID = ?", studyUID)
 
+    def nameForPatient(self, patientUID: str, /) -> str:
+        return self._text("SELECT PatientsName FROM Patients WHERE UID = ?", patientUID)
+
     def fileForInstance(self, sopInstanceUID: str, /) -> str:
         name = self._text("SELECT Filename FROM Images WHERE SOPInstanceUID = ?", sopInstanceUID)
         return self._absolute(name) if name else ""
 
     def instanceForFile(self, fileName: str, /) -> str:
-        return self._text("SELECT SOPInstanceUID FROM Images WHERE Filename = ?", self._stored(fileName))
-
-    def seriesForFile(self, fileName: str, /) -> str:
-        return self._text("SELECT SeriesInstanceUID FROM Images WHERE Filename = ?", self._stored(fileName))
+        path = Path(fileName)
+        stored = path.relative_to(self.databaseDirectory) if path.is_relative_to(self.databaseDirectory) else path
+        return self._text("SELECT SOPInstanceUID FROM Images WHERE Filename = ?", str(stored))
 
     def allFiles(self) -> list[str]:
         return [self._absolute(name) for name in self._column("SELECT Filename FROM Images")]
-
-    def nameForPatient(self, patientUID: str, /) -> str:
-        return self.fieldForPatient("PatientsName", patientUID)
-
-    def fieldForPatient(self, field: str, patientUID: str, /) -> str:
-        return self._field("Patients", field, "UID", patientUID)
-
-    def fieldForStudy(self, field: str, studyInstanceUID: str, /) -> str:
-        return self._field("Studies", field, "StudyInstanceUID", studyInstanceUID)
-
-    def fieldForSeries(self, field: str, seriesInstanceUID: str, /) -> str:
-        return self._field("Series", field, "SeriesInstanceUID", seriesInstanceUID)
-
-    def patientsCount(self) -> int:
-        return len(self.patients())
-
-    def studiesCount(self) -> int:
-        return int(self._text("SELECT COUNT(*) FROM Studies"))
-
-    def seriesCount(self) -> int:
-        return int(self._text("SELECT COUNT(*) FROM Series"))
-
-    def imagesCount(self) -> int:
-        return int(self._text("SELECT COUNT(*) FROM Images"))
 
     def fileValue(self, fileName: str, *tag: Any) -> str:
         """Return an element as text, by ``"gggg,eeee"`` or by two numbers; empty where it is missing."""
@@ -133,10 +100,6 @@ class ctkDICOMDatabase(QtCore.QObject):
             return ""
         values = found.value if isinstance(found.value, pydicom.multival.MultiValue) else [found.value]
         return "\\".join(str(value) for value in values)
-
-    def instanceValue(self, sopInstanceUID: str, *tag: Any) -> str:
-        name = self.fileForInstance(sopInstanceUID)
-        return self.fileValue(name, *tag) if name else ""
 
     def insert(
         self,
@@ -165,7 +128,7 @@ class ctkDICOMDatabase(QtCore.QObject):
             assert self._sql is not None
             self._sql.execute("DELETE FROM Images WHERE SOPInstanceUID = ?", (instance,))
         stored = filePath
-        if storeFile and not self.isInMemory:
+        if storeFile:
             short = dicomschema.short
             stored = f"dicom/{short(study)[:8]}/{short(series)[:8]}/{short(instance)}.dcm"
             target = Path(self.databaseDirectory) / stored
@@ -178,11 +141,6 @@ class ctkDICOMDatabase(QtCore.QObject):
         columns = "SOPInstanceUID, Filename, URL, SeriesInstanceUID, InsertTimestamp"
         self._sql.execute(f"INSERT INTO Images ({columns}) VALUES (?, ?, ?, ?, ?)", row)
         self.instanceAdded.emit(instance)
-        if self.isInMemory:
-            self.databaseChanged.emit()
-
-    def prepareInsert(self) -> None:
-        """Do nothing: CTK forgets here what it has inserted, this class keeps no such memory."""
 
     def removeSeries(self, seriesInstanceUID: str, clearCachedTags: bool = False, cleanup: bool = True, /) -> bool:
         copies = [f for f in self.filesForSeries(seriesInstanceUID) if Path(f).is_relative_to(self.databaseDirectory)]
@@ -220,13 +178,6 @@ class ctkDICOMDatabase(QtCore.QObject):
         places = ", ".join("?" * len(values))
         self._sql.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})", tuple(values.values()))
 
-    def _field(self, table: str, field: str, key: str, value: str) -> str:
-        assert self._sql is not None
-        if field not in {row[1] for row in self._sql.execute(f"PRAGMA table_info({table})")}:
-            logging.error(f"no field {field} in {table}")
-            return ""
-        return self._text(f"SELECT {field} FROM {table} WHERE {key} = ?", value)
-
     def _column(self, query: str, *values: Any) -> list[str]:
         assert self._sql is not None, "the database is not open"
         return [str(row[0]) for row in self._sql.execute(query, values)]
@@ -238,10 +189,6 @@ class ctkDICOMDatabase(QtCore.QObject):
 
     def _absolute(self, name: str) -> str:
         return str(Path(self.databaseDirectory) / name)
-
-    def _stored(self, name: str) -> str:
-        path = Path(name)
-        return str(path.relative_to(self.databaseDirectory)) if path.is_relative_to(self.databaseDirectory) else name
 
 
 def _now() -> str:

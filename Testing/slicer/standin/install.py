@@ -18,13 +18,11 @@ from . import (
     ctkwidgets,
     dicomdatabase,
     dicomvolume,
-    guiconnectors,
     modules,
     mrmlwidgets,
     nodecombobox,
     packages,
     parameternode,
-    parametertypes,
     popups,
     pytorch,
     qtmodule,
@@ -34,7 +32,6 @@ from . import (
 
 WIDGETS = (
     mrmlwidgets.qMRMLWidget,
-    mrmlwidgets.qSlicerWidget,
     nodecombobox.qMRMLNodeComboBox,
     modules.qSlicerScriptedLoadableModule,
     modules.qSlicerScriptedLoadableModuleWidget,
@@ -43,7 +40,6 @@ WIDGETS = (
 )
 CTK = (
     ctkwidgets.ctkCollapsibleButton,
-    ctkwidgets.ctkSliderWidget,
     ctkwidgets.ctkMessageBox,
     dicomdatabase.ctkDICOMDatabase,
 )
@@ -62,14 +58,12 @@ def install() -> Any:
     vars(slicer).update({cls.__name__: cls for cls in WIDGETS})
     slicer.__path__ = []
     sys.modules.update({"qt": qt, "ctk": ctk, "slicer": slicer, "vtk": vtk})
-    for cls in (*CTK[:2], *WIDGETS[:3]):
+    for cls in (*CTK[:1], *WIDGETS[:2]):
         uiloader.CUSTOM[cls.__name__] = cls
     slicer.modules = types.ModuleType("slicer.modules")
     slicer.util = _real_util()
     slicer.ScriptedLoadableModule = _submodule("ScriptedLoadableModule", scripted, scripted.__all__)
     slicer.parameterNodeWrapper = _submodule("parameterNodeWrapper", parameternode, parameternode.__all__)
-    vars(slicer.parameterNodeWrapper).update({n: getattr(parametertypes, n) for n in parametertypes.__all__})
-    vars(slicer.parameterNodeWrapper).update({n: getattr(guiconnectors, n) for n in guiconnectors.__all__})
     slicer.packaging = _submodule("packaging", packages, packages.__all__)
     slicer.i18n = types.ModuleType("slicer.i18n")
     slicer.i18n.tr = lambda text: text

@@ -1,4 +1,4 @@
-"""``qMRMLWidget`` and ``qSlicerWidget``'s kin: a widget that knows its scene and hands it on."""
+"""``qMRMLWidget`` and its kin: a widget that knows its scene and hands it on."""
 
 from __future__ import annotations
 
@@ -27,11 +27,6 @@ class qMRMLWidget(QtWidgets.QWidget):
         if scene is not self._scene:
             self._scene = scene
             self.mrmlSceneChanged.emit(scene)
-
-
-@closed
-class qSlicerWidget(qMRMLWidget):
-    """Slicer's own widget of that kind."""
 
 
 @closed

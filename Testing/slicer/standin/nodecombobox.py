@@ -12,17 +12,11 @@ from PySide6 import QtCore, QtWidgets
 from .pythonqt import closed
 
 SIMPLE = {
-    "showHidden": (bool, False),
     "showChildNodeTypes": (bool, True),
-    "hideChildNodeTypes": ("QStringList", []),
-    "baseName": (str, ""),
     "addEnabled": (bool, True),
     "removeEnabled": (bool, True),
-    "editEnabled": (bool, False),
     "renameEnabled": (bool, False),
     "noneEnabled": (bool, False),
-    "noneDisplay": (str, "None"),
-    "selectNodeUponCreation": (bool, True),
     "nodeTypes": ("QStringList", []),
 }
 
@@ -48,15 +42,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
 
     currentNodeChanged = QtCore.Signal(object)
     currentNodeIDChanged = QtCore.Signal(str)
-    nodeActivated = QtCore.Signal(object)
-    nodeAdded = QtCore.Signal(object)
-    nodeAboutToBeRemoved = QtCore.Signal(object)
-    SIGNALS = {  # noqa: RUF012
-        "currentNodeChanged": ("vtkMRMLNode*",),
-        "nodeActivated": ("vtkMRMLNode*",),
-        "nodeAdded": ("vtkMRMLNode*",),
-        "nodeAboutToBeRemoved": ("vtkMRMLNode*",),
-    }
+    SIGNALS = {"currentNodeChanged": ("vtkMRMLNode*",)}  # noqa: RUF012
 
     for _name, (_kind, _default) in SIMPLE.items():
         locals()[_name] = _simple(_name, _kind)
@@ -66,7 +52,6 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self._values = {name: default for name, (_, default) in SIMPLE.items()}
         self._scene: Any = None
         self._tags: list[int] = []
-        self._attributes: list[tuple[str, str, Any]] = []
         self._current: str | None = None
         self._row = -1
         self._refreshing = False
@@ -76,7 +61,6 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._combo)
         self._combo.currentIndexChanged.connect(self._on_index)
-        self._combo.activated.connect(lambda _: self.nodeActivated.emit(self.currentNode()))
         self.setEnabled(False)
 
     def mrmlScene(self) -> Any:
@@ -99,16 +83,8 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         if not self._scene.IsClosing() and not self._scene.IsBatchProcessing():
             self._refresh()
 
-    def addAttribute(self, nodeType: str, attributeName: str, attributeValue: Any = None) -> None:
-        self._attributes.append((nodeType, attributeName, attributeValue))
-        self._refresh()
-
     def nodeCount(self) -> int:
         return len(self._nodes())
-
-    def nodeFromIndex(self, index: int) -> Any:
-        nodes = self._nodes()
-        return nodes[index] if 0 <= index < len(nodes) else None
 
     def currentNode(self) -> Any:
         return self._scene.GetNodeByID(self._current) if self._scene and self._current else None
@@ -125,9 +101,6 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     def setCurrentNodeID(self, identifier: str) -> None:
         self._combo.setCurrentIndex(self._combo.findData(identifier if self._combo.findData(identifier) >= 0 else ""))
 
-    def setCurrentNodeIndex(self, index: int) -> None:
-        self.setCurrentNode(self.nodeFromIndex(index))
-
     currentNodeID = QtCore.Property(str, _get_id, setCurrentNodeID)
 
     def _nodes(self) -> list[Any]:
@@ -139,17 +112,9 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     def _fits(self, node: Any) -> bool:
         values = self._values
         types = [name for name in values["nodeTypes"] if node.IsA(name)]
-        if not types or (node.GetHideFromEditors() and not values["showHidden"]):
+        if not types or node.GetHideFromEditors():
             return False
-        if not values["showChildNodeTypes"] and node.GetClassName() not in values["nodeTypes"]:
-            return False
-        if any(node.IsA(name) for name in values["hideChildNodeTypes"] if name not in values["nodeTypes"]):
-            return False
-        wanted = [(name, value) for kind, name, value in self._attributes if kind in types]
-        return all(
-            node.GetAttribute(name) is not None if value is None else node.GetAttribute(name) == str(value)
-            for name, value in wanted
-        )
+        return bool(values["showChildNodeTypes"] or node.GetClassName() in values["nodeTypes"])
 
     def _refresh(self) -> None:
         nodes, before, row = self._nodes(), self._current, self._row
@@ -160,7 +125,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self._combo.clear()
         self._combo.placeholderText = self._hint()
         if self._values["noneEnabled"]:
-            self._combo.addItem(self._values["noneDisplay"], "")
+            self._combo.addItem("None", "")
         for node in nodes:
             self._combo.addItem(node.GetName(), node.GetID())
         self._combo.setCurrentIndex(self._combo.findData(before or ""))

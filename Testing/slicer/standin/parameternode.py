@@ -1,172 +1,104 @@
-"""``slicer.parameterNodeWrapper``: typed attributes over a real ``vtkMRMLScriptedModuleNode``, tied to the panel."""
+"""``slicer.parameterNodeWrapper`` over a real ``vtkMRMLScriptedModuleNode``: nodes that the scene keeps for a panel.
+
+Slicer also keeps numbers and texts, and connects them to more widgets. The panel asks for none of that, so it is
+refused here.
+"""
 
 from __future__ import annotations
 
-import logging
 import typing
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
+import slicer_core
 import vtk
 
-from . import guiconnectors
-from .parametertypes import Default, Validator, serializer, split
+from .nodecombobox import qMRMLNodeComboBox
 
-__all__ = ["isParameterNodeWrapper", "parameterNodeWrapper"]
+__all__ = ["parameterNodeWrapper"]
 
 PROPERTY = "SlicerParameterName"
-
-
-class _Parameter:
-    def __init__(self, owner: type, name: str, datatype: Any) -> None:
-        kind, notes = split(datatype)
-        self.name, self.datatype = name, datatype
-        self.serializer = serializer(kind, [note for note in notes if isinstance(note, Validator)])
-        defaults = [note.value for note in notes if isinstance(note, Default)]
-        if hasattr(owner, name):
-            self.default = getattr(owner, name)
-        else:
-            self.default = defaults[0] if defaults else self.serializer.default()
-        known = (Validator, Default, guiconnectors.Decimals, guiconnectors.SingleStep)
-        if unused := [note for note in notes if not isinstance(note, known)]:
-            logging.warning(f"Unused annotations: {unused}")
 
 
 class _Wrapper:
     """What the decorator gives every wrapper; mixed into the decorated class."""
 
-    allParameters: dict[str, _Parameter]
-    _is_parameter_node_wrapper = True
+    allParameters: dict[str, type]
 
-    def __init__(self, parameterNode: Any, prefix: str | None = None) -> None:
+    def __init__(self, parameterNode: Any) -> None:
         self.parameterNode = parameterNode
-        self._prefix = prefix or ""
-        self._guis: dict[int, dict[str, guiconnectors.Connector]] = {}
-        self._next_tag, self._updating = 0, False
-        for name, parameter in self.allParameters.items():
-            if not parameter.serializer.has(parameterNode, self._prefix + name):
-                self.setValue(name, parameter.default)
-
-    def _parameter(self, name: str) -> _Parameter:
-        if name not in self.allParameters:
-            raise ValueError(f"Cannot find a param with the given name: {name}; there are {list(self.allParameters)}")
-        return self.allParameters[name]
-
-    def default(self, paramName: str) -> Default:
-        return Default(self._parameter(paramName).default)
-
-    def isCached(self, paramName: str) -> bool:
-        return bool(self._parameter(paramName))
-
-    @classmethod
-    def dataType(cls, membername: str) -> Any:
-        return cls.allParameters[membername].datatype
-
-    def getValue(self, name: str) -> Any:
-        parameter = self._parameter(name)
-        if not parameter.serializer.has(self.parameterNode, self._prefix + name):
-            parameter.serializer.write(self.parameterNode, self._prefix + name, parameter.default)
-        return parameter.serializer.read(self.parameterNode, self._prefix + name)
-
-    def setValue(self, name: str, value: Any) -> None:
-        with _modifying(self.parameterNode):
-            self._parameter(name).serializer.write(self.parameterNode, self._prefix + name, value)
+        self._guis: dict[int, dict[str, _Connector]] = {}
+        self._showing = False
+        this = weakref.ref(self)
+        parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: (it := this()) and it._show())
 
     def connectGui(self, gui: Any) -> int:
         """Connect every widget with the dynamic property ``SlicerParameterName``; return the connection's tag."""
-        widgets = vars(gui).values() if not hasattr(gui, "isWidgetType") else gui.findChildren(_widget_class())
-        named = {w.property(PROPERTY): w for w in widgets if w.property(PROPERTY)}
-        return self.connectParametersToGui(named)
-
-    def connectParametersToGui(self, mapping: dict[str, Any]) -> int:
-        for name in mapping:
-            self._parameter(name)
-        made = {name: guiconnectors.connector(widget, self.dataType(name)) for name, widget in mapping.items()}
-        tag, self._next_tag = self._next_tag, self._next_tag + 1
-        self._guis[tag] = made
-        for name, each in made.items():
-            each.write(self.getValue(name))
-            each.on_changed(self._taker(name, each))
-        this = weakref.ref(self)
-        self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: (it := this()) and it._show())
+        named = {widget.property(PROPERTY): widget for widget in vars(gui).values() if widget.property(PROPERTY)}
+        if unknown := named.keys() - self.allParameters.keys():
+            raise ValueError(f"Cannot find a param with the given name: {', '.join(sorted(unknown))}")
+        tag = len(self._guis)
+        self._guis[tag] = {name: _Connector(self, name, widget) for name, widget in named.items()}
         return tag
 
     def disconnectGui(self, guiTag: int) -> None:
-        for each in self._guis.pop(guiTag, {}).values():
-            each.on_changed(None)
-
-    def _taker(self, name: str, each: guiconnectors.Connector) -> Any:
-        def take() -> None:
-            if not self._updating:
-                self.setValue(name, each.read())
-
-        return take
+        for connector in self._guis.pop(guiTag, {}).values():
+            connector.disconnect()
 
     def _show(self) -> None:
-        if self._updating:
-            return
-        self._updating = True
-        try:
-            for mapping in list(self._guis.values()):
-                for name, each in mapping.items():
-                    each.write(self.getValue(name))
-        finally:
-            self._updating = False
-
-    def StartModify(self) -> Any:
-        return self.parameterNode.StartModify()
-
-    def EndModify(self, wasModified: Any) -> None:
-        self.parameterNode.EndModify(wasModified)
-
-    def AddObserver(self, event: Any, callback: Any, priority: float = 0.0) -> int:
-        return int(self.parameterNode.AddObserver(event, callback, priority))
-
-    def RemoveObserver(self, tag: int) -> None:
-        self.parameterNode.RemoveObserver(tag)
-
-    def Modified(self) -> None:
-        self.parameterNode.Modified()
+        if not self._showing:
+            self._showing = True
+            try:
+                for connectors in list(self._guis.values()):
+                    for connector in connectors.values():
+                        connector.show()
+            finally:
+                self._showing = False
 
 
-def parameterNodeWrapper(classtype: Any = None) -> Any:
-    """Make a class of annotations a wrapper; used with or without brackets."""
-    if classtype is None:
-        return parameterNodeWrapper
-    hints = typing.get_type_hints(classtype, include_extras=True)
-    parameters = {name: _Parameter(classtype, name, datatype) for name, datatype in hints.items()}
+class _Connector:
+    """A parameter and the widget that shows it."""
+
+    def __init__(self, wrapper: Any, name: str, widget: Any) -> None:
+        # Slicer compares classes exactly, so that a derived widget has no connector.
+        if type(widget) is not qMRMLNodeComboBox:
+            kind = wrapper.allParameters[name]
+            raise RuntimeError(f"Unable to create GUI connector from datatype '{kind}' to widget type '{type(widget)}'")
+        self._wrapper, self._name, self._widget = wrapper, name, widget
+        widget.nodeTypes = [wrapper.allParameters[name].__name__]
+        self.show()
+        widget.currentNodeChanged.connect(self._take)
+
+    def show(self) -> None:
+        self._widget.setCurrentNode(getattr(self._wrapper, self._name))
+
+    def disconnect(self) -> None:
+        self._widget.currentNodeChanged.disconnect(self._take)
+
+    def _take(self, node: Any) -> None:
+        if not self._wrapper._showing:
+            setattr(self._wrapper, self._name, node)
+
+
+def parameterNodeWrapper(classtype: Any) -> Any:
+    """Make a class whose annotations are classes of nodes a wrapper."""
+    kinds = typing.get_type_hints(classtype)
+    for kind in kinds.values():
+        if not (isinstance(kind, type) and issubclass(kind, slicer_core.vtkMRMLNode)):
+            raise TypeError(f"Unable to create serializer for type: {kind}; this stand-in keeps nodes only")
     for name, value in vars(_Wrapper).items():
-        if name.startswith("__") and name != "__init__":
-            continue
-        if name != "__init__" and hasattr(classtype, name):
-            raise ValueError(f"Cannot use reserved name '{name}' in a parameterNodeWrapper")
-        setattr(classtype, name, value)
-    classtype.allParameters = parameters
-    for name in parameters:
-        setattr(classtype, name, _attribute(name))
+        if name == "__init__" or not name.startswith("__"):
+            setattr(classtype, name, value)
+    classtype.allParameters = kinds
+    for name, kind in kinds.items():
+        setattr(classtype, name, _attribute(name, kind))
     return classtype
 
 
-def isParameterNodeWrapper(classOrObj: Any) -> bool:
-    return getattr(classOrObj, "_is_parameter_node_wrapper", False)
+def _attribute(name: str, kind: type) -> property:
+    def put(self: Any, value: Any) -> None:
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(f"Value must be of type '{kind}', is type '{type(value)}' value '{value}'")
+        self.parameterNode.SetNodeReferenceID(name, value.GetID() if value is not None else None)
 
-
-def _attribute(name: str) -> property:
-    return property(lambda self: self.getValue(name), lambda self, value: self.setValue(name, value))
-
-
-def _widget_class() -> Any:
-    import qt
-
-    return qt.QWidget
-
-
-@contextmanager
-def _modifying(node: Any) -> Iterator[None]:
-    was_modifying = node.StartModify()
-    try:
-        yield
-    finally:
-        node.EndModify(was_modifying)
+    return property(lambda self: self.parameterNode.GetNodeReference(name), put)

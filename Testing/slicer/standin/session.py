@@ -99,10 +99,10 @@ class Session:
 
 
 class Heartbeat:
-    """Measures, with a timer, the longest time during which the event loop did not run."""
+    """Counts how often the event loop runs, and measures the longest time during which it did not."""
 
     def __init__(self, interval: int = 5) -> None:
-        self.longest = 0.0
+        self.beats, self.longest = 0, 0.0
         self._last = time.monotonic()
         self._timer = QtCore.QTimer()
         self._timer.timeout.connect(self._beat)
@@ -110,10 +110,10 @@ class Heartbeat:
 
     def _beat(self) -> None:
         now = time.monotonic()
-        self.longest, self._last = max(self.longest, now - self._last), now
+        self.beats, self.longest, self._last = self.beats + 1, max(self.longest, now - self._last), now
 
     def __enter__(self) -> Heartbeat:
-        self.longest, self._last = 0.0, time.monotonic()
+        self.beats, self.longest, self._last = 0, 0.0, time.monotonic()
         return self
 
     def __exit__(self, *_: Any) -> None:
