@@ -1,18 +1,26 @@
-# One command each: make demo, make test, make lint, make docs. The environment is made on first use, in .venv.
+# One command each: make demo, make test, make test-fast, make lint, make docs. The environment is made on first use, in .venv.
 PYTHON ?= python3
 PIP_FLAGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
+# The tests run in two processes, with a thread each for what computes: twice as many would need twice the memory.
+JOBS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+IN_JOBS := --numprocesses $(JOBS) --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --constraint constraints.txt
 
-.PHONY: demo test campaign lint docs train bench bench-gpu screenshots clean
+.PHONY: demo test test-fast campaign lint docs train bench bench-gpu screenshots clean
 
 demo: $(VENV)/demo.stamp
 	rm -rf demo-output
 	$(BIN)/nativedl demo --output demo-output
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	$(PYTEST) $(IN_JOBS) --cov --cov-report=term $(ARGS)
+
+# The daily round, in two minutes: the tests that start no server, no other process and no Slicer, and train nothing.
+test-fast: $(VENV)/test.stamp
+	$(PYTEST) $(IN_JOBS) -m "not campaign and not slow" $(ARGS)
 
 campaign: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m campaign $(ARGS)

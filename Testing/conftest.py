@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import factories
 import pytest
+import rounds
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if rounds.is_slow(item):
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _private_home_of_a_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        _live_in(tmp_path_factory.mktemp("home"), patch)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("USERPROFILE", str(home))
+    _live_in(tmp_path_factory.mktemp("home"), monkeypatch)
+
+
+def _live_in(home: Path, patch: pytest.MonkeyPatch) -> None:
+    """Take away the user's own settings, so that neither a test nor one beside it sees or changes them."""
+    patch.setenv("HOME", str(home))
+    patch.setenv("USERPROFILE", str(home))
     for name in ("NATIVEDL_REGISTRY", "NATIVEDL_MODELS", "NATIVEDL_OUTBOX", "NATIVEDL_RESULTS"):
-        monkeypatch.delenv(name, raising=False)
+        patch.delenv(name, raising=False)
     # How long a patch takes on this computer at this moment decides nothing in a test.
-    monkeypatch.setenv("NATIVEDL_FORWARD", "torch")
+    patch.setenv("NATIVEDL_FORWARD", "torch")
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -56,11 +57,13 @@ def install_packages(names):
     """Install Debian packages where that is possible."""
     if shutil.which("apt-get") and os.geteuid() == 0:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        # The tests run in several processes, of which one waits until the other has installed.
         for command in (
             ["apt-get", "update"],
             ["apt-get", "install", "-y", "--no-install-recommends", *names.split()],
         ):
-            subprocess.run(command, env=environment, capture_output=True, check=False)
+            alone = ["flock", Path(tempfile.gettempdir()) / "nativedl-packages.lock", *command]
+            subprocess.run(alone, env=environment, capture_output=True, check=False)
 
 
 def miss(reason):
