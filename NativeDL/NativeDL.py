@@ -214,6 +214,6 @@ class NativeDLTest(ScriptedLoadableModuleTest):
         while not ended:
             slicer.app.processEvents()
         self.assertIsNone(ended[1])
-        node = scene.loadResult(ended[0].automatic / "segmentation.seg.nrrd", "test", volume)
+        node = scene.loadResult(ended[0].latest, "test", volume)
         self.assertGreater(scene.volumeMl(node, node.GetSegmentation().GetNthSegmentID(0)), 100)
         ended[0].remove()

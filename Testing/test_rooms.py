@@ -7,8 +7,8 @@ import pytest
 from conftest import ROOT
 
 ROOMS = (
-    *("core", "pacs", "phantom", "registry", "source", "worker", "panel", "postprocess", "inference", "quality"),
-    *("volumes", "dicom", "models", "results", "regions", "review", "tools", "segment"),
+    *("core", "pacs", "phantom", "registry", "source", "worker", "postprocess", "inference", "quality"),
+    *("volumes", "dicom", "models", "results", "panel", "regions", "review", "tools", "segment"),
     *("batch", "serve", "training", "demo", "cli"),
 )
 LIBRARY = ROOT / "NativeDLLib"

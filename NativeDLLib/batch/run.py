@@ -18,6 +18,7 @@ from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.files import write_text
 from NativeDLLib.core.locking import hold
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.results.names import REPORT
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def _begin(manifest: Manifest, cases: Sequence[Case], settings: Settings, progre
     if settings.again:
         # Without its report a result counts for nothing; the rest stays until it is replaced.
         for case in cases:
-            (settings.output / case.name / "report.json").unlink(missing_ok=True)
+            (settings.output / case.name / REPORT).unlink(missing_ok=True)
     states = {case.name: manifest.state(case.name) for case in cases}
     done = {name for name, state in states.items() if state == DONE and not settings.again}
     gone = {name for name in done if not is_complete(settings.output / name)}

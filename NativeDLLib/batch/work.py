@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -14,12 +13,12 @@ from typing import Any
 import psutil
 
 from NativeDLLib.batch.manifest import CANCELLED, DONE, FAILED
-from NativeDLLib.core.errors import CancelledError
-from NativeDLLib.core.files import write_json
+from NativeDLLib.core.errors import CancelledError, InputError
+from NativeDLLib.results.names import REPORT, SEG
+from NativeDLLib.results.report import Report, Sent
 from NativeDLLib.worker.child import END_S, run_command
 from NativeDLLib.worker.processes import kill_tree
 
-_REPORT, _SEG = "report.json", "segmentation.dcm"
 _MARK = "--with-parent"
 
 
@@ -79,18 +78,18 @@ def perform(task: Task, stop: Callable[[], bool], device: str | None = None, tur
         waits = ("--turn", *map(str, turns)) if turns else ()
         # A job that was killed while it moved its files in leaves some of them, but no report.
         command = ("run", *task.arguments, *chosen, *waits, "--output", task.folder, "--overwrite")
-    elif task.send and _is_unsent(report):
-        command = ("send", *task.send, str(folder / _SEG))
+    elif task.send and report.segmentation and not (report.sent and report.sent.delivered):
+        command = ("send", *task.send, str(folder / SEG))
     else:
         return Outcome(DONE, {"code": 0, "reason": "the result was complete already", **_findings(report)})
     ended = run_command(command, stop)
     told, seconds = ended.reader, round(time.monotonic() - started, 2)
     facts: dict[str, Any] = {"code": ended.code, "warnings": told.warnings, "seconds": seconds}
     if ended.code == 0:
-        written = _read_report(folder) or {}
+        written = Report.read(folder / REPORT, check=False)
         if command[0] == "send":
-            written["sent"] = {"peer": task.send[0], "delivered": True}
-            write_json(folder / _REPORT, written)
+            written.sent = Sent(task.send[0], delivered=True)
+            written.write(folder / REPORT)
         return Outcome(DONE, facts | _findings(written))
     cancelled = ended.code == CancelledError.exit_code or (stop() and told.code is None)
     # Whoever reads a manifest types commands.
@@ -124,18 +123,13 @@ def _is_job(process: psutil.Process, output: str) -> bool:
     return _MARK in line and any(word.startswith(output + os.sep) for word in line)
 
 
-def _read_report(folder: Path) -> dict[str, Any] | None:
+def _read_report(folder: Path) -> Report | None:
     try:
-        report = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return Report.read(folder / REPORT, check=False)
+    except InputError:
         return None
-    return report if isinstance(report, dict) else None
 
 
-def _is_unsent(report: dict[str, Any]) -> bool:
-    return report.get("segmentation") is not None and not (report.get("sent") or {}).get("delivered")
-
-
-def _findings(report: dict[str, Any]) -> dict[str, Any]:
-    model = report.get("model") or {}
-    return {"model": f"{model.get('id')} {model.get('version')}", "outcome": report.get("outcome")}
+def _findings(report: Report) -> dict[str, Any]:
+    model = f"{report.model.id} {report.model.version}" if report.model else None
+    return {"model": model, "outcome": report.outcome}

@@ -13,13 +13,14 @@ from NativeDLLib.cli.options import (
     add_output,
     add_peer,
     add_source,
+    destination_of,
     source_of,
-    target_of,
     wants_structures,
 )
 from NativeDLLib.cli.show_progress import file_lines
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.results.report import Report
 from NativeDLLib.review import Approval, approve
 
 
@@ -50,23 +51,22 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
         edited=args.edited,
         reviewer=args.reviewer,
         where=source_of(args),
-        output=args.output,
+        destination=destination_of(args),
         unreviewed=args.unreviewed,
         kind=args.segmentation or "BINARY",
         structures=wants_structures(args),
         decisions=dict.fromkeys(args.accept, "accepted") | dict.fromkeys(args.reject, "rejected"),
-        target=target_of(args),
-        overwrite=args.overwrite,
     )
     report = approve(job, progress)
     # The name is in the SEG and beside it; events may end up in a log.
-    progress.result({key: value for key, value in report.items() if key != "reviewer"}, *_lines(report))
+    progress.result({key: value for key, value in report.to_json().items() if key != "reviewer"}, *_lines(report))
     return 0
 
 
-def _lines(report: dict[str, Any]) -> Iterator[str]:
-    yield f"{report['algorithm']['name']} {report['algorithm']['version']}: {report['outcome']}"
-    for segment in report["segments"]:
+def _lines(report: Report) -> Iterator[str]:
+    if report.algorithm is not None:
+        yield f"{report.algorithm.name} {report.algorithm.version}: {report.outcome}"
+    for segment in report.segments:
         kind = segment["algorithm_type"].lower() if segment["number"] else ""
         changed = f"{segment['changed_voxels']} voxels changed"
         yield f"  {segment['name']:<24}{segment['decision']:<10}{segment['volume_ml']:10.1f} mL   {changed}   {kind}"

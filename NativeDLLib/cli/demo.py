@@ -27,8 +27,8 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     from NativeDLLib.demo.demonstration import demonstrate
 
     report = demonstrate(args.output, progress, model=args.model, device=args.device, seed=args.seed)
-    dice = (f"Dice with the phantom's truth, {name}: {value}" for name, value in report["dice"].items())
-    total = f"all together {report['total_seconds']:.1f} s; everything is in {args.output}"
-    steps = (f"{name}: {told}" for name, told in report["steps"].items())
-    progress.result(report, *steps, *report_lines(report), *dice, total)
+    dice = (f"Dice with the phantom's truth, {name}: {value}" for name, value in report.details["dice"].items())
+    total = f"all together {report.details['total_seconds']:.1f} s; everything is in {args.output}"
+    steps = (f"{name}: {told}" for name, told in report.details["steps"].items())
+    progress.result(report.to_json(), *steps, *report_lines(report), *dice, total)
     return 0

@@ -19,7 +19,7 @@ from NativeDLLib.panel.wording import shown_name
 from NativeDLLib.registry import Candidate, load_models, rank
 from NativeDLLib.registry.runtimes import RUNTIMES
 from NativeDLLib.registry.weights import find_weights, to_be_fetched
-from NativeDLLib.segment.expectation import expect
+from NativeDLLib.segment.estimate import expect
 from NativeDLLib.segment.remote_connection import known_servers
 from NativeDLLib.source import Series
 from NativeDLLib.source.database import list_series

@@ -6,13 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.cli.options import add_output, add_pacs, add_peer, add_source, source_of, target_of
+from NativeDLLib.cli.options import add_output, add_pacs, add_peer, add_source, destination_of, source_of
 from NativeDLLib.cli.show_progress import file_lines
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.regions.propose_job import propose_regions
 from NativeDLLib.regions.read_rtstruct import structures_to_slicer
-from NativeDLLib.regions.store import Export, export_regions
+from NativeDLLib.regions.region import Status
+from NativeDLLib.regions.store import export_regions
+from NativeDLLib.results.report import Report
 
 _SERIES = "Series Instance UID (default: that of the result)"
 
@@ -61,7 +63,7 @@ def regions(args: argparse.Namespace, progress: Progress) -> int:
         slice_name=args.slice,
         tolerance=args.tolerance,
     )
-    rows = [f"  {row['name']:<24}{row['regions']:6} region(s)" for row in report["segments"]]
+    rows = [f"  {row['name']:<24}{row['regions']:6} region(s)" for row in report.segments]
     return _tell(progress, report, rows)
 
 
@@ -69,28 +71,22 @@ def rtstruct(args: argparse.Namespace, progress: Progress) -> int:
     """Store what is validated and print where it is."""
     if both := set(args.validate) & set(args.reject):
         raise UsageError(f"region '{min(both)}' is both validated and rejected")
-    job = Export(
-        regions=args.regions,
-        reviewer=args.reviewer,
-        where=source_of(args),
-        output=args.output,
-        decisions=dict.fromkeys(args.validate, "validated") | dict.fromkeys(args.reject, "rejected"),
-        target=target_of(args),
-        overwrite=args.overwrite,
-    )
-    report = export_regions(job, progress)
-    rows = [f"  {count} {status}" for status, count in report["decisions"].items()]
-    # The name is in the structure set and beside it; events may end up in a log.
-    return _tell(progress, {key: value for key, value in report.items() if key != "reviewer"}, rows)
+    decisions: dict[str, Status] = dict.fromkeys(args.validate, "validated") | dict.fromkeys(args.reject, "rejected")
+    where, to = source_of(args), destination_of(args)
+    report = export_regions(args.regions, args.reviewer, where, to, progress, decisions=decisions)
+    rows = [f"  {count} {status}" for status, count in report.details["decisions"].items()]
+    return _tell(progress, report, rows)
 
 
 def read_rtstruct(args: argparse.Namespace, progress: Progress) -> int:
     """Read a structure set and print what is in it."""
     report = structures_to_slicer(args.file, source_of(args), args.output, progress)
-    rows = [f"  {row['name']:<24}{row['voxels']:10} voxels" for row in report["segments"]]
+    rows = [f"  {row['name']:<24}{row['voxels']:10} voxels" for row in report.segments]
     return _tell(progress, report, rows)
 
 
-def _tell(progress: Progress, report: dict[str, Any], rows: list[str]) -> int:
-    progress.result(report, report["outcome"], *rows, *file_lines(report))
+def _tell(progress: Progress, report: Report, rows: list[str]) -> int:
+    # The name is in the structure set and beside it; events may end up in a log.
+    told = {key: value for key, value in report.to_json().items() if key != "reviewer"}
+    progress.result(told, report.outcome, *rows, *file_lines(report))
     return 0

@@ -15,8 +15,8 @@ from NativeDLLib.cli.options import (
     add_peer,
     add_source,
     count,
+    destination_of,
     source_of,
-    target_of,
     wants_structures,
 )
 from NativeDLLib.cli.show_progress import file_lines, stage_lines
@@ -24,8 +24,11 @@ from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.memory import MIB
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry.parameters import parse_assignments
-from NativeDLLib.segment.expectation import remember
-from NativeDLLib.segment.run import Job, run_job
+from NativeDLLib.results.report import Report
+from NativeDLLib.segment.estimate import remember
+from NativeDLLib.segment.machine import Machine
+from NativeDLLib.segment.request import Request
+from NativeDLLib.segment.run import run_request
 
 
 def add_commands(subparsers: Any) -> None:
@@ -59,14 +62,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, progress: Progress) -> int:
     """Run the job and print where its results are."""
-    report = run_job(make_job(args), progress)
+    report = run_request(make_request(args), progress)
     remember(report)
-    progress.result(report, *report_lines(report))
+    progress.result(report.to_json(), *report_lines(report))
     return 0
 
 
-def make_job(args: argparse.Namespace) -> Job:
-    """Make a job of the arguments; what they leave open comes from the configuration file.
+def make_request(args: argparse.Namespace) -> Request:
+    """Make a request of the arguments; what they leave open comes from the configuration file.
 
     Raises
     ------
@@ -75,14 +78,15 @@ def make_job(args: argparse.Namespace) -> Job:
     """
     chosen = options(args)
     _check_source(args, chosen)
-    return Job(
-        output=args.output,
-        where=source_of(args),
-        overwrite=args.overwrite,
-        turns=tuple(args.turn),
+    return Request(
+        source_of(args),
+        destination_of(args),
+        model=chosen["model"],
+        machine=Machine(chosen["device"], chosen["max_memory"], tuple(args.turn)),
+        parameters=chosen["parameters"],
+        kind=chosen["kind"],
+        keep_empty=args.keep_empty,
         structures=wants_structures(args),
-        **chosen,
-        target=target_of(args),
     )
 
 
@@ -99,7 +103,7 @@ def _check_source(args: argparse.Namespace, chosen: Mapping[str, Any]) -> None:
 
 
 def options(args: argparse.Namespace) -> dict[str, Any]:
-    """Return what `add_options` added as attributes of a `Job`; see `make_job`."""
+    """Return what `add_options` added, by the names that a request has for it."""
     configured = read_configuration(args.config) if args.config else {}
     kind = args.segmentation or configured.get("segmentation", "BINARY")
     if kind not in ("BINARY", "LABELMAP"):
@@ -115,15 +119,15 @@ def options(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def report_lines(report: dict[str, Any]) -> Iterator[str]:
+def report_lines(report: Report) -> Iterator[str]:
     """Give the lines of a report for a person."""
-    model = report["model"]
-    yield f"{model['id']} {model['version']} on {report['device']}: {report['outcome']}"
-    for segment in report["segments"]:
+    if report.model is not None:
+        yield f"{report.model.id} {report.model.version} on {report.device}: {report.outcome}"
+    for segment in report.segments:
         mean = segment.get("mean_hu", segment.get("mean_value"))
         unit = " HU" if "mean_hu" in segment else ""
         found = f"{segment['volume_ml']:10.1f} mL   mean {mean:.0f}{unit}" if segment["voxels"] else "  not found"
         yield f"  {segment['name']:<24}{found}"
-    yield from stage_lines(report)
-    yield f"  {'total':<24}{report['seconds']:10.2f} s    {report['peak_mib']:8.0f} MiB"
+    yield from stage_lines(report.to_json())
+    yield f"  {'total':<24}{report.seconds:10.2f} s    {report.peak_mib:8.0f} MiB"
     yield from file_lines(report)

@@ -6,12 +6,15 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tqdm import tqdm
 
 from NativeDLLib.cli.terminal import write_line
 from NativeDLLib.core.progress import Progress
+
+if TYPE_CHECKING:
+    from NativeDLLib.results.report import Report
 
 
 class JsonProgress(Progress):
@@ -107,8 +110,8 @@ def stage_lines(report: dict[str, Any]) -> Iterator[str]:
         yield f"  {stage['name']:<24}{stage['seconds']:10.2f} s    {stage['peak_mib']:8.0f} MiB"
 
 
-def file_lines(report: dict[str, Any]) -> Iterator[str]:
+def file_lines(report: Report) -> Iterator[str]:
     """Give a line for each file of a report, and one for the peer that they were sent to."""
-    yield from (f"{name}: {path}" for name, path in report["files"].items())
-    if report.get("sent"):
-        yield f"sent to {report['sent']['peer']}"
+    yield from (f"{name}: {path}" for name, path in report.files.items())
+    if report.sent:
+        yield f"sent to {report.sent.peer}"

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -20,13 +19,18 @@ from NativeDLLib.pacs.services import find
 from NativeDLLib.pacs.store import store
 from NativeDLLib.phantom.ct_series import write_ct_series
 from NativeDLLib.phantom.torso import LABELS, make_phantom
-from NativeDLLib.segment.run import Job, run_job
+from NativeDLLib.results import names
+from NativeDLLib.results.folder import Destination
+from NativeDLLib.results.report import Report
+from NativeDLLib.segment.machine import Machine
+from NativeDLLib.segment.request import Request
+from NativeDLLib.segment.run import run_request
 from NativeDLLib.source.where import Where
 
 _SIZE, _SPACING_MM = (512, 512, 60), (0.78, 0.78, 5.0)
 
 
-def demonstrate(folder: Path, progress: Progress, *, model: str, device: str, seed: int) -> dict[str, Any]:
+def demonstrate(folder: Path, progress: Progress, *, model: str, device: str, seed: int) -> Report:
     """Segment a phantom that comes from a PACS, and send the result back there.
 
     Parameters
@@ -38,7 +42,7 @@ def demonstrate(folder: Path, progress: Progress, *, model: str, device: str, se
 
     Returns
     -------
-    dict
+    Report
         Report of the run, the steps before and after it, and the Dice coefficient with the phantom's truth.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -67,12 +71,13 @@ def demonstrate(folder: Path, progress: Progress, *, model: str, device: str, se
             (found,) = find(peer, "SERIES", {"StudyInstanceUID": str(study.StudyInstanceUID), "Modality": "CT"})
         steps["find"] = f"found series {found.SeriesInstanceUID}"
         where = Where(peer=peer, study=str(study.StudyInstanceUID), series=str(found.SeriesInstanceUID))
-        report = run_job(Job(where, folder / "result", model=model, device=device, target=peer), progress)
+        report = run_request(Request(where, Destination(folder / "result", peer), model, Machine(device)), progress)
         with progress.stage("confirm"):
             segs = find(peer, "SERIES", {"StudyInstanceUID": str(study.StudyInstanceUID), "Modality": "SEG"})
         steps["confirm"] = f"the study on the PACS now holds {len(segs)} SEG series"
-    dice = _dice(Path(report["files"]["segmentation.nii.gz"]), truth, [s["name"] for s in report["segments"]])
-    return report | {"steps": steps, "dice": dice, "total_seconds": round(time.perf_counter() - started, 2)}
+    dice = _dice(folder / "result" / names.LABELS, truth, [row["name"] for row in report.segments])
+    report.details |= {"steps": steps, "dice": dice, "total_seconds": round(time.perf_counter() - started, 2)}
+    return report
 
 
 @contextmanager

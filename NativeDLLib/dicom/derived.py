@@ -3,46 +3,19 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, generate_uid
 
 from NativeDLLib import __version__
 from NativeDLLib.dicom.module_attributes import ATTRIBUTES, PATIENT_AND_STUDY
+from NativeDLLib.dicom.provenance import Algorithm
 from NativeDLLib.dicom.source_header import SourceHeader, derived_series_number
 from NativeDLLib.dicom.valid import settle
 from NativeDLLib.source.series import Series
 
 MANUFACTURER = "NativeDL"
 _LONGEST = 64
-
-
-@dataclass(frozen=True)
-class Algorithm:
-    """Algorithm of a result.
-
-    Attributes
-    ----------
-    name, version
-        Name and version in the registry.
-    title
-        Title for people; it becomes the series description.
-    source
-        Its maker, at most 64 characters.
-    serial
-        Start of the weights' digest, which tells builds apart.
-    parameters
-        Effective parameters, in words.
-    """
-
-    name: str
-    version: str
-    title: str
-    source: str
-    serial: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 def derived_instance(

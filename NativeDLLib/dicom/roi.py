@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code as DicomCode
 
 from NativeDLLib.core.arrays import Points
-from NativeDLLib.dicom.review import AlgorithmType
+from NativeDLLib.dicom.provenance import AlgorithmType
 from NativeDLLib.registry.entry import Code, Segment
 from NativeDLLib.source.plane import Plane
 

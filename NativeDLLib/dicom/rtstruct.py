@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
-from NativeDLLib.dicom.derived import Algorithm, derived_instance
+from NativeDLLib.dicom.derived import derived_instance
+from NativeDLLib.dicom.provenance import REVIEWED, Algorithm, Review
 from NativeDLLib.dicom.roi import Roi, contour_item, image_item, observation_item, roi_item
 from NativeDLLib.dicom.source_header import SourceHeader
 from NativeDLLib.quality.finding import Finding, titled
@@ -23,27 +23,11 @@ _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 _LONGEST_TITLE, _LONGEST_LABEL = 64, 16
 
 
-@dataclass(frozen=True)
-class Reviewed:
-    """That a physician has reviewed what is in the structure set.
-
-    Attributes
-    ----------
-    reviewer
-        Person Name (PS3.5 6.2.1).
-    approved
-        Whether all of it is approved; if not, it says so.
-    """
-
-    reviewer: str
-    approved: bool = True
-
-
 def make_structure_set(
     series: Series,
     rois: Sequence[Roi],
     algorithm: Algorithm,
-    review: Reviewed | None = None,
+    review: Review | None = None,
     findings: Sequence[Finding] = (),
 ) -> Dataset:
     """RT Structure Set of regions of interest, a new instance of a new series, ready to be written.
@@ -80,11 +64,11 @@ def _build(
     header: SourceHeader,
     rois: Sequence[Roi],
     algorithm: Algorithm,
-    review: Reviewed | None,
+    review: Review | None,
     findings: Sequence[Finding],
 ) -> Dataset:
     now = datetime.datetime.now()
-    state = "automatic" if review is None else "approved" if review.approved else "not approved"
+    state = "automatic" if review is None else "approved" if review.status == REVIEWED else "not approved"
     title = titled(algorithm.title, findings, state)
     dataset = derived_instance(
         series,
@@ -128,10 +112,11 @@ def _frame_of_reference(series: Series, planes: Iterable[Plane]) -> Dataset:
     return item
 
 
-def _approve(dataset: Dataset, review: Reviewed | None, now: datetime.datetime) -> None:
+def _approve(dataset: Dataset, review: Review | None, now: datetime.datetime) -> None:
     """Say what a physician made of it (PS3.3 C.8.8.16); date, time and name are there only with an approval."""
-    dataset.ApprovalStatus = "APPROVED" if review is not None and review.approved else "UNAPPROVED"
-    if review is not None and review.approved:
+    approved = review is not None and review.status == REVIEWED
+    dataset.ApprovalStatus = "APPROVED" if approved else "UNAPPROVED"
+    if review is not None and approved:
         dataset.ReviewDate = now.strftime("%Y%m%d")
         dataset.ReviewTime = now.strftime("%H%M%S")
         dataset.ReviewerName = review.reviewer

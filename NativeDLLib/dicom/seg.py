@@ -15,11 +15,10 @@ from pydicom.uid import ExplicitVRLittleEndian
 from NativeDLLib.core.errors import NativeDLError
 from NativeDLLib.dicom.derived import (
     MANUFACTURER,
-    Algorithm,
     derived_instance,
     software_versions,
 )
-from NativeDLLib.dicom.review import Review, refer_to_predecessor
+from NativeDLLib.dicom.provenance import Algorithm, Predecessor, Review
 from NativeDLLib.dicom.seg_assembly import add_frames
 from NativeDLLib.dicom.seg_segments import described
 from NativeDLLib.dicom.source_header import SourceHeader
@@ -101,7 +100,7 @@ def make_segmentation(
         dataset = _build(series, header, segments, algorithm, kind, review, findings)
         add_frames(dataset, series, header, labels, len(segments), buffered=buffered)
         if review is not None and review.predecessor is not None:
-            refer_to_predecessor(dataset, review.predecessor)
+            _refer_to(dataset, review.predecessor)
         header.finish(dataset)
     return dataset
 
@@ -172,3 +171,16 @@ def _check(series: Series, labels: npt.NDArray[Any], count: int, kind: Kind) -> 
         raise ValueError(f"label map holds {labels.dtype}, not whole numbers")
     if int(labels.max()) > count or int(labels.min()) < 0:
         raise ValueError(f"label map holds values outside 0 to {count}")
+
+
+def _refer_to(dataset: Dataset, predecessor: Predecessor) -> None:
+    """Name the instance of the same study that this one was derived from (PS3.3 C.12.4 and C.12.2)."""
+    instance = Dataset()
+    instance.ReferencedSOPClassUID = predecessor.sop_class_uid
+    instance.ReferencedSOPInstanceUID = predecessor.sop_instance_uid
+    dataset.SourceInstanceSequence = [instance]
+    series = Dataset()
+    series.SeriesInstanceUID = predecessor.series_uid
+    series.ReferencedInstanceSequence = [instance]
+    # After the images: readers look for those first.
+    dataset.ReferencedSeriesSequence.append(series)

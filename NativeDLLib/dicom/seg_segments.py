@@ -9,8 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as DicomCode
 
-from NativeDLLib.dicom.derived import Algorithm
-from NativeDLLib.dicom.review import AlgorithmType
+from NativeDLLib.dicom.provenance import Algorithm, AlgorithmType
 from NativeDLLib.quality.finding import Finding, sentences
 from NativeDLLib.registry.entry import Code, Segment
 

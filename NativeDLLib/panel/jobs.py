@@ -17,8 +17,8 @@ from typing import Any
 
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.files import write_json, write_text
-from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.places import kept
+from NativeDLLib.results import names
 
 _TIME = "%Y%m%d-%H%M%S"
 
@@ -57,7 +57,7 @@ class Folder:
     @property
     def latest(self) -> Path:
         """The segmentation as it was last saved: at approval, or by the model."""
-        return self.edited if self.edited.is_file() else self.automatic / "segmentation.seg.nrrd"
+        return self.edited if self.edited.is_file() else self.automatic / names.SLICER
 
     @property
     def approved(self) -> Path:
@@ -67,7 +67,7 @@ class Folder:
     @property
     def approved_seg(self) -> Path:
         """The approved DICOM SEG."""
-        return self.approved / "approved.dcm"
+        return self.approved / names.APPROVED
 
     @property
     def regions(self) -> Path:
@@ -77,7 +77,7 @@ class Folder:
     @property
     def structure_set(self) -> Path:
         """The RT Structure Set of the validated regions."""
-        return self.path / "structures" / "rtstruct.dcm"
+        return self.path / "structures" / names.RTSTRUCT
 
     @property
     def _reason(self) -> Path:
@@ -91,23 +91,24 @@ class Folder:
         InputError
             Where there is none.
         """
-        data = read_json(self.automatic / "report.json", InputError)
-        reason = None
+        # Only where there are results are there the packages that tell of them.
+        from NativeDLLib.results.report import Report
+
+        path = self.automatic / names.REPORT
+        report = Report.read(path, check=False)
+        if report.model is None or report.series is None:
+            raise InputError(f"{path}: is not the report of a run")
         try:
-            if self._reason.is_file():
-                reason = self._reason.read_text(encoding="utf-8")
-            about = {"model": str(data["model"]["id"]), "series": str(data["series"]["series_instance_uid"] or "")}
-            notes = {"warnings": [str(line) for line in data["warnings"]], "outcome": str(data["outcome"])}
-            quality = [(str(row["segment"]), str(row["message"])) for row in data.get("quality", ())]
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{self.automatic}: report.json is not a report of NativeDL") from error
+            reason = self._reason.read_text(encoding="utf-8") if self._reason.is_file() else None
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{self._reason}: cannot be read") from error
-        told = reason or data.get("no_seg_because")
+        told = reason or report.details.get("no_seg_because")
         return {
-            **about,
-            **notes,
-            "quality": quality,
+            "model": str(report.model.id),
+            "series": str(report.series.series_instance_uid or ""),
+            "warnings": report.warnings,
+            "outcome": str(report.outcome),
+            "quality": [(str(finding.segment), str(finding.message)) for finding in report.quality],
             "no_seg_because": str(told) if told and not self.source.is_file() else None,
         }
 
@@ -197,11 +198,11 @@ def inspect_command(volume: str | None, files: Sequence[str], regularized: bool,
 def finished_jobs() -> list[tuple[Folder, dict[str, Any], str]]:
     """Return the finished jobs, the newest first: folder, report, and a line with model, time and state."""
     found = []
-    for file in sorted(results_folder().glob("*/automatic/report.json"), reverse=True):
+    for file in sorted(results_folder().glob(f"*/automatic/{names.REPORT}"), reverse=True):
         folder = Folder(file.parent.parent)
         try:
             report, started = folder.report(), folder.started()
-            state = "approved" if (folder.approved / "approved.json").is_file() else "to review"
+            state = "approved" if (folder.approved / names.APPROVED_REPORT).is_file() else "to review"
         except (InputError, OSError, ValueError):
             continue
         found.append((folder, report, f"{report['model']} · {started} · {state}"))

@@ -12,20 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib import __version__
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.files import atomic_path
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.rtstruct_reader import StructureSet, read_structure_set
 from NativeDLLib.regions.masks import mask_of
 from NativeDLLib.regions.structure import in_layers
-from NativeDLLib.results.folder import costs
+from NativeDLLib.results.report import Report, ReportedSeries
 from NativeDLLib.source import Series
 from NativeDLLib.source.where import Where
 from NativeDLLib.volumes import write_seg_nrrd
 
 
-def structures_to_slicer(path: Path, where: Where, output: Path, progress: Progress) -> dict[str, Any]:
+def structures_to_slicer(path: Path, where: Where, output: Path, progress: Progress) -> Report:
     """Write the regions of interest of a structure set as segments on the slices of a series.
 
     Parameters
@@ -39,8 +38,8 @@ def structures_to_slicer(path: Path, where: Where, output: Path, progress: Progr
 
     Returns
     -------
-    dict
-        A report.
+    Report
+        The report, which is written to no file.
 
     Raises
     ------
@@ -65,15 +64,12 @@ def structures_to_slicer(path: Path, where: Where, output: Path, progress: Progr
         segments, types = [roi.segment for roi in given.rois], [roi.algorithm_type for roi in given.rois]
         with atomic_path(output) as partial:
             write_seg_nrrd(partial, series.grid.apply(image), segments, given.label, layers=layers, types=types)
-    return {
-        "nativedl": __version__,
-        "outcome": given.approval or "approval is not told",
-        "series": {"series_instance_uid": series.uid},
-        "segments": [{"number": s.number, "name": s.name, "voxels": n} for s, n in zip(segments, voxels, strict=True)],
-        "files": {output.name: str(output)},
-        "warnings": list(progress.warnings),
-        **costs(started, progress),
-    }
+    rows = [{"number": s.number, "name": s.name, "voxels": n} for s, n in zip(segments, voxels, strict=True)]
+    files = {output.name: str(output)}
+    outcome = given.approval or "approval is not told"
+    report = Report(outcome, ReportedSeries.of(series), segments=rows, files=files)
+    report.complete(started, progress)
+    return report
 
 
 def _masks(

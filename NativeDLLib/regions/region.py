@@ -9,8 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from NativeDLLib.core.arrays import Points
-from NativeDLLib.dicom.review import AlgorithmType
-from NativeDLLib.dicom.seg import Algorithm
+from NativeDLLib.dicom.provenance import Algorithm, AlgorithmType
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.registry.segment_json import segment_json, segment_of
 from NativeDLLib.source.geometry import FARTHEST_MM

@@ -2,75 +2,61 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from NativeDLLib import __version__
 from NativeDLLib.core.errors import InputError, UsageError
-from NativeDLLib.core.files import write_json
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.core.versions import versions
 from NativeDLLib.dicom.person_name import person_name
-from NativeDLLib.dicom.rtstruct import Reviewed, make_structure_set
-from NativeDLLib.dicom.write import save
-from NativeDLLib.pacs.peers import Peer
+from NativeDLLib.dicom.provenance import Review
+from NativeDLLib.dicom.rtstruct import make_structure_set
 from NativeDLLib.regions.file import read_regions
 from NativeDLLib.regions.region import Region, RegionSet, Status
 from NativeDLLib.regions.structure import rois_of
-from NativeDLLib.results.folder import check_output, costs, send_result, staged, uids_of
+from NativeDLLib.results.folder import Destination, ResultFolder
+from NativeDLLib.results.names import EXPORT, RTSTRUCT
+from NativeDLLib.results.report import Report, ReportedSeries
 from NativeDLLib.source import Series
 from NativeDLLib.source.plane import Plane
 from NativeDLLib.source.where import Where
 
-STRUCTURES, STRUCTURES_REPORT = "rtstruct.dcm", "rtstruct.json"
 # How far a line may lie off its slice: what decimals leave.
 _OFF_MM = 0.01
 
 
-@dataclass(frozen=True)
-class Export:
-    """Validated regions to be stored.
+def export_regions(
+    path: Path,
+    reviewer: str,
+    where: Where,
+    destination: Destination,
+    progress: Progress,
+    *,
+    decisions: Mapping[str, Status] | None = None,
+) -> Report:
+    """Write the validated regions, and no others, as an approved RT Structure Set, and send it.
 
-    Attributes
+    Parameters
     ----------
-    regions
+    path
         File of the regions, with the decisions.
+    reviewer
+        Name of the physician, as a person writes it.
+    where
+        Series that the regions are on.
+    destination
+        Folder of the structure set and its report, and the peer to send to.
+    progress
+        Progress of the job.
     decisions
         ``validated`` or ``rejected`` for regions by id, in place of what the file says.
-    reviewer
-        Who made them, as a person writes a name.
-    where
-        The series.
-    output
-        Folder for the structure set and its report.
-    target
-        Peer to send to.
-    overwrite
-        Whether a structure set in `output` may be replaced.
-    """
-
-    regions: Path
-    reviewer: str
-    where: Where
-    output: Path
-    decisions: Mapping[str, Status] = field(default_factory=dict)
-    target: Peer | None = None
-    overwrite: bool = False
-    _started: float = field(default_factory=time.perf_counter)
-
-
-def export_regions(job: Export, progress: Progress) -> dict[str, Any]:
-    """Write the validated regions, and no others, as an approved RT Structure Set, and send it.
 
     Returns
     -------
-    dict
+    Report
         The report, as it is written to ``rtstruct.json``.
 
     Raises
@@ -79,46 +65,31 @@ def export_regions(job: Export, progress: Progress) -> dict[str, Any]:
         Where something is missing or wrong, or no region is validated. Unless it is a `PacsError` at the end, nothing
         has been written.
     """
-    reviewer = person_name(job.reviewer)
-    check_output(job.output, (STRUCTURES, STRUCTURES_REPORT), job.overwrite)
+    review = Review(person_name(reviewer))
+    folder = ResultFolder(destination, EXPORT, progress)
     with progress.stage("read"):
-        given = _decided(read_regions(job.regions), job)
+        given = _decided(path, read_regions(path), decisions or {})
     validated = [region for region in given.regions if region.status == "validated"]
     if not validated:
-        raise UsageError(f"{job.regions}: none of its {len(given.regions)} region(s) is validated")
-    with job.where.narrowed(given.series_uid, given.study_uid, str(job.regions)).open_series(progress) as series:
-        _check_places(job.regions, given, validated, series)
-    types = {segment.number: kind for segment, kind in given.segments}
-    report: dict[str, Any] = {
-        "nativedl": __version__,
-        "outcome": "approved",
-        "reviewer": reviewer,
-        "series": {"study_instance_uid": given.study_uid, "series_instance_uid": given.series_uid},
-        "algorithm": asdict(given.algorithm),
-        "decisions": _decisions(given.regions),
-        "sent": None,
-        "versions": versions(),
-    }
-    with staged(job.output, (STRUCTURES, STRUCTURES_REPORT)) as partial:
+        raise UsageError(f"{path}: none of its {len(given.regions)} region(s) is validated")
+    with folder, where.narrowed(given.series_uid, given.study_uid, str(path)).open_series(progress) as series:
+        _check_places(path, given, validated, series)
+        details = {"reviewer": review.reviewer, "decisions": _decisions(given.regions)}
+        report = Report("approved", ReportedSeries.of(series), algorithm=given.algorithm, details=details)
         with progress.stage("write"):
-            dataset = make_structure_set(series, rois_of(validated, types), given.algorithm, Reviewed(reviewer))
-            save(dataset, partial / STRUCTURES)
+            rois = rois_of(validated, {segment.number: kind for segment, kind in given.segments})
+            dataset = make_structure_set(series, rois, given.algorithm, review)
+            report.structure_set = folder.save(RTSTRUCT, dataset)
             progress.check()
-        report["structure_set"] = uids_of(dataset)
-        report["files"] = {name: str(job.output / name) for name in (STRUCTURES, STRUCTURES_REPORT)}
-        report |= {"warnings": list(progress.warnings), **costs(job._started, progress)}
-        write_json(partial / STRUCTURES_REPORT, report)
-    if job.target is not None:
-        files, kept = [job.output / STRUCTURES], job.output / STRUCTURES_REPORT
-        send_result(files, kept, report, job.target, job._started, progress)
+        folder.report = report
     return report
 
 
-def _decided(given: RegionSet, job: Export) -> RegionSet:
-    unknown = sorted(set(job.decisions) - {region.id for region in given.regions})
+def _decided(path: Path, given: RegionSet, decisions: Mapping[str, Status]) -> RegionSet:
+    unknown = sorted(set(decisions) - {region.id for region in given.regions})
     if unknown:
-        raise UsageError(f"{job.regions}: has no region '{unknown[0]}'")
-    regions = [replace(region, status=job.decisions.get(region.id, region.status)) for region in given.regions]
+        raise UsageError(f"{path}: has no region '{unknown[0]}'")
+    regions = [replace(region, status=decisions.get(region.id, region.status)) for region in given.regions]
     return replace(given, regions=tuple(regions))
 
 

@@ -10,10 +10,9 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.dicom.review import AlgorithmType
+from NativeDLLib.dicom.provenance import Algorithm, AlgorithmType, Review
 from NativeDLLib.dicom.roi import Contour, Roi
-from NativeDLLib.dicom.rtstruct import Reviewed, make_structure_set
-from NativeDLLib.dicom.seg import Algorithm
+from NativeDLLib.dicom.rtstruct import make_structure_set
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.regions.propose import propose
 from NativeDLLib.regions.region import Region
@@ -39,8 +38,7 @@ def whole_structure_set(
     algorithm: Algorithm,
     progress: Progress,
     *,
-    types: Sequence[AlgorithmType] = (),
-    review: Reviewed | None = None,
+    review: Review | None = None,
     findings: Sequence[Finding] = (),
 ) -> Dataset:
     """Return a whole segmentation as a structure set; segments without any voxel are not in it.
@@ -51,10 +49,9 @@ def whole_structure_set(
         As in `propose`.
     algorithm, review, findings
         As in `make_structure_set`.
-    types
-        How each segment came about; by default by the algorithm alone.
     """
     regions = propose(series, labels, segments, progress=progress)
+    types = () if review is None else review.algorithm_types
     kinds = dict(zip((segment.number for segment in segments), types, strict=False))
     return make_structure_set(series, rois_of(regions, kinds), algorithm, review, findings)
 

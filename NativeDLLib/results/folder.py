@@ -1,39 +1,142 @@
-"""The folder of a result: whole or not at all, sent to a peer if asked for, with the costs in its report."""
+"""Folder of a result: written whole or not at all, then sent, with the costs in its report."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
 
 from pydicom.dataset import Dataset
 
 from NativeDLLib.core.errors import PacsError, UsageError
-from NativeDLLib.core.files import scratch, sync, write_json
+from NativeDLLib.core.files import scratch, sync
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.dicom.write import save
 from NativeDLLib.pacs.delivery import deliver
 from NativeDLLib.pacs.peers import Peer
+from NativeDLLib.results.report import Report, Sent, StoredObject
 
 
-def check_output(output: Path, names: Sequence[str], overwrite: bool) -> None:
-    """Check that a result can be put in a folder.
+@dataclass(frozen=True)
+class Destination:
+    """Where a result goes.
+
+    Attributes
+    ----------
+    folder
+        Folder of the result; it is made where there is none.
+    peer
+        Peer that its DICOM objects are sent to.
+    overwrite
+        Whether a result in the folder may be replaced.
+    """
+
+    folder: Path
+    peer: Peer | None = None
+    overwrite: bool = False
+
+
+class ResultFolder:
+    """Context manager that writes one result.
+
+    The block saves files and sets `report`. When it ends without an error, the report is completed and written, all
+    files replace those in the folder, and the DICOM objects are sent. Where nothing was saved, nothing is written.
 
     Parameters
     ----------
-    output
-        The folder; it need not exist.
+    destination
+        Where the result goes.
     names
-        The files that a result may have.
-    overwrite
-        Whether they may be there already.
+        Names of the files that a result may have, the report last. One that was not saved is removed from the folder,
+        where it would belong to an earlier result.
+    progress
+        Progress of the job.
 
     Raises
     ------
     UsageError
         Where the folder is a file, or holds a result that may not be replaced.
+    PacsError
+        At the end, where an object could not be delivered: it waits in the outbox, and the result stays where it is.
+    """
+
+    report: Report
+
+    def __init__(self, destination: Destination, names: Sequence[str], progress: Progress) -> None:
+        check_output(destination.folder, names, destination.overwrite)
+        self._to, self._names, self._progress = destination, names, progress
+        self._started = time.perf_counter()
+        self._scratch = ExitStack()
+        self._staging: Path | None = None
+        self._objects: list[Path] = []
+
+    def path(self, name: str) -> Path:
+        """Return where a file of the result is to be written: in a folder beside the final one."""
+        if self._staging is None:
+            self._to.folder.parent.mkdir(parents=True, exist_ok=True)
+            self._staging = self._scratch.enter_context(scratch(".nativedl-", self._to.folder.parent))
+        return self._staging / name
+
+    def save(self, name: str, dataset: Dataset, kind: str = "") -> StoredObject:
+        """Write a DICOM object of the result, and return what the report tells of it."""
+        save(dataset, self.path(name))
+        self._objects.append(self._to.folder / name)
+        return StoredObject(str(dataset.SOPInstanceUID), str(dataset.SeriesInstanceUID), kind)
+
+    def __enter__(self) -> ResultFolder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._scratch.close()
+
+    def _finish(self) -> None:
+        self.report.complete(self._started, self._progress)
+        if self._staging is None:
+            return
+        *_, report_name = self._names
+        written = [name for name in self._names if self.path(name).exists() or name == report_name]
+        self.report.files = {name: str(self._to.folder / name) for name in written}
+        self.report.write(self.path(report_name))
+        for name in written:
+            sync(self.path(name))
+        self._to.folder.mkdir(exist_ok=True)
+        for name in written:
+            os.replace(self.path(name), self._to.folder / name)
+        for name in set(self._names) - set(written):
+            (self._to.folder / name).unlink(missing_ok=True)
+        if self._to.peer is not None and self._objects:
+            self._send(self._to.peer)
+
+    def _send(self, peer: Peer) -> None:
+        sent = Sent(peer.name, delivered=False)
+        try:
+            with self._progress.stage("send"):
+                deliver(self._objects, peer, self._progress)
+            sent = replace(sent, delivered=True)
+        except PacsError as error:
+            sent = replace(sent, reason=str(error))
+            raise PacsError(f"{error}; the result is in {self._to.folder}", hint=error.hint) from error
+        finally:
+            self.report.sent = sent
+            self.report.complete(self._started, self._progress)
+            self.report.write(self._to.folder / self._names[-1])
+
+
+def check_output(output: Path, names: Sequence[str], overwrite: bool) -> None:
+    """Check that files of these names can be put in a folder, which need not exist.
+
+    Raises
+    ------
+    UsageError
+        Where the folder is a file, or holds one of the files that may not be replaced.
     """
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output}: is a file, where a folder is needed")
@@ -43,74 +146,3 @@ def check_output(output: Path, names: Sequence[str], overwrite: bool) -> None:
             f"{output}: already holds {', '.join(there)}; choose another folder",
             hint="or give --overwrite to replace it",
         )
-
-
-@contextmanager
-def staged(output: Path, names: Sequence[str]) -> Iterator[Path]:
-    """Give a folder beside `output`; when the block ends without an error, its files replace those in `output`.
-
-    Parameters
-    ----------
-    output
-        The folder of the result; it is made.
-    names
-        The files that a result may have, the report last. One that was not written is removed from `output`, where it
-        would belong to an earlier result.
-    """
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with scratch(".nativedl-", output.parent) as partial:
-        yield partial
-        written = [name for name in names if (partial / name).exists()]
-        for name in written:
-            sync(partial / name)
-        output.mkdir(exist_ok=True)
-        for name in written:
-            os.replace(partial / name, output / name)
-        for name in set(names) - set(written):
-            (output / name).unlink(missing_ok=True)
-
-
-def send_result(
-    files: Sequence[Path],
-    report_file: Path,
-    report: dict[str, Any],
-    peer: Peer,
-    started: float,
-    progress: Progress,
-) -> None:
-    """Send the objects of a result through the outbox, and write in its report what became of it.
-
-    Raises
-    ------
-    PacsError
-        Where one could not be delivered: it waits in the outbox, and the result stays where it is.
-    """
-    report["sent"] = {"peer": peer.name, "delivered": False}
-    try:
-        with progress.stage("send"):
-            deliver(files, peer, progress)
-        report["sent"]["delivered"] = True
-    except PacsError as error:
-        report["sent"]["reason"] = str(error)
-        raise PacsError(f"{error}; the result is in {report_file.parent}", hint=error.hint) from error
-    finally:
-        report |= costs(started, progress)
-        write_json(report_file, report)
-
-
-def uids_of(dataset: Dataset) -> dict[str, str]:
-    """Return where an object of a result is found: its own UID and that of its series."""
-    return {
-        "sop_instance_uid": str(dataset.SOPInstanceUID),
-        "series_instance_uid": str(dataset.SeriesInstanceUID),
-    }
-
-
-def costs(started: float, progress: Progress) -> dict[str, Any]:
-    """Return time and memory of each stage since `started` (`time.perf_counter`)."""
-    stages = [
-        {"name": s.name, "seconds": round(s.seconds, 3), "peak_mib": round(s.peak_mib, 1)} for s in progress.stages
-    ]
-    peak = max((s.peak_mib for s in progress.stages), default=0.0)
-    forward = {"forward_seconds": round(progress.forward.seconds, 3)} if progress.forward.seconds else {}
-    return {"stages": stages, **forward, "seconds": round(time.perf_counter() - started, 3), "peak_mib": round(peak, 1)}

@@ -1,90 +1,124 @@
-"""A result as regions are drawn around it: what a run found, or what a physician approved of it."""
+"""Result in a folder, read back: what a run found, or what a physician approved of it."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import highdicom as hd
 import numpy as np
 import numpy.typing as npt
+import SimpleITK as sitk
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.jsonfile import read_json
-from NativeDLLib.dicom.review import AlgorithmType
-from NativeDLLib.dicom.seg import Algorithm
+from NativeDLLib.dicom.provenance import Algorithm, AlgorithmType, Predecessor
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.registry.segment_json import segment_of
-from NativeDLLib.results.automatic import AutomaticResult, algorithm_of
+from NativeDLLib.results.names import APPROVED, APPROVED_REPORT, LABELS, REPORT
+from NativeDLLib.results.report import Report
 from NativeDLLib.source import Series
-
-APPROVED, APPROVED_REPORT = "approved.dcm", "approved.json"
-_TYPES: tuple[AlgorithmType, ...] = ("AUTOMATIC", "SEMIAUTOMATIC", "MANUAL")
+from NativeDLLib.source.volume_file import open_volume, read_volume
 
 
 @dataclass(frozen=True)
-class Result:
-    """What the folder of a result says.
+class SavedResult:
+    """Result of a run or of an approval.
 
     Attributes
     ----------
     folder
-        Of a run, or of an approval.
+        Folder of the result.
+    report
+        Report of the run, or of the approval.
+    is_approved
+        Whether it is that of an approval.
     study_uid, series_uid
-        Of the source.
+        UIDs of the source.
     algorithm
-        What made it.
+        Algorithm of the run.
     segments
-        By number, with how each came about.
-    automatic
-        The result of the run; None for an approved one.
+        Segments by number, each with its Segment Algorithm Type: all that a run looked for, or those approved.
     """
 
     folder: Path
+    report: Report
+    is_approved: bool
     study_uid: str
     series_uid: str
     algorithm: Algorithm
-    segments: tuple[tuple[Segment, AlgorithmType], ...]
-    automatic: AutomaticResult | None
+    segments: dict[int, tuple[Segment, AlgorithmType]]
 
     @classmethod
-    def read(cls, folder: Path) -> Result:
+    def read(cls, folder: Path, *, automatic: bool = False) -> SavedResult:
         """Read the report in a folder; where it has both, that of the approval.
 
+        Parameters
+        ----------
+        folder
+            Folder of a run or of an approval.
+        automatic
+            Whether only the result of a run is taken.
+
         Raises
         ------
         InputError
-            Where there is none, or it cannot be read.
+            Where there is none, it is of an older version, or it is not of a DICOM series.
         """
-        if not (folder / APPROVED_REPORT).exists():
-            found = AutomaticResult.read(folder)
-            rows = [(segment, _TYPES[0]) for segment in found.segments.values()]
-            return cls(folder, found.study_uid, found.series_uid, found.algorithm, tuple(rows), found)
-        path = folder / APPROVED_REPORT
-        report = read_json(path, InputError)
+        is_approved = not automatic and (folder / APPROVED_REPORT).exists()
+        path = folder / (APPROVED_REPORT if is_approved else REPORT)
+        report = Report.read(path)
+        series, algorithm = report.series, report.algorithm
+        if series is None or algorithm is None or not report.segments:
+            lacks = [name for name in ("series", "algorithm", "segments") if not getattr(report, name)]
+            raise InputError(f"{path}: tells of no {', '.join(lacks)}, as reports of NativeDL do")
+        if series.series_instance_uid is None:
+            raise InputError(f"{path}: the result is of an image that does not come from DICOM; there is no SEG of it")
         try:
-            stored = [row for row in report["segments"] if row["number"] is not None]
-            segments = tuple((segment_of(row), _type(row["algorithm_type"])) for row in stored)
-            study, series = (str(report["series"][f"{kind}_instance_uid"]) for kind in ("study", "series"))
-            return cls(folder, study, series, algorithm_of(report["algorithm"]), segments, None)
+            rows = [row for row in report.segments if row["number"] is not None]
+            segments = {row["number"]: (segment_of(row), row.get("algorithm_type", "AUTOMATIC")) for row in rows}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"{path}: is not the report of an approval ({error!r})") from error
+            raise InputError(f"{path}: a segment does not say what it is ({error!r})") from error
+        uids = str(series.study_instance_uid), series.series_instance_uid
+        return cls(folder, report, is_approved, *uids, algorithm, segments)
+
+    @property
+    def predecessor(self) -> Predecessor | None:
+        """SEG of the result, where one was written."""
+        # highdicom comes with it, without which a run begins.
+        from NativeDLLib.dicom.seg import SOP_CLASSES
+
+        seg = self.report.segmentation
+        if seg is None:
+            return None
+        return Predecessor(SOP_CLASSES[seg.type], seg.series_instance_uid, seg.sop_instance_uid)
 
     def labels(self, series: Series) -> npt.NDArray[Any]:
-        """Read the label map (z, y, x), or where segments may overlap masks (z, y, x, segment).
+        """Return the label map (z, y, x), or for an approval masks (z, y, x, segment), which may overlap.
 
         Raises
         ------
         InputError
-            Where it is not there, or not on the slices of the series.
+            Where it is not there, not on the slices of the series, or holds other values than whole numbers.
         """
-        if self.automatic is not None:
-            return self.automatic.labels(series)
+        return self._approved(series) if self.is_approved else self._automatic(series)
+
+    def _automatic(self, series: Series) -> npt.NDArray[Any]:
+        path = self.folder / LABELS
+        reader = open_volume(path)
+        if not series.grid.matches(reader):
+            raise InputError(f"{path}: is not on the slices of series {series.uid}")
+        if not re.fullmatch(r"\d+-bit (un)?signed integer", sitk.GetPixelIDValueAsString(reader.GetPixelIDValue())):
+            raise InputError(f"{path}: holds other values than one whole number a voxel")
+        labels: npt.NDArray[Any] = sitk.GetArrayFromImage(read_volume(path, reader))
+        return labels
+
+    def _approved(self, series: Series) -> npt.NDArray[np.bool_]:
+        import highdicom as hd
+
         path = self.folder / APPROVED
         try:
-            seg = hd.seg.segread(path)
-            masks = _masks(seg, series)
+            masks = _masks(hd.seg.segread(path), series)
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
         # highdicom and pydicom let pass whatever they stumble over in an object that is not what they expect.
@@ -96,7 +130,7 @@ class Result:
         return masks
 
 
-def _masks(seg: hd.seg.Segmentation, series: Series) -> npt.NDArray[np.bool_]:
+def _masks(seg: Any, series: Series) -> npt.NDArray[np.bool_]:
     if len(series.instances) == 1 and len(series.slices) > 1:
         frames = [plane.frame + 1 for plane in series.slices]
         uid = series.text("SOPInstanceUID")
@@ -106,7 +140,3 @@ def _masks(seg: hd.seg.Segmentation, series: Series) -> npt.NDArray[np.bool_]:
         pixels = seg.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True)
     masks: npt.NDArray[np.bool_] = pixels.astype(bool)
     return masks
-
-
-def _type(text: Any) -> AlgorithmType:
-    return _TYPES[_TYPES.index(text)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,51 +10,42 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib import __version__
 from NativeDLLib.core.errors import UsageError
-from NativeDLLib.core.files import write_json
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.core.versions import versions
 from NativeDLLib.dicom.person_name import person_name
-from NativeDLLib.dicom.review import Review
-from NativeDLLib.dicom.rtstruct import Reviewed
+from NativeDLLib.dicom.provenance import REVIEWED, Review
 from NativeDLLib.dicom.seg import Kind, make_segmentation
-from NativeDLLib.dicom.write import save
-from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.gates import examine_again
 from NativeDLLib.regions.structure import whole_structure_set
 from NativeDLLib.registry.segment_json import segment_json
-from NativeDLLib.results.automatic import SLICER, AutomaticResult
-from NativeDLLib.results.folder import check_output, costs, send_result, staged, uids_of
-from NativeDLLib.results.saved import APPROVED, APPROVED_REPORT
-from NativeDLLib.review.combine import combined
-from NativeDLLib.review.decisions import Decision, ReviewedSegment, decided, judge
+from NativeDLLib.results.folder import Destination, ResultFolder
+from NativeDLLib.results.names import APPROVAL, APPROVED, APPROVED_STRUCTURES, SLICER
+from NativeDLLib.results.report import Report, ReportedSeries
+from NativeDLLib.results.saved import SavedResult
+from NativeDLLib.review.decisions import Decision, ReviewedSegment, compare_segments, decided
+from NativeDLLib.review.masks import combined
 from NativeDLLib.source import Grid, Series
 from NativeDLLib.source.where import Where
 from NativeDLLib.volumes.seg_nrrd_reader import read_seg_nrrd
 
-_REVIEWED = "reviewed"
-_STRUCTURES = "approved_rtstruct.dcm"
-_FILES = (APPROVED, _STRUCTURES, APPROVED_REPORT)
-
 
 @dataclass(frozen=True)
 class Approval:
-    """What to approve.
+    """Approval of an automatic result.
 
     Attributes
     ----------
     result
         Folder of the automatic result; it stays as it is.
-    where
-        Series that it was made from.
     edited
         Segmentation as Slicer saved it; None for that of the result, as it is.
     reviewer
-        Who reviewed it, as a person writes a name.
-    output
-        Folder for the SEG and its report.
+        Name of the physician, as a person writes it.
+    where
+        Series that the result was made from.
+    destination
+        Folder of the SEG and its report, and the peer to send to.
     unreviewed
         Whether segments that nobody decided about are stored too.
     kind
@@ -64,32 +54,25 @@ class Approval:
         Whether to write an RT Structure Set too.
     decisions
         ``accepted`` or ``rejected`` for segments by name, in place of what `edited` says.
-    target
-        Peer to send to.
-    overwrite
-        Whether an approved result in `output` may be replaced.
     """
 
     result: Path
-    where: Where
     edited: Path | None
     reviewer: str
-    output: Path
+    where: Where
+    destination: Destination
     unreviewed: bool = False
     kind: Kind = "BINARY"
     structures: bool = False
     decisions: Mapping[str, Decision] = field(default_factory=dict)
-    target: Peer | None = None
-    overwrite: bool = False
-    _started: float = field(default_factory=time.perf_counter)
 
 
-def approve(job: Approval, progress: Progress) -> dict[str, Any]:
+def approve(approval: Approval, progress: Progress) -> Report:
     """Make a SEG of what a physician approved, write it, send it.
 
     Returns
     -------
-    dict
+    Report
         The report, as it is written to ``approved.json``. Where nothing is left to be stored, its outcome is
         ``rejected`` and nothing has been written.
 
@@ -99,108 +82,87 @@ def approve(job: Approval, progress: Progress) -> dict[str, Any]:
         With the exit code that says of what kind it is. Unless it is a `PacsError` at the end, nothing has been
         written.
     """
-    reviewer = person_name(job.reviewer)
-    job.where.check()
-    check_output(job.output, _FILES, job.overwrite)
-    automatic = AutomaticResult.read(job.result)
-    where = job.where.narrowed(automatic.series_uid, automatic.study_uid, f"the result in {automatic.folder}")
-    with where.open_series(progress) as series:
-        return _approve(job, reviewer, automatic, series, progress)
+    reviewer = person_name(approval.reviewer)
+    approval.where.check()
+    folder = ResultFolder(approval.destination, APPROVAL, progress)
+    automatic = SavedResult.read(approval.result, automatic=True)
+    where = approval.where.narrowed(automatic.series_uid, automatic.study_uid, f"the result in {automatic.folder}")
+    with folder, where.open_series(progress) as series:
+        with progress.stage("read"):
+            edited = read_seg_nrrd(approval.edited or approval.result / SLICER)
+            labels = automatic.labels(series)
+        with progress.stage("compare"):
+            compared = compare_segments(edited, automatic, labels, series.grid, progress)
+            reviewed = decided(compared, approval.decisions)
+        _check_pending(reviewed, approval.unreviewed)
+        for segment in reviewed:
+            if segment.outside and segment.decision != "rejected":
+                told = f"{segment.outside} voxels lie outside the source and are left out"
+                progress.warn(f"segment '{segment.segment.name}': {told}")
+        stored = [segment for segment in reviewed if segment.is_stored]
+        review = Review(reviewer, _status(stored), tuple(s.algorithm_type for s in stored), automatic.predecessor)
+        folder.report = _report(automatic, series, reviewed, review)
+        if not stored:
+            progress.warn("no segment is left to be approved: no SEG is written")
+        else:
+            with progress.stage("write"):
+                _write(approval, automatic, series, stored, review, folder, progress)
+    return folder.report
 
 
-def _approve(
-    job: Approval, reviewer: str, automatic: AutomaticResult, series: Series, progress: Progress
-) -> dict[str, Any]:
-    with progress.stage("read"):
-        edited = read_seg_nrrd(job.edited or job.result / SLICER)
-        labels = automatic.labels(series)
-    with progress.stage("compare"):
-        judged = decided(judge(edited, automatic, labels, series.grid, progress), job.decisions)
-    _check_pending(judged, job.unreviewed)
-    for segment in judged:
-        if segment.outside and segment.decision != "rejected":
-            progress.warn(
-                f"segment '{segment.segment.name}': {segment.outside} voxels lie outside the source and are left out"
-            )
-    stored = [segment for segment in judged if segment.is_stored]
+def _write(
+    approval: Approval,
+    automatic: SavedResult,
+    series: Series,
+    stored: Sequence[ReviewedSegment],
+    review: Review,
+    folder: ResultFolder,
+    progress: Progress,
+) -> None:
+    report, algorithm = folder.report, automatic.algorithm
     # Segment Numbers count from one without a gap (PS3.3 C.8.20.2).
-    numbered = [replace(segment.segment, number=number) for number, segment in enumerate(stored, 1)]
-    report = _report(automatic, series, judged, reviewer)
-    if not stored:
-        progress.warn("no segment is left to be approved: no SEG is written")
-        return report | {"warnings": list(progress.warnings), **costs(job._started, progress)}
-    with staged(job.output, _FILES) as partial:
-        with progress.stage("write"):
-            review = Review(reviewer, _status(stored), tuple(s.algorithm_type for s in stored), automatic.predecessor)
-            pixels = combined(stored, series.grid, job.kind)
-            quality = _quality(pixels, series.grid, stored, automatic)
-            report["quality"] = [asdict(finding) for finding in quality]
-            for finding in quality:
-                progress.warn(finding.message)
-            made_by = automatic.algorithm
-            dataset = make_segmentation(
-                series, pixels, numbered, made_by, kind=job.kind, review=review, findings=quality, buffered=True
-            )
-            save(dataset, partial / APPROVED)
-            report["segmentation"] = uids_of(dataset) | {"type": job.kind}
-            if job.structures:
-                kinds, reviewed = review.algorithm_types, Reviewed(reviewer, approved=review.status == _REVIEWED)
-                dataset = whole_structure_set(
-                    series, pixels, numbered, made_by, progress, types=kinds, review=reviewed, findings=quality
-                )
-                save(dataset, partial / _STRUCTURES)
-                report["structure_set"] = uids_of(dataset)
-            progress.check()
-        absent = () if job.structures else (_STRUCTURES,)
-        report["files"] = {name: str(job.output / name) for name in _FILES if name not in absent}
-        report |= {"warnings": list(progress.warnings), **costs(job._started, progress)}
-        write_json(partial / APPROVED_REPORT, report)
-    if job.target is not None:
-        files = [job.output / name for name in (APPROVED, _STRUCTURES) if name in report["files"]]
-        send_result(files, job.output / APPROVED_REPORT, report, job.target, job._started, progress)
-    return report
+    segments = [replace(segment.segment, number=number) for number, segment in enumerate(stored, 1)]
+    pixels = combined([(segment.segment.name, segment.mask) for segment in stored], series.grid, approval.kind)
+    report.quality = _quality(pixels, series.grid, stored, automatic)
+    for finding in report.quality:
+        progress.warn(finding.message)
+    about: dict[str, Any] = {"review": review, "findings": report.quality}
+    dataset = make_segmentation(series, pixels, segments, algorithm, kind=approval.kind, buffered=True, **about)
+    report.segmentation = folder.save(APPROVED, dataset, approval.kind)
+    if approval.structures:
+        dataset = whole_structure_set(series, pixels, segments, algorithm, progress, **about)
+        report.structure_set = folder.save(APPROVED_STRUCTURES, dataset)
+    progress.check()
 
 
 def _quality(
-    pixels: npt.NDArray[Any], grid: Grid, stored: Sequence[ReviewedSegment], automatic: AutomaticResult
+    pixels: npt.NDArray[Any], grid: Grid, stored: Sequence[ReviewedSegment], automatic: SavedResult
 ) -> list[Finding]:
     """Return what is to be checked about what is stored; segments are called by the names that they have now."""
-    now = {automatic.segments[s.segment.number].name: s.segment.name for s in stored if s.segment.number}
+    now = {automatic.segments[s.segment.number][0].name: s.segment.name for s in stored if s.segment.number}
     before = [
         replace(finding, segment=now.get(finding.segment, "")) if finding.segment else finding
-        for finding in automatic.quality
+        for finding in automatic.report.quality
     ]
     voxel_ml = float(np.prod(grid.spacing)) / 1000
     volumes = [segment.mask.voxels * voxel_ml for segment in stored]
     return examine_again(pixels, grid, [segment.segment for segment in stored], volumes, before)
 
 
-def _report(
-    automatic: AutomaticResult, series: Series, judged: Sequence[ReviewedSegment], reviewer: str
-) -> dict[str, Any]:
-    return {
-        "nativedl": __version__,
-        "outcome": _outcome([segment for segment in judged if segment.is_stored]),
-        "reviewer": reviewer,
-        "series": {
-            "study_instance_uid": series.text("StudyInstanceUID"),
-            "series_instance_uid": series.uid,
-            "modality": series.text("Modality"),
-        },
-        "algorithm": asdict(automatic.algorithm),
-        "predecessor": None if automatic.predecessor is None else asdict(automatic.predecessor),
-        "segmentation": None,
-        "structure_set": None,
-        "segments": _rows(judged, series.grid),
-        "quality": [],
-        "files": {},
-        "sent": None,
-        "versions": versions(),
-    }
+def _report(automatic: SavedResult, series: Series, reviewed: Sequence[ReviewedSegment], review: Review) -> Report:
+    outcome = "approved" if review.status == REVIEWED else review.status
+    predecessor = None if review.predecessor is None else asdict(review.predecessor)
+    return Report(
+        outcome if any(segment.is_stored for segment in reviewed) else "rejected",
+        ReportedSeries.of(series),
+        algorithm=automatic.algorithm,
+        segments=_rows(reviewed, series.grid),
+        details={"reviewer": review.reviewer, "predecessor": predecessor},
+    )
 
 
-def _check_pending(judged: Sequence[ReviewedSegment], unreviewed: bool) -> None:
-    pending = [segment.segment.name for segment in judged if segment.decision == "pending"]
+def _check_pending(reviewed: Sequence[ReviewedSegment], unreviewed: bool) -> None:
+    pending = [segment.segment.name for segment in reviewed if segment.decision == "pending"]
     if pending and not unreviewed:
         names = ", ".join(f"'{name}'" for name in pending[:8]) + (" ..." if len(pending) > 8 else "")
         raise UsageError(
@@ -212,20 +174,13 @@ def _check_pending(judged: Sequence[ReviewedSegment], unreviewed: bool) -> None:
 def _status(stored: Sequence[ReviewedSegment]) -> str:
     pending = sum(segment.decision == "pending" for segment in stored)
     if not pending:
-        return _REVIEWED
+        return REVIEWED
     return "not reviewed" if pending == len(stored) else "partly reviewed"
 
 
-def _outcome(stored: Sequence[ReviewedSegment]) -> str:
-    if not stored:
-        return "rejected"
-    status = _status(stored)
-    return "approved" if status == _REVIEWED else status
-
-
-def _rows(judged: Sequence[ReviewedSegment], grid: Grid) -> list[dict[str, Any]]:
+def _rows(reviewed: Sequence[ReviewedSegment], grid: Grid) -> list[dict[str, Any]]:
     voxel_ml, number, rows = float(np.prod(grid.spacing)) / 1000, 0, []
-    for segment in judged:
+    for segment in reviewed:
         number += segment.is_stored
         rows.append(
             segment_json(segment.segment)

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.dicom.review import AlgorithmType
+from NativeDLLib.dicom.provenance import AlgorithmType
 from NativeDLLib.registry import Segment
-from NativeDLLib.results.automatic import AutomaticResult
-from NativeDLLib.review.masks import Mask, place, voxels_outside
+from NativeDLLib.results.saved import SavedResult
+from NativeDLLib.review.masks import Mask, resample_to, voxels_outside
 from NativeDLLib.source import Grid
 from NativeDLLib.volumes.seg_nrrd_reader import StoredSegment, StoredSegmentation
 from NativeDLLib.volumes.terminology import Meaning, meaning_of, parse_entry
@@ -60,9 +60,9 @@ class ReviewedSegment:
         return self.decision in ("accepted", "pending")
 
 
-def judge(
+def compare_segments(
     edited: StoredSegmentation,
-    automatic: AutomaticResult,
+    automatic: SavedResult,
     labels: npt.NDArray[Any],
     grid: Grid,
     progress: Progress,
@@ -87,37 +87,37 @@ def judge(
     reviewed: dict[int, ReviewedSegment] = {}
     for number, layer in enumerate(edited.layers):
         here = [index for index, stored in enumerate(edited.segments) if stored.layer == number]
-        placed = place(layer, sorted({edited.segments[index].value for index in here}), grid, progress)
+        resampled = resample_to(grid, layer, sorted({edited.segments[index].value for index in here}), progress)
         for index in here:
             progress.check()
             value = edited.segments[index].value
             outside = voxels_outside(layer, value, grid)
-            reviewed[index] = _compared(given[index], placed.mask(value), outside, labels)
+            reviewed[index] = _compared(given[index], resampled.mask(value), outside, labels)
     left = {identity.segment.number for identity in given}
     gone = [
         ReviewedSegment(segment, "removed", _NOWHERE, "AUTOMATIC", _changed(_NOWHERE, labels, number))
-        for number, segment in automatic.segments.items()
+        for number, (segment, _) in automatic.segments.items()
         if number not in left
     ]
     return [*(reviewed[index] for index in range(len(given))), *gone]
 
 
-def decided(judged: Sequence[ReviewedSegment], decisions: Mapping[str, Decision]) -> list[ReviewedSegment]:
+def decided(reviewed: Sequence[ReviewedSegment], decisions: Mapping[str, Decision]) -> list[ReviewedSegment]:
     """Return segments with decisions about some of them by name; those without voxels stay what they are.
 
     UsageError where a name is not that of exactly one segment.
     """
-    names = [segment.segment.name for segment in judged]
+    names = [segment.segment.name for segment in reviewed]
     for name in decisions:
         if names.count(name) != 1:
             raise UsageError(f"{names.count(name)} segments are called '{name}'; there are {', '.join(names)}")
     return [
         replace(segment, decision=decisions.get(name, segment.decision)) if segment.decision in _DECISIONS else segment
-        for name, segment in zip(names, judged, strict=True)
+        for name, segment in zip(names, reviewed, strict=True)
     ]
 
 
-def _identify(edited: StoredSegmentation, stored: StoredSegment, automatic: AutomaticResult) -> ReviewedSegment:
+def _identify(edited: StoredSegmentation, stored: StoredSegment, automatic: SavedResult) -> ReviewedSegment:
     """Return what a segment is and what was decided, before its voxels are looked at."""
     where = f"{edited.path}: segment '{stored.name[:_LONGEST_LABEL]}'"
     meaning = parse_entry(stored.tags.get(_ENTRY, ""))
@@ -131,7 +131,7 @@ def _identify(edited: StoredSegmentation, stored: StoredSegment, automatic: Auto
             raise InputError(f"{where}: does not say what it is; choose a terminology in Slicer (its colour)")
         drawn = Segment(0, 0, _label(stored.name), stored.color, **vars(meaning))
         return ReviewedSegment(drawn, decision, _NOWHERE, "MANUAL", 0)
-    original = next((segment for n, segment in automatic.segments.items() if str(n) == number), None)
+    original = next((segment for n, (segment, _) in automatic.segments.items() if str(n) == number), None)
     if original is None:
         raise InputError(f"{where}: is segment {number[:20]} of a result, which is not in {automatic.folder}")
     shown = replace(original, name=_label(stored.name), color=stored.color)
@@ -160,7 +160,7 @@ def _changed(mask: Mask, labels: npt.NDArray[Any], number: int) -> int:
     if number == 0:
         return mask.voxels
     before = labels == number
-    both = np.count_nonzero(before[mask.place] & mask.values)
+    both = np.count_nonzero(before[mask.slices] & mask.values)
     return int(np.count_nonzero(before)) + mask.voxels - 2 * int(both)
 
 

@@ -19,7 +19,9 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.core.arrays import Bools, Points, box_of
+from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.dicom.seg import Kind
 from NativeDLLib.source import Grid
 
 # Voxels of the mask that are looked at in one of the source, along each axis.
@@ -38,8 +40,8 @@ class Mask:
     start: tuple[int, int, int]
 
     @property
-    def place(self) -> tuple[slice, slice, slice]:
-        """Where it lies in an array on the source's grid."""
+    def slices(self) -> tuple[slice, slice, slice]:
+        """Slices (z, y, x) of an array on the source's grid that hold the values."""
         z, y, x = (slice(first, first + n) for first, n in zip(self.start, self.values.shape, strict=True))
         return z, y, x
 
@@ -50,8 +52,8 @@ class Mask:
 
 
 @dataclass(frozen=True)
-class Placed:
-    """The labels of one layer on the source's grid, as far as the layer reaches."""
+class Resampled:
+    """Labels of one layer on the source's grid, as far as the layer reaches."""
 
     labels: npt.NDArray[Any]
     start: tuple[int, int, int]
@@ -64,7 +66,7 @@ class Placed:
         return Mask(values[box].copy(), (z, y, x))
 
 
-def place(layer: sitk.Image, values: Sequence[int], grid: Grid, progress: Progress) -> Placed:
+def resample_to(grid: Grid, layer: sitk.Image, values: Sequence[int], progress: Progress) -> Resampled:
     """Put a layer of labels on the grid of a source.
 
     Parameters
@@ -89,7 +91,47 @@ def place(layer: sitk.Image, values: Sequence[int], grid: Grid, progress: Progre
         _copy(layer, labels, whole.astype(int) - first)
     elif labels.size:
         _sample(layer, labels, values, grid, first, np.linalg.inv(steps).astype(np.float64), progress)
-    return Placed(labels, (z, y, x))
+    return Resampled(labels, (z, y, x))
+
+
+def combined(masks: Sequence[tuple[str, Mask]], grid: Grid, kind: Kind) -> npt.NDArray[Any]:
+    """Return a label map (z, y, x), or where masks overlap an array (z, y, x, mask) of booleans.
+
+    Parameters
+    ----------
+    masks
+        Name and mask of each segment; their numbers in the label map count from 1.
+    grid
+        Grid of the source.
+    kind
+        BINARY, or LABELMAP, in which segments cannot overlap.
+
+    Raises
+    ------
+    UsageError
+        Where they overlap in a LABELMAP.
+    """
+    shape = grid.size[::-1]
+    labels = np.zeros(shape, np.uint8 if len(masks) <= 255 else np.uint16)
+    overlaps = False
+    for number, (name, mask) in enumerate(masks, 1):
+        region = labels[mask.slices]
+        there = region[mask.values]
+        if there.any():
+            overlaps = True
+            if kind == "LABELMAP":
+                other, _ = masks[int(there.max()) - 1]
+                raise UsageError(
+                    f"segments '{other}' and '{name}' overlap in {np.count_nonzero(there)} voxels, "
+                    "which a LABELMAP cannot hold; store a BINARY segmentation"
+                )
+        region[mask.values] = number
+    if not overlaps:
+        return labels
+    whole = np.zeros((*shape, len(masks)), bool)
+    for index, (_, mask) in enumerate(masks):
+        whole[(*mask.slices, index)] = mask.values
+    return whole
 
 
 def voxels_outside(layer: sitk.Image, value: int, grid: Grid) -> int:

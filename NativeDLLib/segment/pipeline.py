@@ -12,7 +12,7 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.locking import take_turn
 from NativeDLLib.core.progress import Progress, Stopwatch
-from NativeDLLib.dicom.derived import Algorithm
+from NativeDLLib.dicom.provenance import Algorithm
 from NativeDLLib.inference.device import give_back_memory
 from NativeDLLib.inference.engine import import_ahead, load_engine, window_settings
 from NativeDLLib.inference.memory_estimate import check_memory, check_reading

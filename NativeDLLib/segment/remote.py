@@ -19,11 +19,12 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from NativeDLLib.core.errors import InputError, ModelError, UsageError
 from NativeDLLib.core.files import scratch
-from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.zip_check import check_zip
 from NativeDLLib.inference.memory_estimate import check_reading
 from NativeDLLib.quality.measure import measure
+from NativeDLLib.results.names import LABELS, REPORT, SEG
+from NativeDLLib.results.saved import SavedResult
 from NativeDLLib.segment.remote_connection import (
     Upload,
     authorization,
@@ -39,10 +40,9 @@ from NativeDLLib.source.header import text
 from NativeDLLib.source.source import Source
 
 if TYPE_CHECKING:
-    from NativeDLLib.results.automatic import AutomaticResult
-    from NativeDLLib.segment.run import Job
+    from NativeDLLib.segment.request import Request
 
-_SEG, _LABELS, _REPORT = "segmentation.dcm", "segmentation.nii.gz", "report.json"
+_FACTS, _RARE = ("weights_sha256", "parameters", "levels", "coarse"), ("levels", "coarse")
 _IDENTITY = ("StudyInstanceUID", "FrameOfReferenceUID", "PatientID", "PatientName", "PatientBirthDate", "PatientSex")
 # A SEG leaves these empty where the series has none that is valid.
 _MAY_BE_EMPTY = ("PatientBirthDate", "PatientSex")
@@ -53,14 +53,14 @@ class _ForeignError(Exception):
     """The answer is about something else than what was sent."""
 
 
-def segment_remotely(job: Job, source: Source, progress: Progress) -> tuple[SegmentationResult, dict[str, Any]]:
+def segment_remotely(request: Request, source: Source, progress: Progress) -> tuple[SegmentationResult, dict[str, Any]]:
     """Have a server segment a series.
 
     Parameters
     ----------
-    job
-        Its device is the URL of the server, whose token is in the environment variable ``NATIVEDL_TOKEN`` or, by URL,
-        in ``~/.nativedl/tokens.json``.
+    request
+        The request; its device is the URL of the server, whose token is in the environment variable
+        ``NATIVEDL_TOKEN`` or, by URL, in ``~/.nativedl/tokens.json``.
     source
         The series.
     progress
@@ -76,60 +76,43 @@ def segment_remotely(job: Job, source: Source, progress: Progress) -> tuple[Segm
     NativeDLError
         As a run here would, and `ModelError` where the server cannot be used or answers with another result.
     """
+    url = request.machine.device.rstrip("/")
     if not isinstance(source, Series):
-        raise UsageError(
-            f"device {job.device}: a server takes DICOM series; use a device of this computer for an image file"
-        )
-    url = job.device.rstrip("/")
-    check_reading(source, job.max_memory)
+        raise UsageError(f"{url}: a server takes DICOM series; use a device of this computer for an image file")
+    check_reading(source, request.machine.max_memory)
     with progress.stage("read"):
         image, notes = source.image(progress)
     with scratch("nativedl-") as folder:
         answer = folder / "answer.zip"
-        _ask(url, job, source, answer, progress)
+        _ask(url, request, source, answer, progress)
         try:
             _unpack(answer, folder)
-            _check_object(folder / _SEG, source)
+            _check_object(folder / SEG, source)
             found, labels = _read(folder, source)
-            there = read_json(folder / _REPORT, InputError)
-            facts = {key: there[key] for key in ("levels", "coarse") if key in there} | {
-                "model": {key: str(there["model"][key]) for key in ("id", "version", "runtime")},
-                "weights_sha256": str(there["weights_sha256"]),
-                "device": f"{url} ({there['device']})",
-                "parameters": dict(there["parameters"]),
-            }
-            stages = [
-                {"name": str(row["name"]), "seconds": float(row["seconds"]), "peak_mib": float(row["peak_mib"])}
-                for row in there["stages"]
-            ]
-            more = {
-                "chosen_because": [str(reason) for reason in there["chosen_because"]],
-                "ranking": list(there["ranking"]),
-                "remote": {"url": url, "stages": stages, "seconds": float(there["seconds"])},
-            }
-            warnings = [str(warning) for warning in there["warnings"]]
+            there, details = found.report, found.report.details
+            facts = {name: details[name] for name in _FACTS if name in details or name not in _RARE}
+            facts |= {"model": vars(there.model), "device": f"{url} ({there.device})"}
+            more = {name: details[name] for name in ("chosen_because", "ranking")}
+            more["remote"] = {"url": url, "stages": [vars(stage) for stage in there.stages], "seconds": there.seconds}
         except _ForeignError as error:
             raise ModelError(f"{url} sent a result of another {error}; nothing of it was kept") from error
         except Exception as error:  # what a server sends can make the parsers raise nearly anything
             raise ModelError(
                 f"{url} sent an answer that is no result for this series ({type(error).__name__})"
             ) from error
-    for note in [*source.warnings, *notes, *warnings]:
+    for note in [*source.warnings, *notes, *there.warnings]:
         progress.warn(note)
-    segments = tuple(found.segments.values())
+    segments = tuple(segment for segment, _ in found.segments.values())
     measured = measure(source, image, labels, segments)
-    kind, quality = job.kind, list(found.quality)
-    return SegmentationResult(
-        source, image, labels, segments, measured, quality, found.algorithm, facts, kind, job.keep_empty
-    ), more
+    return SegmentationResult(source, image, labels, segments, measured, there.quality, found.algorithm, facts), more
 
 
-def _ask(url: str, job: Job, series: Series, answer: Path, progress: Progress) -> None:
+def _ask(url: str, request: Request, series: Series, answer: Path, progress: Progress) -> None:
     """Send the files of a series, and write the answer to a file."""
-    values = {name: value for _, layer in job.parameters for name, value in layer.items()}
+    values = {name: value for _, layer in request.parameters for name, value in layer.items()}
     # The SEG is not used, but it says for which patient the server made it.
     wanted = {
-        "model": job.model,
+        "model": request.model,
         "set": [f"{name}={value}" for name, value in values.items()],
         "keep-empty": "true",
         "format": "zip",
@@ -153,7 +136,7 @@ def _unpack(answer: Path, folder: Path) -> None:
     with answer.open("rb") as stream:
         check_zip(stream)
         archive = zipfile.ZipFile(stream)
-        for member in (archive.getinfo(name) for name in (_SEG, _LABELS, _REPORT)):
+        for member in (archive.getinfo(name) for name in (SEG, LABELS, REPORT)):
             # Stored, never packed: nothing in it can be larger than what came.
             if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 0x1:
                 raise ValueError
@@ -179,16 +162,13 @@ def _check_object(path: Path, series: Series) -> None:
             raise _ForeignError("series")
 
 
-def _read(folder: Path, series: Series) -> tuple[AutomaticResult, sitk.Image]:
+def _read(folder: Path, series: Series) -> tuple[SavedResult, sitk.Image]:
     """Read report and label map, held against each other and against the series."""
-    # highdicom with it: a run on this computer begins without.
-    from NativeDLLib.results.automatic import AutomaticResult
-
-    found = AutomaticResult.read(folder)
+    found = SavedResult.read(folder, automatic=True)
     if found.series_uid != series.uid:
         raise _ForeignError("series")
     labels, algorithm = found.labels(series), found.algorithm
-    names = [segment.name for segment in found.segments.values()]
+    names = [segment.name for segment, _ in found.segments.values()]
     texts = [algorithm.name, algorithm.version, algorithm.title, algorithm.source, algorithm.serial, *names]
     if not all(part.isprintable() and len(part) <= _LONGEST and "\\" not in part for part in texts):
         raise ValueError

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.dicom.derived import Algorithm
+from NativeDLLib.dicom.provenance import Algorithm
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.registry.segment_json import segment_json
@@ -46,8 +46,6 @@ class SegmentationResult:
     quality: list[Finding]
     algorithm: Algorithm
     facts: Mapping[str, Any]
-    kind: Kind = "BINARY"
-    allow_empty: bool = False
 
     @property
     def tool_name(self) -> str:
@@ -59,12 +57,11 @@ class SegmentationResult:
         """Whether no voxel belongs to any segment."""
         return not any(row["voxels"] for row in self.measured)
 
-    @property
-    def no_seg_because(self) -> str:
-        """Why there is no DICOM SEG of it, for the user; empty where there is one."""
+    def no_seg_because(self, *, allow_empty: bool = False) -> str:
+        """Return why there is no DICOM SEG of it, for the user; empty where there is one."""
         if not isinstance(self.source, Series):
             return "the image does not come from DICOM, and a SEG must refer to the instances it was made from"
-        if self.is_empty and not self.allow_empty:
+        if self.is_empty and not allow_empty:
             return f"{self.algorithm.name} found none of its segments"
         return ""
 
@@ -82,10 +79,10 @@ class SegmentationResult:
             "quality": [asdict(finding) for finding in self.quality],
         }
 
-    def to_dicom(self, *, buffered: bool = False) -> list[Dataset]:
-        """Return the SEG; see `make_segmentation` for `buffered` and what it raises."""
+    def to_dicom(self, *, kind: Kind = "BINARY", allow_empty: bool = False, buffered: bool = False) -> list[Dataset]:
+        """Return the SEG; see `make_segmentation` for the parameters and errors."""
         if not isinstance(self.source, Series):
-            raise InputError(self.no_seg_because)
+            raise InputError(self.no_seg_because())
         # highdicom is imported when there is something to write: see `import_ahead`.
         from NativeDLLib.dicom.seg import make_segmentation
 
@@ -94,8 +91,8 @@ class SegmentationResult:
             sitk.GetArrayViewFromImage(self.labels),
             self.segments,
             self.algorithm,
-            kind=self.kind,
-            allow_empty=self.allow_empty,
+            kind=kind,
+            allow_empty=allow_empty,
             findings=self.quality,
             buffered=buffered,
         )

@@ -1,98 +1,36 @@
-"""One segmentation job: where the images come from, which model, where the result goes."""
+"""One segmentation, from a request to the files of its result."""
 
 from __future__ import annotations
 
-import platform
-import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import SimpleITK as sitk
 
-from NativeDLLib import __version__
-from NativeDLLib.core.files import write_json
 from NativeDLLib.core.memory import memory_limit
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.core.versions import versions
-from NativeDLLib.dicom.write import save
 from NativeDLLib.inference.device import check_device, is_server
 from NativeDLLib.inference.engine import import_ahead
-from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.registry import effective, find_model, load_models, rank, select
 from NativeDLLib.registry.weights import check_there
-from NativeDLLib.results.automatic import SLICER
-from NativeDLLib.results.folder import check_output, costs, send_result, staged, uids_of
-from NativeDLLib.segment.machine import Machine
+from NativeDLLib.results.folder import ResultFolder
+from NativeDLLib.results.names import LABELS, PREVIEW, RUN, SEG, SLICER, STRUCTURES
+from NativeDLLib.results.report import Report, ReportedSeries
 from NativeDLLib.segment.remote import segment_remotely
+from NativeDLLib.segment.request import Request
 from NativeDLLib.segment.result import SegmentationResult
 from NativeDLLib.segment.tool import SegmentationTool
 from NativeDLLib.source import Series
-from NativeDLLib.source.where import Where
 from NativeDLLib.volumes import write_image, write_seg_nrrd
 from NativeDLLib.volumes.preview import write_preview
 
-if TYPE_CHECKING:
-    from NativeDLLib.dicom.seg import Kind
 
-SEG, STRUCTURES, LABELS = "segmentation.dcm", "segmentation_rtstruct.dcm", "segmentation.nii.gz"
-REPORT = "report.json"
-_FILES = (LABELS, SLICER, "preview.png", SEG, STRUCTURES, REPORT)
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to do.
-
-    Attributes
-    ----------
-    where
-        Series or image to segment.
-    output
-        Folder of the result; made when there is one.
-    model, device
-        Registry id or ``auto``; device as in `check_device`.
-    max_memory
-        Bytes that this process may have; None for no limit.
-    parameters
-        Layers of parameters over the entry's defaults: where each comes from, and its values.
-    kind
-        BINARY or LABELMAP.
-    keep_empty
-        Whether to store a SEG in which nothing was found.
-    structures
-        Whether to write an RT Structure Set too, where something was found.
-    target
-        Peer to send to.
-    overwrite
-        Whether results in `output` may be replaced.
-    turns
-        Files, one of which must be held while the network runs; see `take_turn`.
-    """
-
-    where: Where
-    output: Path
-    model: str = "auto"
-    device: str = "auto"
-    max_memory: int | None = None
-    parameters: tuple[tuple[str, Mapping[str, Any]], ...] = ()
-    kind: Kind = "BINARY"
-    keep_empty: bool = False
-    structures: bool = False
-    target: Peer | None = None
-    overwrite: bool = False
-    turns: tuple[Path, ...] = ()
-    _started: float = field(default_factory=time.perf_counter)
-
-
-def run_job(job: Job, progress: Progress) -> dict[str, Any]:
-    """Segment one series or image, write the results, send the SEG.
+def run_request(request: Request, progress: Progress) -> Report:
+    """Segment one series or image, write the result, send its DICOM objects.
 
     Returns
     -------
-    dict
+    Report
         The report, as it is written to ``report.json``.
 
     Raises
@@ -101,100 +39,65 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
         With the exit code that says of what kind it is. Unless it is a `PacsError` after the segmentation, nothing
         has been written.
     """
-    check_device(job.device)
-    check_output(job.output, _FILES, job.overwrite)
+    machine = request.machine
+    check_device(machine.device)
+    folder = ResultFolder(request.destination, RUN, progress)
     models = load_models()
-    if job.model != "auto" and not is_server(job.device):
-        named = find_model(models, job.model)
+    if request.model != "auto" and not is_server(machine.device):
+        named = find_model(models, request.model)
         check_there(named)
-        effective(named, *job.parameters)
-        import_ahead(named, job.device)
-    with memory_limit(job.max_memory, progress), job.where.open(progress, models.get(job.model)) as source:
-        if is_server(job.device):
-            result, choice = segment_remotely(job, source, progress)
+        effective(named, *request.parameters)
+        import_ahead(named, machine.device)
+    opened = request.where.open(progress, models.get(request.model))
+    with folder, memory_limit(machine.max_memory, progress), opened as source:
+        if is_server(machine.device):
+            result, choice = segment_remotely(request, source, progress)
         else:
-            model, reasons, warnings = select(models, source, job.model)
+            model, reasons, warnings = select(models, source, request.model)
             for warning in warnings:
                 progress.warn(warning, hint="choose it with --model")
-            machine = Machine(job.device, job.max_memory, job.turns)
-            tool = SegmentationTool(model, machine, job.kind, job.keep_empty)
-            result = tool.process(source, effective(model, *job.parameters), progress)
-            choice = {
-                "chosen_because": reasons,
-                "ranking": [candidate.as_json() for candidate in rank(models.values(), source)],
-            }
-        if result.is_empty and result.no_seg_because:
-            told = f"{result.algorithm.name} found none of its segments: no SEG is written"
-            progress.warn(told, hint="--keep-empty stores an empty one")
-        report = _write(job, result, choice, progress)
-    if job.target is not None and report["segmentation"] is not None:
-        files = [job.output / name for name in (SEG, STRUCTURES) if name in report["files"]]
-        send_result(files, job.output / REPORT, report, job.target, job._started, progress)
+            tool = SegmentationTool(model, machine)
+            result = tool.process(source, effective(model, *request.parameters), progress)
+            ranking = [candidate.as_json() for candidate in rank(models.values(), source)]
+            choice = {"chosen_because": reasons, "ranking": ranking}
+        folder.report = _report(request, result, choice)
+        _write(request, result, folder, progress)
+    return folder.report
+
+
+def _report(request: Request, result: SegmentationResult, choice: dict[str, Any]) -> Report:
+    """Return the report as far as it is known before anything is written."""
+    reason = result.no_seg_because(allow_empty=request.keep_empty) or None
+    facts = {**result.metadata, **choice, "source": request.where.kinds[0], "no_seg_because": reason}
+    report = Report.from_json(facts, check=False)
+    report.series = ReportedSeries.of(result.source)
     return report
 
 
-def _write(job: Job, result: SegmentationResult, choice: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    source, segments = result.source, result.segments
-    segmentation: dict[str, str] | None = None
-    structures: dict[str, str] | None = None
-    with staged(job.output, _FILES) as partial:
-        with progress.stage("write"), ThreadPoolExecutor() as pool:
-            # An image is shared by no two threads: a look at its voxels moves them while another holds it.
-            own = [sitk.Image(result.labels) for _ in range(2)]
-            others = [
-                pool.submit(write_image, own[0], partial / LABELS),
-                pool.submit(write_seg_nrrd, partial / SLICER, own[1], segments, result.tool_name),
-            ]
-            is_ct = source.text("Modality") == "CT"
-            write_preview(partial / "preview.png", result.image, result.labels, segments, is_ct=is_ct)
-            if not result.no_seg_because:
-                dataset = result.to_dicom(buffered=True)[0]
-                save(dataset, partial / SEG)
-                segmentation = uids_of(dataset) | {"type": job.kind}
-            if job.structures and isinstance(source, Series) and not result.is_empty:
-                from NativeDLLib.regions.structure import whole_structure_set
+def _write(request: Request, result: SegmentationResult, folder: ResultFolder, progress: Progress) -> None:
+    source, segments, report = result.source, result.segments, folder.report
+    has_seg = report.details["no_seg_because"] is None
+    if result.is_empty and not has_seg:
+        told = f"{result.algorithm.name} found none of its segments: no SEG is written"
+        progress.warn(told, hint="--keep-empty stores an empty one")
+    with progress.stage("write"), ThreadPoolExecutor() as pool:
+        # An image is shared by no two threads: a look at its voxels moves them while another holds it.
+        own = [sitk.Image(result.labels) for _ in range(2)]
+        others = [
+            pool.submit(write_image, own[0], folder.path(LABELS)),
+            pool.submit(write_seg_nrrd, folder.path(SLICER), own[1], segments, result.tool_name),
+        ]
+        is_ct = source.text("Modality") == "CT"
+        write_preview(folder.path(PREVIEW), result.image, result.labels, segments, is_ct=is_ct)
+        if has_seg:
+            (dataset,) = result.to_dicom(kind=request.kind, allow_empty=request.keep_empty, buffered=True)
+            report.segmentation = folder.save(SEG, dataset, request.kind)
+        if request.structures and isinstance(source, Series) and not result.is_empty:
+            from NativeDLLib.regions.structure import whole_structure_set
 
-                values = sitk.GetArrayViewFromImage(result.labels)
-                dataset = whole_structure_set(
-                    source, values, segments, result.algorithm, progress, findings=result.quality
-                )
-                save(dataset, partial / STRUCTURES)
-                structures = uids_of(dataset)
-            for other in others:
-                other.result()
-            progress.check()
-        stored = {"segmentation": segmentation, "structure_set": structures}
-        report = _report(job, result, choice, stored, progress)
-        write_json(partial / REPORT, report)
-    return report
-
-
-def _report(
-    job: Job,
-    result: SegmentationResult,
-    choice: dict[str, Any],
-    stored: dict[str, Any],
-    progress: Progress,
-) -> dict[str, Any]:
-    source = result.source
-    absent = [name for name, kind in ((SEG, "segmentation"), (STRUCTURES, "structure_set")) if stored[kind] is None]
-    return {
-        "nativedl": __version__,
-        **result.metadata,
-        **choice,
-        "source": job.where.kinds[0],
-        "series": {
-            "study_instance_uid": source.text("StudyInstanceUID") or None,
-            "series_instance_uid": source.text("SeriesInstanceUID") or None,
-            "modality": source.text("Modality"),
-            "size": source.grid.size,
-            "spacing_mm": source.grid.spacing,
-        },
-        **stored,
-        "no_seg_because": result.no_seg_because or None,
-        "files": {name: str(job.output / name) for name in _FILES if name not in absent},
-        "warnings": list(progress.warnings),
-        "sent": None,
-        "versions": {"python": platform.python_version(), **versions()},
-        **costs(job._started, progress),
-    }
+            values, made_by = sitk.GetArrayViewFromImage(result.labels), result.algorithm
+            dataset = whole_structure_set(source, values, segments, made_by, progress, findings=result.quality)
+            report.structure_set = folder.save(STRUCTURES, dataset)
+        for other in others:
+            other.result()
+        progress.check()

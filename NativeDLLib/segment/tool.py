@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry import Model, rank
@@ -15,9 +14,6 @@ from NativeDLLib.segment.result import SegmentationResult
 from NativeDLLib.source.source import Source
 from NativeDLLib.tools.tool import Verdict
 
-if TYPE_CHECKING:
-    from NativeDLLib.dicom.seg import Kind
-
 
 @dataclass(frozen=True)
 class SegmentationTool:
@@ -27,16 +23,10 @@ class SegmentationTool:
     ----------
     machine
         Device, memory and turn of its runs.
-    kind
-        Kind of the SEG.
-    allow_empty
-        Whether there is a SEG where nothing was found.
     """
 
     model: Model
     machine: Machine
-    kind: Kind = "BINARY"
-    allow_empty: bool = False
 
     def can_process_image(self, source: Source) -> Verdict:
         """Tell whether the model fits a series, or an image file in place of one."""
@@ -53,5 +43,4 @@ class SegmentationTool:
 
     def process(self, source: Source, parameters: Mapping[str, Value], progress: Progress) -> SegmentationResult:
         """Segment a source; see `run_pipeline`."""
-        result = run_pipeline(self.model, source, parameters, self.machine, progress)
-        return replace(result, kind=self.kind, allow_empty=self.allow_empty)
+        return run_pipeline(self.model, source, parameters, self.machine, progress)

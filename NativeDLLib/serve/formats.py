@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import zipfile
 from collections.abc import Callable
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.core.files import write_json
-from NativeDLLib.segment.run import REPORT, SEG, STRUCTURES
+from NativeDLLib.results.names import REPORT, SEG, STRUCTURES
+from NativeDLLib.results.report import Report
 from NativeDLLib.serve.errors import ServeError
 
 # Where the files that a client sends lie in the folder of its request.
@@ -45,9 +45,9 @@ class Format:
 
 def report_of(folder: Path) -> dict[str, Any]:
     """Return the report of a result without what concerns only this computer."""
-    report: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-    report["warnings"] = [without_places(warning, folder.parent) for warning in report["warnings"]]
-    return {key: value for key, value in report.items() if key not in ("files", "source", "sent")}
+    report = Report.read(folder / REPORT, check=False)
+    report.warnings = [without_places(warning, folder.parent) for warning in report.warnings]
+    return {key: value for key, value in report.to_json().items() if key not in ("files", "source", "sent")}
 
 
 def without_places(message: str, folder: Path) -> str:

@@ -17,7 +17,8 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.versions import versions
 from NativeDLLib.inference.device import is_server, torch_device
 from NativeDLLib.registry.entry import Model
-from NativeDLLib.results.folder import check_output, costs
+from NativeDLLib.results.folder import check_output
+from NativeDLLib.results.report import costs
 from NativeDLLib.training.checkpoint import CHECKPOINT, fingerprint, load_checkpoint
 from NativeDLLib.training.config import Config, check_patch
 from NativeDLLib.training.data import read_cases

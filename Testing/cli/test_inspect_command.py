@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 from tools import nativedl
 
-from NativeDLLib.segment.expectation import remember
+from NativeDLLib.core.progress import StageCost
+from NativeDLLib.results.report import ModelName, Report, ReportedSeries
+from NativeDLLib.segment.estimate import remember
 from NativeDLLib.source import Series
 from Testing.slicer.standin.dicomschema import statements
 
-RUN = {
-    "model": {"id": "bright", "version": "1.2.3"},
-    "device": "cpu (onnxruntime)",
-    "series": {"size": [40, 32, 6], "spacing_mm": [1, 1, 2]},
-    "stages": [{"name": "infer", "seconds": 5, "peak_mib": 100}],
-}
+RUN = Report(
+    "segmented",
+    ReportedSeries("1.2", "1.2.3", "CT", (40, 32, 6), (1, 1, 2)),
+    ModelName("bright", "1.2.3"),
+    device="cpu (onnxruntime)",
+    stages=[StageCost("infer", 5, 100)],
+)
 
 
 @pytest.fixture

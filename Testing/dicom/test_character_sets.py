@@ -14,7 +14,7 @@ from pydicom.tag import Tag
 from tools import dciodvfy_errors
 
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.dicom.review import Review
+from NativeDLLib.dicom.provenance import Review
 from NativeDLLib.dicom.seg import make_segmentation
 from NativeDLLib.regions.structure import whole_structure_set
 from NativeDLLib.source import Series

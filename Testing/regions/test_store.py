@@ -193,7 +193,7 @@ def test_a_report_of_an_approval_that_is_damaged_is_refused(accepted, regions, c
     report = accepted.folder / "approved" / "approved.json"
     report.write_text("[]")
     assert propose(accepted, result="approved") == 3
-    assert "is not the report of an approval" in last_line(capsys)
+    assert "approved.json: top level: [] is not of type" in last_line(capsys)
 
 
 def test_a_seg_that_is_damaged_is_refused(accepted, regions, capsys):

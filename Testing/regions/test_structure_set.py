@@ -11,7 +11,8 @@ from drawing import ALGORITHM, KIDNEY, LIVER, by_plastimatch, dice, shapes
 from tools import dciodvfy_errors
 
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.dicom.rtstruct import Reviewed, make_structure_set
+from NativeDLLib.dicom.provenance import Review
+from NativeDLLib.dicom.rtstruct import make_structure_set
 from NativeDLLib.dicom.rtstruct_reader import read_structure_set
 from NativeDLLib.phantom.ct_series import write_ct_series
 from NativeDLLib.phantom.torso import make_phantom
@@ -34,7 +35,7 @@ def written(dataset, folder):
 
 @pytest.fixture
 def approved(axial, tmp_path):
-    review = Reviewed("Doe^Jane")
+    review = Review("Doe^Jane")
     dataset = whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Progress(), review=review)
     return pydicom.dcmread(written(dataset, tmp_path))
 
@@ -100,7 +101,8 @@ def test_every_image_with_a_contour_is_referred_to_and_no_other(axial, approved)
 
 def test_each_region_of_interest_says_what_it_is_and_how_it_came_about(axial, tmp_path):
     kinds = ("AUTOMATIC", "MANUAL")
-    dataset = whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Progress(), types=kinds)
+    review = Review("Doe^Jane", algorithm_types=kinds)
+    dataset = whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Progress(), review=review)
 
     liver, kidney = dataset.StructureSetROISequence
     assert (liver.ROINumber, liver.ROIName, liver.ROIGenerationAlgorithm) == (1, "Liver", "AUTOMATIC")
@@ -136,7 +138,7 @@ def test_an_approval_says_by_whom_and_when(approved):
     assert len(approved.ReviewTime) >= 6
 
 
-@pytest.mark.parametrize("review", [None, Reviewed("Doe^Jane", approved=False)])
+@pytest.mark.parametrize("review", [None, Review("Doe^Jane", "partly reviewed")])
 def test_what_is_not_approved_names_no_reviewer(axial, tmp_path, review):
     dataset = whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Progress(), review=review)
 
@@ -147,7 +149,7 @@ def test_what_is_not_approved_names_no_reviewer(axial, tmp_path, review):
 
 
 def test_a_reviewer_of_any_script_is_stored(axial, tmp_path):
-    review = Reviewed("Müller^Jörg=山田^太郎")
+    review = Review("Müller^Jörg=山田^太郎")
 
     dataset = whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Progress(), review=review)
 

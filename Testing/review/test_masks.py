@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.errors import CancelledError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.review.masks import place, voxels_outside
+from NativeDLLib.review.masks import resample_to, voxels_outside
 from NativeDLLib.source import Grid
 
 SIZE, SPACING, ORIGIN = (24, 20, 10), (0.8, 0.8, 2.5), (-31.25, 17.5, -204.125)
@@ -54,9 +54,9 @@ def ball(image, radius=6.5, label=3):
 
 
 def on_source(layer, label=3):
-    mask = place(layer, [label], GRID, Progress()).mask(label)
+    mask = resample_to(GRID, layer, [label], Progress()).mask(label)
     result = np.zeros(SIZE[::-1], bool)
-    result[mask.place] = mask.values
+    result[mask.slices] = mask.values
     return result
 
 
@@ -134,7 +134,7 @@ def test_segments_side_by_side_on_a_finer_grid_share_no_voxel_and_leave_none_out
     layer = sitk.GetImageFromArray(values)
     layer.CopyInformation(finer)
 
-    placed = place(layer, [1, 2], GRID, Progress())
+    placed = resample_to(GRID, layer, [1, 2], Progress())
 
     first, second = placed.mask(1), placed.mask(2)
     assert first.start == (0, 0, 0)
@@ -157,4 +157,4 @@ def test_a_cancelled_approval_stops_between_slabs():
     progress.cancel()
 
     with pytest.raises(CancelledError):
-        place(ball(sitk.Expand(source(), [2, 2, 2], sitk.sitkNearestNeighbor)), [3], GRID, progress)
+        resample_to(GRID, ball(sitk.Expand(source(), [2, 2, 2], sitk.sitkNearestNeighbor)), [3], progress)

@@ -16,24 +16,27 @@ def changed_report(reviewed, change):
 
 
 REPORTS = {
-    "of an older version": lambda report: report.pop("algorithm"),
-    "without series": lambda report: report.pop("series"),
-    "without segments": lambda report: report.update(segments=None),
-    "with a segment without number": lambda report: report["segments"][0].update(number=0),
-    "with a segment without type": lambda report: report["segments"][0].update(type=None),
-    "with a colour that is none": lambda report: report["segments"][0].update(color=[1, 2]),
-    "with a code that is none": lambda report: report["segments"][0].update(type={"worth": 1}),
-    "with a SEG of another kind": lambda report: report["segmentation"].update(type="PICTURE"),
-    "with a SEG without UID": lambda report: report["segmentation"].update(sop_instance_uid="../../etc"),
-    "with parameters that are none": lambda report: report["algorithm"].update(parameters=3),
+    "tells of no algorithm": lambda report: report.pop("algorithm"),
+    "tells of no series": lambda report: report.pop("series"),
+    "tells of no segments": lambda report: report.update(segments=[]),
+    "segments: None is not of type": lambda report: report.update(segments=None),
+    "segments[0] (Liver).number: 0 is less than": lambda report: report["segments"][0].update(number=0),
+    "segments[0] (Liver).type: None is not of type": lambda report: report["segments"][0].update(type=None),
+    "segments[0] (Liver).color: [1, 2] is too short": lambda report: report["segments"][0].update(color=[1, 2]),
+    "segments[0] (Liver).type: 'value' is a required": lambda report: report["segments"][0].update(type={"worth": 1}),
+    "segmentation.type: 'PICTURE' is not one of": lambda report: report["segmentation"].update(type="PICTURE"),
+    "segmentation.sop_instance_uid: '../../etc'": lambda report: report["segmentation"].update(
+        sop_instance_uid="../../etc"
+    ),
+    "algorithm.parameters: 3 is not of type": lambda report: report["algorithm"].update(parameters=3),
 }
 
 
-@pytest.mark.parametrize("name", REPORTS)
-def test_a_report_that_is_none_is_refused_in_one_line(accepted, name, capsys):
-    changed_report(accepted, REPORTS[name])
+@pytest.mark.parametrize("wrong", REPORTS)
+def test_a_report_that_is_none_is_refused_with_what_is_wrong_in_it(accepted, wrong, capsys):
+    changed_report(accepted, REPORTS[wrong])
 
-    assert "report.json: is not the report of a run that can be approved" in accepted.refused(capsys)
+    assert f"report.json: {wrong}" in accepted.refused(capsys)
 
 
 def test_a_folder_without_result_is_refused(accepted, capsys):

@@ -5,7 +5,7 @@ import highdicom as hd
 import numpy as np
 import pytest
 
-from NativeDLLib.dicom.review import Predecessor, Review
+from NativeDLLib.dicom.provenance import Predecessor, Review
 from NativeDLLib.dicom.seg import SOP_CLASSES, Algorithm, make_segmentation
 from NativeDLLib.registry.make_model import make_model
 from NativeDLLib.source import Series

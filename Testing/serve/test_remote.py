@@ -11,7 +11,10 @@ from tools import nativedl
 
 from NativeDLLib.core.errors import CancelledError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.segment.run import Job, run_job
+from NativeDLLib.results.folder import Destination
+from NativeDLLib.segment.machine import Machine
+from NativeDLLib.segment.request import Request
+from NativeDLLib.segment.run import run_request
 from NativeDLLib.source.where import Where
 
 
@@ -135,8 +138,14 @@ def test_a_cancelled_run_ends_the_prediction_there(in_background, serve, slow, t
     service = serve()
     progress = Progress()
     parameters = (("test", {"step": 0.25}),)
-    job = Job(Where(tuple(slow[0])), tmp_path / "out", model="bright", device=service.url, parameters=parameters)
-    outcome = in_background(run_job, job, progress)
+    job = Request(
+        Where(tuple(slow[0])),
+        Destination(tmp_path / "out"),
+        model="bright",
+        machine=Machine(service.url),
+        parameters=parameters,
+    )
+    outcome = in_background(run_request, job, progress)
     wait_until(service.workers, "the worker runs", 60)
 
     progress.cancel()
@@ -149,14 +158,14 @@ def test_a_cancelled_run_ends_the_prediction_there(in_background, serve, slow, t
 
 def test_a_server_that_dies_is_an_error(in_background, serve, slow, tmp_path):
     service = serve()
-    job = Job(
+    job = Request(
         Where(tuple(slow[0])),
-        tmp_path / "out",
+        Destination(tmp_path / "out"),
         model="bright",
-        device=service.url,
+        machine=Machine(service.url),
         parameters=(("test", {"step": 0.25}),),
     )
-    outcome = in_background(run_job, job, Progress())
+    outcome = in_background(run_request, job, Progress())
     wait_until(service.workers, "the worker runs", 60)
 
     service.process.kill()

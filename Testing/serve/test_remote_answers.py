@@ -189,7 +189,7 @@ def test_an_answer_that_is_no_result_for_the_series_is_one_line(run, capsys, tmp
 
     line = capsys.readouterr().err.splitlines()[-1]
     assert code == 4
-    assert "is no result of nativedl serve for this series" in line
+    assert "is no result for this series" in line
     assert "\x1b" not in line
     assert not output.exists()
     assert not (tmp_path / "outbox").exists()

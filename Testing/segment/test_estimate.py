@@ -3,14 +3,17 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import factories
 import pytest
 from conftest import ROOT
 from tools import nativedl
 
+from NativeDLLib.core.progress import StageCost
 from NativeDLLib.registry import load_registry
-from NativeDLLib.segment.expectation import expect, remember, timings_file
+from NativeDLLib.results.report import ModelName, Report, ReportedSeries
+from NativeDLLib.segment.estimate import expect, remember, timings_file
 
 SIZE, SPACING = (256, 256, 100), (0.8, 0.8, 3.0)
 
@@ -28,12 +31,13 @@ def bright(tmp_path):
 def report(size=SIZE, spacing=SPACING, device="cpu (2 threads)", **stages):
     """Return what `remember` looks at; stages by name with s and MiB."""
     stages = stages or {"read": (1, 400), "load": (2, 300), "infer": (10, 1300), "write": (3, 800)}
-    return {
-        "model": {"id": "bright", "version": "1.2.3"},
-        "device": device,
-        "series": {"size": size, "spacing_mm": spacing},
-        "stages": [{"name": name, "seconds": s, "peak_mib": mib} for name, (s, mib) in stages.items()],
-    }
+    return Report(
+        "segmented",
+        ReportedSeries("1.2", "1.2.3", "CT", size, spacing),
+        ModelName("bright", "1.2.3"),
+        device=device,
+        stages=[StageCost(name, s, mib) for name, (s, mib) in stages.items()],
+    )
 
 
 def broken(content):
@@ -183,9 +187,9 @@ def test_a_broken_entry_is_left_out_and_the_others_count(bright, change):
     assert expect(bright, (100, 100, 100), (1, 1, 1), "cpu").seconds == 4
 
 
-@pytest.mark.parametrize("missing", ["model", "device", "series", "stages"])
+@pytest.mark.parametrize("missing", [{"model": None}, {"device": ""}, {"series": None}, {"stages": []}])
 def test_remembering_never_fails_whatever_the_report_lacks(missing):
-    remember({key: value for key, value in report().items() if key != missing})
+    remember(replace(report(), **missing))
 
     assert not timings_file().exists()
 
@@ -206,12 +210,6 @@ def test_neither_fails_where_there_is_no_home(bright, monkeypatch):
     assert expect(bright, SIZE, SPACING, "cpu") is None
 
 
-def test_a_run_without_stages_is_not_remembered():
-    remember(report() | {"stages": []})
-
-    assert not timings_file().exists()
-
-
 def test_the_file_does_not_grow_for_ever():
     for index in range(220):
         remember(report(device=f"device{index}"))
@@ -223,8 +221,11 @@ def test_the_file_does_not_grow_for_ever():
 def test_runs_that_end_at_the_same_time_leave_a_whole_file(bright):
     code = (
         f"import sys; sys.path[:0] = [{str(ROOT)!r}]\n"
-        "from NativeDLLib.segment.expectation import remember\n"
-        f"for _ in range(30): remember({report()!r} | {{'device': sys.argv[1]}})"
+        "from NativeDLLib.results.report import Report\n"
+        "from NativeDLLib.segment.estimate import remember\n"
+        f"told = Report.from_json({report().to_json()!r})\n"
+        "told.device = sys.argv[1]\n"
+        "for _ in range(30): remember(told)"
     )
     writers = [subprocess.Popen([sys.executable, "-c", code, f"cuda:{index}"]) for index in range(3)]
 

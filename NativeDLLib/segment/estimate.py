@@ -14,6 +14,7 @@ from NativeDLLib.core.files import write_json
 from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.places import kept
 from NativeDLLib.registry.entry import Model
+from NativeDLLib.results.report import Report
 
 # What these take does not depend on the series; inference depends on the volume of the body where the network has a
 # spacing of its own; everything else on the number of voxels. What the PACS and other jobs take is not of this run.
@@ -54,27 +55,26 @@ def timings_file() -> Path:
     return kept("timings.json")
 
 
-def remember(report: Mapping[str, Any]) -> None:
+def remember(report: Report) -> None:
     """Keep what a run took, in place of what one of about the same size took before.
 
     Parameters
     ----------
     report
-        As `run_job` returns it.
+        Report of the run.
     """
     # The result is there; that the next estimate is missing is not worth an error, whatever the reason.
     try:
+        if report.model is None or report.series is None or not report.device:
+            return
+        voxels, own = prod(report.series.size), [s for s in report.stages if s.name not in _FOREIGN_STAGES]
         new = _run(
             {
-                "model": f"{report['model']['id']} {report['model']['version']}",
-                "device": report["device"].split(" ")[0],  # of a description such as "cpu (2 threads)"
-                "voxels": prod(report["series"]["size"]),
-                "volume_mm3": prod(report["series"]["size"]) * prod(report["series"]["spacing_mm"]),
-                "stages": {
-                    stage["name"]: [stage["seconds"], stage["peak_mib"]]
-                    for stage in report["stages"]
-                    if stage["name"] not in _FOREIGN_STAGES
-                },
+                "model": f"{report.model.id} {report.model.version}",
+                "device": report.device.split(" ")[0],  # of a description such as "cpu (2 threads)"
+                "voxels": voxels,
+                "volume_mm3": voxels * prod(report.series.spacing_mm),
+                "stages": {stage.name: [stage.seconds, stage.peak_mib] for stage in own},
             }
         )
         if new is not None:

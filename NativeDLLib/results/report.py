@@ -1,0 +1,202 @@
+"""Report of a result: what was made of which series, by which algorithm, with which findings, at what cost."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from NativeDLLib import __version__
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.core.files import write_json
+from NativeDLLib.core.jsonfile import check_schema, read_json
+from NativeDLLib.core.progress import Progress, StageCost
+from NativeDLLib.core.versions import versions
+from NativeDLLib.dicom.provenance import Algorithm
+from NativeDLLib.quality.finding import Finding
+from NativeDLLib.results.names import REPORT
+
+if TYPE_CHECKING:
+    from NativeDLLib.source.source import Source
+
+
+@dataclass(frozen=True)
+class ReportedSeries:
+    """Source of a result; UIDs are None for an image without DICOM origin, size and spacing are (x, y, z)."""
+
+    study_instance_uid: str | None
+    series_instance_uid: str | None
+    modality: str = ""
+    size: Sequence[int] = ()
+    spacing_mm: Sequence[float] = ()
+
+    @classmethod
+    def of(cls, source: Source) -> ReportedSeries:
+        """Return what is reported of a source."""
+        uids = source.text("StudyInstanceUID") or None, source.text("SeriesInstanceUID") or None
+        return cls(*uids, source.text("Modality"), source.grid.size, source.grid.spacing)
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """DICOM object of a result; the type of a SEG is BINARY or LABELMAP."""
+
+    sop_instance_uid: str
+    series_instance_uid: str
+    type: str = ""
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """Model of the registry."""
+
+    id: str
+    version: str
+    runtime: str = ""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Delivery to a peer, with the reason where it has not succeeded yet."""
+
+    peer: str
+    delivered: bool
+    reason: str = ""
+
+
+@dataclass
+class Report:
+    """Report of one result, as ``Resources/report.schema.json`` describes it.
+
+    Attributes
+    ----------
+    outcome
+        Outcome in a word, such as ``segmented``, ``empty``, ``approved`` or ``rejected``.
+    series, model, algorithm
+        Source, model of the registry, and algorithm as the DICOM objects tell it.
+    device
+        Device of the network, with its runtime.
+    segments
+        One row for each segment: number, name, colour and codes (see `segment_json`), and its measures.
+    quality
+        Findings to be checked.
+    segmentation, structure_set
+        SEG and RT Structure Set, where they were written.
+    details
+        Everything else that a command reports, such as its parameters.
+    files
+        Path of each file of the result, by name.
+    sent
+        Delivery to a peer; None where nothing was to be sent.
+    stages, forward_seconds, seconds, peak_mib
+        Cost of each stage, time in the network's forward passes, wall time in s, and highest resident memory in MiB.
+    versions
+        Versions of Python and of the libraries that may change a result.
+    """
+
+    outcome: str
+    series: ReportedSeries | None = None
+    model: ModelName | None = None
+    algorithm: Algorithm | None = None
+    device: str = ""
+    segments: list[dict[str, Any]] = field(default_factory=list)
+    quality: list[Finding] = field(default_factory=list)
+    segmentation: StoredObject | None = None
+    structure_set: StoredObject | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    sent: Sent | None = None
+    stages: list[StageCost] = field(default_factory=list)
+    forward_seconds: float = 0.0
+    seconds: float = 0.0
+    peak_mib: float = 0.0
+    versions: dict[str, str] = field(default_factory=lambda: {"python": platform.python_version(), **versions()})
+    nativedl: str = __version__
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values that fit the schema."""
+        rows = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "details"}
+        rows |= {name: _given(value) for name, value in rows.items() if is_dataclass(value)}
+        rows |= {name: [asdict(row) for row in rows[name]] for name in ("quality", "stages")}
+        absent = [name for name in ("series", "model", "algorithm", "device", "forward_seconds") if not rows[name]]
+        return self.details | {name: value for name, value in rows.items() if name not in absent}
+
+    @classmethod
+    def from_json(cls, data: Any, where: str = REPORT, *, check: bool = True) -> Report:
+        """Return the report of which `to_json` made the values, also one of an earlier version.
+
+        Parameters
+        ----------
+        data
+            JSON values.
+        where
+            Origin of the data, for messages.
+        check
+            Whether the data is held against the schema first. It takes a tenth of a second for a hundred segments.
+
+        Raises
+        ------
+        InputError
+            Where it is no report; the message says what is wrong.
+        """
+        if check:
+            check_schema(data, "report.schema.json", Path(where), InputError, "segments")
+        try:
+            rows = dict(data)
+            known = {part.name: rows.pop(part.name) for part in fields(cls) if part.name in rows}
+            parts = {name: kind for name, kind in _PARTS.items() if known.get(name) is not None}
+            known |= {name: _made(kind, known[name]) for name, kind in parts.items()}
+            known |= {name: [_made(kind, row) for row in known.get(name, ())] for name, kind in _LISTS.items()}
+            known["warnings"] = [str(warning) for warning in known.get("warnings", ())]
+            return cls(**known, details=rows)
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
+            raise InputError(f"{where}: is not a report of NativeDL ({error})") from error
+
+    @classmethod
+    def read(cls, path: Path, *, check: bool = True) -> Report:
+        """Return the report in a file; see `from_json`."""
+        return cls.from_json(read_json(path, InputError), str(path), check=check)
+
+    def complete(self, started: float, progress: Progress) -> None:
+        """Add the warnings, and the costs since `started` (`time.perf_counter`)."""
+        rows = costs(started, progress)
+        self.stages = [StageCost(**row) for row in rows.pop("stages")]
+        vars(self).update(rows, warnings=list(progress.warnings))
+
+    def write(self, path: Path) -> None:
+        """Write the report, atomically."""
+        write_json(path, self.to_json())
+
+
+def costs(started: float, progress: Progress) -> dict[str, Any]:
+    """Return time and memory of each stage since `started` (`time.perf_counter`), as JSON values."""
+    stages = [asdict(StageCost(s.name, round(s.seconds, 3), round(s.peak_mib, 1))) for s in progress.stages]
+    forward = {"forward_seconds": round(progress.forward.seconds, 3)} if progress.forward.seconds else {}
+    peak = max((stage["peak_mib"] for stage in stages), default=0.0)
+    return {"stages": stages, **forward, "seconds": round(time.perf_counter() - started, 3), "peak_mib": peak}
+
+
+_PARTS: dict[str, Any] = {
+    "series": ReportedSeries,
+    "model": ModelName,
+    "algorithm": Algorithm,
+    "segmentation": StoredObject,
+    "structure_set": StoredObject,
+    "sent": Sent,
+}
+_LISTS: dict[str, Any] = {"quality": Finding, "stages": StageCost}
+
+
+def _given(part: Any) -> dict[str, Any]:
+    """Return a part as JSON values, without those that are as they are by default."""
+    given = {row.name: getattr(part, row.name) for row in fields(part) if getattr(part, row.name) != row.default}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+
+
+def _made(kind: Any, row: Mapping[str, Any]) -> Any:
+    """Return a part; what a later version has more in it is passed over."""
+    return kind(**{part.name: row[part.name] for part in fields(kind) if part.name in row})
