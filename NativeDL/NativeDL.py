@@ -87,7 +87,8 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.source = source.Source(self.ui, self.model.show)
         self.watch = watch.Watch(self.ui, self.logic, self._ended, self._event)
         self.ui.runButton.connect("clicked()", self._run)
-        self.ui.roiButton.connect("clicked()", self._proposeRegions)
+        proposed = self.regions.propose
+        self.ui.roiButton.connect("clicked()", lambda: self._run(proposed) if self.review.node is None else proposed())
         self.ui.cancelButton.connect("clicked()", lambda: self.logic.workers.cancel("run"))
         self.ui.reviewerEdit.connect("textChanged(QString)", self._update)
         self.ui.unreviewedCheck.connect("toggled(bool)", self._update)
@@ -110,9 +111,8 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic.spare.stop()
 
     def cleanup(self):
-        self._shown = False
+        self.exit()
         self.logic.stop()
-        self.logic.spare.stop()
         self.watch.stop()
         for part in (self.source, self.model, self.send, self.regions):
             part.workers.stop()
@@ -169,9 +169,6 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ui.sendRegionsButton.enabled = ui.saveRegionsButton.enabled and ui.peerBox.count > 0
         for widget in (ui.acceptAllButton, ui.editButton, ui.show3dCheck):
             widget.enabled = result.node is not None
-
-    def _proposeRegions(self):
-        self._run(self.regions.propose) if self.review.node is None else self.regions.propose()
 
     def _run(self, afterwards=lambda: None):
         images = self.source

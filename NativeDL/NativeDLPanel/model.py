@@ -20,8 +20,7 @@ class Model:
         self._models, self._widgets, self._wanted = [], {}, {}
         ui.deviceBox.addItem("Automatic", "auto")
         ui.modelBox.connect("currentIndexChanged(int)", self._chosen)
-        ui.defaultsButton.connect("clicked()", lambda: self._wanted.clear())
-        ui.defaultsButton.connect("clicked()", lambda: self._setValues({}))
+        ui.defaultsButton.connect("clicked()", lambda: (self._wanted.clear(), self._setValues({})))
         ui.saveConfigButton.connect("clicked()", self._save)
         ui.loadConfigButton.connect("clicked()", self._load)
         ui.cardButton.connect("clicked()", lambda: scene.openFile(self.current["card"]))

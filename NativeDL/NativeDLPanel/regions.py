@@ -5,8 +5,7 @@ import qt
 import slicer
 
 from NativeDLLib.panel import region_rows
-from NativeDLLib.panel import wording as texts
-from NativeDLPanel import scene
+from NativeDLPanel import scene, send
 from NativeDLPanel.worker import Workers, say
 
 _COLORS = {region_rows.PROPOSED: (0.9, 0.1, 0.1), region_rows.VALIDATED: (0.1, 0.7, 0.2)}
@@ -38,16 +37,14 @@ class Regions:
         """Propose regions on the slice that is displayed."""
         self.folder = self._review.folder
         place = scene.shownPlace(self._review.node.GetNodeReference("referenceImageGeometryRef"))
-        if place is None:
-            say(self.ui.regionsMessage, "No view shows a slice of the series; choose its orientation in one.")
-            return
-        say(self.ui.regionsMessage, "Looking for regions…")
-        self.workers.start("regions", self.folder.regions_command(place), self._proposed)
+        absent = "No view shows a slice of the series; choose its orientation in one."
+        say(self.ui.regionsMessage, "Looking for regions…" if place else absent)
+        if place:
+            self.workers.start("regions", self.folder.regions_command(place), self._proposed)
 
     def _proposed(self, _, error):
         self.clear()
-        if not error:
-            self.rows = region_rows.read_rows(self.folder.regions)
+        self.rows = [] if error else region_rows.read_rows(self.folder.regions)
         self._show(error or ("" if self.rows else "Nothing was found on this slice."))
 
     def clear(self):
@@ -56,21 +53,20 @@ class Regions:
 
     def decide(self, status):
         """Validate or reject the selected regions; rejected ones are gone."""
-        shown = [row for row in self.rows if row["status"] != region_rows.REJECTED]
-        chosen = {index.row() for index in self.ui.regionTable.selectionModel().selectedRows()}
-        for row in (shown[index] for index in chosen):
+        chosen = [self.rows[index.row()] for index in self.ui.regionTable.selectionModel().selectedRows()]
+        for row in chosen:
             row["status"] = status
-        region_rows.decide(self.folder.regions, {shown[index]["id"] for index in chosen}, status)
+        region_rows.decide(self.folder.regions, {row["id"] for row in chosen}, status)
+        self.rows = [row for row in self.rows if row["status"] != region_rows.REJECTED]
         self._show("")
 
     def _show(self, message):
-        rows = [row for row in self.rows if row["status"] != region_rows.REJECTED]
-        for name in set(self.curves) - {row["id"] for row in rows}:
+        for name in set(self.curves) - {row["id"] for row in self.rows}:
             curve = self.curves.pop(name)
             if curve.GetScene() is not None:
                 slicer.mrmlScene.RemoveNode(curve)
-        self.ui.regionTable.rowCount = len(rows)
-        for index, row in enumerate(rows):
+        self.ui.regionTable.rowCount = len(self.rows)
+        for index, row in enumerate(self.rows):
             for column, text in enumerate((row["name"], f"{row['area_cm2']:.1f} cm²", _WORDS[row["status"]])):
                 self.ui.regionTable.setItem(index, column, qt.QTableWidgetItem(text))
             color = qt.QColor.fromRgbF(*_COLORS[row["status"]])
@@ -82,15 +78,6 @@ class Regions:
         self._onChanged()
 
     def _store(self, peer=None):
-        folder = self.folder
-        folder.structure_set.unlink(missing_ok=True)
-
-        def end(result, error):
-            saved = folder.structure_set.is_file()
-            if saved and scene.database():
-                scene.database().insert(str(folder.structure_set), True, False)
-            say(self.ui.regionsMessage, texts.export_text(result, error, peer, saved))
-
-        options = ["--to", peer, "--pacs", self._peers] if peer else []
         say(self.ui.regionsMessage, "Writing the RT Structure Set…")
-        self.workers.start("store", [*folder.rtstruct_command(self.ui.reviewerEdit.text), *options], end)
+        command = self.folder.rtstruct_command(self.ui.reviewerEdit.text)
+        send.store(self.workers, command, self.folder.structure_set, self.ui.regionsMessage, peer, self._peers)

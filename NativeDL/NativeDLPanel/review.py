@@ -73,8 +73,8 @@ class Review:
 
     def pending(self):
         """Names of the segments that are there and were neither accepted nor rejected."""
-        pending = {i: s for i, s in self.segments().items() if scene.review(s) == scene.PENDING}
-        return [segment.GetName() for i, segment in pending.items() if self.volumes.get(i)]
+        there = (segment for name, segment in self.segments().items() if self.volumes.get(name))
+        return [segment.GetName() for segment in there if scene.review(segment) == scene.PENDING]
 
     def show(self):
         table, segments = self.ui.segmentTable, self.segments()
@@ -111,8 +111,8 @@ class Review:
 
     def _toggled(self, item):
         if item.column() == 0:
-            visible = item.checkState() == qt.Qt.Checked
-            self.node.GetDisplayNode().SetSegmentVisibility(item.data(qt.Qt.UserRole), visible)
+            shown, name = item.checkState() == qt.Qt.Checked, item.data(qt.Qt.UserRole)
+            self.node.GetDisplayNode().SetSegmentVisibility(name, shown)
 
     def _show3d(self, shown):
         with slicer.util.tryWithErrorDisplay("The surfaces could not be made.", waitCursor=True):

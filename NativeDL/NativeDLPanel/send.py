@@ -9,6 +9,20 @@ from NativeDLPanel import scene
 from NativeDLPanel.worker import Workers, say
 
 
+def store(workers, command, file, label, peer, peers, after=lambda: None):
+    """Run a command that stores a file; put that into Slicer's DICOM database, and say what became of it."""
+
+    def end(result, error):
+        saved = file.is_file()
+        if saved and scene.database():
+            scene.database().insert(str(file), True, False)
+        say(label, texts.export_text(result, error, peer, saved))
+        after()
+
+    file.unlink(missing_ok=True)
+    workers.start("export", [*command, *(["--to", peer, "--pacs", peers] if peer else [])], end)
+
+
 class Send:
     """Where the approved result goes."""
 
@@ -47,28 +61,20 @@ class Send:
         self._do("echo", ["echo", peer, "--pacs", self.peers], f"Asking {peer}…", f"{peer} answers.")
 
     def _retry(self):
-        command = ["outbox", "send", "--pacs", self.peers]
-        self._do("retry", command, "Sending what waits in the outbox…", "Everything that waited was sent.")
+        self._do("retry", ["outbox", "send", "--pacs", self.peers], "Sending what waits…", "All that waited was sent.")
 
     def _export(self, peer=None):
         folder, reviewer = self._review.folder, self.ui.reviewerEdit.text
         qt.QSettings().setValue("NativeDL/Reviewer", reviewer)
-
-        def end(result, error):
-            saved = folder.approved_seg.is_file()
-            if saved and scene.database():
-                scene.database().insert(str(folder.approved_seg), True, False)
-            say(self.ui.sendMessage, texts.export_text(result, error, peer, saved))
-            self._review.listResults()
-            self.refresh()
-
         with slicer.util.tryWithErrorDisplay("The segmentation could not be saved.", waitCursor=True):
             scene.save(self._review.node, folder.edited)
-            folder.approved_seg.unlink(missing_ok=True)
-            options = ["--to", peer, "--pacs", self.peers] if peer else []
             command = folder.approve_command(reviewer, unreviewed=self.ui.unreviewedCheck.checked)
             say(self.ui.sendMessage, "Writing the DICOM SEG…")
-            self.workers.start("export", [*command, *options], end)
+            store(self.workers, command, folder.approved_seg, self.ui.sendMessage, peer, self.peers, self._exported)
+
+    def _exported(self):
+        self._review.listResults()
+        self.refresh()
 
     def _showOutbox(self, result, error):
         self.ui.outboxLabel.text = error or texts.outbox_text(result["outbox"])

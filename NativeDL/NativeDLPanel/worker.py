@@ -59,8 +59,7 @@ class Workers:
     def stop(self, *names):
         """End those of some names, or all, at once and without a word."""
         for process in [self.running.pop(name) for name in names or list(self.running) if name in self.running]:
-            _kill(process)
-            process.waitForFinished(1000)
+            _kill(process, 1000)
 
 
 class Spare:
@@ -88,8 +87,7 @@ class Spare:
         """End it at once."""
         process, self._process = self._process, None
         if process is not None:
-            _kill(process)
-            process.waitForFinished(1000)
+            _kill(process, 1000)
 
     def _isReady(self):
         process = self._process
@@ -112,6 +110,7 @@ def _start(process, command):
     process.start(program, arguments)
 
 
-def _kill(process):
+def _kill(process, wait=0):
     if process.state() != qt.QProcess.NotRunning:
         kill_tree(process.processId())
+    process.waitForFinished(wait)

@@ -117,7 +117,7 @@ def test_a_pacs_that_is_down_gets_the_result_when_it_is_back(panel, tmp_path, pi
     database = panel.app.slicer.dicomDatabase
     assert len(database.seriesForStudy(database.studyForSeries(panel.app.series))) == 2
     with orthanc:
-        assert panel.press(panel.ui.retryButton) == "Everything that waited was sent."
+        assert panel.press(panel.ui.retryButton) == "All that waited was sent."
         assert len(panels.stored_segmentations(orthanc)) == 1
     assert panel.ui.outboxLabel.text == "Nothing waits in the outbox."
 
