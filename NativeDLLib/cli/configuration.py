@@ -13,13 +13,7 @@ _CONFIGURATION = {"model": str, "device": str, "segmentation": str, "parameters"
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
-    """Read a configuration file.
-
-    Raises
-    ------
-    UsageError
-        Where it is not an object, or something in it is unknown or of the wrong kind.
-    """
+    """Content of a configuration file; UsageError where anything in it is unknown or of the wrong kind."""
     data = read_json(path, UsageError)
     if not isinstance(data, dict):
         raise UsageError(f"{path}: must be an object with {', '.join(_CONFIGURATION)}")
@@ -34,21 +28,10 @@ def read_configuration(path: Path) -> dict[str, Any]:
 def read_configuration_for(
     path: Path, models: Sequence[Mapping[str, Any]], current: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Read a configuration file for one of some models; its parameters are those of its model.
+    """Content of a configuration file for one of the models that ``inspect`` reported.
 
-    Parameters
-    ----------
-    path
-        The file.
-    models
-        What ``inspect`` reported; where there are none yet, nothing is checked against them.
-    current
-        The one that is meant where the file names none.
-
-    Raises
-    ------
-    UsageError
-        Where the file is wrong, or asks for another model or for a value that the model does not take.
+    Its parameters are those of its model, or of `current` where it names none. UsageError where it is wrong, or asks
+    for a value that the model does not take.
     """
     # The panel is loaded where nothing that the registry needs is installed yet.
     from NativeDLLib.registry.entry import Parameter

@@ -1,4 +1,4 @@
-"""What to know before a run: ``inspect`` (a series and the models for it), ``devices``, ``database``."""
+"""Facts before a run: ``inspect`` (a series and the models for it), ``devices``, ``database``."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def _database(args: argparse.Namespace, progress: Progress) -> int:
 
 
 def _row(series: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a list of series shows: its columns, what it is found by, its UID, and what tells more."""
+    """Row of a list of series: columns, search text, UID and details."""
     texts = {keyword: _shown(keyword, str(value)) for keyword, value in series.items()}
     columns = [texts[keyword] for keyword in ("PatientName", "StudyDate", "SeriesDescription", "Modality", "instances")]
     more = [texts[keyword] for keyword in ("StudyDescription", "SeriesDescription") if texts[keyword]]

@@ -49,12 +49,8 @@ def add_source(parser: argparse.ArgumentParser, series: str, *, image: bool = Fa
 
 
 def source_of(args: argparse.Namespace) -> Where:
-    """Return where the series is, by the options of `add_source`.
-
-    Raises
-    ------
-    NativeDLError
-        Where not exactly one place is named, or it is not there.
+    """Place of the series in the options of `add_source`; an error where not exactly one is named, or it is not
+    there.
     """
     # Commands that have no images need not wait for the libraries that read them.
     from NativeDLLib.source.where import Where

@@ -1,7 +1,7 @@
-"""A process that imports what a model needs, and then waits to be told which command it is.
+"""A process that imports a model's packages, and then waits for its command.
 
-One line on standard input is the command, a JSON list of its arguments. From then on nothing is different from
-``python -m NativeDLLib`` with these arguments. Where standard input is closed before, the process ends.
+One line on standard input is the command, a JSON list of its arguments. From then on nothing is different from ``python
+-m NativeDLLib`` with these arguments. The process ends where standard input is closed before.
 """
 
 from __future__ import annotations

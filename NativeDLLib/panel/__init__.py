@@ -1,1 +1,1 @@
-"""What the Slicer panel shows and keeps, in plain Python, without a library to load."""
+"""Content of the Slicer panel in plain Python, without a library to load."""

@@ -84,12 +84,8 @@ class Folder:
         return self.path / "no_seg_because.txt"
 
     def report(self) -> dict[str, Any]:
-        """Return the report of the automatic result, with the reason why there can be no SEG of it.
-
-        Raises
-        ------
-        InputError
-            Where there is none.
+        """Report of the automatic result, with the reason why there can be no SEG of it; InputError where there is
+        none.
         """
         # Only where there are results are there the packages that tell of them.
         from NativeDLLib.results.report import Report
@@ -149,16 +145,9 @@ def results_folder() -> Path:
 
 
 def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_because: str | None) -> Folder:
-    """Make the folder of a new job.
+    """Folder of a new job with its configuration (model, device, parameters) and its DICOM files.
 
-    Parameters
-    ----------
-    configuration
-        Model, device and parameters.
-    files
-        The DICOM files; where there are none, the volume is still to be written.
-    no_seg_because
-        Why no SEG can be made of a volume.
+    Without files the volume is still to be written, and `no_seg_because` says why no SEG can be made of it.
     """
     name = f"{datetime.now():{_TIME}}-{configuration['model']}-{uuid.uuid4().hex[:6]}"
     folder = Folder(results_folder() / name)
@@ -175,18 +164,10 @@ def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_becau
 
 
 def inspect_command(volume: str | None, files: Sequence[str], regularized: bool, folder: Path) -> list[str]:
-    """Return the arguments that look at a volume, at DICOM files, or at a volume and the files that it came from.
+    """Arguments that look at a volume, at DICOM files, or at a volume and the files that it came from.
 
-    Parameters
-    ----------
-    volume
-        Its geometry, as ``inspect --volume`` takes it.
-    files
-        The DICOM files.
-    regularized
-        Whether the volume was made regular at loading.
-    folder
-        Where the list of the files is written.
+    `volume` is its geometry, as ``inspect --volume`` takes it; `regularized` tells that loading made it regular;
+    `folder` gets the list of the files.
     """
     command = ["inspect", *(["--volume", volume] if volume else [])]
     if files:

@@ -1,6 +1,6 @@
-"""The regions of a slice as the panel lists and draws them: plain rows of ``regions.json``, without a library to load.
+"""The regions of a slice in the panel: plain rows of ``regions.json``, without a library to load.
 
-What is stored from the file in the end is checked against its schema then (`NativeDLLib.regions`).
+`NativeDLLib.regions` checks the file against its schema before anything of it is stored.
 """
 
 from __future__ import annotations
@@ -42,14 +42,9 @@ def decide(path: Path, ids: Collection[str], status: str) -> None:
 
 
 def shown_place(normal: Sequence[float], views: Sequence[Sequence[float]]) -> str | None:
-    """Return the place of the slice that is shown, as ``nativedl regions --slice`` takes it; None where none is.
+    """Place of the shown slice as ``nativedl regions --slice`` takes it; None where none is shown.
 
-    Parameters
-    ----------
-    normal
-        Of the series' slices, RAS.
-    views
-        The matrix of each slice view, 16 numbers row by row, from the view to RAS mm.
+    `normal` is that of the slices in RAS, `views` the matrix of each slice view to RAS mm, 16 numbers row by row.
     """
     for view in views:
         across = sum(view[4 * row + 2] * normal[row] for row in range(3))

@@ -1,7 +1,7 @@
-"""What this interpreter lacks of what ``pyproject.toml`` asks for, told so that a person can agree to installing it.
+"""Packages of ``pyproject.toml`` that this interpreter lacks, in words with which a person can agree to installing
+them.
 
-Inside Slicer the panel passes what `missing` returns to ``slicer.packaging.pip_ensure``, and `skip` as its
-``skip_packages``. Nothing of what may be missing is imported here.
+Inside Slicer the panel passes them to ``slicer.packaging.pip_ensure``. None of them is imported here.
 """
 
 from __future__ import annotations
@@ -63,16 +63,8 @@ _NOTES = {
 class Requirement:
     """A package that is missing or too old.
 
-    Attributes
-    ----------
-    specifier
-        What pip takes, such as ``pynetdicom>=3.0``.
-    size
-        Of its download, such as ``about 2 MB``; empty where it is not known.
-    purpose
-        What NativeDL needs it for.
-    via_pytorch_extension
-        Whether it is to be installed by Slicer's PyTorch extension and not by pip.
+    ``specifier`` is pip's, such as ``pynetdicom>=3.0``; ``size`` is that of its download in words, ``purpose`` its use;
+    ``via_pytorch_extension`` leaves its installation to Slicer's PyTorch extension.
     """
 
     name: str
@@ -83,17 +75,8 @@ class Requirement:
 
 
 def missing(extras: Iterable[str] = ()) -> list[Requirement]:
-    """Return what is missing of the base list and of some extras, in the order of ``pyproject.toml``.
-
-    Parameters
-    ----------
-    extras
-        Names of ``[project.optional-dependencies]``, such as the ``extra`` of a `Runtime`.
-
-    Raises
-    ------
-    KeyError
-        Where there is no such extra.
+    """Missing requirements of the base list and of some extras, in the order of ``pyproject.toml``; KeyError for no
+    extra.
     """
     # What pip has installed since this process started is to be seen.
     importlib.invalidate_caches()
@@ -108,13 +91,13 @@ def skip(wanted: Iterable[Requirement]) -> tuple[str, ...]:
 
 
 def plan(wanted: Sequence[Requirement]) -> tuple[str | None, list[str], list[str]]:
-    """Return how to install what is missing.
+    """Plan of an installation.
 
     Returns
     -------
     torch, names, kept
-        The versions of torch to ask the PyTorch extension for, None where it is not wanted; what to ask pip for; the
-        packages that pip must leave as they are.
+        Versions of torch for the PyTorch extension, None where it is not wanted; requirements for pip; packages that
+        pip must leave as they are.
     """
     torch = [str(Declared(r.specifier).specifier) for r in wanted if r.name == "torch"]
     others = [r.specifier for r in wanted if not r.via_pytorch_extension]

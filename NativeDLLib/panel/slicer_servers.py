@@ -22,31 +22,25 @@ _LONGEST_TIMEOUT_S = 86400
 
 
 def merge_peers(own: Path | None, slicer_rows: Sequence[Any], target: Path) -> tuple[list[str], list[str]]:
-    """Write one file with the user's own peers and Slicer's servers, for ``--pacs``.
+    """Write one file with the user's own peers and Slicer's servers; returns all names, and a warning for each changed
+    server.
 
-    Servers that are switched off in Slicer, and those whose name the user gave to a peer in `own`, are left out.
+    Servers that are switched off in Slicer, and those whose name a peer of `own` has, are left out.
 
     Parameters
     ----------
     own
         A ``pacs.json``; without it the default one, where there is one.
     slicer_rows
-        What Slicer's settings hold, in their order: JSON as text or as a ``QByteArray``, or a map from before Slicer
-        wrote JSON.
+        Rows of Slicer's settings in their order: JSON as text or as a ``QByteArray``, or a map from before Slicer wrote
+        JSON.
     target
-        The file to be written, readable by the user alone.
-
-    Returns
-    -------
-    names, warnings
-        The names of all peers, and a line for each server that could not be taken as it is.
+        File to write, readable by the user alone.
 
     Raises
     ------
     UsageError
         Where `own` is missing or wrong.
-    OSError
-        Where `target` cannot be written.
     """
     peers, warnings = _own_peers(own), []
     own_names, slicer_names = {peer["name"] for peer in peers}, set()
@@ -75,12 +69,8 @@ def merge_peers(own: Path | None, slicer_rows: Sequence[Any], target: Path) -> t
 
 
 def peers_for_panel(slicer_rows: Sequence[str], target: Path) -> tuple[list[str], str, str]:
-    """Do what `merge_peers` does with the user's own peers, whatever is wrong with them.
-
-    Returns
-    -------
-    names, remarks, error
-        The names of all peers; what they are, with a line for each that was left out or changed; why there are none.
+    """Names of all peers of `merge_peers`, remarks about them, and the reason why there are none, whatever is wrong
+    with them.
     """
     try:
         names, warnings = merge_peers(None, slicer_rows, target)

@@ -51,18 +51,10 @@ def rules_file() -> Path:
 
 
 def load_rules(path: Path | None = None) -> list[Rule]:
-    """Read and check the rules in force; there are none where the file is not there or not ``enabled``.
+    """Rules in force in ``~/.nativedl/watch.json`` or another file; none where it is missing or not ``enabled``.
 
-    Parameters
-    ----------
-    path
-        The JSON file; without it ``~/.nativedl/watch.json``.
-
-    Raises
-    ------
-    UsageError
-        Where the file is not what ``Resources/watch.schema.json`` asks for, names a rule twice or something that is no
-        DICOM keyword; the message names the place.
+    UsageError names the place where the file is not as ``Resources/watch.schema.json`` asks, names a rule twice, or a
+    word that is no DICOM keyword.
     """
     file = path or rules_file()
     if not file.exists():
@@ -93,12 +85,8 @@ def rules_for_panel() -> tuple[list[Rule], str]:
 
 
 def set_enabled(enabled: bool) -> None:
-    """Switch the user's rules on or off.
-
-    Raises
-    ------
-    UsageError
-        Where the file is not what it should be, or is only now written, with an example to be edited.
+    """Switch the user's rules on or off; UsageError where the file is wrong, or is only now written, with an example to
+    edit.
     """
     new = not rules_file().exists()
     file = written_rules_file()
@@ -117,14 +105,9 @@ def written_rules_file() -> Path:
 
 
 def configuration(rules: Sequence[Rule], value_of: Callable[[str], str]) -> dict[str, Any] | None:
-    """Return model and parameters of the first rule that matches a series, or None.
+    """Model and parameters of the first rule that matches a series, or None.
 
-    Parameters
-    ----------
-    rules
-        What `load_rules` returned.
-    value_of
-        Gives an attribute's value by its tag, ``gggg,eeee``, as Slicer's database does.
+    `value_of` gives an attribute's value by its tag, ``gggg,eeee``, as Slicer's database does.
     """
     from pydicom.datadict import tag_for_keyword
 
@@ -135,12 +118,9 @@ def configuration(rules: Sequence[Rule], value_of: Callable[[str], str]) -> dict
 
 
 class Arrivals:
-    """Series that are being imported; one counts as complete when its number of files has not changed for a while.
+    """Series that are being imported; one is complete when its number of files has not changed for a while.
 
-    Attributes
-    ----------
-    queue
-        Files and configuration of each complete series that a rule is for, the oldest first.
+    ``queue`` has the files and the configuration of each complete series with a rule, the oldest first.
     """
 
     def __init__(self) -> None:
@@ -162,14 +142,8 @@ class Arrivals:
     ) -> None:
         """Put the complete series that a rule is for into the queue.
 
-        Parameters
-        ----------
-        rules
-            What `load_rules` returned.
-        files_of
-            Gives the files of a series by its UID.
-        value_of
-            Gives an attribute's value by file and tag, ``gggg,eeee``.
+        `files_of` gives the files of a series by its UID, `value_of` an attribute's value by file and tag,
+        ``gggg,eeee``.
         """
         for files in self.complete(files_of):
             found = configuration(rules, partial(value_of, files[0]))
@@ -177,9 +151,8 @@ class Arrivals:
                 self.queue.append((files, found))
 
     def complete(self, files_of: Callable[[str], Sequence[str]]) -> list[list[str]]:
-        """Return, once, the files of each series that has as many as when this was called before.
-
-        One that has none, and had none before, was deleted again: it is forgotten.
+        """Files of each series that has as many as at the last call, once; a series that was deleted again is
+        forgotten.
         """
         done = []
         for series_uid, before in list(self._counts.items()):
@@ -192,15 +165,10 @@ class Arrivals:
 
 
 def match(rules: Iterable[Rule], attributes: Mapping[str, str]) -> Rule | None:
-    """Return the first rule that matches a series.
+    """First rule that matches a series.
 
-    Parameters
-    ----------
-    rules
-        What `load_rules` returned.
-    attributes
-        The series' attributes by DICOM keyword, Modality among them; several values are separated by backslashes, of
-        which one is enough. One that is absent is an empty text. Objects made from images never match.
+    `attributes` are by DICOM keyword, Modality among them, empty where absent; of several values, separated by
+    backslashes, one is enough. Objects made from images never match.
     """
     modality = attributes.get("Modality", "").strip().upper()
     if not modality or modality in _NO_IMAGES:

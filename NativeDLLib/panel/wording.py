@@ -43,9 +43,9 @@ def facts_html(facts: Mapping[str, str]) -> str:
 
 
 def shown_name(name: str) -> str:
-    """Return a Person Name (PS3.5 6.2.1) as Slicer shows it, such as ``Doe, Jane Mary, Dr.``.
+    """Person Name (PS3.5 6.2.1) as Slicer shows it, such as ``Doe, Jane Mary, Dr.``.
 
-    Where it is also written in ideographs, or as it is spoken, that follows in parentheses.
+    Its ideographic and phonetic forms follow in parentheses.
     """
     groups = []
     for group in name.split("="):
@@ -57,13 +57,7 @@ def shown_name(name: str) -> str:
 
 
 def model_text(model: Mapping[str, Any]) -> str:
-    """Return why a model fits or not, and what it will take, one line each.
-
-    Parameters
-    ----------
-    model
-        One of the models that the command ``inspect`` reports.
-    """
+    """Reasons why a model of ``inspect`` fits or not, and its estimate, one line each."""
     lines = [f"Cannot run yet: {model['problem']}"] if model["problem"] else []
     verdict = "fits" if model["fits"] else "may not fit"
     lines.append(f"{verdict}: {'; '.join(model['reasons'])}".replace("BodyPartExamined", "body part"))
@@ -77,7 +71,7 @@ def model_text(model: Mapping[str, Any]) -> str:
 
 
 def progress_text(kind: str, event: Mapping[str, Any]) -> str:
-    """Return what a ``stage`` or ``progress`` event says, with the time that remains."""
+    """A ``stage`` or ``progress`` event in words, with the time that remains."""
     name = str(event["stage"])
     text = _STAGES.get(name, name)
     remaining = event.get("remaining_s")
@@ -101,7 +95,7 @@ def outbox_text(entries: list[Mapping[str, Any]]) -> str:
 
 
 def missing_text(missing: Sequence[Requirement]) -> str:
-    """Return what is missing in Slicer's Python, one line each with its size and purpose."""
+    """Packages that Slicer's Python lacks, one line each with size and purpose."""
     return "\n".join(f"• {r.name} ({', '.join(filter(None, (r.purpose, r.size)))})" for r in missing)
 
 
@@ -112,7 +106,7 @@ def consent_text(missing: Sequence[Requirement]) -> str:
 
 
 def install_failure(error: ImportError | CalledProcessError) -> str:
-    """Return what pip said last when it failed, or what else kept packages from being installed."""
+    """Last words of pip, or the cause that kept packages from being installed."""
     if isinstance(error, ImportError):
         return 'Install the extension "PyTorch" in the Extensions Manager and start Slicer again.'
     output = error.stderr or error.output or ""
@@ -123,23 +117,16 @@ def install_failure(error: ImportError | CalledProcessError) -> str:
 
 
 def inspection_text(inspection: Mapping[str, Any]) -> str:
-    """Return what ``inspect`` noticed, one line each; empty where there is nothing to say."""
+    """Remarks of ``inspect``, one line each; empty where there are none."""
     reason = inspection["no_seg_because"]
     note = [f"The result cannot be stored as DICOM SEG. {reason}"] if reason else []
     return "\n".join([*note, *inspection["warnings"]])
 
 
 def export_text(result: Mapping[str, Any] | None, error: str | None, peer: str | None, saved: bool) -> str:
-    """Return what became of an approved result.
+    """Outcome of an approval in words.
 
-    Parameters
-    ----------
-    result, error
-        What ``approve`` reported, or why it failed.
-    peer
-        To which it was to be sent.
-    saved
-        Whether the SEG is there.
+    `result` and `error` are those of ``approve``, `peer` its target, `saved` whether the SEG is there.
     """
     if error:
         # Where only the sending failed it waits in the outbox, which says why.
@@ -150,18 +137,10 @@ def export_text(result: Mapping[str, Any] | None, error: str | None, peer: str |
 
 
 def send_hint(report: Mapping[str, Any] | None, pending: Sequence[str], is_empty: bool, reviewer: str) -> str:
-    """Return what stands in the way of saving and sending a result; empty where nothing does.
+    """Obstacle to saving and sending a result, in words; empty where there is none.
 
-    Parameters
-    ----------
-    report
-        Of the result under review, if there is one.
-    pending
-        Names of the segments that are still to be accepted or rejected.
-    is_empty
-        Whether no segment has a voxel.
-    reviewer
-        Name of the person.
+    `report` is that of the result under review, `pending` the undecided segments, `is_empty` whether no segment has a
+    voxel.
     """
     if report is None:
         return "Choose a result under Review first."
@@ -175,17 +154,7 @@ def send_hint(report: Mapping[str, Any] | None, pending: Sequence[str], is_empty
 
 
 def regions_hint(report: Mapping[str, Any] | None, rows: Sequence[Mapping[str, Any]], reviewer: str) -> str:
-    """Return what stands in the way of storing regions; empty where nothing does.
-
-    Parameters
-    ----------
-    report
-        Of the result under review, if there is one.
-    rows
-        The regions, as `region_rows.read_rows` returns them.
-    reviewer
-        Name of the person.
-    """
+    """Obstacle to storing regions, in words; empty where there is none. `rows` are those of `region_rows.read_rows`."""
     if report is None or not any(row["status"] == "validated" for row in rows):
         return "Validate a region first."
     return "" if reviewer.strip() else "Enter the name of the reviewer under Send."

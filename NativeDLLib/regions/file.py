@@ -23,13 +23,7 @@ def write_regions(path: Path, regions: RegionSet) -> None:
 
 
 def read_regions(path: Path) -> RegionSet:
-    """Read regions.
-
-    Raises
-    ------
-    InputError
-        Where there is no such file, or something in it is not as ``Resources/regions.schema.json`` wants it.
-    """
+    """Regions in a file; InputError where it is missing, or not as ``Resources/regions.schema.json`` asks."""
     data = read_json(path, InputError, _LARGEST)
     check_schema(data, "regions.schema.json", path, InputError, "regions")
     try:

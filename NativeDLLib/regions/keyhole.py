@@ -1,4 +1,4 @@
-"""Holes joined to the outline around them, so that one closed line bounds what has holes (PS3.3 C.8.8.6.3).
+"""Holes joined to the outline around them, so that one closed line bounds a region with holes (PS3.3 C.8.8.6.3).
 
 Of the two techniques of the standard this is the "keyhole": a channel without any width leads from the outline to each
 hole and back. Every reader of CLOSED_PLANAR contours understands it, while CLOSED_PLANAR_XOR is younger than many.
@@ -14,9 +14,9 @@ from NativeDLLib.core.arrays import Points
 
 
 def join(outer: Points, holes: Sequence[Points]) -> Points | None:
-    """Return one closed line for an outline and the holes in it, each (n, 2) without its first point repeated.
+    """One closed line of an outline and the holes in it, each (n, 2) without its first point repeated.
 
-    Returns None where a hole does not lie within the outline.
+    None where a hole does not lie within the outline.
     """
     path: Points | None = outer
     # From the left: a channel runs to the left, and meets the outline or a hole that is joined to it already.

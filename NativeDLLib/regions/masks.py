@@ -1,4 +1,4 @@
-"""Contours back on the slices of a series: which pixels they bound.
+"""Masks of contours on the slices of a series.
 
 A pixel is inside where the row that leads to its centre crosses the contours of its slice an odd number of times. This
 is right for keyholes, whose channels are crossed twice, for CLOSED_PLANAR_XOR, and for the holes that many systems
@@ -24,15 +24,9 @@ _CHUNK = 4096
 
 
 def mask_of(series: Series, contours: Iterable[Points]) -> tuple[Bools, int]:
-    """Return the mask (z, y, x) that closed planar contours bound, and how many of them lie on no slice.
+    """Mask (z, y, x) inside closed planar contours, and the number of contours that lie on no slice.
 
-    Parameters
-    ----------
-    series
-        Whose slices are meant.
-    contours
-        Points (n, 3) in mm, LPS. Each belongs to the slice that it is nearest to, if that is less than half a slice
-        away.
+    Contours are (n, 3) in mm, LPS; each belongs to its nearest slice, if that is less than half a slice away.
     """
     columns, rows, count = series.grid.size
     mask = np.zeros((count, rows, columns), bool)

@@ -26,17 +26,17 @@ def safe_tolerance(pixel: tuple[float, float]) -> float:
 
 
 def outlines(mask: npt.NDArray[np.bool_], pixel: tuple[float, float], tolerance: float) -> list[Points]:
-    """Return one closed line for each part of a mask, around its holes too.
+    """One closed line for each part of a mask, around its holes too.
 
     Parameters
     ----------
     mask
-        Of one slice (y, x). Pixels that touch at a corner only are different parts.
+        Mask of one slice (y, x). Pixels that touch at a corner only are different parts.
     pixel
         Size (x, y) in mm.
     tolerance
-        How far in mm the line may be off at most (Douglas and Peucker 1973). It is less for a part whose area would
-        change by more than 2 %, and so the areas are always right to that.
+        Largest distance in mm of the line from the mask's (Douglas and Peucker 1973). It is less for a part whose area
+        would change by more than 2 %.
 
     Returns
     -------

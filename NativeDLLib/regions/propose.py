@@ -58,18 +58,10 @@ def propose(
 
 
 def find_slice(series: Series, text: str) -> int:
-    """Return the index of a slice.
+    """Index of a slice, from 0 along the normal.
 
-    Parameters
-    ----------
-    text
-        The SOP Instance UID of a single-frame image, the index from 0 along the normal, or a point on or near the
-        slice, ``x,y,z`` in mm, LPS.
-
-    Raises
-    ------
-    UsageError
-        Where there is no such slice, or the instance has several.
+    `text` is the SOP Instance UID of a single-frame image, the index, or a point on or near the slice, ``x,y,z`` in mm,
+    LPS. UsageError where there is no such slice, or the instance has several.
     """
     count = len(series.slices)
     if text.count(",") == 2:

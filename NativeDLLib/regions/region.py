@@ -26,18 +26,18 @@ class Region:
     Attributes
     ----------
     id
-        What tells it from the others of its set.
+        Name of the region in its set.
     segment
-        What it is: number, name, colour and codes.
+        Number, name, colour and codes.
     slice_index
-        Of the slice in its series, from 0 along the normal (row direction x column direction).
+        Index of the slice in its series, from 0 along the normal (row direction x column direction).
     sop_instance_uid, frame
-        The instance that holds the slice, and its Frame Number, from 1, in a multi-frame one; else None.
+        Instance of the slice, and its Frame Number, from 1, in a multi-frame one; else None.
     points
-        Closed line (n, 3) in mm, LPS; the first point is not repeated. Holes are joined to it by channels without
-        width (PS3.3 C.8.8.6.3).
+        Closed line (n, 3) in mm, LPS; the first point is not repeated. Holes are joined to it by channels without width
+        (PS3.3 C.8.8.6.3).
     area_mm2
-        Within the line, without the holes.
+        Area within the line, without the holes.
     status
         Proposed, until a physician has validated or rejected it.
     """
@@ -54,18 +54,8 @@ class Region:
 
 @dataclass(frozen=True)
 class RegionSet:
-    """The regions of one series that came out of one result.
-
-    Attributes
-    ----------
-    study_uid, series_uid, frame_of_reference_uid
-        Of the source.
-    algorithm
-        What made the result.
-    segments
-        All that were looked for, with how each came about.
-    regions
-        In the order of segments and slices.
+    """Regions of one series from one result, in the order of segments and slices, with the algorithm types of its
+    segments.
     """
 
     study_uid: str
@@ -91,12 +81,8 @@ class RegionSet:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RegionSet:
-        """Return the set of which `as_json` made the values, which fit the schema.
-
-        Raises
-        ------
-        ValueError
-            Where something is wrong that the schema cannot tell.
+        """Set of values that `as_json` made and that fit the schema; ValueError for a fault that the schema cannot
+        tell.
         """
         segments = [(segment_of(row), row["algorithm_type"]) for row in data["segments"]]
         by_number = {segment.number: segment for segment, _ in segments}

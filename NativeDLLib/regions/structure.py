@@ -59,21 +59,9 @@ def whole_structure_set(
 def in_layers(
     masks: Iterable[npt.NDArray[np.bool_]], shape: tuple[int, ...], count: int
 ) -> tuple[npt.NDArray[Any], list[int]]:
-    """Put masks into as few layers as they need not to overlap in any.
+    """Labels (z, y, x, layer) of masks in as few layers as they need without overlap, and the layer of each mask.
 
-    Parameters
-    ----------
-    masks
-        Each (z, y, x) of `shape`, looked at one at a time.
-    shape
-        Of the slices.
-    count
-        Of the masks.
-
-    Returns
-    -------
-    labels, layers
-        Labels (z, y, x, layer), the number of the mask from 1; and which layer each mask is in.
+    Masks are (z, y, x) of `shape`, taken one at a time; labels are their numbers from 1.
     """
     planes = [np.zeros(shape, np.uint8 if count <= 255 else np.uint16)]
     layers = []

@@ -1,7 +1,7 @@
-"""What a physician approves of an automatic result, and the DICOM SEG of it.
+"""Approval of an automatic result by a physician, and the DICOM SEG of it.
 
-A mask that was edited comes back from Slicer on a grid that may be any; it is put on the slices of the source by the
-full affine. How a segment came about is found by comparing voxels, not taken from what the file says.
+An edited mask comes back from Slicer on any grid; it is put on the slices of the source by the full affine. The origin
+of a segment (automatic, corrected, drawn) is found by comparing voxels, not taken from the file.
 """
 
 from NativeDLLib.review.approve import Approval, approve

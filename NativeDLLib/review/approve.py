@@ -138,7 +138,7 @@ def _write(
 def _quality(
     pixels: npt.NDArray[Any], grid: Grid, stored: Sequence[ReviewedSegment], automatic: SavedResult
 ) -> list[Finding]:
-    """Return what is to be checked about what is stored; segments are called by the names that they have now."""
+    """Findings of the stored segments, under their present names."""
     now = {automatic.segments[s.segment.number][0].name: s.segment.name for s in stored if s.segment.number}
     before = [
         replace(finding, segment=now.get(finding.segment, "")) if finding.segment else finding

@@ -1,4 +1,4 @@
-"""What was decided about each segment, and how each came about."""
+"""Decisions about each segment, and its origin."""
 
 from __future__ import annotations
 
@@ -33,18 +33,17 @@ class ReviewedSegment:
     Attributes
     ----------
     segment
-        What it is now. Its number is that in the automatic result, or 0 where the physician drew it.
+        Name and codes. Its number is that in the automatic result, or 0 where the physician drew it.
     decision
-        What was decided; a segment without any voxel is ``empty`` whatever was decided, and one that is no longer in
-        the file is ``removed``.
+        Decision; a segment without any voxel is ``empty``, and one that is no longer in the file is ``removed``.
     mask
-        Where it is on the grid of the source.
+        Mask on the grid of the source.
     algorithm_type
-        How it came about.
+        AUTOMATIC, SEMIAUTOMATIC or MANUAL.
     changed
-        Voxels that are not as they were in the automatic result.
+        Number of voxels that differ from the automatic result.
     outside
-        Voxels that lie outside the source, and are left out.
+        Number of voxels outside the source; they are left out.
     """
 
     segment: Segment
@@ -118,7 +117,7 @@ def decided(reviewed: Sequence[ReviewedSegment], decisions: Mapping[str, Decisio
 
 
 def _identify(edited: StoredSegmentation, stored: StoredSegment, automatic: SavedResult) -> ReviewedSegment:
-    """Return what a segment is and what was decided, before its voxels are looked at."""
+    """Segment and decision in the file, before its voxels are looked at."""
     where = f"{edited.path}: segment '{stored.name[:_LONGEST_LABEL]}'"
     meaning = parse_entry(stored.tags.get(_ENTRY, ""))
     number = stored.tags.get(_NUMBER)

@@ -1,10 +1,9 @@
 """Masks of any grid on the slices of a series.
 
 Where both grids are the same lattice of voxels, cropped or not, voxels are copied. Where the mask's grid is coarser or
-as fine, each voxel of the source takes the value at its centre. Where it is finer, many of its voxels lie in one of the
-source, and the value at the centre would be that of one of them by chance: there a voxel belongs to what most of it
-is. Of a voxel that is half one thing and half another, the half towards the first voxel decides: so no voxel belongs to
-two segments that do not overlap, and segments neither grow nor shrink.
+as fine, each voxel of the source takes the value at its centre. Where it is finer, a voxel of the source takes the
+value of most of the mask's voxels in it. Of a voxel with two equal halves, the half towards the first voxel decides: no
+voxel belongs to two segments that do not overlap, and segments neither grow nor shrink.
 """
 
 from __future__ import annotations

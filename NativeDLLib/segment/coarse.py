@@ -88,10 +88,10 @@ def _around(found: State, coarse: Coarse, grid: Grid, least_mm: Sequence[float])
 
 
 def _patch_mm(model: Model, grid: Grid) -> list[float]:
-    """Return how long a patch is along the axes (z, y, x) of an image.
+    """Length of a patch along the axes (z, y, x) of an image.
 
-    A box is at least as large: a patch holds that much of the image anyway, and what surrounds a smaller box would be
-    filled with air, which a network takes for the border of the body.
+    A box is at least as large: a patch holds that much of the image anyway. Around a smaller box it would hold air,
+    which a network takes for the border of the body.
     """
     patch, spacing, orientation = model.input.patch_size, model.input.spacing, model.input.orientation
     assert patch is not None

@@ -63,12 +63,8 @@ class Upload:
 
 
 def known_servers() -> dict[str, str]:
-    """Return the servers that the user has named in ``~/.nativedl/tokens.json``: the token of each, which may be empty.
-
-    Raises
-    ------
-    UsageError
-        Where the file is not a JSON object of tokens by URL.
+    """Servers in ``~/.nativedl/tokens.json`` with the token of each, which may be empty; UsageError where it is
+    damaged.
     """
     path = kept("tokens.json")
     servers = read_json(path, UsageError) if path.is_file() else {}
@@ -81,13 +77,7 @@ def known_servers() -> dict[str, str]:
 
 
 def authorization(url: str) -> dict[str, str]:
-    """Return the header that says who asks; empty where there is no token.
-
-    Raises
-    ------
-    UsageError
-        Where what was given is no token.
-    """
+    """Header with the token of a server; empty where there is none, UsageError where it is no token."""
     token = os.environ.get("NATIVEDL_TOKEN") or known_servers().get(url, "")
     if not token.isascii() or not token.isprintable():
         raise UsageError(f"the token for {url} holds characters that cannot be sent")

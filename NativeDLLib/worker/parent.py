@@ -19,7 +19,7 @@ _GRACE_S = 5.0
 def end_with_parent(progress: Progress) -> None:
     """Cancel the work when standard input is closed, and end this process if that takes longer than a few seconds.
 
-    A pipe is closed by the system when the process at its other end dies, in whatever way and on every platform.
+    The system closes a pipe when the process at its other end dies, in any way and on every platform.
     """
     threading.Thread(target=_watch, args=(progress,), daemon=True).start()
 

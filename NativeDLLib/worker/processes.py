@@ -22,7 +22,7 @@ _LOG_LINES, _LONGEST = 500, 300
 
 
 def python_command(*arguments: object, python: str | None = None) -> list[str]:
-    """Return the command line for a process of this library, in this Python or another one.
+    """Command line for a process of this library, in this Python or another one.
 
     ``-P`` and the path of a file, not ``-m`` and a name: a file ``pydicom.py`` in the folder that the process starts in
     would be imported in place of the library of that name.
@@ -31,9 +31,8 @@ def python_command(*arguments: object, python: str | None = None) -> list[str]:
 
 
 def worker_command(arguments: Sequence[object]) -> tuple[str, list[str], str]:
-    """Return the program, its arguments and the folder to start it in for a command of this library with events.
-
-    Inside Slicer the program is Slicer's own Python.
+    """Program, arguments and folder to start a command of this library with events in; inside Slicer, its own
+    Python.
     """
     return _in_slicer(*with_events(arguments))
 
@@ -66,7 +65,7 @@ def slicer_python() -> str:
 
 
 def environment() -> dict[str, str]:
-    """Return an environment in which no Python, also one that a library starts, imports from the folder it starts in.
+    """Environment in which no Python, also one that a library starts, imports from the folder it starts in.
 
     An empty entry of ``PYTHONPATH``, easily made by appending to nothing, stands for that folder.
     """
