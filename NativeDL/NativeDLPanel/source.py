@@ -12,7 +12,7 @@ from NativeDLPanel.worker import Workers, say
 
 
 class Source:
-    """What is to be segmented: ``files`` of a ``volume`` or ``series``, or the volume itself where there are none."""
+    """Input of a segmentation: ``files`` of a ``volume`` or ``series``, or the volume itself where there are none."""
 
     def __init__(self, ui, onInspected):
         self.ui, self._onInspected, self.workers = ui, onInspected, Workers()

@@ -24,18 +24,18 @@ _MARK = "--with-parent"
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker needs to know of a case.
+    """A case for a worker.
 
     Attributes
     ----------
     name
-        Of the case.
+        Name of the case.
     folder
-        Of its result.
+        Folder of its result.
     arguments
-        Of ``nativedl run``: the source and the options, without ``--output``.
+        Arguments of ``nativedl run``: the source and the options, without ``--output``.
     send
-        Arguments of ``nativedl send`` before the file, where the result is to be sent.
+        Arguments of ``nativedl send`` before the file, where the result is sent.
     """
 
     name: str
@@ -58,18 +58,9 @@ def is_complete(folder: Path) -> bool:
 
 
 def perform(task: Task, stop: Callable[[], bool], device: str | None = None, turns: Sequence[Path] = ()) -> Outcome:
-    """Do a task, or what is left of it.
+    """Do a task, or the rest of it, in a folder that nothing else writes to.
 
-    Parameters
-    ----------
-    task
-        Whose folder nothing else writes to meanwhile.
-    stop
-        Asked again and again whether to end early.
-    device
-        As for ``nativedl run``; None for what the arguments say.
-    turns
-        As for ``nativedl run``; none where the task need not wait for others.
+    `stop` is asked again and again whether to end early; `device` and `turns` are those of ``nativedl run``.
     """
     started, folder = time.monotonic(), Path(task.folder)
     report = _read_report(folder)
@@ -98,13 +89,7 @@ def perform(task: Task, stop: Callable[[], bool], device: str | None = None, tur
 
 
 def end_jobs(output: str) -> None:
-    """End the jobs of a batch that run on this machine, whoever started them.
-
-    Parameters
-    ----------
-    output
-        Folder of the batch.
-    """
+    """End the jobs of a batch, known by its output folder, that run on this machine, whoever started them."""
     jobs = [process for process in psutil.process_iter() if _is_job(process, output)]
     for job in jobs:
         with contextlib.suppress(psutil.Error):

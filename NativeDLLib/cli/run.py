@@ -103,7 +103,7 @@ def _check_source(args: argparse.Namespace, chosen: Mapping[str, Any]) -> None:
 
 
 def options(args: argparse.Namespace) -> dict[str, Any]:
-    """Return what `add_options` added, by the names that a request has for it."""
+    """Options of `add_options` by the names of a request's fields."""
     configured = read_configuration(args.config) if args.config else {}
     kind = args.segmentation or configured.get("segmentation", "BINARY")
     if kind not in ("BINARY", "LABELMAP"):

@@ -1,6 +1,6 @@
 """The main memory that a run will take, told before its work begins.
 
-What stages hold at the same time besides what is there when the model is loaded, in bytes. There are n voxels of the
+Bytes that stages hold at the same time beyond those at the loading of the model. There are n voxels of the
 image, m of the network's grid, and s segments. A slab is what the sliding window sums up: all channels of all networks,
 in as many planes as a patch has, and means are made of some planes of it at a time. What stays on a GPU does not count.
 

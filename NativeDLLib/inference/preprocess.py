@@ -27,21 +27,19 @@ class Prepared:
     Attributes
     ----------
     volume
-        ArrayOrTensor (channels, z, y, x), float32.
+        Array (channels, z, y, x), float32.
     grid
-        The same grid as an image without content, in place in the patient.
+        Its grid as an image without content, in place in the patient.
     oriented
-        The image's own voxels with their axes in the network's order.
+        Voxels of the image with their axes in the network's order.
     source
         The image itself, to whose grid the way back leads.
     fill
-        What stands for nothing, such as air, in `volume`.
+        Value of empty space, such as air, in `volume`.
     reflect
         Whether slices that a patch lacks are those of `volume`, reflected, and not `fill`.
     body
-        Where a CT has tissue; None where that is not known.
-    properties
-        Notes of nnU-Net about its preprocessing, for the way back.
+        Blocks of a CT with tissue; None where they are not known.
     """
 
     volume: Floats

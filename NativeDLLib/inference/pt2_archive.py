@@ -67,7 +67,7 @@ class Pt2Archive:
     Attributes
     ----------
     model
-        What ``models/model.json`` says of the network: graph, signature and outputs.
+        Content of ``models/model.json``: graph, signature and outputs of the network.
 
     Raises
     ------

@@ -29,20 +29,16 @@ def propose(
     tolerance: float | None = None,
     progress: Progress | None = None,
 ) -> list[Region]:
-    """Return the regions of a segmentation, in the order of segments and slices.
+    """Regions of a segmentation, in the order of segments and slices.
 
     Parameters
     ----------
-    series
-        The source.
     labels
-        Points (z, y, x) of Segment Numbers, 0 for none; or array (z, y, x, segment) of booleans.
-    segments
-        The segments, in the order of the last axis.
+        Array (z, y, x) of Segment Numbers, 0 for none; or array (z, y, x, segment) of booleans.
     slices
         Indices of the slices; by default all.
     tolerance
-        How far in mm a line may be off the mask's (see `outlines`); by default so little that the mask is the same.
+        Largest distance in mm of a line from the mask's (see `outlines`); by default the mask stays the same.
     """
     planes = [Plane.of(series, index) for index in (range(len(series.slices)) if slices is None else slices)]
     regions = []

@@ -25,28 +25,10 @@ def propose_regions(
     slice_name: str | None = None,
     tolerance: float | None = None,
 ) -> Report:
-    """Write the regions of a result to a file.
+    """Write the regions of a result, of a run or of an approval, to a file, which is replaced.
 
-    Parameters
-    ----------
-    folder
-        Of a run or of an approval.
-    where
-        The series that the result was made from.
-    output
-        The file; it is replaced.
-    slice_name, tolerance
-        As in `find_slice` and `propose`; by default all slices.
-
-    Returns
-    -------
-    Report
-        The report, which is written to no file.
-
-    Raises
-    ------
-    NativeDLError
-        Where something is missing or wrong; nothing is written then.
+    `slice_name` and `tolerance` are those of `find_slice` and `propose`; by default all slices. The report is written
+    to no file. After an error nothing is written.
     """
     started = time.perf_counter()
     if tolerance is not None and not 0 <= tolerance <= LARGEST_TOLERANCE_MM:

@@ -41,14 +41,9 @@ def whole_structure_set(
     review: Review | None = None,
     findings: Sequence[Finding] = (),
 ) -> Dataset:
-    """Return a whole segmentation as a structure set; segments without any voxel are not in it.
+    """Whole segmentation as a structure set, without segments that have no voxel.
 
-    Parameters
-    ----------
-    series, labels, segments, progress
-        As in `propose`.
-    algorithm, review, findings
-        As in `make_structure_set`.
+    The arguments are those of `propose` and `make_structure_set`.
     """
     regions = propose(series, labels, segments, progress=progress)
     types = () if review is None else review.algorithm_types

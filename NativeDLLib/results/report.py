@@ -35,7 +35,7 @@ class ReportedSeries:
 
     @classmethod
     def of(cls, source: Source) -> ReportedSeries:
-        """Return what is reported of a source."""
+        """Row of a source in the report."""
         uids = source.text("StudyInstanceUID") or None, source.text("SeriesInstanceUID") or None
         return cls(*uids, source.text("Modality"), source.grid.size, source.grid.spacing)
 
@@ -127,21 +127,10 @@ class Report:
 
     @classmethod
     def from_json(cls, data: Any, where: str = REPORT, *, check: bool = True) -> Report:
-        """Return the report of which `to_json` made the values, also one of an earlier version.
+        """Report of JSON values, also of one of an earlier version.
 
-        Parameters
-        ----------
-        data
-            JSON values.
-        where
-            Origin of the data, for messages.
-        check
-            Whether the data is held against the schema first. It takes a tenth of a second for a hundred segments.
-
-        Raises
-        ------
-        InputError
-            Where it is no report; the message says what is wrong.
+        `where` names their origin in messages. `check` holds them against the schema first, a tenth of a second for a
+        hundred segments. InputError says what is wrong where it is no report.
         """
         if check:
             check_schema(data, "report.schema.json", Path(where), InputError, "segments")

@@ -51,19 +51,9 @@ class SavedResult:
 
     @classmethod
     def read(cls, folder: Path, *, automatic: bool = False) -> SavedResult:
-        """Read the report in a folder; where it has both, that of the approval.
+        """Result in a folder, the approved one where it has both; with `automatic` only that of a run.
 
-        Parameters
-        ----------
-        folder
-            Folder of a run or of an approval.
-        automatic
-            Whether only the result of a run is taken.
-
-        Raises
-        ------
-        InputError
-            Where there is none, it is of an older version, or it is not of a DICOM series.
+        InputError where there is none, it is of an older version, or it is not of a DICOM series.
         """
         is_approved = not automatic and (folder / APPROVED_REPORT).exists()
         path = folder / (APPROVED_REPORT if is_approved else REPORT)
@@ -94,12 +84,9 @@ class SavedResult:
         return Predecessor(SOP_CLASSES[seg.type], seg.series_instance_uid, seg.sop_instance_uid)
 
     def labels(self, series: Series) -> npt.NDArray[Any]:
-        """Return the label map (z, y, x), or for an approval masks (z, y, x, segment), which may overlap.
+        """Label map (z, y, x), or for an approval masks (z, y, x, segment), which may overlap.
 
-        Raises
-        ------
-        InputError
-            Where it is not there, not on the slices of the series, or holds other values than whole numbers.
+        InputError where it is missing, not on the slices of the series, or not of whole numbers.
         """
         return self._approved(series) if self.is_approved else self._automatic(series)
 

@@ -66,21 +66,9 @@ def compare_segments(
     grid: Grid,
     progress: Progress,
 ) -> list[ReviewedSegment]:
-    """Compare the edited segments with the automatic ones.
+    """Segments as they came back from Slicer, compared with the automatic ones and their label map (z, y, x).
 
-    Parameters
-    ----------
-    edited
-        What came back from Slicer.
-    automatic, labels
-        The result that was reviewed, and its label map (z, y, x).
-    grid
-        The source's.
-
-    Raises
-    ------
-    InputError
-        Where a segment is not of this result, has an unknown decision, or does not say what it is.
+    InputError where a segment is not of this result, has an unknown decision, or has no name or codes.
     """
     given = [_identify(edited, stored, automatic) for stored in edited.segments]
     reviewed: dict[int, ReviewedSegment] = {}
@@ -102,7 +90,7 @@ def compare_segments(
 
 
 def decided(reviewed: Sequence[ReviewedSegment], decisions: Mapping[str, Decision]) -> list[ReviewedSegment]:
-    """Return segments with decisions about some of them by name; those without voxels stay what they are.
+    """Segments with decisions about some of them by name; those without voxels stay ``empty`` or ``removed``.
 
     UsageError where a name is not that of exactly one segment.
     """

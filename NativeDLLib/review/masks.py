@@ -66,17 +66,7 @@ class Resampled:
 
 
 def resample_to(grid: Grid, layer: sitk.Image, values: Sequence[int], progress: Progress) -> Resampled:
-    """Put a layer of labels on the grid of a source.
-
-    Parameters
-    ----------
-    layer
-        Label values, on a grid of its own.
-    values
-        The label values that are segments.
-    grid
-        The source's.
-    """
+    """Masks of the label `values` in a layer of any grid, on the grid of a source."""
     steps, origin = _relative(layer, grid)
     size = np.array(layer.GetSize())
     reached = _corners(np.full(3, -0.5), size - 0.5) @ steps.T + origin
@@ -94,21 +84,9 @@ def resample_to(grid: Grid, layer: sitk.Image, values: Sequence[int], progress: 
 
 
 def combined(masks: Sequence[tuple[str, Mask]], grid: Grid, kind: Kind) -> npt.NDArray[Any]:
-    """Return a label map (z, y, x), or where masks overlap an array (z, y, x, mask) of booleans.
+    """Label map (z, y, x) of named masks, numbered from 1, or an array (z, y, x, mask) of booleans where they overlap.
 
-    Parameters
-    ----------
-    masks
-        Name and mask of each segment; their numbers in the label map count from 1.
-    grid
-        Grid of the source.
-    kind
-        BINARY, or LABELMAP, in which segments cannot overlap.
-
-    Raises
-    ------
-    UsageError
-        Where they overlap in a LABELMAP.
+    UsageError where they overlap in a LABELMAP.
     """
     shape = grid.size[::-1]
     labels = np.zeros(shape, np.uint8 if len(masks) <= 255 else np.uint16)

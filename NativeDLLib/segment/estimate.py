@@ -1,4 +1,4 @@
-"""What a run will take on this computer, from what the last run of the same model on the same device took."""
+"""Estimate of a run's time and memory on this computer, from the last run of the same model on the same device."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Expectation:
 
 @dataclass(frozen=True)
 class _Run:
-    """What a run took: for each stage the seconds and the peak memory in MiB."""
+    """Costs of a run: for each stage the seconds and the peak memory in MiB."""
 
     model: str
     device: str
@@ -56,13 +56,7 @@ def timings_file() -> Path:
 
 
 def remember(report: Report) -> None:
-    """Keep what a run took, in place of what one of about the same size took before.
-
-    Parameters
-    ----------
-    report
-        Report of the run.
-    """
+    """Keep the costs in a run's report, in place of those of a run of about the same size."""
     # The result is there; that the next estimate is missing is not worth an error, whatever the reason.
     try:
         if report.model is None or report.series is None or not report.device:
@@ -85,22 +79,9 @@ def remember(report: Report) -> None:
 
 
 def expect(model: Model, size: Sequence[int], spacing: Sequence[float], device: str) -> Expectation | None:
-    """Estimate what a run will take.
+    """Estimate for a model and a series of `size` voxels and `spacing` in mm (x, y, z) on a device such as ``cuda:0``.
 
-    Parameters
-    ----------
-    model
-        To be run.
-    size, spacing
-        Of the series: voxels and mm, (x, y, z).
-    device
-        Word such as ``cpu`` or ``cuda:0``.
-
-    Returns
-    -------
-    Expectation or None
-        None where neither this computer, of a run of a size that says something about this one, nor the registry's
-        evaluation record knows.
+    None where neither this computer nor the registry's evaluation has a run of a comparable size.
     """
     voxels, volume = float(prod(size)), prod(size) * prod(spacing)
     word = "cuda:0" if device == "cuda" else device

@@ -82,7 +82,7 @@ def run_pipeline(
 
 
 def _look(image: sitk.Image, machine: Machine, model: Model, progress: Progress) -> tuple[State, str, str]:
-    """Return what a coarse model finds in a whole image, the device in words, and the digest of its weights."""
+    """Segments that a coarse model finds in a whole image, the device in words, and the digest of its weights."""
     import_ahead(model, machine.device)
     parameters = effective(model)
     classes, device, digest = _infer(model, image, parameters, machine, progress)
@@ -97,7 +97,7 @@ def _look(image: sitk.Image, machine: Machine, model: Model, progress: Progress)
 def _infer(
     model: Model, image: sitk.Image, parameters: Mapping[str, Value], machine: Machine, progress: Progress
 ) -> tuple[npt.NDArray[np.uint16], str, str]:
-    """Return the network's classes (z, y, x) on the grid of the image, the device in words, the weights' digest.
+    """Classes of the network (z, y, x) on the grid of the image, the device in words, the weights' digest.
 
     The network and its memory on the device are free for the next job when this returns.
     """

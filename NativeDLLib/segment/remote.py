@@ -1,7 +1,7 @@
 """A computer that runs ``nativedl serve`` as one more device: the series goes there, label map and report come back.
 
-Of the answer only voxels and words are used. Every file of the result is made here, of the series that was sent, so
-that no server decides to which patient, study or place a segmentation belongs.
+Only voxels and words of the answer are used. Every file of the result is made here from the series that was sent: no
+server decides to which patient, study or place a segmentation belongs.
 """
 
 from __future__ import annotations
@@ -54,27 +54,12 @@ class _ForeignError(Exception):
 
 
 def segment_remotely(request: Request, source: Source, progress: Progress) -> tuple[SegmentationResult, dict[str, Any]]:
-    """Have a server segment a series.
+    """Result of a server for a series, on its grid, and more rows of the report: choice of the model and the server's
+    stages.
 
-    Parameters
-    ----------
-    request
-        The request; its device is the URL of the server, whose token is in the environment variable
-        ``NATIVEDL_TOKEN`` or, by URL, in ``~/.nativedl/tokens.json``.
-    source
-        The series.
-    progress
-        Told of the stages and of the server's warnings.
-
-    Returns
-    -------
-    result, more
-        The result on the grid of the series, and more rows of the report: choice of the model, and the server's stages.
-
-    Raises
-    ------
-    NativeDLError
-        As a run here would, and `ModelError` where the server cannot be used or answers with another result.
+    The request's device is the URL of the server. Its token is in the environment variable ``NATIVEDL_TOKEN`` or, by
+    URL, in ``~/.nativedl/tokens.json``. Errors are those of a run here, and `ModelError` where the server cannot be
+    used or answers with another result.
     """
     url = request.machine.device.rstrip("/")
     if not isinstance(source, Series):

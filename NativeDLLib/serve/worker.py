@@ -18,18 +18,8 @@ from NativeDLLib.worker import child
 async def run_command(arguments: Sequence[str], folder: Path, settings: Settings) -> None:
     """Run a command of this program to its end.
 
-    Parameters
-    ----------
-    arguments
-        The command and its arguments.
-    folder
-        Folder of the request, whose name is left out of what the client is told.
-
-    Raises
-    ------
-    ServeError
-        Where the command fails, takes too long or too much memory. In that case, and where this task is cancelled,
-        the process and all that it started are gone.
+    `folder` is that of the request; clients are not told its name. ServeError where the command fails, or takes too
+    long or too much memory. Then, and where this task is cancelled, the process and all that it started are gone.
     """
     stop, pool = threading.Event(), ThreadPoolExecutor(1)
     work = pool.submit(child.run_command, arguments, stop.is_set, seconds=settings.timeout, memory=settings.max_memory)
@@ -50,7 +40,7 @@ async def run_command(arguments: Sequence[str], folder: Path, settings: Settings
 
 
 def _failure(ended: child.Ended, folder: Path, settings: Settings) -> ServeError:
-    """Return what the client is told of a command that failed."""
+    """Error for the client of a command that failed."""
     code, message = ended.reader.code, without_places(ended.reader.error or "", folder)
     if code == UsageError.exit_code:
         return ServeError(400, "usage", message)

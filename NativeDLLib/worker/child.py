@@ -27,16 +27,8 @@ Limit = Literal["time", "memory"]
 
 @dataclass(frozen=True)
 class Ended:
-    """End of a process.
-
-    Attributes
-    ----------
-    code
-        Its exit code, below zero where a signal ended it.
-    reader
-        What it reported.
-    limit
-        Limit for which it was ended, if any.
+    """End of a process: its exit code, below zero after a signal, its report, and the limit for which it was ended, if
+    any.
     """
 
     code: int
@@ -47,18 +39,9 @@ class Ended:
 def run_command(
     arguments: Sequence[object], stop: Callable[[], bool], *, seconds: float = math.inf, memory: float = math.inf
 ) -> Ended:
-    """Run a command to its end, or to where it is to stop; it and all that it started are gone then.
+    """Run a command to its end, or until `stop` returns true; it and all that it started are gone then.
 
-    Parameters
-    ----------
-    arguments
-        The command and its arguments.
-    stop
-        Called again and again; the process is ended once it returns true.
-    seconds
-        Wall time that the command may take.
-    memory
-        Bytes of resident memory that the command, with all that it starts, may take.
+    `seconds` limits its wall time, `memory` the resident bytes of all its processes.
     """
     command, reader = python_command(*with_events(arguments)), EventReader()
     with tempfile.TemporaryFile() as log:

@@ -101,22 +101,22 @@ def _freeze(process: psutil.Process, family: list[psutil.Process]) -> None:
 
 
 class EventReader:
-    """Puts together what a command with ``--events`` writes, however it arrives.
+    """Events of a command, put together however they arrive.
 
     Attributes
     ----------
     result
-        What the command reported at its end, or None.
+        Report at its end, or None.
     error, hint
-        One line that says why it failed, or None, and what to do on the command line.
+        One line that says why it failed, or None, and the remedy on the command line.
     code
-        Exit code that it gave with its error, or None where it ended without a word.
+        Exit code of its error, or None where it ended without a word.
     warnings
-        Its warnings.
+        Warnings so far.
     stage
-        The stage that it is in.
+        Present stage.
     log
-        Its last lines, for a person.
+        Last lines, for a person.
     """
 
     def __init__(self) -> None:
