@@ -50,8 +50,6 @@ FOREIGN = {
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages made from the code, and what pages show of ``Resources``."""
     for name, make in _PAGES.items():
-        if written := files.get_file_from_path(f"reference/{name}.md"):
-            files.remove(written)
         files.append(File.generated(config, f"reference/{name}.md", content=make()))
     for path in sorted(RESOURCES.rglob("*")):
         if path.suffix in (".png", ".md", ".json"):
@@ -154,10 +152,6 @@ def _postprocessing() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _report() -> str:
-    return schema_page("report.schema.json", "report.json", "`report.json` is written last, with every result.")
-
-
 def _events() -> str:
     from NativeDLLib.core import errors
 
@@ -239,7 +233,7 @@ _PAGES: dict[str, Callable[[], str]] = {
     "commands": _commands,
     "registry": _registry,
     "postprocessing": _postprocessing,
-    **({"report": _report} if (RESOURCES / "report.schema.json").exists() else {}),
+    "report": _of_schema("report.schema.json", "report.json", "`report.json` is written last, with every result."),
     "events": _events,
     "environment": _environment,
     "pacs": _of_schema("pacs.schema.json", "pacs.json", "The peers: `~/.nativedl/pacs.json`, or the file of `--pacs`."),
