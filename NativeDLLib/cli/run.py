@@ -26,9 +26,10 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry.parameters import parse_assignments
 from NativeDLLib.results.report import Report
 from NativeDLLib.segment.estimate import remember
-from NativeDLLib.segment.machine import Machine
 from NativeDLLib.segment.request import Request
 from NativeDLLib.segment.run import run_request
+from NativeDLLib.tools.machine import Machine
+from NativeDLLib.tools.tool import Storage
 
 
 def add_commands(subparsers: Any) -> None:
@@ -84,9 +85,7 @@ def make_request(args: argparse.Namespace) -> Request:
         model=chosen["model"],
         machine=Machine(chosen["device"], chosen["max_memory"], tuple(args.turn)),
         parameters=chosen["parameters"],
-        kind=chosen["kind"],
-        keep_empty=args.keep_empty,
-        structures=wants_structures(args),
+        storage=Storage(chosen["kind"], args.keep_empty, wants_structures(args)),
     )
 
 

@@ -236,6 +236,7 @@ class Model:
     registry: Path
     data: Mapping[str, Any]
     coarse: Coarse | None = None
+    kind: str = "segmentation"
 
     @property
     def tool_name(self) -> str:

@@ -24,9 +24,9 @@ from NativeDLLib.registry import Model, effective
 from NativeDLLib.registry.parameters import Value
 from NativeDLLib.registry.weights import Weights
 from NativeDLLib.segment.coarse import find_box
-from NativeDLLib.segment.machine import Machine
 from NativeDLLib.segment.result import SegmentationResult
 from NativeDLLib.source.source import Source
+from NativeDLLib.tools.machine import Machine
 
 
 def run_pipeline(

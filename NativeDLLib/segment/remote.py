@@ -89,7 +89,9 @@ def segment_remotely(request: Request, source: Source, progress: Progress) -> tu
         progress.warn(note)
     segments = tuple(segment for segment, _ in found.segments.values())
     measured = measure(source, image, labels, segments)
-    return SegmentationResult(source, image, labels, segments, measured, there.quality, found.algorithm, facts), more
+    made_by, quality = found.algorithm, there.quality
+    result = SegmentationResult(source, image, labels, segments, measured, quality, made_by, facts, request.storage)
+    return result, more
 
 
 def _ask(url: str, request: Request, series: Series, answer: Path, progress: Progress) -> None:

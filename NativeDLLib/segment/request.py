@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from NativeDLLib.results.folder import Destination
-from NativeDLLib.segment.machine import Machine
 from NativeDLLib.source.where import Where
-
-if TYPE_CHECKING:
-    from NativeDLLib.dicom.seg import Kind
+from NativeDLLib.tools.machine import Machine
+from NativeDLLib.tools.tool import Storage
 
 
 @dataclass(frozen=True)
@@ -30,12 +28,8 @@ class Request:
         Device, memory and turn of the run.
     parameters
         Layers of parameters over the entry's defaults: the origin of each, and its values.
-    kind
-        BINARY or LABELMAP.
-    keep_empty
-        Whether to store a SEG in which nothing was found.
-    structures
-        Whether to write an RT Structure Set too, where something was found.
+    storage
+        How the result is stored.
     """
 
     where: Where
@@ -43,6 +37,4 @@ class Request:
     model: str = "auto"
     machine: Machine = field(default_factory=Machine)
     parameters: tuple[tuple[str, Mapping[str, Any]], ...] = ()
-    kind: Kind = "BINARY"
-    keep_empty: bool = False
-    structures: bool = False
+    storage: Storage = field(default_factory=Storage)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry import Model, rank
 from NativeDLLib.registry.parameters import Value
-from NativeDLLib.segment.machine import Machine
 from NativeDLLib.segment.pipeline import run_pipeline
 from NativeDLLib.segment.result import SegmentationResult
 from NativeDLLib.source.source import Source
-from NativeDLLib.tools.tool import Verdict
+from NativeDLLib.tools.machine import Machine
+from NativeDLLib.tools.tool import Storage, Verdict
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,13 @@ class SegmentationTool:
     ----------
     machine
         Device, memory and turn of its runs.
+    storage
+        How its results are stored.
     """
 
     model: Model
     machine: Machine
+    storage: Storage
 
     def can_process_image(self, source: Source) -> Verdict:
         """Tell whether the model fits a series, or an image file in place of one."""
@@ -43,4 +46,5 @@ class SegmentationTool:
 
     def process(self, source: Source, parameters: Mapping[str, Value], progress: Progress) -> SegmentationResult:
         """Segment a source; see `run_pipeline`."""
-        return run_pipeline(self.model, source, parameters, self.machine, progress)
+        result = run_pipeline(self.model, source, parameters, self.machine, progress)
+        return replace(result, storage=self.storage)

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydicom.dataset import Dataset
 
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.registry.entry import Model
+from NativeDLLib.results.folder import ResultFolder
 from NativeDLLib.source.source import Source
+from NativeDLLib.tools.machine import Machine
+
+if TYPE_CHECKING:
+    from NativeDLLib.dicom.seg import Kind
+
+TOOLS = {"segmentation": "NativeDLLib.segment.tool:SegmentationTool"}
+"""Full name of what makes a tool, of the parameters of `tool_of`, by the kind of a model."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +28,25 @@ class Verdict:
 
     ok: bool
     reason: str
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How a result is stored.
+
+    Attributes
+    ----------
+    kind
+        Kind of a SEG: BINARY or LABELMAP.
+    keep_empty
+        Whether there is a SEG where nothing was found.
+    structures
+        Whether there is an RT Structure Set too, where something was found.
+    """
+
+    kind: Kind = "BINARY"
+    keep_empty: bool = False
+    structures: bool = False
 
 
 class ProcessingResult(Protocol):
@@ -29,10 +58,13 @@ class ProcessingResult(Protocol):
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """Findings and how they came about, as JSON values without patient data."""
+        """Rows of the report, among them the ``outcome`` in a word, as JSON values without patient data."""
 
     def to_dicom(self) -> list[Dataset]:
         """Return the result as DICOM instances in the study of the series."""
+
+    def save(self, folder: ResultFolder, progress: Progress) -> None:
+        """Write the files of the result into its folder, whose report is there but for what is written."""
 
 
 class ImageProcessingTool(Protocol):
@@ -55,3 +87,9 @@ class ImageProcessingTool(Protocol):
         NativeDLError
             Where it cannot be processed; nothing has then been written.
         """
+
+
+def tool_of(model: Model, machine: Machine, storage: Storage) -> ImageProcessingTool:
+    """Return the tool of a registry entry, whose module is imported now."""
+    tool: ImageProcessingTool = resolve_name(TOOLS[model.kind])(model, machine, storage)
+    return tool

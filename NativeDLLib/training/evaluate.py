@@ -13,8 +13,8 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.postprocess.steps import made_segments
 from NativeDLLib.registry import effective
 from NativeDLLib.registry.entry import Model
-from NativeDLLib.segment.machine import Machine
 from NativeDLLib.segment.pipeline import run_pipeline
+from NativeDLLib.tools.machine import Machine
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.data import Example, examples
 from NativeDLLib.training.surface import score

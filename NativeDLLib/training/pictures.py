@@ -8,9 +8,9 @@ from NativeDLLib.core.files import atomic_path
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry import effective
 from NativeDLLib.registry.entry import Model
-from NativeDLLib.segment.machine import Machine
 from NativeDLLib.segment.pipeline import run_pipeline
 from NativeDLLib.source import Series
+from NativeDLLib.tools.machine import Machine
 from NativeDLLib.training.config import Config
 from NativeDLLib.volumes.preview import write_preview
 

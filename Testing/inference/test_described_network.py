@@ -13,9 +13,9 @@ from NativeDLLib.inference.described_network import load_described
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.registry import effective, load_registry
 from NativeDLLib.registry.weights import Weights
-from NativeDLLib.segment.machine import Machine
 from NativeDLLib.segment.pipeline import run_pipeline
 from NativeDLLib.source import Series
+from NativeDLLib.tools.machine import Machine
 
 torch = pytest.importorskip("torch")
 

@@ -6,15 +6,16 @@ import pytest
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.seg import EmptySegmentationError
 from NativeDLLib.registry import effective, load_registry
-from NativeDLLib.segment.machine import Machine
 from NativeDLLib.segment.tool import SegmentationTool
 from NativeDLLib.source import Series
+from NativeDLLib.tools.machine import Machine
+from NativeDLLib.tools.tool import Storage
 
 
 @pytest.fixture
 def tool(registry):
     (model,) = load_registry(registry)
-    return SegmentationTool(model, Machine("cpu"))
+    return SegmentationTool(model, Machine("cpu"), Storage())
 
 
 def series_with(tmp_path, **attributes):

@@ -12,10 +12,10 @@ from tools import nativedl
 from NativeDLLib.core.errors import CancelledError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.results.folder import Destination
-from NativeDLLib.segment.machine import Machine
 from NativeDLLib.segment.request import Request
 from NativeDLLib.segment.run import run_request
 from NativeDLLib.source.where import Where
+from NativeDLLib.tools.machine import Machine
 
 
 @pytest.fixture
