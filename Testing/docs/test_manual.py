@@ -65,11 +65,13 @@ def _pages() -> list[object]:
     return [pytest.param(page, marks=pytest.mark.campaign) if page in LONG else page for page in manual.pages()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", _pages())
 def test_the_commands_of_a_page_can_be_pasted(reader: manual.Reader, page: str) -> None:
     reader.read_to(page, LONG)
 
 
+@pytest.mark.slow
 def test_a_reader_has_the_results_that_the_manual_promises(reader: manual.Reader) -> None:
     reader.read_to("batch.md", LONG)
     home = reader.home
