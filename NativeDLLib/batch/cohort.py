@@ -13,6 +13,7 @@ from NativeDLLib.batch.case import Case, Cohort, Wanted
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.uids import is_uid
+from NativeDLLib.models.iodeep.elements import STUDY_DESCRIPTION as MODELS
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.services import find
 from NativeDLLib.source.database import list_series, series_files
@@ -94,6 +95,9 @@ def from_peer(peer: Peer, keys: Mapping[str, str], wanted: Wanted, progress: Pro
         progress.check()
         # Series are asked for study by study: many archives answer no other query at this level.
         study_uid = str(study.get("StudyInstanceUID", ""))
+        if str(study.get("StudyDescription", "")) == MODELS:
+            cohort.left_out["models"] += 1
+            continue
         for series in find(peer, "SERIES", {"StudyInstanceUID": study_uid}):
             unfit = wanted.unfit(str(series.get("Modality", "")), str(series.get("SeriesDescription", "")))
             if unfit is not None:

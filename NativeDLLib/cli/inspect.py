@@ -174,6 +174,7 @@ def _shown(keyword: str, value: str) -> str:
 def _lines(report: dict[str, Any]) -> Iterator[str]:
     yield from (f"{name}: {value}" for name, value in report["facts"].items())
     yield f"Voxels: {' x '.join(map(str, report['size']))}, {' x '.join(f'{s:g}' for s in report['spacing_mm'])} mm"
+    yield from (f"Warning: {warning}" for warning in report["warnings"])
     for model in report["models"]:
         verdict, expected = "fits" if model["fits"] else "does not fit", model["expected"]
         took = f"; about {expected['seconds']:.0f} s ({expected['basis']})" if expected else ""

@@ -188,7 +188,10 @@ def _entry_row(entry: Entry) -> tuple[str, ...]:
 
 
 def _match_row(match: Dataset, columns: Sequence[str]) -> tuple[str, ...]:
-    return tuple(_text(match.get(column)) for column in columns)
+    from NativeDLLib.models.iodeep.elements import STUDY_DESCRIPTION
+
+    texts = (_text(match.get(column)) for column in columns)
+    return tuple(f"{text} (a model, no images)" if text == STUDY_DESCRIPTION else text for text in texts)
 
 
 def _text(value: Any) -> str:

@@ -27,6 +27,7 @@ def write_preview(
     `segments` are drawn in their colours, those with most voxels first; without any voxel the middle slice is shown.
     `is_ct` asks for the soft-tissue window (40/400 HU) in place of the central 98 % of the values.
     """
+    image, labels = _as_read(image), _as_read(labels)
     values = sitk.GetArrayViewFromImage(image)
     numbers = sitk.GetArrayViewFromImage(labels)
     low, high = _ABDOMEN_HU if is_ct else tuple(np.percentile(values[::4, ::4, ::4], (1, 99)))
@@ -84,6 +85,13 @@ def _tile(
     draw.text((_TILE - 12, _TILE // 2), _letter(direction[:, 0]), fill=(255, 255, 0))
     draw.text((_TILE // 2, _TILE - 14), _letter(direction[:, 1]), fill=(255, 255, 0))
     return tile
+
+
+def _as_read(image: sitk.Image) -> sitk.Image:
+    """Image whose slices lie as radiologists look at them: left, or posterior, at the right; posterior or inferior down."""
+    letters = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
+    within = {"S": "LP", "I": "LP", "A": "LI", "P": "LI", "L": "PI", "R": "PI"}[letters[2]]
+    return image if letters.startswith(within) else sitk.DICOMOrient(image, within + letters[2])
 
 
 def _around(filled: npt.NDArray[np.bool_], size: int) -> tuple[int, int]:

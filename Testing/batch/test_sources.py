@@ -5,6 +5,7 @@ import json
 import factories
 import pytest
 from servers import LOOPBACK, Orthanc
+from tools import nativedl
 
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.services import find
@@ -54,6 +55,18 @@ def test_what_a_pacs_finds_is_segmented_and_sent_back(tmp_path, orthanc, pacs_fi
     assert len(wanted.results()) == 2
     assert len(segs(orthanc, "WANTED")) == 2
     assert not segs(orthanc, "OTHER")
+
+
+def test_models_in_a_pacs_are_counted_and_no_cases(tmp_path, orthanc, pacs_file, batch, registry, capsys):
+    store(orthanc.peer(), factories.ct_series(tmp_path / "a", edit=of_patient("WANTED")), Progress())
+    pacs = ("--pacs", pacs_file(orthanc))
+    assert nativedl("models", "push", "bright", "--to", "ORTHANC", *pacs, registry=registry) == 0
+
+    assert batch("--from", "ORTHANC", "--modality", "CT", *pacs).run() == 0
+
+    assert "1 cases; left out: 1 models" in capsys.readouterr().err
+    assert nativedl("find", "ORTHANC", *pacs) == 0
+    assert capsys.readouterr().out.count("(a model, no images)") == 1
 
 
 def test_a_result_that_could_not_be_sent_is_sent_later_and_not_made_again(tmp_path, orthanc, pacs_file, batch):
