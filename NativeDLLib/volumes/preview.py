@@ -88,7 +88,7 @@ def _tile(
 
 
 def _as_read(image: sitk.Image) -> sitk.Image:
-    """Image whose slices lie as radiologists look at them: left, or posterior, at the right; posterior or inferior down."""
+    """Image with slices as radiologists look at them: left or posterior at the right, posterior or inferior down."""
     letters = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
     within = {"S": "LP", "I": "LP", "A": "LI", "P": "LI", "L": "PI", "R": "PI"}[letters[2]]
     return image if letters.startswith(within) else sitk.DICOMOrient(image, within + letters[2])
