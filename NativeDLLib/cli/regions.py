@@ -10,10 +10,10 @@ from NativeDLLib.cli.options import add_output, add_pacs, add_peer, add_source, 
 from NativeDLLib.cli.show_progress import file_lines
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.regions.propose_job import propose_regions
+from NativeDLLib.regions.propose import propose_regions
 from NativeDLLib.regions.read_rtstruct import structures_to_slicer
 from NativeDLLib.regions.region import Status
-from NativeDLLib.regions.store import export_regions
+from NativeDLLib.regions.structure import export_regions
 from NativeDLLib.results.report import Report
 
 _SERIES = "Series Instance UID (default: that of the result)"

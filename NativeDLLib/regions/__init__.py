@@ -7,7 +7,6 @@ A region with holes is one line, with channels to the holes (the "keyhole" techn
 judged and stored as one thing.
 """
 
-from NativeDLLib.regions.file import read_regions, write_regions
-from NativeDLLib.regions.region import Region, RegionSet, Status
+from NativeDLLib.regions.region import Region, RegionSet, Status, read_regions, write_regions
 
 __all__ = ["Region", "RegionSet", "Status", "read_regions", "write_regions"]

@@ -2,15 +2,20 @@
 
 They run halfway between the pixels that belong to the mask and those that do not. While the tolerance is less than
 the distance of a pixel's centre to such a line (0.35 of a square pixel's side), the mask that they bound is the same.
+
+Holes are joined to the outline around them by the "keyhole" of PS3.3 C.8.8.6.3: a channel without any width leads from
+the outline to each hole and back. Every reader of CLOSED_PLANAR contours understands it, while CLOSED_PLANAR_XOR is
+younger than many.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from NativeDLLib.core.arrays import Points
-from NativeDLLib.regions.keyhole import join
 
 # Of a pixel's smaller side, where nobody asks for another tolerance.
 _SAFE = 0.25
@@ -33,7 +38,7 @@ def outlines(mask: npt.NDArray[np.bool_], pixel: tuple[float, float], tolerance:
     mask
         Mask of one slice (y, x). Pixels that touch at a corner only are different parts.
     pixel
-        Size (x, y) in mm.
+        Size (x, y) of a pixel in mm.
     tolerance
         Largest distance in mm of the line from the mask's (Douglas and Peucker 1973). It is less for a part whose area
         would change by more than 2 %.
@@ -60,6 +65,37 @@ def area(points: Points) -> float:
     """Return the area within a closed line (n, 2), without that of the holes joined to it."""
     x, y = points[:, 0], points[:, 1]
     return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
+
+
+def join(outer: Points, holes: Sequence[Points]) -> Points | None:
+    """One closed line of an outline and the holes in it, each (n, 2) without its first point repeated.
+
+    None where a hole does not lie within the outline.
+    """
+    path: Points | None = outer
+    # From the left: a channel runs to the left, and meets the outline or a hole that is joined to it already.
+    for hole in sorted(holes, key=lambda points: float(points[:, 0].min())):
+        if path is not None:
+            path = _joined(path, hole)
+    return path
+
+
+def _joined(path: Points, hole: Points) -> Points | None:
+    start = int(hole[:, 0].argmin())
+    x, y = hole[start]
+    first, second = path, np.roll(path, -1, axis=0)
+    rise = second[:, 1] - first[:, 1]
+    level = rise == 0
+    meets = (np.minimum(first[:, 1], second[:, 1]) <= y) & (y <= np.maximum(first[:, 1], second[:, 1]))
+    way = (y - first[:, 1]) / np.where(level, 1, rise)
+    met = np.where(level, np.maximum(first[:, 0], second[:, 0]), first[:, 0] + way * (second[:, 0] - first[:, 0]))
+    met[~meets | (met > x)] = -np.inf
+    edge = int(met.argmax())
+    if np.isneginf(met[edge]):
+        return None
+    door = [[met[edge], y]]
+    around = np.concatenate([hole[start:], hole[: start + 1]])
+    return np.concatenate([path[: edge + 1], door, around, door, path[edge + 1 :]])
 
 
 def _lines(part: Points) -> list[Points]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from NativeDLLib.core.files import atomic_path
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.rtstruct_reader import StructureSet, read_structure_set
 from NativeDLLib.regions.masks import mask_of
-from NativeDLLib.regions.structure import in_layers
 from NativeDLLib.results.report import Report, ReportedSeries
 from NativeDLLib.source import Series
 from NativeDLLib.source.where import Where
@@ -25,26 +24,18 @@ from NativeDLLib.volumes import write_seg_nrrd
 
 
 def structures_to_slicer(path: Path, where: Where, output: Path, progress: Progress) -> Report:
-    """Write the regions of interest of a structure set as segments on the slices of a series.
+    """Write the regions of interest of a structure set as segments on the slices of a series, and return a report.
 
     Parameters
     ----------
     path
-        The structure set, from any system.
+        Structure set, from any system.
     where
         The series; by default the one that the structure set refers to.
     output
-        The ``.seg.nrrd``; it is replaced. Where regions overlap, it has layers.
-
-    Returns
-    -------
-    Report
-        The report, which is written to no file.
-
-    Raises
-    ------
-    NativeDLError
-        Where something is missing or wrong; nothing is written then.
+        The ``.seg.nrrd``, which is replaced. Where regions overlap, it has layers.
+    progress
+        Progress of the job.
     """
     started = time.perf_counter()
     given = read_structure_set(path)
@@ -92,3 +83,18 @@ def _masks(
 
 def _scalar(labels: npt.NDArray[Any]) -> sitk.Image:
     return sitk.GetImageFromArray(np.ascontiguousarray(labels[..., 0]))
+
+
+def in_layers(
+    masks: Iterable[npt.NDArray[np.bool_]], shape: tuple[int, ...], count: int
+) -> tuple[npt.NDArray[Any], list[int]]:
+    """Labels (z, y, x, layer) of masks in as few layers as they need without overlap, and the layer of each mask."""
+    planes = [np.zeros(shape, np.uint8 if count <= 255 else np.uint16)]
+    layers = []
+    for number, mask in enumerate(masks, 1):
+        free = next((index for index, plane in enumerate(planes) if not plane[mask].any()), len(planes))
+        if free == len(planes):
+            planes.append(np.zeros_like(planes[0]))
+        planes[free][mask] = number
+        layers.append(free)
+    return np.stack(planes, axis=-1), layers

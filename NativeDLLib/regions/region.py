@@ -1,14 +1,19 @@
-"""Regions: what a model proposes on the slices of a series, and what a physician makes of it."""
+"""Regions that a model proposes on the slices of a series, with a physician's decisions, and their file."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from NativeDLLib.core.arrays import Points
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.core.files import write_text
+from NativeDLLib.core.jsonfile import check_schema, read_json
 from NativeDLLib.dicom.provenance import Algorithm, AlgorithmType
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.registry.segment_json import segment_json, segment_of
@@ -17,6 +22,8 @@ from NativeDLLib.source.geometry import FARTHEST_MM
 Status = Literal["proposed", "validated", "rejected"]
 # Of the coordinates in mm: a tenth of a micrometre, in 16 characters of a Decimal String at any place in a patient.
 DECIMALS = 4
+# About three million points: a whole body.
+_LARGEST = 128 * 2**20
 
 
 @dataclass(frozen=True)
@@ -30,12 +37,12 @@ class Region:
     segment
         Number, name, colour and codes.
     slice_index
-        Index of the slice in its series, from 0 along the normal (row direction x column direction).
+        Index of the slice, from 0 along the normal (row direction x column direction).
     sop_instance_uid, frame
         Instance of the slice, and its Frame Number, from 1, in a multi-frame one; else None.
     points
-        Closed line (n, 3) in mm, LPS; the first point is not repeated. Holes are joined to it by channels without width
-        (PS3.3 C.8.8.6.3).
+        Closed line (n, 3) in mm, LPS; the first point is not repeated. Holes are joined to it by channels without
+        width (PS3.3 C.8.8.6.3).
     area_mm2
         Area within the line, without the holes.
     status
@@ -96,17 +103,27 @@ class RegionSet:
         return cls(*uids, Algorithm(**data["algorithm"]), tuple(segments), tuple(regions))
 
 
+def write_regions(path: Path, regions: RegionSet) -> None:
+    """Write regions, atomically."""
+    data = regions.as_json()
+    rows = ",\n  ".join(json.dumps(row) for row in data.pop("regions"))
+    head = json.dumps(data, indent=1)[: -len("\n}")]
+    write_text(path, f'{head},\n "regions": [\n  {rows}\n ]\n}}\n')
+
+
+def read_regions(path: Path) -> RegionSet:
+    """Regions in a file; InputError where it is missing, or not as ``Resources/regions.schema.json`` asks."""
+    data = read_json(path, InputError, _LARGEST)
+    check_schema(data, "regions.schema.json", path, InputError, "regions")
+    try:
+        return RegionSet.from_json(data)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
 def _region_json(region: Region) -> dict[str, Any]:
-    return {
-        "id": region.id,
-        "segment": region.segment.number,
-        "slice": region.slice_index,
-        "sop_instance_uid": region.sop_instance_uid,
-        "frame": region.frame,
-        "area_mm2": region.area_mm2,
-        "status": region.status,
-        "points": region.points.tolist(),
-    }
+    row = vars(region) | {"segment": region.segment.number, "points": region.points.tolist()}
+    return row | {"slice": row.pop("slice_index")}
 
 
 def _region(row: Mapping[str, Any], segments: Mapping[int, Segment]) -> Region:

@@ -1,23 +1,117 @@
-"""Regions as the contours of a structure set, and structure sets as labels on the slices of a series."""
+"""Regions as an RT Structure Set: those that a physician validated, or all of a segmentation."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
+from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.dicom.person_name import person_name
 from NativeDLLib.dicom.provenance import Algorithm, AlgorithmType, Review
 from NativeDLLib.dicom.roi import Contour, Roi
 from NativeDLLib.dicom.rtstruct import make_structure_set
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.regions.propose import propose
-from NativeDLLib.regions.region import Region
+from NativeDLLib.regions.region import Region, RegionSet, Status, read_regions
 from NativeDLLib.registry.entry import Segment
+from NativeDLLib.results.folder import Destination, ResultFolder
+from NativeDLLib.results.names import EXPORT, RTSTRUCT
+from NativeDLLib.results.report import Report, ReportedSeries
 from NativeDLLib.source import Series
+from NativeDLLib.source.plane import Plane
+from NativeDLLib.source.where import Where
+
+# How far a line may lie off its slice: what decimals leave.
+_OFF_MM = 0.01
+
+
+def export_regions(
+    path: Path,
+    reviewer: str,
+    where: Where,
+    destination: Destination,
+    progress: Progress,
+    *,
+    decisions: Mapping[str, Status] | None = None,
+) -> Report:
+    """Write the validated regions, and no others, as an approved RT Structure Set, and send it.
+
+    Parameters
+    ----------
+    path
+        File of the regions, with the decisions.
+    reviewer
+        Name of the physician, as a person writes it.
+    where
+        Series that the regions are on.
+    destination
+        Folder of the structure set and its report, and the peer to send to.
+    progress
+        Progress of the job.
+    decisions
+        ``validated`` or ``rejected`` for regions by id, in place of what the file says.
+
+    Raises
+    ------
+    NativeDLError
+        Where something is missing or wrong, or no region is validated. Unless it is a `PacsError` at the end, nothing
+        has been written.
+    """
+    review = Review(person_name(reviewer))
+    folder = ResultFolder(destination, EXPORT, progress)
+    with progress.stage("read"):
+        given = _decided(path, read_regions(path), decisions or {})
+    validated = [region for region in given.regions if region.status == "validated"]
+    if not validated:
+        raise UsageError(f"{path}: none of its {len(given.regions)} region(s) is validated")
+    with folder, where.narrowed(given.series_uid, given.study_uid, str(path)).open_series(progress) as series:
+        _check_positions(path, given, validated, series)
+        details = {"reviewer": review.reviewer, "decisions": _decisions(given.regions)}
+        report = Report("approved", ReportedSeries.of(series), algorithm=given.algorithm, details=details)
+        with progress.stage("write"):
+            rois = rois_of(validated, {segment.number: kind for segment, kind in given.segments})
+            dataset = make_structure_set(series, rois, given.algorithm, review)
+            report.structure_set = folder.save(RTSTRUCT, dataset)
+            progress.check()
+        folder.report = report
+    return report
+
+
+def _decided(path: Path, given: RegionSet, decisions: Mapping[str, Status]) -> RegionSet:
+    unknown = sorted(set(decisions) - {region.id for region in given.regions})
+    if unknown:
+        raise UsageError(f"{path}: has no region '{unknown[0]}'")
+    regions = [replace(region, status=decisions.get(region.id, region.status)) for region in given.regions]
+    return replace(given, regions=tuple(regions))
+
+
+def _decisions(regions: Sequence[Region]) -> dict[str, int]:
+    counts = Counter(region.status for region in regions)
+    return {"validated": counts["validated"], "rejected": counts["rejected"], "proposed": counts["proposed"]}
+
+
+def _check_positions(path: Path, given: RegionSet, regions: list[Region], series: Series) -> None:
+    """Check that regions are on the slices that they say they are on; the file may have come from anywhere."""
+    uids = series.text("StudyInstanceUID"), series.text("FrameOfReferenceUID")
+    if uids != (given.study_uid, given.frame_of_reference_uid):
+        raise InputError(f"{path}: study or frame of reference are not those of series {series.uid}")
+    columns, rows, count = series.grid.size
+    for region in regions:
+        place = Plane.of(series, region.slice_index) if region.slice_index < count else None
+        if place is None or (place.sop_instance_uid, place.frame) != (region.sop_instance_uid, region.frame):
+            raise InputError(f"{path}: region '{region.id}' is not on slice {region.slice_index} of the series")
+        pixels = place.to_pixels(region.points)
+        off = float(np.abs(place.heights(region.points)).max())
+        if off > _OFF_MM or np.any(np.abs(pixels - [columns / 2, rows / 2]) > [columns / 2 + 1, rows / 2 + 1]):
+            raise InputError(f"{path}: region '{region.id}' is not within its slice (it is {off:.2f} mm off its plane)")
 
 
 def rois_of(regions: Iterable[Region], types: Mapping[int, AlgorithmType]) -> list[Roi]:
@@ -49,21 +143,3 @@ def whole_structure_set(
     types = () if review is None else review.algorithm_types
     kinds = dict(zip((segment.number for segment in segments), types, strict=False))
     return make_structure_set(series, rois_of(regions, kinds), algorithm, review, findings)
-
-
-def in_layers(
-    masks: Iterable[npt.NDArray[np.bool_]], shape: tuple[int, ...], count: int
-) -> tuple[npt.NDArray[Any], list[int]]:
-    """Labels (z, y, x, layer) of masks in as few layers as they need without overlap, and the layer of each mask.
-
-    Masks are (z, y, x) of `shape`, taken one at a time; labels are their numbers from 1.
-    """
-    planes = [np.zeros(shape, np.uint8 if count <= 255 else np.uint16)]
-    layers = []
-    for number, mask in enumerate(masks, 1):
-        free = next((index for index, plane in enumerate(planes) if not plane[mask].any()), len(planes))
-        if free == len(planes):
-            planes.append(np.zeros_like(planes[0]))
-        planes[free][mask] = number
-        layers.append(free)
-    return np.stack(planes, axis=-1), layers

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from NativeDLLib.regions.keyhole import join
 from NativeDLLib.regions.masks import fill
-from NativeDLLib.regions.outlines import area, outlines, safe_tolerance
+from NativeDLLib.regions.outlines import area, join, outlines, safe_tolerance
 
 PIXEL = (0.8, 1.1)
 
