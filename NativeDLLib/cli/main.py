@@ -46,6 +46,7 @@ _COMMON = {
     ("--debug",): "tracebacks and library logs",
     ("--with-parent",): argparse.SUPPRESS,
 }
+_COMPLETION = "--print-completion"
 # New objects that may be in cycles, after which Python looks for some that are garbage; by default after 700.
 _OBJECTS_BEFORE_LOOK = 10_000
 
@@ -126,7 +127,18 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     for module in modules:
         module.add_commands(subparsers)
     _add_to_all(parser, common)
+    if _COMPLETION in arguments:
+        _add_completion(parser)
     return parser
+
+
+def _add_completion(parser: argparse.ArgumentParser) -> None:
+    try:
+        import shtab
+    except ImportError as error:
+        hint = "install it with: pip install 'NativeDL[completion]'"
+        raise UsageError("completion needs the package shtab", hint=hint) from error
+    shtab.add_argument_to(parser, _COMPLETION, help="a shell's script for completion")
 
 
 def _add_to_all(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:

@@ -1,6 +1,9 @@
 """Wrong command lines, configuration files and defects: one line that says what to do, and the right exit code."""
 
 import argparse
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,3 +115,24 @@ def test_what_is_between_our_own_programs_is_not_in_the_help(capsys, word):
             nativedl("help", command)
 
     assert word not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shell_gets_a_script_that_completes_commands_and_options(capsys, tmp_path, shell):
+    with pytest.raises(SystemExit) as ended:
+        nativedl("--print-completion", shell)
+
+    script = capsys.readouterr().out
+    assert not ended.value.code
+    assert {"doctor", "read-rtstruct", "--accept", "--retry-failed"} <= set(re.findall(r"[-\w]+", script))
+    assert "--with-parent" not in script
+    if shell == "bash":
+        (tmp_path / "script").write_text(script)
+        subprocess.run(["bash", "-n", tmp_path / "script"], check=True)
+
+
+def test_without_its_package_one_line_says_what_to_install(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+
+    assert nativedl("--print-completion", "bash") == 2
+    assert "pip install 'NativeDL[completion]'" in capsys.readouterr().err
