@@ -33,6 +33,8 @@ from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import Weights, models_folder
 
 _CERTAIN = 1e4  # a logit that no network gives
+# Plans are free-form JSON: a missing or misplaced key surfaces as any of these inside nnU-Net.
+_FAULTS = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, AssertionError, ImportError)
 _UNORIENTED = (
     "the registry does not say how the training images of {} were oriented: left and right may be exchanged in its "
     "result; its entry needs input.orientation, such as LAS for images of dcm2niix"
@@ -203,17 +205,7 @@ def load_nnunet(model: Model, weights: Weights, device: str, *, measure: bool = 
             is_streamed=separable,
             warnings=notes,
         )
-    # Plans are free-form JSON: a missing or misplaced key surfaces as any of these inside nnU-Net.
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        IndexError,
-        RuntimeError,
-        AssertionError,
-        ImportError,
-    ) as error:
+    except _FAULTS as error:
         raise ModelError(f"{folder}: is not an nnU-Net results folder that can be run: {str(error)[:300]}") from error
     _check_labels(model, folder, plans.get_label_manager(dataset), dataset.get("labels", {}))
     return engine

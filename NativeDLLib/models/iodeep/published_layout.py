@@ -29,24 +29,9 @@ _DOUBLE = ("doubleconv", "elbowunet", "updoubleconv", "updoubleconv_out")
 
 
 def from_iodeep(description: Mapping[str, Any], state_dict: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Translate a network in the layout of the authors of IODeep.
+    """Description and state dict for `load_network`, of the authors' JSON and weights in the order of the layers.
 
-    Parameters
-    ----------
-    description
-        Their JSON.
-    state_dict
-        Its weights under any names, in the order of the layers.
-
-    Returns
-    -------
-    description, state_dict
-        In the form of this room, for `load_network`.
-
-    Raises
-    ------
-    ModelError
-        Naming the layer that is not known, the list that is too short, or the first weight that does not fit.
+    ModelError names the layer that is not known, the list that is too short, or the first weight that does not fit.
     """
     weights = [value for name, value in state_dict.items() if not str(name).endswith("num_batches_tracked")]
     found = [tuple(getattr(value, "shape", ())) for value in weights]
