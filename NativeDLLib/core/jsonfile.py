@@ -64,7 +64,7 @@ def check_schema(data: Any, schema_name: str, path: Path, error: type[NativeDLEr
     if problem is not None:
         message = "is not allowed here" if problem.validator == "not" else problem.message
         message = message if len(message) <= 200 else f"{message[:200]} ..."
-        raise error(f"{path}: {place(data, problem.absolute_path, list_name)}: {message}")
+        raise error(f"{path}: {json_path(data, problem.absolute_path, list_name)}: {message}")
 
 
 def problem_of(value: Any, schema_name: str, pointer: str) -> str | None:
@@ -73,7 +73,7 @@ def problem_of(value: Any, schema_name: str, pointer: str) -> str | None:
     return None if problem is None else str(problem.message)[:200]
 
 
-def place(data: Any, steps: Iterable[str | int], list_name: str) -> str:
+def json_path(data: Any, steps: Iterable[str | int], list_name: str) -> str:
     """Return where in the data something is, as ``models[1] (liver).input.spacing``."""
     shown, here, previous = "", data, None
     for step in steps:

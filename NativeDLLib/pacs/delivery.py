@@ -11,7 +11,7 @@ from pathlib import Path
 from NativeDLLib.core.errors import InputError, PacsError, UsageError
 from NativeDLLib.core.files import sha256
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.pacs.headers import read_header
+from NativeDLLib.pacs.identity import read_identity
 from NativeDLLib.pacs.ledger import Entry
 from NativeDLLib.pacs.outbox import Outbox
 from NativeDLLib.pacs.peers import Peer
@@ -149,7 +149,7 @@ class _Work:
         self.progress.check()
         copy = self.outbox.copy_of(entry)
         try:
-            read_header(copy)
+            read_identity(copy)
             if sha256(copy) != entry.sha256:
                 raise InputError(f"{copy}: is no longer what was put there; send the original again")
         except (InputError, OSError) as error:

@@ -22,7 +22,7 @@ from NativeDLLib.core.files import atomic_path, sha256
 from NativeDLLib.core.locking import held, is_held
 from NativeDLLib.core.places import kept
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.pacs.headers import read_header
+from NativeDLLib.pacs.identity import read_identity
 from NativeDLLib.pacs.ledger import Entry, Ledger, NewEntry, transaction
 
 FIRST_DELAY_S = 30.0
@@ -53,7 +53,7 @@ class Outbox:
         An object that waits for the same peer already becomes due at once. InputError where a file is no DICOM object,
         or another object with the same SOP Instance UID waits for the peer.
         """
-        headers = [read_header(file) for file in files]
+        headers = [read_identity(file) for file in files]
         made: list[tuple[Path, Path]] = []
         try:
             with transaction(self.folder) as ledger:

@@ -15,12 +15,12 @@ from NativeDLLib.core.errors import PacsError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, associate
 from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError
-from NativeDLLib.pacs.headers import Header, read_header
+from NativeDLLib.pacs.identity import Identity, read_identity
 from NativeDLLib.pacs.outcome import StoreOutcome, collect
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.status import delivered, explain_store
 
-_Object = tuple[Path, Header]
+_Object = tuple[Path, Identity]
 _Pair = tuple[str, str]
 # Every peer must take the default transfer syntax, and these can be rewritten in it without touching the pixels.
 _CONVERTIBLE = (ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
@@ -40,7 +40,7 @@ def store(peer: Peer, files: Sequence[Path], progress: Progress) -> list[StoreOu
 
 def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, None, None]:
     """Send objects as `store` does, giving each outcome before the next object is sent."""
-    objects = [(file, read_header(file)) for file in files]
+    objects = [(file, read_identity(file)) for file in files]
     for group in _groups(objects):
         yield from _store_group(peer, group)
 
@@ -97,7 +97,7 @@ def _store_one(
     peer: Peer,
     association: Any,
     path: Path,
-    header: Header,
+    header: Identity,
     accepted: set[_Pair],
     refused: Mapping[_Pair, int],
     number: int,
@@ -122,7 +122,7 @@ def _store_one(
     return StoreOutcome(path, uid, response.Status, delivered(response.Status), message)
 
 
-def _refused(peer: Peer, path: Path, header: Header, refused: Mapping[_Pair, int]) -> StoreOutcome:
+def _refused(peer: Peer, path: Path, header: Identity, refused: Mapping[_Pair, int]) -> StoreOutcome:
     sop_class, syntax = UID(header.sop_class_uid).name, UID(header.transfer_syntax_uid).name
     result = refused.get((header.sop_class_uid, header.transfer_syntax_uid))
     if result == _ABSTRACT_SYNTAX_NOT_SUPPORTED:

@@ -21,7 +21,7 @@ from pydicom import Dataset, dcmread, dcmwrite
 from NativeDLLib.core.errors import NativeDLError, PacsError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.faults import AssociationLostError, RefusedError
-from NativeDLLib.pacs.headers import read_header
+from NativeDLLib.pacs.identity import read_identity
 from NativeDLLib.pacs.inbox import Inbox
 from NativeDLLib.pacs.keys import RETURN_KEYS, identifier
 from NativeDLLib.pacs.outcome import StoreOutcome, collect
@@ -95,7 +95,7 @@ def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, Non
     Each object is a request of its own, so that its answer does not depend on the others.
     """
     for file in files:
-        uid = read_header(file).sop_instance_uid
+        uid = read_identity(file).sop_instance_uid
         try:
             with _client(peer) as client:
                 answer = _stow(client, dcmread(file))

@@ -23,65 +23,42 @@ from NativeDLLib.results import names
 _TIME = "%Y%m%d-%H%M%S"
 
 
-@dataclass(frozen=True)
-class Folder:
-    """The folder of one job, and the files in it."""
+@dataclass
+class JobFolder:
+    """Folder of one job.
+
+    Attributes
+    ----------
+    settings
+        Configuration, as ``run --config`` takes it.
+    source, volume
+        List of DICOM files, as ``run --files`` takes it, or where there are none the volume, as ``run --image`` does.
+    automatic, approved
+        Folders of the automatic result and of the approved one.
+    edited
+        Segmentation as it was when it was approved.
+    approved_seg, structure_set
+        Approved DICOM SEG, and RT Structure Set of the validated regions.
+    regions
+        Regions that were proposed on a slice, with the decisions about them.
+    no_seg_because
+        Reason why no SEG can be made of a volume.
+    """
 
     path: Path
 
-    @property
-    def settings(self) -> Path:
-        """The configuration, as ``run --config`` takes it."""
-        return self.path / "settings.json"
-
-    @property
-    def source(self) -> Path:
-        """The list of DICOM files, as ``run --files`` takes it."""
-        return self.path / "source.txt"
-
-    @property
-    def volume(self) -> Path:
-        """The volume where there are no DICOM files, as ``run --image`` takes it."""
-        return self.path / "volume.nrrd"
-
-    @property
-    def automatic(self) -> Path:
-        """The folder of the automatic result."""
-        return self.path / "automatic"
-
-    @property
-    def edited(self) -> Path:
-        """The segmentation as it was when it was approved."""
-        return self.path / "edited.seg.nrrd"
+    def __post_init__(self) -> None:
+        self.settings, self.regions = self.path / "settings.json", self.path / "regions.json"
+        self.source, self.volume = self.path / "source.txt", self.path / "volume.nrrd"
+        self.automatic, self.approved = self.path / "automatic", self.path / "approved"
+        self.edited, self.approved_seg = self.path / "edited.seg.nrrd", self.approved / names.APPROVED
+        self.structure_set = self.path / "structures" / names.RTSTRUCT
+        self.no_seg_because = self.path / "no_seg_because.txt"
 
     @property
     def latest(self) -> Path:
-        """The segmentation as it was last saved: at approval, or by the model."""
+        """Segmentation as it was last saved: at approval, or by the model."""
         return self.edited if self.edited.is_file() else self.automatic / names.SLICER
-
-    @property
-    def approved(self) -> Path:
-        """The folder of the approved result."""
-        return self.path / "approved"
-
-    @property
-    def approved_seg(self) -> Path:
-        """The approved DICOM SEG."""
-        return self.approved / names.APPROVED
-
-    @property
-    def regions(self) -> Path:
-        """The regions that were proposed on a slice, with the decisions about them."""
-        return self.path / "regions.json"
-
-    @property
-    def structure_set(self) -> Path:
-        """The RT Structure Set of the validated regions."""
-        return self.path / "structures" / names.RTSTRUCT
-
-    @property
-    def _reason(self) -> Path:
-        return self.path / "no_seg_because.txt"
 
     def report(self) -> dict[str, Any]:
         """Report of the automatic result, with the reason why there can be no SEG of it; InputError where there is
@@ -95,9 +72,9 @@ class Folder:
         if report.model is None or report.series is None:
             raise InputError(f"{path}: is not the report of a run")
         try:
-            reason = self._reason.read_text(encoding="utf-8") if self._reason.is_file() else None
+            reason = self.no_seg_because.read_text(encoding="utf-8") if self.no_seg_because.is_file() else None
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{self._reason}: cannot be read") from error
+            raise InputError(f"{self.no_seg_because}: cannot be read") from error
         told = reason or report.details.get("no_seg_because")
         return {
             "model": str(report.model.id),
@@ -144,13 +121,13 @@ def results_folder() -> Path:
     return kept("results").absolute()
 
 
-def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_because: str | None) -> Folder:
+def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_because: str | None) -> JobFolder:
     """Folder of a new job with its configuration (model, device, parameters) and its DICOM files.
 
     Without files the volume is still to be written, and `no_seg_because` says why no SEG can be made of it.
     """
     name = f"{datetime.now():{_TIME}}-{configuration['model']}-{uuid.uuid4().hex[:6]}"
-    folder = Folder(results_folder() / name)
+    folder = JobFolder(results_folder() / name)
     write_json(folder.settings, dict(configuration))
     folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
     for place in (folder.path.parent, folder.path):
@@ -159,7 +136,7 @@ def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_becau
     if files:
         write_text(folder.source, "\n".join(files))
     elif no_seg_because:
-        write_text(folder._reason, no_seg_because)
+        write_text(folder.no_seg_because, no_seg_because)
     return folder
 
 
@@ -176,11 +153,11 @@ def inspect_command(volume: str | None, files: Sequence[str], regularized: bool,
     return command
 
 
-def finished_jobs() -> list[tuple[Folder, dict[str, Any], str]]:
+def finished_jobs() -> list[tuple[JobFolder, dict[str, Any], str]]:
     """Return the finished jobs, the newest first: folder, report, and a line with model, time and state."""
     found = []
     for file in sorted(results_folder().glob(f"*/automatic/{names.REPORT}"), reverse=True):
-        folder = Folder(file.parent.parent)
+        folder = JobFolder(file.parent.parent)
         try:
             report, started = folder.report(), folder.started()
             state = "approved" if (folder.approved / names.APPROVED_REPORT).is_file() else "to review"

@@ -114,8 +114,8 @@ class Report:
     forward_seconds: float = 0.0
     seconds: float = 0.0
     peak_mib: float = 0.0
-    versions: dict[str, str] = field(default_factory=lambda: {"python": platform.python_version(), **versions()})
-    nativedl: str = __version__
+    versions: dict[str, str] = field(default_factory=dict)
+    nativedl: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values that fit the schema."""
@@ -136,7 +136,7 @@ class Report:
             check_schema(data, "report.schema.json", Path(where), InputError, "segments")
         try:
             rows = dict(data)
-            known = {part.name: rows.pop(part.name) for part in fields(cls) if part.name in rows}
+            known = {part.name: rows.pop(part.name) for part in fields(cls) if part.name in rows.keys() - {"details"}}
             parts = {name: kind for name, kind in _PARTS.items() if known.get(name) is not None}
             known |= {name: _made(kind, known[name]) for name, kind in parts.items()}
             known |= {name: [_made(kind, row) for row in known.get(name, ())] for name, kind in _LISTS.items()}
@@ -151,10 +151,11 @@ class Report:
         return cls.from_json(read_json(path, InputError), str(path), check=check)
 
     def complete(self, started: float, progress: Progress) -> None:
-        """Add the warnings, and the costs since `started` (`time.perf_counter`)."""
+        """Add the warnings, the costs since `started` (`time.perf_counter`), and the versions of this process."""
         rows = costs(started, progress)
         self.stages = [StageCost(**row) for row in rows.pop("stages")]
-        vars(self).update(rows, warnings=list(progress.warnings))
+        self.versions = {"python": platform.python_version(), **versions()}
+        vars(self).update(rows, warnings=list(progress.warnings), nativedl=__version__)
 
     def write(self, path: Path) -> None:
         """Write the report, atomically."""

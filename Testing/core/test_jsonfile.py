@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from NativeDLLib.core.errors import ModelError, UsageError
-from NativeDLLib.core.jsonfile import check_schema, place, read_json
+from NativeDLLib.core.jsonfile import check_schema, json_path, read_json
 from NativeDLLib.registry import load_registry
 
 
@@ -84,10 +84,10 @@ def test_nesting_is_refused_at_every_depth(tmp_path, depth):
 def test_a_place_names_the_entry_that_it_is_in():
     data = {"models": [{"id": "liver", "input": {"spacing": [1, 0]}}, {"name": "x" * 100}, 3]}
 
-    assert place(data, ["models", 0, "input", "spacing", 1], "models") == "models[0] (liver).input.spacing[1]"
-    assert place(data, ["models", 1], "models") == f"models[1] ({'x' * 64})"
-    assert place(data, ["models", 2], "models") == "models[2]"
-    assert place(data, [], "models") == "top level"
+    assert json_path(data, ["models", 0, "input", "spacing", 1], "models") == "models[0] (liver).input.spacing[1]"
+    assert json_path(data, ["models", 1], "models") == f"models[1] ({'x' * 64})"
+    assert json_path(data, ["models", 2], "models") == "models[2]"
+    assert json_path(data, [], "models") == "top level"
 
 
 def test_a_check_that_lacks_its_package_says_which(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.pacs.headers import read_header
+from NativeDLLib.pacs.identity import read_identity
 from NativeDLLib.pacs.inbox import Inbox
 
 
@@ -23,7 +23,7 @@ def bomb(tmp_path):
 
 
 def test_its_header_is_read_for_sending(bomb):
-    header = read_header(bomb)
+    header = read_identity(bomb)
 
     assert header.transfer_syntax_uid == DeflatedExplicitVRLittleEndian
     assert header.study_uid == pydicom.dcmread(bomb.with_name("IM0002")).StudyInstanceUID

@@ -72,6 +72,7 @@ def test_a_report_of_an_earlier_version_is_read(reports):
     report = Report.from_json(first)
 
     assert (report.model.id, report.quality, report.sent, report.details) == ("bright", [], None, {})
+    assert (report.nativedl, report.versions) == ("", {})
 
 
 def test_a_report_of_a_later_version_is_read(reports):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.core.jsonfile import check_schema, place
+from NativeDLLib.core.jsonfile import check_schema, json_path
 from NativeDLLib.registry.architecture.rules import (
     ANY,
     DEFAULTS,
@@ -186,6 +186,6 @@ def _joined(data: Any, index: int, shape: Shape, other: Shape, join: Join) -> Sh
 
 
 def _error(data: Any, index: int, field: str, reason: str) -> ModelError:
-    where = place(data, ["architecture", index], "architecture")
+    where = json_path(data, ["architecture", index], "architecture")
     kind = data["architecture"][index]["type"]
     return ModelError(f"{_ORIGIN}: {where}.{field}: {reason}" if field else f"{_ORIGIN}: {where}: {kind} {reason}")

@@ -12,7 +12,7 @@ _TAGS = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID
 
 
 @dataclass(frozen=True)
-class Header:
+class Identity:
     """The identity and encoding of one stored object."""
 
     sop_class_uid: str
@@ -22,7 +22,7 @@ class Header:
     series_uid: str
 
 
-def read_header(file: Path) -> Header:
+def read_identity(file: Path) -> Identity:
     """Identity of a DICOM file.
 
     InputError where it is no DICOM file, lacks an identifying attribute, or its meta information names another object.
@@ -38,7 +38,7 @@ def read_header(file: Path) -> Header:
         meta = dataset.file_meta
         if deflated:
             meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-        header = Header(
+        header = Identity(
             str(dataset.SOPClassUID),
             str(dataset.SOPInstanceUID),
             str(meta.TransferSyntaxUID),
