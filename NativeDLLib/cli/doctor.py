@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from NativeDLLib.pacs.outbox import Outbox
 from NativeDLLib.pacs.peers import Peer, Timeouts, default_pacs_file, load_peers
 from NativeDLLib.pacs.services import echo
 from NativeDLLib.panel.requirements import missing
+from NativeDLLib.panel.wording import outbox_text
 from NativeDLLib.registry.load import load_registry, registry_files
 from NativeDLLib.registry.runtimes import RUNTIMES
 from NativeDLLib.registry.weights import check_there, to_be_fetched
@@ -48,21 +49,13 @@ def add_commands(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace, progress: Progress) -> int:
     """Look at everything; 1 where something is wrong."""
-    looks: dict[str, Callable[[], Iterable[_Finding]]] = {
-        "installation": _installation,
-        "devices": _devices,
-        "models": _models,
-        "peers": lambda: _peers(args.pacs),
-        "outbox": _outbox,
-        "folders": _folders,
-    }
     found: list[_Finding] = []
-    for name, look in looks.items():
+    for look in (_installation, _devices, _models, _peers, _outbox, _folders):
         progress.check()
         try:
-            found += look()
+            found += look(args.pacs)
         except NativeDLError as error:
-            found.append(_problem(name, error))
+            found.append(_problem(look.__name__.strip("_"), error))
     problems = sum(finding.state == "problem" for finding in found)
     report = {"problems": problems, "findings": [asdict(finding) for finding in found]}
     progress.result(report, *(line for finding in found for line in _lines(finding)), f"{problems} problem(s)")
@@ -79,18 +72,18 @@ def _problem(name: str, error: NativeDLError) -> _Finding:
     return _Finding(name, str(error), "problem", error.hint or "put that right")
 
 
-def _installation() -> Iterator[_Finding]:
+def _installation(_: object) -> Iterator[_Finding]:
     packages = ", ".join(f"{name} {version}" for name, version in versions().items())
     yield _Finding("NativeDL", f"{__version__}, Python {platform.python_version()}, {packages}")
     for lack in missing():
         yield _Finding("package", f"{lack.name} is missing or too old", "problem", f"pip install '{lack.specifier}'")
 
 
-def _devices() -> Iterator[_Finding]:
+def _devices(_: object) -> Iterator[_Finding]:
     yield from (_Finding("device", f"{word} ({about})") for word, about in available_devices().items())
 
 
-def _models() -> Iterator[_Finding]:
+def _models(_: object) -> Iterator[_Finding]:
     for file in registry_files():
         try:
             models = load_registry(file)
@@ -123,17 +116,14 @@ def _peer(peer: Peer) -> _Finding:
         return replace(_problem("peer", error), remedy=error.hint or "check its entry in pacs.json, and the PACS")
 
 
-def _outbox() -> Iterator[_Finding]:
-    entries = Outbox().entries()
-    if not entries:
+def _outbox(_: object) -> Iterator[_Finding]:
+    if entries := [asdict(entry) for entry in Outbox().entries()]:
+        yield _Finding("outbox", outbox_text(entries), "problem", "send them with: nativedl outbox send")
+    else:
         yield _Finding("outbox", "nothing waits")
-        return
-    peers, reason = ", ".join(sorted({entry.peer for entry in entries})), entries[-1].reason
-    told = f"{len(entries)} object(s) wait for {peers}" + (f": {reason}" if reason else "")
-    yield _Finding("outbox", told, "problem", "send them with: nativedl outbox send")
 
 
-def _folders() -> Iterator[_Finding]:
+def _folders(_: object) -> Iterator[_Finding]:
     for name in ("models", "outbox", "results"):
         folder = kept(name)
         there = next(place for place in (folder, *folder.absolute().parents) if place.exists())

@@ -85,7 +85,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{max(seconds, 1):.0f} s"
 
 
-def outbox_text(entries: list[Mapping[str, Any]]) -> str:
+def outbox_text(entries: Sequence[Mapping[str, Any]]) -> str:
     """Return how many objects wait in the outbox, and why the last one does."""
     if not entries:
         return "Nothing waits in the outbox."
