@@ -26,14 +26,7 @@ _SEG, _BOTH = "seg", "seg,rtstruct"
 def add_source(parser: argparse.ArgumentParser, series: str, *, image: bool = False) -> None:
     """Add the options that say where a series is; `source_of` reads them.
 
-    Parameters
-    ----------
-    parser
-        Parser of a command that also has ``--pacs``.
-    series
-        Help of ``--series``.
-    image
-        Whether the command takes an image file too.
+    The command also has ``--pacs``. `series` is the help of ``--series``; `image` lets it take an image file too.
     """
     group = parser.add_argument_group("source (one of)")
     places = {name: settings for name, settings in _PLACES.items() if image or name != "--image"}

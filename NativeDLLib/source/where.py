@@ -61,15 +61,7 @@ class Where:
         return [kind for kind, place in [*places, ("database", self.database), ("peer", self.peer)] if place]
 
     def check(self) -> None:
-        """Check that exactly one place is named, and that it is there.
-
-        Raises
-        ------
-        UsageError
-            Where none or several are named, or a modality is given for a series.
-        InputError
-            Where a file or folder does not exist.
-        """
+        """Check that exactly one place is named, and that it is there; UsageError or InputError where not."""
         if len(self.kinds) != 1:
             raise UsageError(
                 "name one source: files and folders, a list of files, an image, a database or a peer",
@@ -82,19 +74,9 @@ class Where:
             raise UsageError("a modality is named for an image file only; a DICOM series says its own")
 
     def narrowed(self, series: str, study: str | None, result: str) -> Where:
-        """Return where the series of a result is.
+        """Where the series of a result is, by the UIDs that it tells; InputError where another was asked for.
 
-        Parameters
-        ----------
-        series, study
-            UIDs that the result tells.
-        result
-            The result, for the message.
-
-        Raises
-        ------
-        InputError
-            Where another series was asked for.
+        `result` names it in the message.
         """
         if self.series not in (None, series):
             raise InputError(f"series {self.series}: {result} was made from series {series}")
@@ -104,17 +86,8 @@ class Where:
     def open(self, progress: Progress, model: Model | None = None) -> Iterator[Source]:
         """Give the source; files from a peer live only as long as the block.
 
-        Parameters
-        ----------
-        progress
-            Progress of the job; the stages are ``retrieve`` and ``scan``.
-        model
-            Model that the image is for, which says its modality where nothing else does.
-
-        Raises
-        ------
-        NativeDLError
-            Where the source is not there, or cannot be segmented.
+        `model` is the one that an image is for, and says its modality where nothing else does. NativeDLError where the
+        source is not there, or cannot be segmented.
         """
         if self.image is None:
             with self.open_series(progress) as series:
