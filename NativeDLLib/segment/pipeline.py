@@ -75,7 +75,9 @@ def run_pipeline(
         **({"levels": state.levels} if state.levels else {}),
         **({"coarse": box.coarse} if box.coarse else {}),
     }
-    texts = {name: str(value) for name, value in parameters.items()} | {"device": device, **box.parameters}
+    # A trainer that somebody has confirmed to leave the plans' network as it is.
+    trainer = {"trainer": model.data["trainer"]} if "trainer" in model.data else {}
+    texts = {name: str(value) for name, value in parameters.items()} | {"device": device, **box.parameters, **trainer}
     made_by = f"NativeDL registry ({model.runtime})"
     algorithm = Algorithm(model.id, model.version, model.title, made_by, digest[:16], texts)
     return SegmentationResult(source, image, labels, segments, measured, quality, algorithm, facts)

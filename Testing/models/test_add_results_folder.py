@@ -5,6 +5,7 @@ import json
 import factories
 import numpy as np
 import own_models
+import pydicom
 import pytest
 import SimpleITK as sitk
 from tools import nativedl
@@ -276,6 +277,21 @@ def test_a_trainer_that_may_have_changed_the_network_is_refused_until_somebody_c
     assert add_model(folder, ANSWERS | {"trainer": "nnUNetTrainerRelu"}).data["trainer"] == "nnUNetTrainerRelu"
     with pytest.raises(ModelError, match="'nnUNetTrainerRelu' is none of nnU-Net's own"):
         add_model(folder, ANSWERS | {"id": "other", "trainer": "nnUNetTrainer"})
+
+
+def test_a_confirmed_trainer_stands_in_the_report_and_in_the_seg(tmp_path, series):
+    add_model(nnunet_folder.write(tmp_path / NAME, trainer="Ours"), ANSWERS | {"trainer": "Ours"})
+
+    own_models.labels_of_run(series, "dataset901_random", tmp_path / "out")
+
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["algorithm"]["parameters"]["trainer"] == "Ours"
+    (identification,) = (
+        pydicom.dcmread(tmp_path / "out" / "segmentation.dcm")
+        .SegmentSequence[0]
+        .SegmentationAlgorithmIdentificationSequence
+    )
+    assert "Ours" in identification.AlgorithmParameters
 
 
 @pytest.mark.parametrize(
