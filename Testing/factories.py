@@ -154,19 +154,24 @@ def block(shape: tuple[int, int, int] = (6, 32, 40)) -> npt.NDArray[np.int16]:
 
 def threshold_onnx(path: Path, threshold: float) -> Path:
     """Write an ONNX network that finds values above a threshold."""
+    return pointwise_onnx(path, [0.0, 1.0], [0.0, -threshold])
+
+
+def pointwise_onnx(path: Path, weights: Sequence[float], biases: Sequence[float]) -> Path:
+    """Write an ONNX network whose logits are straight lines of each voxel's value, one line for each class."""
     import onnx
     from onnx import TensorProto, helper
 
-    shape_in = ["n", 1, "z", "y", "x"]
-    weight = helper.make_tensor("w", TensorProto.FLOAT, [2, 1, 1, 1, 1], [0.0, 1.0])
-    bias = helper.make_tensor("b", TensorProto.FLOAT, [2], [0.0, -threshold])
-    node = helper.make_node("Conv", ["image", "w", "b"], ["logits"])
+    classes = len(weights)
     graph = helper.make_graph(
-        [node],
-        "threshold",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape_in)],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 2, "z", "y", "x"])],
-        [weight, bias],
+        [helper.make_node("Conv", ["image", "w", "b"], ["logits"])],
+        "pointwise",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 1, "z", "y", "x"])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", classes, "z", "y", "x"])],
+        [
+            helper.make_tensor("w", TensorProto.FLOAT, [classes, 1, 1, 1, 1], weights),
+            helper.make_tensor("b", TensorProto.FLOAT, [classes], biases),
+        ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 9

@@ -1,8 +1,13 @@
 """What the tests of adding models share: what an administrator answers, and a network's own labels of a series."""
 
+import json
+
 import numpy as np
+import pytest
 import SimpleITK as sitk
 from tools import nativedl
+
+from NativeDLLib.models.add import read_source
 
 PURPOSE = {"body_parts": ["ABDOMEN", "LIVER"], "keywords": []}
 CONTRACT = {"orientation": "LPS", "spacing": [2.0, 1.0, 1.0], "intensity": {"normalization": "none"}}
@@ -25,6 +30,20 @@ def answers(**changes):
         "output": {"segments": [{"label": 1, "name": "liver"}]},
     }
     return IDENTITY | given | changes
+
+
+def refusal(error, *arguments, **options):
+    """Return the one line with which reading what is to be added is refused."""
+    with pytest.raises(error) as caught:
+        read_source(*arguments, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def written(path, data):
+    """Write data as JSON, and return the path."""
+    path.write_text(json.dumps(data))
+    return path
 
 
 def labels_of_run(series, model_id, out, registry=None):

@@ -14,11 +14,9 @@ from unittest import mock
 import factories
 import highdicom as hd
 import numpy as np
-import onnx
 import pytest
 import scene
 import SimpleITK as sitk
-from onnx import TensorProto, helper
 from tools import dcmqi, nativedl
 
 from NativeDLLib.source import Series
@@ -111,20 +109,7 @@ class Reviewed:
 
 def three_class_network(path: Path) -> Path:
     """Write a network that finds values above 150 HU, above 350 HU, and nothing."""
-    shape = ["n", 1, "z", "y", "x"]
-    weight = helper.make_tensor("w", TensorProto.FLOAT, [4, 1, 1, 1, 1], [0.0, 1.0, 2.0, 0.0])
-    bias = helper.make_tensor("b", TensorProto.FLOAT, [4], [0.0, -1.5, -5.0, -100.0])
-    graph = helper.make_graph(
-        [helper.make_node("Conv", ["image", "w", "b"], ["logits"])],
-        "three",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 4, "z", "y", "x"])],
-        [weight, bias],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 9
-    onnx.save(model, path)
-    return path
+    return factories.pointwise_onnx(path, [0.0, 1.0, 2.0, 0.0], [0.0, -1.5, -5.0, -100.0])
 
 
 @pytest.fixture(scope="session")

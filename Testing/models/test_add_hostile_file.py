@@ -1,27 +1,13 @@
 """Files that nobody should add: refused in one line, and nothing in them runs."""
 
-import json
-
 import factories
 import numpy as np
 import onnx
 import pytest
 import torch
+from own_models import refusal, written
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.models.add import read_source
-
-
-def written(path, data):
-    path.write_text(json.dumps(data))
-    return path
-
-
-def refusal(error, *arguments, **options):
-    with pytest.raises(error) as caught:
-        read_source(*arguments, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_a_truncated_onnx_file_is_refused(tmp_path):

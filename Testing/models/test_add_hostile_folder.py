@@ -2,9 +2,10 @@
 
 import own_models
 import pytest
+from own_models import refusal
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.models.add import add_model, read_source, user_registry
+from NativeDLLib.models.add import add_model, user_registry
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("nnunetv2")
@@ -12,13 +13,6 @@ import nnunet_folder  # noqa: E402  (imports nnunetv2)
 
 ANSWERS = own_models.TWO_LABELS
 NAME = "nnUNetTrainer__nnUNetPlans__3d_fullres"
-
-
-def refusal(error, folder, **options):
-    with pytest.raises(error) as caught:
-        read_source(folder, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_a_checkpoint_with_a_pickle_is_refused_and_never_runs(tmp_path):

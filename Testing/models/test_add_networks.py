@@ -9,6 +9,7 @@ import onnxruntime
 import own_models
 import pytest
 import torch
+from own_models import refusal, written
 from tools import nativedl
 
 from NativeDLLib.core.errors import ModelError, UsageError
@@ -17,18 +18,6 @@ from NativeDLLib.registry import load_models
 from NativeDLLib.source import Series
 
 THRESHOLD = 150.5
-
-
-def written(path, data):
-    path.write_text(json.dumps(data))
-    return path
-
-
-def refusal(error, *arguments, **options):
-    with pytest.raises(error) as caught:
-        read_source(*arguments, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import own_models
 import pydicom
 import pytest
 import SimpleITK as sitk
+from own_models import refusal
 from tools import nativedl
 
 from NativeDLLib.core.errors import ModelError, UsageError
@@ -22,13 +23,6 @@ import nnunet_folder  # noqa: E402  (imports nnunetv2)
 
 OTHER, ANSWERS = own_models.OTHER, own_models.TWO_LABELS
 NAME = "nnUNetTrainer__nnUNetPlans__3d_fullres"
-
-
-def refusal(error, folder, **options):
-    with pytest.raises(error) as caught:
-        read_source(folder, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def structured():

@@ -4,11 +4,9 @@ import json
 
 import factories
 import numpy as np
-import onnx
 import pydicom
 import pytest
 import SimpleITK as sitk
-from onnx import TensorProto, helper
 from tools import dciodvfy_errors, nativedl
 
 from NativeDLLib.core.places import resources_folder
@@ -38,21 +36,10 @@ def registry(tmp_path):
     intensity = entry["input"]["intensity"]["normalization"]
     shift, scale = intensity["mean"] / 250, intensity["std"] / 250
     numbers = np.arange(5.0)
-    weight = helper.make_tensor("w", TensorProto.FLOAT, [5, 1, 1, 1, 1], 2 * numbers * scale)
-    bias = helper.make_tensor("b", TensorProto.FLOAT, [5], 2 * numbers * shift - numbers**2)
-    graph = helper.make_graph(
-        [helper.make_node("Conv", ["image", "w", "b"], ["logits"])],
-        "classes",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 1, "z", "y", "x"])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 5, "z", "y", "x"])],
-        [weight, bias],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 9
     folder = tmp_path / "registry"
     folder.mkdir()
-    onnx.save(model, folder / "classes.onnx")
-    weights = {"file": "classes.onnx", "sha256": factories.digest(folder / "classes.onnx")}
+    path = factories.pointwise_onnx(folder / "classes.onnx", 2 * numbers * scale, 2 * numbers * shift - numbers**2)
+    weights = {"file": path.name, "sha256": factories.digest(path)}
     return factories.registry(folder, entry | {"runtime": "onnx", "weights": weights})
 
 
