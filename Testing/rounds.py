@@ -11,7 +11,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parent
 # Their tests run commands that start processes, or train.
-ROOMS = {"batch", "benchmarks", "demo", "extension", "interop", "serve", "slicer", "training"}
+ROOMS = {"batch", "benchmarks", "demo", "docs", "extension", "interop", "serve", "slicer", "training"}
 PROCESSES = {"subprocess", "multiprocessing", "Popen"}
 
 
