@@ -152,6 +152,7 @@ def test_text_that_cannot_be_understood_stays_byte_for_byte_and_is_told(tmp_path
     assert f"({term or 'none'}): they may look wrong, and are taken over byte for byte" in warning
 
 
+@pytest.mark.slow
 def test_random_bytes_as_names_stay_what_they_are(tmp_path):
     random = np.random.default_rng(5)
     for number in range(20):

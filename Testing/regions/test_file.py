@@ -106,6 +106,7 @@ def test_what_is_no_such_file_is_refused(path, text):
         read_regions(path)
 
 
+@pytest.mark.slow
 def test_a_whole_body_of_a_million_points_is_read(regions, path):
     angles = np.linspace(0, 2 * np.pi, 1000, endpoint=False)
     points = np.round(np.stack([np.cos(angles) * 80, np.sin(angles) * 80, angles * 0], -1), 4)

@@ -158,6 +158,7 @@ def test_what_goes_on_beyond_the_box_is_told(tmp_path):
     assert finding["message"] in report["warnings"]
 
 
+@pytest.mark.slow
 def test_that_vertebrae_are_numbered_in_the_box_alone_is_told(tmp_path, real_data):
     bundled = json.loads((ROOT / "Resources" / "registry.json").read_text())
     (entry,) = (model for model in bundled["models"] if model["id"] == "vertebra-ct-demo")

@@ -84,6 +84,7 @@ def test_something_else_is_not_taken_for_a_model(tmp_path):
     assert "no DICOM object" in refusal([text], tmp_path / "b")
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_anywhere_is_detected_or_changes_nothing_that_counts(one, model, tmp_path):
     content, undetected = one.read_bytes(), set()
     counting = set()
