@@ -80,7 +80,13 @@ def missing(extras: Iterable[str] = ()) -> list[Requirement]:
     """
     # What pip has installed since this process started is to be seen.
     importlib.invalidate_caches()
-    return [_described(declared) for declared in dict.fromkeys(_declared(extras)) if not _is_satisfied(declared)]
+    found: dict[str, Declared] = {}
+    for declared in _declared(extras):
+        if not _is_satisfied(declared):
+            # Several extras may ask for one package, each for versions of its own.
+            declared.specifier &= found.get(declared.name, declared).specifier
+            found[declared.name] = declared
+    return [_described(declared) for declared in found.values()]
 
 
 def skip(wanted: Iterable[Requirement]) -> tuple[str, ...]:

@@ -162,8 +162,8 @@ def test_structure_sets_from_the_field_are_read(real_data, tmp_path, name, told)
     report = structures_to_slicer(folder / f"{name}.dcm", Where((folder / "ct",)), tmp_path / "out.seg.nrrd", progress)
 
     assert (tmp_path / "out.seg.nrrd").is_file()
-    assert name == "nonum" or max(row["voxels"] for row in report["segments"]) > 0
-    assert [told in warning for warning in report["warnings"]] == ([True] if told else [])
+    assert name == "nonum" or max(row["voxels"] for row in report.segments) > 0
+    assert [told in warning for warning in report.warnings] == ([True] if told else [])
 
 
 def test_what_is_none_is_refused(path, tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from pydicom import dcmread
+from servers import wait_until
 from tools import dciodvfy_errors, nativedl
 
 
@@ -142,7 +143,7 @@ def test_nothing_of_a_request_is_left_and_nothing_of_a_patient_is_logged(service
     service.get("/models/Test^Patient")
     service.get("/Test^Patient")
 
-    assert service.leftovers() == []
+    wait_until(lambda: not service.leftovers(), "nothing is left")
     assert len(service.events("request")) >= 3
     for secret in ("Test^Patient", "bright block", str(series[0]), dcmread(series[0]).SeriesInstanceUID):
         assert secret not in service.log()

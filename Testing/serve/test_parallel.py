@@ -43,7 +43,7 @@ def test_eight_clients_at_a_time_get_each_the_result_of_its_own_series(service, 
         assert sitk.GetArrayViewFromImage(expected).any()
         np.testing.assert_array_equal(sitk.GetArrayViewFromImage(expected), sitk.GetArrayViewFromImage(got))
         assert expected.GetOrigin() == got.GetOrigin()
-    assert service.leftovers() == []
+    wait_until(lambda: not service.leftovers(), "nothing is left")
     assert service.workers() == []
 
 

@@ -102,7 +102,7 @@ def test_other_classes_get_a_last_layer_of_their_own(tmp_path: Path, capsys: pyt
 @pytest.mark.usefixtures("_in_force")
 def test_another_network_than_the_models_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(without_export(tmp_path, network={"features": [8, 16]}), tmp_path / "out", "--from", "ball") == 2
-    assert "network: is not that of model ball; leave it out with --from" in capsys.readouterr().err
+    assert "network: is not that of model ball; leave it out" in capsys.readouterr().err
     assert command(without_export(tmp_path), tmp_path / "out", "--from", "nothing") == 4
 
 

@@ -179,8 +179,10 @@ def _fetch(peer: Peer, row: Stored, accept_unsigned: bool, asked: bool, progress
             if found := objections(received.model, signer):
                 told = f"model {received.model.tool_name} {' and '.join(found)}"
                 if not asked:
-                    by_name = f"to take it all the same: nativedl models pull {row.id} --from {peer.name}"
-                    raise ModelError(f"{told}; it was not taken", hint=by_name)
+                    raise ModelError(
+                        f"{told}; it was not taken",
+                        hint=f"to take it all the same: nativedl models pull {row.id} --from {peer.name}",
+                    )
                 progress.warn(f"{told}; it was taken, as it was asked for by name")
         return Pulled(install(received, folder / "model", row.series_uid, signer, peer.name), signer, fetched=True)
 
