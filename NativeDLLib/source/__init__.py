@@ -1,7 +1,9 @@
-"""Sources: DICOM series and image files, their geometry checked before their voxels are read."""
+"""Sources: DICOM series and image files, their geometry checked before their voxels are read.
+
+SimpleITK, a tenth of a second and 100 MB, is imported only where voxels or an image file are read.
+"""
 
 from NativeDLLib.source.geometry import Grid
-from NativeDLLib.source.image_file import ImageFile
 from NativeDLLib.source.series import Series
 
-__all__ = ["Grid", "ImageFile", "Series"]
+__all__ = ["Grid", "Series"]

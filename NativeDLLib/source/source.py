@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.source import Grid
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 
 class Source(Protocol):

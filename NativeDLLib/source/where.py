@@ -13,12 +13,13 @@ from NativeDLLib.core.files import scratch
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.services import retrieve
-from NativeDLLib.source import ImageFile, Series
+from NativeDLLib.source import Series
 from NativeDLLib.source.database import series_files
 from NativeDLLib.source.source import Source
 
 if TYPE_CHECKING:
     from NativeDLLib.registry import Model
+    from NativeDLLib.source.image_file import ImageFile
 
 _LONGEST_LIST = 64 * 2**20
 
@@ -128,6 +129,8 @@ class Where:
         return series_files(self.database, self.series)
 
     def _read_image(self, path: Path, model: Model | None, progress: Progress) -> ImageFile:
+        from NativeDLLib.source.image_file import ImageFile
+
         if self.modality is not None:
             return ImageFile.read(path, self.modality)
         if model is None:

@@ -67,3 +67,9 @@ def test_nnu_net_is_loaded_while_it_is_imported_and_stdout_stays(tmp_path):
     )
 
     assert said == ["['highdicom', 'nnunetv2', 'torch'] True"]
+
+
+def test_a_series_is_found_without_the_library_that_reads_its_voxels():
+    code = "import sys, NativeDLLib.source, NativeDLLib.source.where; sys.exit('SimpleITK' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -12,7 +12,8 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.demo.pacs_server import EmbeddedPacs
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.store import store
-from NativeDLLib.source import ImageFile, Series
+from NativeDLLib.source import Series
+from NativeDLLib.source.image_file import ImageFile
 from NativeDLLib.source.where import Where
 
 
