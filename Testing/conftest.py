@@ -13,6 +13,12 @@ import rounds
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import, in the daily round, the rooms that it leaves out."""
+    left_out = collection_path.parent == rounds.FOLDER and collection_path.name in rounds.ROOMS
+    return True if left_out and "not slow" in config.option.markexpr else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:

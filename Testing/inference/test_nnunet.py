@@ -17,6 +17,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("nnunetv2")
 import nnunet_folder  # noqa: E402  (imports nnunetv2)
 
+pytestmark = pytest.mark.slow
+
 
 def model_of(folder, trainer=None, **weights):
     entry = factories.entry(

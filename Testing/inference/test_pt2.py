@@ -14,6 +14,8 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
+pytestmark = pytest.mark.slow
+
 
 class Sampling(nn.Module):
     """Down and up again in every way that networks have, on sizes that are computed."""

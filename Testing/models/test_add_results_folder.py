@@ -21,6 +21,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("nnunetv2")
 import nnunet_folder  # noqa: E402  (imports nnunetv2)
 
+pytestmark = pytest.mark.slow
+
 OTHER, ANSWERS = own_models.OTHER, own_models.TWO_LABELS
 NAME = "nnUNetTrainer__nnUNetPlans__3d_fullres"
 

@@ -22,6 +22,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 import hostile_networks  # noqa: E402  (imports torch)
 
+pytestmark = pytest.mark.slow
+
 ATTACKS = [
     *(("torch", ".pt2", name, make) for name, make in hostile_networks.REFUSED.items()),
     *(("onnx", ".onnx", name, make) for name, make in hostile_networks.ONNX.items()),

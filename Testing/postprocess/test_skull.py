@@ -12,6 +12,8 @@ from NativeDLLib.postprocess.state import State
 from NativeDLLib.source import Series
 from NativeDLLib.training.negatives import make_negative
 
+pytestmark = pytest.mark.slow
+
 HEADS = [0, 4, 8, 12]
 SIZE, SPACING = (80, 90, 90), (3.0, 3.0, 3.0)
 

@@ -9,6 +9,8 @@ from NativeDLLib.phantom.torso import make_phantom
 from NativeDLLib.postprocess.vertebrae import number_vertebrae
 from NativeDLLib.training.vertebra_classes import CORE, VERTEBRA, vertebra_classes
 
+pytestmark = pytest.mark.slow
+
 ROLES = {"vertebra": 1, "core": 2, "sacrum": 3, "rib": 4}
 SACRUM, RIB = 3, 4
 TORSO = {27: "L5", 28: "L4", 29: "L3", 30: "L2", 31: "L1", 32: "T12"}

@@ -19,6 +19,8 @@ from NativeDLLib.training.data import Example
 from NativeDLLib.training.evaluate import _measure
 from NativeDLLib.training.vertebra_classes import vertebra_classes
 
+pytestmark = pytest.mark.slow
+
 CODES = {"T12": "23215003", "L1": "66794005", "L2": "14293000", "L3": "36470004", "L4": "11994002", "L5": "49668003"}
 
 
