@@ -125,7 +125,7 @@ class _Found:
 
     def add(self, instances: Sequence[Instance], spoilt: Sequence[Path]) -> None:
         self.files += [*(instance.path for instance in instances), *spoilt]
-        self.only_localizers &= all(_is_localizer(instance) for instance in instances)
+        self.only_localizers &= all(instance.is_localizer for instance in instances)
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, tuple[Path, ...]]]:
@@ -161,13 +161,9 @@ def _kind(other: Instance) -> str:
     return f"{UID(other.text('SOPClassUID')).name or 'unknown'} objects"
 
 
-def _is_localizer(instance: Instance) -> bool:
-    return "LOCALIZER" in instance.text("ImageType").upper().split("\\")
-
-
 def _starts_with_localizer(database: Path, uid: str) -> bool:
     try:
         first = read_header(series_files(database, uid)[0])
     except InputError:
         return False
-    return first is not None and _is_localizer(first)
+    return first is not None and first.is_localizer

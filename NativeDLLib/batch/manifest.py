@@ -30,8 +30,9 @@ class Manifest:
 
     @classmethod
     def open(cls, folder: Path) -> Manifest:
-        """Manifest in a locked folder, without a last line that a kill tore apart; InputError where another line is
-        damaged.
+        """Manifest in a locked folder, without a last line that a kill tore apart.
+
+        InputError where another line is damaged.
         """
         manifest = cls(folder / NAME)
         try:

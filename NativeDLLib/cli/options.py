@@ -42,8 +42,9 @@ def add_source(parser: argparse.ArgumentParser, series: str, *, image: bool = Fa
 
 
 def source_of(args: argparse.Namespace) -> Where:
-    """Place of the series in the options of `add_source`; an error where not exactly one is named, or it is not
-    there.
+    """Place of the series in the options of `add_source`.
+
+    An error where not exactly one is named, or it is not there.
     """
     # Commands that have no images need not wait for the libraries that read them.
     from NativeDLLib.source.where import Where

@@ -57,8 +57,9 @@ def _left(folder: Path, most: str, used: str, cache: str) -> float:
 
 @contextlib.contextmanager
 def memory_limit(limit: int | None, progress: Progress) -> Iterator[None]:
-    """Limit in bytes on this process's memory during the block; beyond it, the job is cancelled with an
-    `InputError`.
+    """Limit in bytes on this process's memory during the block.
+
+    Beyond it, the job is cancelled with an `InputError`.
     """
 
     def watch(stage: str, has: int) -> None:

@@ -12,9 +12,7 @@ _AT_ONCE = 2**20
 
 
 def save(dataset: Dataset, path: Path) -> None:
-    """Write a data set as a DICOM file (PS3.10), its pixels, which may be a stream, without pydicom's two copies of
-    them.
-    """
+    """Write a DICOM file (PS3.10) without pydicom's two copies of its pixels, which may be a stream."""
     if "PixelData" not in dataset:
         dataset.save_as(path, enforce_file_format=True)
         return

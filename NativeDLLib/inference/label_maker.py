@@ -61,10 +61,10 @@ class Axis:
 
 @dataclass(frozen=True)
 class Head:
-    """A network's linear last layer, which makes many logits of few features: weights (classes, features), bias
-    (classes).
+    """A network's linear last layer, which makes many logits of few features.
 
-    Because it is linear, it may follow all averages of features: blending of patches, folds, interpolation.
+    Weights are (classes, features), bias (classes). Because it is linear, it may follow all averages of features:
+    blending of patches, folds, interpolation.
     """
 
     weights: Floats
@@ -93,9 +93,7 @@ class LabelMaker:
         self._blocks = [[_piece(axis, *ends) for ends in _steps(0, len(axis.first))] for axis in axes[1:]]
 
     def add(self, logits: ArrayOrTensor) -> None:
-        """Take the next planes (classes, z, y, x) and label the output between them and those before, on a GPU where
-        they are.
-        """
+        """Label the output between the next planes (classes, z, y, x) and those before, on a GPU where they are."""
         before = 0 if self._planes is None else self._planes.shape[1]
         available = self._first + before + logits.shape[1]
         ready = int(np.searchsorted(self._z.last, available))

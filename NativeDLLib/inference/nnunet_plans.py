@@ -50,9 +50,7 @@ def read_plans(folder: Path, read: Callable[[str], bytes]) -> tuple[dict[str, An
 
 
 def check_configuration(folder: Path, configuration: dict[str, Any]) -> None:
-    """Raise ModelError where a configuration, with all that it inherits, names anything not in our lists or is no
-    network.
-    """
+    """Raise ModelError where a configuration, with all that it inherits, is no network of names in our lists."""
     check_schema({"configuration": configuration}, _SCHEMA, folder, ModelError, "")
     _network_class(folder, configuration["architecture"]["network_class_name"])
     _arguments(folder, configuration["architecture"]["arch_kwargs"])

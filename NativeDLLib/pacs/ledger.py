@@ -102,8 +102,9 @@ class Ledger:
 
 @contextlib.contextmanager
 def transaction(folder: Path) -> Iterator[Ledger]:
-    """Ledger in one transaction that keeps other processes out and is on disk at the end; PacsError where it cannot be
-    used.
+    """Ledger in one transaction that keeps other processes out and is on disk at the end.
+
+    PacsError where it cannot be used.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # patients' data: for the user's eyes only

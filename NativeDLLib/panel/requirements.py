@@ -1,5 +1,4 @@
-"""Packages of ``pyproject.toml`` that this interpreter lacks, in words with which a person can agree to installing
-them.
+"""Packages of ``pyproject.toml`` that this interpreter lacks, in words for a person's consent.
 
 Inside Slicer the panel passes them to ``slicer.packaging.pip_ensure``. None of them is imported here.
 """
@@ -75,8 +74,9 @@ class Requirement:
 
 
 def missing(extras: Iterable[str] = ()) -> list[Requirement]:
-    """Missing requirements of the base list and of some extras, in the order of ``pyproject.toml``; KeyError for no
-    extra.
+    """Missing requirements of the base list and of some extras, in the order of ``pyproject.toml``.
+
+    KeyError for no extra.
     """
     # What pip has installed since this process started is to be seen.
     importlib.invalidate_caches()

@@ -22,10 +22,10 @@ _LONGEST_TIMEOUT_S = 86400
 
 
 def merge_peers(own: Path | None, slicer_rows: Sequence[Any], target: Path) -> tuple[list[str], list[str]]:
-    """Write one file with the user's own peers and Slicer's servers; returns all names, and a warning for each changed
-    server.
+    """Write one file with the user's own peers and Slicer's servers.
 
-    Servers that are switched off in Slicer, and those whose name a peer of `own` has, are left out.
+    Returns all names, and a warning for each changed server. Servers that are switched off in Slicer, and those whose
+    name a peer of `own` has, are left out.
 
     Parameters
     ----------
@@ -69,9 +69,7 @@ def merge_peers(own: Path | None, slicer_rows: Sequence[Any], target: Path) -> t
 
 
 def peers_for_panel(slicer_rows: Sequence[str], target: Path) -> tuple[list[str], str, str]:
-    """Names of all peers of `merge_peers`, remarks about them, and the reason why there are none, whatever is wrong
-    with them.
-    """
+    """Names of all peers of `merge_peers`, remarks, and the reason why there are none, whatever is wrong with them."""
     try:
         names, warnings = merge_peers(None, slicer_rows, target)
     except (NativeDLError, OSError) as error:

@@ -85,8 +85,9 @@ def rules_for_panel() -> tuple[list[Rule], str]:
 
 
 def set_enabled(enabled: bool) -> None:
-    """Switch the user's rules on or off; UsageError where the file is wrong, or is only now written, with an example to
-    edit.
+    """Switch the user's rules on or off.
+
+    UsageError where the file is wrong, or is only now written, with an example to edit.
     """
     new = not rules_file().exists()
     file = written_rules_file()
@@ -151,8 +152,9 @@ class Arrivals:
                 self.queue.append((files, found))
 
     def complete(self, files_of: Callable[[str], Sequence[str]]) -> list[list[str]]:
-        """Files of each series that has as many as at the last call, once; a series that was deleted again is
-        forgotten.
+        """Files of each series that has as many as at the last call, once.
+
+        A series that was deleted again is forgotten.
         """
         done = []
         for series_uid, before in list(self._counts.items()):

@@ -28,8 +28,9 @@ def write_ct_series(
     body_part: str = "ABDOMEN",
     seed: int | None = None,
 ) -> list[Path]:
-    """Write a CT image as a DICOM series (PS3.3 A.3), explicit VR little endian; returns one file a slice, in their
-    order.
+    """Write a CT image as a DICOM series (PS3.3 A.3), explicit VR little endian.
+
+    Returns one file a slice, in their order.
 
     Parameters
     ----------

@@ -21,9 +21,7 @@ _LEAST_SLICES = 3
 
 
 def away_from_skull(state: State, *, distance_mm: float) -> None:
-    """Leave out findings at the height of a skull, or less than `distance_mm` above or below it along the patient's
-    axis.
-    """
+    """Leave out findings at a skull, or less than `distance_mm` above or below it along the patient's axis."""
     classes, image = state.labels, state.image
     extent = skull_extent(image) if classes.any() else None
     if extent is None:

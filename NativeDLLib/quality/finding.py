@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 FindingCode = Literal[
     "nothing-found",
@@ -48,14 +48,6 @@ class Finding:
     code: FindingCode
     message: str
     segment: str | None = None
-
-
-def finding_of(row: Mapping[str, Any]) -> Finding:
-    """Finding in a report's row; `KeyError` or `ValueError` where it is none."""
-    code = next((code for code in _SHORT if code == row["code"]), None)
-    if code is None:
-        raise ValueError(f"{row['code']!r} is no code of a finding")
-    return Finding(code, str(row["message"]), None if row["segment"] is None else str(row["segment"]))
 
 
 def titled(title: str, findings: Sequence[Finding], status: str = "") -> str:

@@ -61,8 +61,9 @@ def _by_distribution(values: npt.NDArray[Any]) -> str:
 
 
 def _without_padding(values: npt.NDArray[Any], low: float) -> npt.NDArray[Any]:
-    """Values without the corners, and without areas far below air; lossy compression varies the padding in the
-    corners.
+    """Values without the corners, and without areas far below air.
+
+    Lossy compression varies the padding in the corners.
     """
     y, x = (np.linspace(-1, 1, size) for size in values.shape[1:])
     values = values[:, np.hypot(y[:, None], x) < _INSIDE]

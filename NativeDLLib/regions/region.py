@@ -61,9 +61,7 @@ class Region:
 
 @dataclass(frozen=True)
 class RegionSet:
-    """Regions of one series from one result, in the order of segments and slices, with the algorithm types of its
-    segments.
-    """
+    """Regions of one series from one result, by segment and slice, with the algorithm types of its segments."""
 
     study_uid: str
     series_uid: str
@@ -88,8 +86,9 @@ class RegionSet:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RegionSet:
-        """Set of values that `as_json` made and that fit the schema; ValueError for a fault that the schema cannot
-        tell.
+        """Set of values that `as_json` made and that fit the schema.
+
+        ValueError for a fault that the schema cannot tell.
         """
         segments = [(segment_of(row), row["algorithm_type"]) for row in data["segments"]]
         by_number = {segment.number: segment for segment, _ in segments}

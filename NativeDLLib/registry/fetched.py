@@ -17,9 +17,7 @@ from NativeDLLib.core.jsonfile import read_json
 
 @dataclass(frozen=True)
 class Fetched:
-    """A download: its URL, the SHA-256 and size in bytes of its file, and the SHA-256 of each unpacked file that is
-    used.
-    """
+    """A download: URL, SHA-256 and size in bytes of its file, and the SHA-256 of each unpacked file in use."""
 
     url: str
     sha256: str

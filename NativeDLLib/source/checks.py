@@ -103,7 +103,7 @@ def _check_pixels(instance: Instance) -> None:
     samples = plain_whole(dataset, "SamplesPerPixel") or number(dataset, "SamplesPerPixel", instance.path)
     if samples not in (None, 1) or not meaning.startswith("MONOCHROME"):
         raise instance.error(f"is not a grey-scale image, but {meaning or 'of unknown colours'}")
-    planes = set(instance.text("ImageType").upper().split("\\")) & _SEVERAL_PLANES
+    planes = instance.image_type & _SEVERAL_PLANES
     tiles = _tiles(dataset)
     if planes or tiles > 1:
         shown = f" of {tiles} slices" if tiles > 1 else ""
@@ -120,6 +120,9 @@ def _check_pixels(instance: Instance) -> None:
 
 def _tiles(dataset: Dataset) -> int:
     """Return how many slices Siemens says that the image is tiled of, 1 where it does not."""
+    # To find a private block, pydicom sorts all tags of a header.
+    if not any(tag >> 16 == _SIEMENS[0] for tag in dataset.keys()):  # noqa: SIM118  (values would be converted)
+        return 1
     try:
         return int(dataset.private_block(*_SIEMENS)[0x0A].value)
     except (KeyError, TypeError, ValueError):

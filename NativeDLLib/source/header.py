@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import pydicom
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -33,17 +34,17 @@ _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _UNDEFINED = 0xFFFFFFFF
 # Bytes that some writers pad pixel data with, and more.
 _SPARE = 2**16
-_FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+_FUNCTIONAL_GROUPS = (Tag("SharedFunctionalGroupsSequence"), Tag("PerFrameFunctionalGroupsSequence"))
 # Attributes that a multi-frame image has in its functional groups alone (PS3.3 C.7.6.16, C.8.15.3.10).
 _OF_FRAMES = (
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "PixelSpacing",
-    "SliceThickness",
-    "SpacingBetweenSlices",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "RescaleType",
+    Tag("ImagePositionPatient"),
+    Tag("ImageOrientationPatient"),
+    Tag("PixelSpacing"),
+    Tag("SliceThickness"),
+    Tag("SpacingBetweenSlices"),
+    Tag("RescaleSlope"),
+    Tag("RescaleIntercept"),
+    Tag("RescaleType"),
 )
 
 
@@ -86,6 +87,16 @@ class Instance:
     def is_multiframe(self) -> bool:
         """Whether its frames are described in functional groups."""
         return self.text("SOPClassUID") in MULTIFRAME_CLASSES
+
+    @property
+    def image_type(self) -> set[str]:
+        """Values of Image Type (PS3.3 C.7.6.1.1.2) in capitals."""
+        return set(self.text("ImageType").upper().split("\\"))
+
+    @property
+    def is_localizer(self) -> bool:
+        """Whether it is an overview image, on which slices were planned."""
+        return "LOCALIZER" in self.image_type
 
     def text(self, keyword: str) -> str:
         """Return an attribute as stripped text; empty where it is absent, empty or undecodable."""
@@ -140,7 +151,9 @@ def _read_header(path: Path, stream: BinaryIO, start: bytes) -> Instance | None:
 
 def _may_be_image(dataset: Dataset) -> bool:
     """Tell whether the file or its data set says that it is an image, or neither says anything."""
-    declared = {text(dataset, "SOPClassUID"), text(dataset.file_meta, "MediaStorageSOPClassUID")} - {""}
+    if (sop_class := text(dataset, "SOPClassUID")) in IMAGE_CLASSES:
+        return True
+    declared = {sop_class, text(dataset.file_meta, "MediaStorageSOPClassUID")} - {""}
     return not declared or any(one in IMAGE_CLASSES or not UID(one).is_valid for one in declared)
 
 
@@ -149,8 +162,8 @@ def _leave_one_geometry(dataset: Dataset) -> None:
     sop_class = text(dataset, "SOPClassUID")
     strays = _OF_FRAMES if sop_class in MULTIFRAME_CLASSES else _FUNCTIONAL_GROUPS
     if sop_class in CLASSIC_CLASSES or sop_class in MULTIFRAME_CLASSES:
-        for keyword in strays:
-            dataset.pop(keyword, None)
+        for tag in strays:
+            dataset.pop(tag, None)
 
 
 def text(dataset: Dataset, keyword: str) -> str:
@@ -173,8 +186,9 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 
 def numbers(dataset: Dataset, keyword: str, count: int, where: Path) -> tuple[float, ...] | None:
-    """Finite numbers of an attribute, None where it is absent or empty; InputError where they are not `count`
-    numbers.
+    """Finite numbers of an attribute, None where it is absent or empty.
+
+    InputError where they are not `count` numbers.
     """
     result = all_numbers(dataset, keyword, where)
     if not result:

@@ -18,16 +18,14 @@ from NativeDLLib.core.errors import InputError
 from NativeDLLib.source.header import DamagedFileError, Instance, read_header, text
 from NativeDLLib.source.sop_classes import IMAGE_CLASSES
 
-# Files of which the waiting for storage is measured, from which time on one is worth threads, and how many of these.
 _DICOMDIR = "1.2.840.10008.1.3.10"
+# Files of which the waiting for storage is measured, from which time on one is worth threads, and how many of these.
 _PROBED, _SLOW_S, _THREADS = 16, 0.001, 8
 
 
 @dataclass
 class Scan:
-    """Content of folders: image instances by series, damaged files by their series, and the files that were set
-    aside.
-    """
+    """Content of folders: instances by series, damaged files by their series, and files that were set aside."""
 
     series: dict[str, list[Instance]] = field(default_factory=dict)
     other_objects: list[Instance] = field(default_factory=list)

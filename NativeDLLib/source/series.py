@@ -120,13 +120,14 @@ class Series:
 
     @classmethod
     def of(cls, instances: Sequence[Instance], warnings: Sequence[str] = ()) -> Series:
-        """Series of instances that share a Series Instance UID; InputError with everything that is wrong, in one
-        line.
+        """Series of instances that share a Series Instance UID.
+
+        InputError with everything that is wrong, in one line.
         """
         where = f"series {instances[0].text('SeriesInstanceUID') or 'without UID'} ({instances[0].path.parent})"
-        localizers = [i for i in instances if "LOCALIZER" in i.text("ImageType").upper().split("\\")]
+        localizers = [instance for instance in instances if instance.is_localizer]
         if 0 < len(localizers) < len(instances):
-            rest = [one for one in instances if not any(one is localizer for localizer in localizers)]
+            rest = [instance for instance in instances if not instance.is_localizer]
             named = ", ".join(instance.path.name for instance in localizers[:5])
             left_out = f"{where}: {len(localizers)} localizer(s) among {len(instances)} instances left out: {named}"
             # Where the others are no regular grid either, the series as a whole says what is wrong with it.

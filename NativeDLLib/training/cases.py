@@ -110,8 +110,9 @@ def _nearest(labels: sitk.Image, grid: sitk.Image) -> npt.NDArray[Any]:
 
 
 def _few(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], dict[int, int]]:
-    """Labels below those of unlabelled voxels, with the new ones by the old; labels beyond that number become
-    unlabelled.
+    """Labels below those of unlabelled voxels, with the new ones by the old.
+
+    Labels beyond that number become unlabelled.
     """
     values = np.unique(labels[labels > 0])
     if not len(values) or values[-1] < _FIRST_UNLABELLED:

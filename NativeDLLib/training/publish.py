@@ -22,8 +22,9 @@ REGISTRY = "registry.json"
 
 
 def write_entry(config: Config, folder: Path, evaluation: Sequence[Mapping[str, Any]] = ()) -> Model:
-    """Write ``registry.json`` and the model card beside the weights in a folder; ModelError where no registry takes the
-    entry.
+    """Write ``registry.json`` and the model card beside the weights in a folder.
+
+    ModelError where no registry takes the entry.
     """
     entry = dict(config.data["entry"]) | {"weights": _weights(config, folder)}
     if evaluation:

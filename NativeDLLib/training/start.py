@@ -18,8 +18,9 @@ from NativeDLLib.training.unet import canonical
 
 
 def start_weights(model: Model) -> tuple[dict[str, Tensor], str]:
-    """Weights of a model under canonical names, and their digest; ModelError where they do not keep the names of
-    layers.
+    """Weights of a model under canonical names, and their digest.
+
+    ModelError where they do not keep the names of layers.
     """
     weights = Weights(model)
     if model.architecture is not None:

@@ -14,10 +14,10 @@ from NativeDLLib.core.arrays import box_of
 
 @dataclass(frozen=True)
 class Score:
-    """A mask compared with the true one: Dice coefficient (1 where both are empty), and distances of surface voxels in
-    mm.
+    """A mask compared with the true one.
 
-    `mean_mm` and `hausdorff95_mm` (95th percentile) are None where a mask is empty.
+    `dice` is 1 where both are empty. `mean_mm` and `hausdorff95_mm` (95th percentile) are distances of surface voxels,
+    None where a mask is empty.
     """
 
     dice: float

@@ -18,12 +18,12 @@ _TREND_SLICES = 12
 
 
 def vertebra_classes(labels: sitk.Image, mapping: Mapping[int, int], canal: Collection[int]) -> sitk.Image:
-    """Classes of the vertebra network, uint8 at 3 mm in LPS: 1 vertebra outside its core, 2 core, and others of
-    `mapping`.
+    """Classes of the vertebra network, uint8 at 3 mm in LPS.
 
-    A core is the part of a vertebra in front of the spinal canal, eroded by one voxel. At least two voxels lie between
-    the cores of neighbours, so each connected component is one vertebra. The image's border erodes nothing. `labels`
-    has one value for each vertebra; `canal` holds the values of the spinal canal or cord.
+    They are 1 for a vertebra outside its core, 2 for the core, and others of `mapping`. A core is the part of a
+    vertebra in front of the spinal canal, eroded by one voxel. At least two voxels lie between the cores of neighbours,
+    so each connected component is one vertebra. The image's border erodes nothing. `labels` has one value for each
+    vertebra; `canal` holds the values of the spinal canal or cord.
     """
     grid = _at_spacing(sitk.DICOMOrient(labels, "LPS"))
     values: Array = sitk.GetArrayFromImage(grid)

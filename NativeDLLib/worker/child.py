@@ -27,9 +27,7 @@ Limit = Literal["time", "memory"]
 
 @dataclass(frozen=True)
 class Ended:
-    """End of a process: its exit code, below zero after a signal, its report, and the limit for which it was ended, if
-    any.
-    """
+    """End of a process: exit code, below zero after a signal, report, and the limit that ended it, if any."""
 
     code: int
     reader: EventReader

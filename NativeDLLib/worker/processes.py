@@ -31,9 +31,7 @@ def python_command(*arguments: object, python: str | None = None) -> list[str]:
 
 
 def worker_command(arguments: Sequence[object]) -> tuple[str, list[str], str]:
-    """Program, arguments and folder to start a command of this library with events in; inside Slicer, its own
-    Python.
-    """
+    """Program, arguments and folder for a command of this library with events; in Slicer, its own Python."""
     return _in_slicer(*with_events(arguments))
 
 

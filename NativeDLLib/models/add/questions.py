@@ -16,9 +16,7 @@ _ROW = "/$defs/output/properties/segments/items/properties"
 
 @dataclass(frozen=True)
 class Question:
-    """One unknown field of an entry: its place, the question, its field in the registry's schema, and a proposal or
-    None.
-    """
+    """One unknown field of an entry: place, question, field in the registry's schema, and a proposal or None."""
 
     place: Place
     text: str

@@ -56,11 +56,10 @@ def pack(model: Model, folder: Path) -> tuple[dict[str, Any], str, Path | None]:
 
 
 def unpack(archive: Path, folder: Path, declared: Mapping[str, str], what: str) -> None:
-    """Write the files of an untrusted archive into a new folder: those with a declared SHA-256, whole, and nothing
-    else.
+    """Write the declared files of an untrusted archive into a new folder, whole, and nothing else.
 
-    ModelError where a member is no plain file, would leave the folder, is not declared, is there twice or is another
-    one.
+    `declared` has the SHA-256 by name. ModelError where a member is no plain file, would leave the folder, is not
+    declared, is there twice or is another one.
     """
     try:
         with archive.open("rb") as source:

@@ -56,9 +56,7 @@ class Join:
 
 @dataclass(frozen=True)
 class Plan:
-    """A network that can be built, with the skip connections into each layer and the shape that each layer passes
-    on.
-    """
+    """A network that can be built: its skip connections, and the shape that each layer passes on."""
 
     input_shape: Shape
     layers: Sequence[Layer]
