@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-import shutil
-import tempfile
 import threading
 from collections.abc import Collection
+from contextlib import ExitStack
 from pathlib import Path
 
 from pydicom import dcmread
 
 from NativeDLLib.core.deflated import beginning
 from NativeDLLib.core.errors import PacsError
+from NativeDLLib.core.files import scratch
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.uids import is_uid
 from NativeDLLib.pacs.peers import Peer
@@ -43,6 +43,7 @@ class Inbox:
         self._received: dict[str, bytes] = {}
         self._refused: list[str] = []
         self._lock = threading.Lock()
+        self._scratch = ExitStack()
 
     @property
     def count(self) -> int:
@@ -52,13 +53,13 @@ class Inbox:
     def __enter__(self) -> Inbox:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._waiting = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._folder))
+            self._waiting = self._scratch.enter_context(scratch(".partial-", self._folder))
         except OSError as error:
             raise PacsError(f"{self._folder}: cannot be written to: {error.strerror or error}") from error
         return self
 
     def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._waiting, ignore_errors=True)
+        self._scratch.close()
 
     def take(self, content: bytes) -> int:
         """Take one object in the DICOM file format, and return the C-STORE status for it (PS3.4 table B.2-1).

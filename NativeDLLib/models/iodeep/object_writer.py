@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +23,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from NativeDLLib import __version__
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.core.files import atomic_path, sha256
+from NativeDLLib.core.files import atomic_path, scratch, sha256
 from NativeDLLib.models.iodeep import elements as e
 from NativeDLLib.models.iodeep.object_reader import ReceivedModel, read_model
 from NativeDLLib.models.iodeep.payload import pack
@@ -66,8 +65,8 @@ def write_model(
         other = model.coarse.model.id
         raise ModelError(f"model {model.id}: needs the coarse model {other} too, and an object holds one; leave it out")
     key = None if signing_key is None else load_private_key(signing_key)
-    with tempfile.TemporaryDirectory(dir=_made(folder), prefix=".partial-") as scratch:
-        entry, form, weights = pack(model, Path(scratch))
+    with scratch(".partial-", _made(folder)) as staged:
+        entry, form, weights = pack(model, staged)
         text = json.dumps(entry, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
         size = 0 if weights is None else weights.stat().st_size
         digest = str(entry["weights"].get("sha256", "")) if weights is None else sha256(weights)

@@ -22,7 +22,6 @@ import ast
 import base64
 import binascii
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +31,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from NativeDLLib.core.errors import ModelError, UsageError
-from NativeDLLib.core.files import write_json
+from NativeDLLib.core.files import scratch, write_json
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.uids import is_uid
 from NativeDLLib.inference.network import require
@@ -62,13 +61,13 @@ def pulled_draft(peer: Peer, uid: str, accept_unsigned: bool, progress: Progress
         raise ModelError(
             f"network {uid} has no signature in this layout", hint="to use it all the same: --accept-unsigned"
         )
-    with tempfile.TemporaryDirectory(prefix="nativedl-pull-") as folder:
+    with scratch("nativedl-pull-") as folder:
         with progress.stage("retrieve"):
-            files = retrieve(peer, uid, uid, Path(folder, "objects"), progress)
+            files = retrieve(peer, uid, uid, folder / "objects", progress)
         if len(files) != 1:
             raise ModelError(f"network {uid}: is in {len(files)} instances instead of one")
         with progress.stage("verify"):
-            draft = read_published(files[0], Path(folder))
+            draft = read_published(files[0], folder)
         yield draft
 
 
