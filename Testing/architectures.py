@@ -115,11 +115,7 @@ LAYERS = {
         lambda: nn.Dropout2d(0.5),
         lambda: nn.Dropout3d(0.5),
     ),
-    "nearest": (
-        layer("upsampling", scale=2),
-        lambda: nn.Upsample(scale_factor=2),
-        lambda: nn.Upsample(scale_factor=2),
-    ),
+    "nearest": (layer("upsampling", scale=2), lambda: nn.Upsample(scale_factor=2), lambda: nn.Upsample(scale_factor=2)),
     "linear": (
         layer("upsampling", scale=3, mode="linear"),
         lambda: nn.Upsample(scale_factor=3, mode="bilinear"),

@@ -18,12 +18,7 @@ from NativeDLLib.registry.entry import Code
 from NativeDLLib.source import Series
 
 OBLIQUE = ((0.8660254, 0.5, 0.0), (-0.4698463, 0.8137977, 0.3420201))
-WAYS = {
-    "axial": factories.AXIAL,
-    "coronal": factories.CORONAL,
-    "sagittal": factories.SAGITTAL,
-    "oblique": OBLIQUE,
-}
+WAYS = {"axial": factories.AXIAL, "coronal": factories.CORONAL, "sagittal": factories.SAGITTAL, "oblique": OBLIQUE}
 ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
 LIVER = Segment(1, 1, "Liver", (40, 140, 40), ANATOMY, Code("10200004", "SCT", "Liver"), None, None, None)
 KIDNEY = Segment(

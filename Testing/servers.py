@@ -58,10 +58,7 @@ def install_packages(names):
     if shutil.which("apt-get") and os.geteuid() == 0:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         # The tests run in several processes, of which one waits until the other has installed.
-        for command in (
-            ["apt-get", "update"],
-            ["apt-get", "install", "-y", "--no-install-recommends", *names.split()],
-        ):
+        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", *names.split()]):
             alone = ["flock", Path(tempfile.gettempdir()) / "nativedl-packages.lock", *command]
             subprocess.run(alone, env=environment, capture_output=True, check=False)
 

@@ -56,12 +56,7 @@ def add_commands(subparsers: Any) -> None:
 def regions(args: argparse.Namespace, progress: Progress) -> int:
     """Propose regions and print how many."""
     report = propose_regions(
-        args.result,
-        source_of(args),
-        args.output,
-        progress,
-        slice_name=args.slice,
-        tolerance=args.tolerance,
+        args.result, source_of(args), args.output, progress, slice_name=args.slice, tolerance=args.tolerance
     )
     rows = [f"  {row['name']:<24}{row['regions']:6} region(s)" for row in report.segments]
     return _tell(progress, report, rows)

@@ -13,11 +13,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
 from NativeDLLib.core.errors import NativeDLError
-from NativeDLLib.dicom.derived import (
-    MANUFACTURER,
-    derived_instance,
-    software_versions,
-)
+from NativeDLLib.dicom.derived import MANUFACTURER, derived_instance, software_versions
 from NativeDLLib.dicom.provenance import Algorithm, Predecessor, Review
 from NativeDLLib.dicom.seg_assembly import add_frames
 from NativeDLLib.dicom.seg_segments import described

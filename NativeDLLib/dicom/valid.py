@@ -27,14 +27,7 @@ _ENUMERATED: dict[str, set[Any]] = {
     "LossyImageCompression": {"00", "01"},
 }
 # Attributes that tell whose an object is, and stay as they are: cut, or left out, it would be somebody else's.
-IDENTITY = (
-    "PatientName",
-    "PatientID",
-    "AccessionNumber",
-    "StudyID",
-    "StudyDescription",
-    "ReferringPhysicianName",
-)
+IDENTITY = ("PatientName", "PatientID", "AccessionNumber", "StudyID", "StudyDescription", "ReferringPhysicianName")
 _DATE_TIME = re.compile(r"[0-9]+(\.[0-9]+)?([+-][0-9]{4})?")
 _LAYOUT = {vr: "\r\n\f\t" for vr in ("LT", "ST", "UT")}
 _REFERENCE = ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID")
@@ -78,10 +71,7 @@ _ONLY_WITH = {
 }
 _ONLY_WITH_EITHER = {
     "PatientIdentityRemoved": ("DeidentificationMethod", "DeidentificationMethodCodeSequence"),
-    "PatientAlternativeCalendar": (
-        "PatientBirthDateInAlternativeCalendar",
-        "PatientDeathDateInAlternativeCalendar",
-    ),
+    "PatientAlternativeCalendar": ("PatientBirthDateInAlternativeCalendar", "PatientDeathDateInAlternativeCalendar"),
 }
 # Attributes of type 2, which must be there and may be empty, beside any of others.
 _EVEN_IF_EMPTY = (

@@ -122,12 +122,7 @@ def check_reading(series: Source, limit: int | None) -> None:
 
 
 def check_memory(
-    image: sitk.Image,
-    model: Model,
-    engine: Engine,
-    settings: WindowSettings,
-    limit: int | None,
-    progress: Progress,
+    image: sitk.Image, model: Model, engine: Engine, settings: WindowSettings, limit: int | None, progress: Progress
 ) -> None:
     """Refuse a run that will take more memory than a limit in bytes, and warn of one that takes more than there is.
 

@@ -15,10 +15,7 @@ from NativeDLLib.core.jsonfile import check_schema, parse_json
 
 _LAYERS = {
     "conv_op": {"Conv2d", "Conv3d"},
-    "norm_op": {
-        *("InstanceNorm2d", "InstanceNorm3d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm"),
-        "Identity",
-    },
+    "norm_op": {*("InstanceNorm2d", "InstanceNorm3d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm"), "Identity"},
     "dropout_op": {"Dropout", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"},
     "nonlin": {
         *("ReLU", "ReLU6", "LeakyReLU", "PReLU", "RReLU", "ELU", "SELU", "CELU", "GELU", "SiLU", "Mish", "Hardswish"),

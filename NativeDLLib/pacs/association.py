@@ -31,10 +31,7 @@ Handlers = list[tuple[Any, Callable[..., Any]]]
 
 @contextlib.contextmanager
 def associate(
-    peer: Peer,
-    contexts: Sequence[PresentationContext],
-    roles: Sequence[Any] = (),
-    handlers: Handlers | None = None,
+    peer: Peer, contexts: Sequence[PresentationContext], roles: Sequence[Any] = (), handlers: Handlers | None = None
 ) -> Iterator[Any]:
     """Association for the block, released after it, or aborted when the block raises.
 

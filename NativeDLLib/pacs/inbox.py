@@ -28,12 +28,7 @@ class Inbox:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        study_uid: str,
-        series_uid: str | None,
-        expected: Collection[str] | None,
-        progress: Progress,
+        self, folder: Path, study_uid: str, series_uid: str | None, expected: Collection[str] | None, progress: Progress
     ) -> None:
         self._folder = folder
         self._study_uid = study_uid

@@ -11,10 +11,7 @@ from typing import Any
 
 from pydicom import Dataset
 from pynetdicom import AE, build_context, evt
-from pynetdicom.sop_class import (
-    StudyRootQueryRetrieveInformationModelGet,
-    StudyRootQueryRetrieveInformationModelMove,
-)
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet, StudyRootQueryRetrieveInformationModelMove
 from pynetdicom.transport import ThreadedAssociationServer
 
 from NativeDLLib.core.errors import CancelledError, PacsError
@@ -123,10 +120,7 @@ def _storage_scp(peer: Peer, association: Any, handler: Any, strangers: set[str]
     rejected = (evt.EVT_REJECTED, lambda event: strangers.add(_titles(event.assoc.requestor.primitive)))
     try:
         server = entity.make_server(
-            (address, peer.move_port or 0),
-            ssl_context=tls,
-            evt_handlers=[handler, rejected],
-            server_class=_PeerOnly,
+            (address, peer.move_port or 0), ssl_context=tls, evt_handlers=[handler, rejected], server_class=_PeerOnly
         )
     except OSError as error:
         raise PacsError(

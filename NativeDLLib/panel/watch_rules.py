@@ -136,10 +136,7 @@ class Arrivals:
         self._counts[series_uid] = -1
 
     def enqueue(
-        self,
-        rules: Sequence[Rule],
-        files_of: Callable[[str], Sequence[str]],
-        value_of: Callable[[str, str], str],
+        self, rules: Sequence[Rule], files_of: Callable[[str], Sequence[str]], value_of: Callable[[str, str], str]
     ) -> None:
         """Put the complete series that a rule is for into the queue.
 

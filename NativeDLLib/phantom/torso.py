@@ -70,10 +70,7 @@ def make_phantom(
         labels[np.isin(labels, list(LEVELS))] = VERTEBRAE
         labels[labels == CANAL] = 0
     origin = tuple(c - (n - 1) / 2 * s for n, s, c in zip(size, spacing, centre, strict=True))
-    return (
-        _image(np.rint(hu, out=hu).astype(np.int16), origin, spacing),
-        _image(labels, origin, spacing),
-    )
+    return (_image(np.rint(hu, out=hu).astype(np.int16), origin, spacing), _image(labels, origin, spacing))
 
 
 def _mottle(rng: np.random.Generator, spacing: tuple[float, ...], size: tuple[int, ...]) -> Array:

@@ -60,9 +60,7 @@ def levels_of(evidence: Evidence) -> Named:
         return Named((), None, (UNKNOWN,))
     if lowest < 0 or lowest + places[-1] >= len(LEVELS):
         return Named(
-            (),
-            None,
-            (f"levels unknown: counting gives more vertebrae than there are; {UNKNOWN.split('; ')[1]}",),
+            (), None, (f"levels unknown: counting gives more vertebrae than there are; {UNKNOWN.split('; ')[1]}",)
         )
     notes = []
     if evidence.sacrum and by_ribs not in (None, 0):

@@ -60,11 +60,7 @@ class ReviewedSegment:
 
 
 def compare_segments(
-    edited: StoredSegmentation,
-    automatic: SavedResult,
-    labels: npt.NDArray[Any],
-    grid: Grid,
-    progress: Progress,
+    edited: StoredSegmentation, automatic: SavedResult, labels: npt.NDArray[Any], grid: Grid, progress: Progress
 ) -> list[ReviewedSegment]:
     """Segments as they came back from Slicer, compared with the automatic ones and their label map (z, y, x).
 

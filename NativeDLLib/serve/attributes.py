@@ -19,10 +19,7 @@ _LARGEST = 2**20
 _LONGEST_S = 30.0
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _TEXT = {"type": ["string", "number", "null"]}
-_ELEMENT = {
-    "type": "object",
-    "properties": {"vr": {"type": "string"}, "Value": {"type": "array"}},
-}
+_ELEMENT = {"type": "object", "properties": {"vr": {"type": "string"}, "Value": {"type": "array"}}}
 _BY_TAG = {"type": "object", "patternProperties": {"^[0-9A-Fa-f]{8}$": _ELEMENT}}
 # Of each type, what the description says and the check holds to.
 SCHEMAS: dict[str, dict[str, Any]] = {

@@ -174,13 +174,7 @@ def test_names_that_other_programs_wrote_are_understood(tmp_path, file):
         assert {text.rstrip("=") for text in texts(dataset)} == {name}
 
 
-@pytest.mark.parametrize(
-    ("case", "name"),
-    [
-        ("cs_ir100", "Müller^Jürgen"),
-        ("cs_iso2022_100", "Müller^Jürgen"),
-    ],
-)
+@pytest.mark.parametrize(("case", "name"), [("cs_ir100", "Müller^Jürgen"), ("cs_iso2022_100", "Müller^Jürgen")])
 def test_declared_sets_from_the_field(real_data, tmp_path, case, name):
     series = Series.read([real_data / "field_cases" / "dicom" / case])
     meaning = str(pydicom.dcmread(series.instances[0].path).ProcedureCodeSequence[0].CodeMeaning)

@@ -37,8 +37,7 @@ def test_a_run_starts_without_what_only_some_runs_need():
 
 
 @pytest.mark.parametrize(
-    ("runtime", "packages"),
-    [("torch", ["torch"]), ("onnx", ["onnxruntime"]), ("nnunetv2", ["nnunetv2", "torch"])],
+    ("runtime", "packages"), [("torch", ["torch"]), ("onnx", ["onnxruntime"]), ("nnunetv2", ["nnunetv2", "torch"])]
 )
 def test_what_runs_a_model_and_writes_its_result_is_imported_without_a_word(runtime, packages):
     code = f"{START} engine.import_ahead(type('Model', (), {{'runtime': '{runtime}'}}), 'auto'){END}"

@@ -91,8 +91,7 @@ def test_one_organ_of_24_is_exported_with_the_labels_of_nnunet_itself(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("model_id", "patch"),
-    [("totalsegmentator-vertebrae", (128, 128, 128)), ("totalsegmentator-3mm", (112, 112, 128))],
+    ("model_id", "patch"), [("totalsegmentator-vertebrae", (128, 128, 128)), ("totalsegmentator-3mm", (112, 112, 128))]
 )
 def test_each_public_folder_becomes_a_network_of_its_plans(tmp_path, model_id, patch):
     model = fetch(tmp_path, model_id)

@@ -93,8 +93,7 @@ def test_values_are_clipped_and_normalised_as_the_entry_says(tmp_path):
     image.SetSpacing((1.0, 1.0, 1.5))
 
     prepared = prepare(
-        image,
-        contract(tmp_path, intensity={"clip": [-200, 400], "normalization": {"mean": 100.0, "std": 50.0}}),
+        image, contract(tmp_path, intensity={"clip": [-200, 400], "normalization": {"mean": 100.0, "std": 50.0}})
     )
 
     np.testing.assert_allclose(np.sort(prepared.volume.ravel()), [-6, 0, 6, 6])

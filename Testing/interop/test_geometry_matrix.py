@@ -28,12 +28,7 @@ OBLIQUE = (
     (np.cos(_TURN), np.sin(_TURN), 0.0),
     (-np.sin(_TURN) * np.cos(_TILT), np.cos(_TURN) * np.cos(_TILT), np.sin(_TILT)),
 )
-PLANES = {
-    "axial": factories.AXIAL,
-    "coronal": factories.CORONAL,
-    "sagittal": factories.SAGITTAL,
-    "oblique": OBLIQUE,
-}
+PLANES = {"axial": factories.AXIAL, "coronal": factories.CORONAL, "sagittal": factories.SAGITTAL, "oblique": OBLIQUE}
 
 
 def signed_distance(points):

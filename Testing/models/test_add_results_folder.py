@@ -106,9 +106,7 @@ def old_layout(plans):
 
 def test_plans_of_older_versions_and_inherited_configurations_are_read(tmp_path):
     folder = nnunet_folder.write(
-        tmp_path / NAME,
-        change_plans=old_layout,
-        change_dataset=lambda d: d.update(modality=d.pop("channel_names")),
+        tmp_path / NAME, change_plans=old_layout, change_dataset=lambda d: d.update(modality=d.pop("channel_names"))
     )
 
     draft = read_source(folder)

@@ -38,17 +38,7 @@ def scripted():
     """Run an SCP whose handlers the test gives; the block gets the peer that it is."""
 
     @contextlib.contextmanager
-    def run(
-        *,
-        store=None,
-        find=None,
-        get=None,
-        move=None,
-        contexts=None,
-        calling_only=None,
-        tls=None,
-        **peer_settings,
-    ):
+    def run(*, store=None, find=None, get=None, move=None, contexts=None, calling_only=None, tls=None, **peer_settings):
         entity = AE("SCRIPTED")
         entity.supported_contexts = contexts or [build_context(CTImageStorage, ALL_TRANSFER_SYNTAXES)]
         for context in entity.supported_contexts:

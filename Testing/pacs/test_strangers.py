@@ -80,11 +80,7 @@ def fetch(scripted, series, tmp_path, progress):
     return run
 
 
-NOT_THE_PEER = {
-    "calling": {"calling": "STRANGER"},
-    "called": {"called": "ANYBODY"},
-    "address": {"address": ELSEWHERE},
-}
+NOT_THE_PEER = {"calling": {"calling": "STRANGER"}, "called": {"called": "ANYBODY"}, "address": {"address": ELSEWHERE}}
 
 
 @pytest.mark.parametrize("who", NOT_THE_PEER)

@@ -70,10 +70,7 @@ def test_what_is_missing_is_told_with_what_pip_takes_its_size_and_its_purpose(in
     assert not found.via_pytorch_extension
 
 
-@pytest.mark.parametrize(
-    ("version", "lacks"),
-    [("2.4.4", True), ("3.0.0", False), ("3.1.0rc1", False), ("4.0", False)],
-)
+@pytest.mark.parametrize(("version", "lacks"), [("2.4.4", True), ("3.0.0", False), ("3.1.0rc1", False), ("4.0", False)])
 def test_a_package_that_is_too_old_is_missing(interpreter, version, lacks):
     interpreter({**EVERYTHING, "pydicom": version})
 

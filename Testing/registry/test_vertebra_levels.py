@@ -50,10 +50,7 @@ def test_the_segments_are_the_levels_and_the_numbers_from_the_top(tmp_path):
         (lambda e: e["postprocessing"][0].pop("distance_mm"), "postprocessing[0]"),
         (lambda e: e["postprocessing"][0].update(enabled=False), "postprocessing[0]"),
         (lambda e: e["postprocessing"][4].update(distance_mm=3), "postprocessing[4]"),
-        (
-            lambda e: e["input"].update(modality="MR"),
-            "postprocessing[0]: is for CT, where bone has",
-        ),
+        (lambda e: e["input"].update(modality="MR"), "postprocessing[0]: is for CT, where bone has"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path, change, wrong):

@@ -52,11 +52,7 @@ def test_every_report_is_written_as_it_was_read(reports):
 
 
 def test_the_schema_describes_every_field_of_the_class():
-    kinds = {
-        "series": ReportedSeries,
-        "model": ModelName,
-        "sent": Sent,
-    }
+    kinds = {"series": ReportedSeries, "model": ModelName, "sent": Sent}
     described = set(SCHEMA["properties"])
     assert {field.name for field in fields(Report)} - {"details"} <= described
     for name, kind in kinds.items():

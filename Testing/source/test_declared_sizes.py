@@ -4,11 +4,7 @@ import factories
 import pydicom
 import pytest
 from pydicom.encaps import encapsulate, get_frame
-from pydicom.uid import (
-    JPEG2000Lossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-)
+from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless
 
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.source import Series

@@ -21,12 +21,7 @@ from pydicom.uid import (
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.source import Series
 
-UNCOMPRESSED = [
-    ImplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    DeflatedExplicitVRLittleEndian,
-]
+UNCOMPRESSED = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
 COMPRESSED = [RLELossless, JPEG2000Lossless, JPEGLSLossless, JPEGLosslessSV1]
 # From -1000 to 2060: values that a sign, and twelve bits, hold.
 VALUES = -1000 + 60 * np.arange(32)[:, None] + 30 * np.arange(40)

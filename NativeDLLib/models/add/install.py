@@ -53,13 +53,7 @@ def check_free(model_id: Any, registry: Path, replace: bool) -> None:
         )
 
 
-def install(
-    draft: Draft,
-    registry: Path,
-    *,
-    replace: bool = False,
-    progress: Progress | None = None,
-) -> Model:
+def install(draft: Draft, registry: Path, *, replace: bool = False, progress: Progress | None = None) -> Model:
     """Check a complete draft as registries are checked, run its network once on the CPU, and put it in force.
 
     Weights below the registry's folder stay where they are, others are copied to ``weights/ID`` in it. `replace` allows

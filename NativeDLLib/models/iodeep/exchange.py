@@ -76,12 +76,7 @@ def find_models(peer: Peer) -> list[Stored]:
 
 
 def push(
-    model_id: str,
-    peer: Peer,
-    progress: Progress,
-    *,
-    signing_key: Path | None = None,
-    chunk_size: int = CHUNK_SIZE,
+    model_id: str, peer: Peer, progress: Progress, *, signing_key: Path | None = None, chunk_size: int = CHUNK_SIZE
 ) -> list[str]:
     """Store a model of the registry on a peer, through the outbox.
 
@@ -101,12 +96,7 @@ def push(
 
 
 def pull(
-    peer: Peer,
-    ids: Collection[str],
-    accept_unsigned: bool,
-    progress: Progress,
-    *,
-    modality: str | None = None,
+    peer: Peer, ids: Collection[str], accept_unsigned: bool, progress: Progress, *, modality: str | None = None
 ) -> list[Pulled]:
     """Fetch models, verify them and put them into force; a model that is here already is not fetched again.
 

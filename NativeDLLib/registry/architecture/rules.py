@@ -156,8 +156,5 @@ ANY: Mapping[str, Rule] = {
     "prelu": _prelu,
     "dense": _dense,
     "flatten": _flatten,
-    **dict.fromkeys(
-        ("relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "softmax", "tanh", "dropout"),
-        _same,
-    ),
+    **dict.fromkeys(("relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "softmax", "tanh", "dropout"), _same),
 }

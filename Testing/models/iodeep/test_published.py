@@ -119,12 +119,7 @@ def answers(tmp_path):
         "title": "Network of a paper",
         "license": "none",
         "intended_use": "Tests.",
-        "input": {
-            "orientation": "LPS",
-            "spacing": [2, 2, 2],
-            "intensity": {"normalization": "none"},
-            "keywords": [],
-        },
+        "input": {"orientation": "LPS", "spacing": [2, 2, 2], "intensity": {"normalization": "none"}, "keywords": []},
         "output": {"segments": [{"label": 1, "name": "Liver", "type": code, "category": category, "color": [1, 2, 3]}]},
     }
     path.write_text(json.dumps(given))

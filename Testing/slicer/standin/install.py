@@ -38,11 +38,7 @@ WIDGETS = (
     application.qSlicerApplication,
     application.qSlicerMainWindow,
 )
-CTK = (
-    ctkwidgets.ctkCollapsibleButton,
-    ctkwidgets.ctkMessageBox,
-    dicomdatabase.ctkDICOMDatabase,
-)
+CTK = (ctkwidgets.ctkCollapsibleButton, ctkwidgets.ctkMessageBox, dicomdatabase.ctkDICOMDatabase)
 
 
 @cache
