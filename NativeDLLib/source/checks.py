@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from collections.abc import Sequence
-
-from pydicom.dataset import Dataset
 
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.uids import is_uid
-from NativeDLLib.source.fast_values import alike, plain_numbers, plain_whole
+from NativeDLLib.source.fast_values import groups_alike, plain_numbers
 from NativeDLLib.source.header import Instance, number
 from NativeDLLib.source.sop_classes import IMAGE_CLASSES
 
@@ -25,34 +25,13 @@ _SAME_EVERYWHERE = (
     "Columns",
     "PhotometricInterpretation",
 )
+_LOOKED_AT = (
+    *("SeriesInstanceUID", "SpecificCharacterSet", *_SAME_EVERYWHERE),
+    *("ImageType", "SamplesPerPixel", "BitsStored", "HighBit", "ModalityLUTSequence"),
+)
 # Image Types of images that show several slices side by side: Siemens, United Imaging, and pictures for a page.
 _SEVERAL_PLANES = {"MOSAIC", "VFRAME", "MONTAGE", "COLLAGE"}
 _SIEMENS = (0x0019, "SIEMENS MR HEADER")
-
-
-def check_identity(instances: Sequence[Instance], where: str) -> None:
-    """Refuse instances that do not say what they belong to, or are no slices.
-
-    Raises
-    ------
-    InputError
-        With the file and what it lacks.
-    """
-    for instance in instances:
-        values = {keyword: instance.text(keyword) for keyword in _IDENTIFIERS}
-        missing = [keyword for keyword, value in values.items() if not value]
-        if missing:
-            also = [keyword for keyword in ("PatientID", "PatientName") if not instance.text(keyword)]
-            empty = f" ({' and '.join(also)} empty too)" if also else ""
-            raise InputError(
-                f"{where}: {instance.path.name} has no {', '.join(missing)}{empty}; a DICOM SEG must refer to them, so "
-                "restore them from the archive or the de-identification key"
-            )
-        for keyword, value in values.items():
-            if not is_uid(value):
-                raise InputError(f"{instance.path}: {keyword} '{value[:70]}' is not a valid UID")
-        if values["SOPClassUID"] not in IMAGE_CLASSES:
-            raise instance.error("is not a CT, MR or PET image")
 
 
 def check_images(instances: Sequence[Instance], where: str) -> None:
@@ -63,30 +42,50 @@ def check_images(instances: Sequence[Instance], where: str) -> None:
     InputError
         With what differs, or with the file and what is wrong with it.
     """
-    first = instances[0]
-    datasets = [instance.dataset for instance in instances]
-    # The same bytes are the same text only where they are read in the same character set.
-    same_characters = len({instance.text("SpecificCharacterSet") for instance in instances}) == 1
+    # A series has thousands of headers: what has the same bytes in all of them is looked at once.
+    kinds = [[instances[i] for i in same] for same in groups_alike([i.dataset for i in instances], _LOOKED_AT)]
+    for kind in kinds:
+        _check_identity(kind[0], where)
+    for instance in instances:
+        _check_uid(instance, "SOPInstanceUID", where)
     for keyword in _SAME_EVERYWHERE:
-        if same_characters and alike(datasets, keyword):
-            continue
-        values: dict[str, int] = {}
-        for instance in instances:
-            value = _told(instance, keyword)
-            values[value] = values.get(value, 0) + 1
+        values: Counter[str] = Counter()
+        for kind in kinds:
+            values[_told(kind[0], keyword)] += len(kind)
         if len(values) > 1:
             # Names and patient IDs stay out of messages: these end up in logs.
             shown = ", ".join(f"'{v}' in {n}" for v, n in list(values.items())[:4])
             detail = f"{len(values)} different values" if keyword.startswith("Patient") else shown
             raise InputError(f"{where}: {keyword} is not the same in all {len(instances)} instances: {detail}")
-    for keyword in ("Rows", "Columns"):
-        size = number(first.dataset, keyword, first.path)
-        if size is None or size < 1:
-            raise first.error(f"{keyword} is missing or 0")
-    if not first.text("Modality"):
-        raise first.error("has no Modality")
-    for instance in instances:
-        _check_pixels(instance)
+    for kind in kinds:
+        _check_pixels(kind[0])
+    if instances[0].text("Modality") == "MR":
+        for instance in instances:
+            _check_tiles(instance)
+
+
+def _check_identity(instance: Instance, where: str) -> None:
+    """Refuse an instance that does not say what it belongs to, or is no slice."""
+    for keyword in _IDENTIFIERS:
+        _check_uid(instance, keyword, where)
+    if instance.sop_class not in IMAGE_CLASSES:
+        raise instance.error("is not a CT, MR or PET image")
+
+
+def _check_uid(instance: Instance, keyword: str, where: str) -> None:
+    value = instance.text(keyword)
+    if value and not is_uid(value):
+        raise InputError(f"{instance.path}: {keyword} '{value[:70]}' is not a valid UID")
+    if not value:
+        missing = [keyword for keyword in _IDENTIFIERS if not instance.text(keyword)]
+        also = [keyword for keyword in ("PatientID", "PatientName") if not instance.text(keyword)]
+        empty = f" ({' and '.join(also)} empty too)" if also else ""
+        raise InputError(
+            f"{where}: {instance.path.name} has no {', '.join(missing)}{empty}; a DICOM SEG must refer to them, so "
+            "restore them from the archive or the de-identification key, or segment the volume as an image file, "
+            "which gives no SEG",
+            hint="convert it to NRRD or NIfTI and give --image",
+        )
 
 
 def _told(instance: Instance, keyword: str) -> str:
@@ -100,33 +99,36 @@ def _told(instance: Instance, keyword: str) -> str:
 def _check_pixels(instance: Instance) -> None:
     """Refuse pixels that are no values of one plane, or mean something else than slope and intercept say."""
     dataset, meaning = instance.dataset, instance.text("PhotometricInterpretation")
-    samples = plain_whole(dataset, "SamplesPerPixel") or number(dataset, "SamplesPerPixel", instance.path)
+    for keyword in ("Rows", "Columns"):
+        size = number(dataset, keyword, instance.path)
+        if size is None or size < 1:
+            raise instance.error(f"{keyword} is missing or 0")
+    if not instance.text("Modality"):
+        raise instance.error("has no Modality")
+    samples = number(dataset, "SamplesPerPixel", instance.path)
     if samples not in (None, 1) or not meaning.startswith("MONOCHROME"):
         raise instance.error(f"is not a grey-scale image, but {meaning or 'of unknown colours'}")
-    planes = instance.image_type & _SEVERAL_PLANES
-    tiles = _tiles(dataset)
-    if planes or tiles > 1:
-        shown = f" of {tiles} slices" if tiles > 1 else ""
-        raise instance.error(
-            f"is a mosaic{shown} in one image ({' '.join(planes) or 'private header of Siemens'}); convert it to one "
-            "image for each slice"
-        )
-    kept, high = (plain_whole(dataset, keyword) for keyword in ("BitsStored", "HighBit"))
+    _check_tiles(instance)
+    kept, high = (number(dataset, keyword, instance.path) for keyword in ("BitsStored", "HighBit"))
     if kept is not None and high is not None and high != kept - 1:
-        raise instance.error(f"HighBit is {high}, and not one less than BitsStored, which is {kept}")
+        raise instance.error(f"HighBit is {high:g}, and not one less than BitsStored, which is {kept:g}")
     if "ModalityLUTSequence" in dataset:
         raise instance.error("has a Modality LUT Sequence in place of a rescale slope and intercept, which is not read")
 
 
-def _tiles(dataset: Dataset) -> int:
-    """Return how many slices Siemens says that the image is tiled of, 1 where it does not."""
+def _check_tiles(instance: Instance) -> None:
+    """Refuse a mosaic, that is named so or that Siemens says the number of slices of."""
+    named, tiles = instance.image_type & _SEVERAL_PLANES, 1
     # To find a private block, pydicom sorts all tags of a header.
-    if not any(tag >> 16 == _SIEMENS[0] for tag in dataset.keys()):  # noqa: SIM118  (values would be converted)
-        return 1
-    try:
-        return int(dataset.private_block(*_SIEMENS)[0x0A].value)
-    except (KeyError, TypeError, ValueError):
-        return 1
+    if any(tag >> 16 == _SIEMENS[0] for tag in instance.dataset.keys()):  # noqa: SIM118  (values would be converted)
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            tiles = int(instance.dataset.private_block(*_SIEMENS)[0x0A].value)
+    if named or tiles > 1:
+        shown = f" of {tiles} slices" if tiles > 1 else ""
+        raise instance.error(
+            f"is a mosaic{shown} in one image ({' '.join(named) or 'private header of Siemens'}); convert it to one "
+            "image for each slice"
+        )
 
 
 def check_rescaling(instances: Sequence[Instance], where: str) -> list[str]:
@@ -139,7 +141,7 @@ def check_rescaling(instances: Sequence[Instance], where: str) -> list[str]:
     """
     notes = []
     for keyword in ("RescaleSlope", "RescaleIntercept"):
-        without = [i for i in instances if plain_numbers(i.dataset, keyword) is None and not i.text(keyword)]
+        without = [i for i in instances if not plain_numbers(i.dataset, keyword) and not i.text(keyword)]
         if 0 < len(without) < len(instances):
             others = len(instances) - len(without)
             raise without[0].error(f"has no {keyword}, which {others} of the {len(instances)} instances have")

@@ -7,11 +7,11 @@ converted here; everything else is None, and pydicom's to judge.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 
 from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
@@ -31,14 +31,23 @@ def plain_text(dataset: Dataset, keyword: str) -> str | None:
 
 
 def plain_numbers(dataset: Dataset, keyword: str) -> tuple[float, ...] | None:
-    """Return the numbers of a decimal string that holds nothing unusual."""
+    """Return the numbers of a plain decimal string or unsigned short; none where it is absent."""
     element = _unconverted(dataset, keyword)
-    if element is None or not isinstance(element.value, bytes) or _vr(element) != "DS":
-        return None
-    if not _PLAIN_NUMBERS.fullmatch(element.value):
+    if element is None or not isinstance(element.value, bytes):
+        return () if element is None and _tag(keyword) not in dataset else None
+    if _vr(element) == "DS":
+        return _numbers(element.value)
+    whole = plain_whole(dataset, keyword)
+    return None if whole is None else (float(whole),)
+
+
+@lru_cache(maxsize=256)
+def _numbers(value: bytes) -> tuple[float, ...] | None:
+    """Return the numbers of plain text; most attributes are the same in all slices."""
+    if not _PLAIN_NUMBERS.fullmatch(value):
         return None
     try:
-        return tuple(float(part) for part in element.value.split(b"\\"))
+        return tuple(float(part) for part in value.split(b"\\"))
     except ValueError:
         return None
 
@@ -51,15 +60,23 @@ def plain_whole(dataset: Dataset, keyword: str) -> int | None:
     return int.from_bytes(element.value, "little" if element.is_little_endian else "big")
 
 
-def alike(datasets: Iterable[Dataset], keyword: str) -> bool:
-    """Tell whether all data sets certainly have the same value, or none; False where only conversion would tell."""
-    found = set()
-    for dataset in datasets:
-        element = _unconverted(dataset, keyword)
-        if element is None and keyword in dataset:
-            return False
-        found.add(None if element is None else (element.VR, element.value, element.is_little_endian))
-    return len(found) == 1
+def groups_alike(datasets: Sequence[Dataset], keywords: Sequence[str]) -> list[list[int]]:
+    """Indices of the data sets that certainly have the same values of some attributes, in the order of their first.
+
+    Whether bytes are the value that another data set has converted already, only conversion would tell: they are apart.
+    """
+    tags = [_tag(keyword) for keyword in keywords]
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for index, dataset in enumerate(datasets):
+        key = tuple(_compared(dataset.get_item(tag)) for tag in tags)
+        groups.setdefault(key, []).append(index)
+    return list(groups.values())
+
+
+def _compared(element: RawDataElement | DataElement | None) -> object:
+    if isinstance(element, RawDataElement):
+        return element.VR, element.value, element.is_little_endian
+    return element and (element.VR, str(element.value))
 
 
 def _unconverted(dataset: Dataset, keyword: str) -> RawDataElement | None:

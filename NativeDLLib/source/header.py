@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -83,10 +84,15 @@ class Instance:
     pixel_bytes: int | None = None
     pixel_start: int | None = None
 
+    @cached_property
+    def sop_class(self) -> str:
+        """SOP Class UID; empty where it is missing."""
+        return self.text("SOPClassUID")
+
     @property
     def is_multiframe(self) -> bool:
         """Whether its frames are described in functional groups."""
-        return self.text("SOPClassUID") in MULTIFRAME_CLASSES
+        return self.sop_class in MULTIFRAME_CLASSES
 
     @property
     def image_type(self) -> set[str]:

@@ -21,7 +21,9 @@ def native_frame(instance: Instance) -> npt.NDArray[Any] | None:
     if instance.pixel_start is None or not instance.pixel_bytes:
         return None
     number = partial(_whole, instance.dataset)
-    if number("SamplesPerPixel") != 1 or instance.dataset.get("NumberOfFrames") not in (None, 1):
+    if number("SamplesPerPixel") != 1 or (
+        "NumberOfFrames" in instance.dataset and instance.dataset.NumberOfFrames != 1
+    ):
         return None
     meaning = plain_text(instance.dataset, "PhotometricInterpretation")
     if (meaning or instance.dataset.get("PhotometricInterpretation")) not in ("MONOCHROME1", "MONOCHROME2"):

@@ -42,7 +42,7 @@ class Plane:
         between_rows, between_columns = piece.pixel_spacing
         return cls(
             index,
-            instance.text("SOPClassUID"),
+            instance.sop_class,
             instance.text("SOPInstanceUID"),
             piece.frame + 1 if instance.is_multiframe else None,
             np.array(piece.position, float),

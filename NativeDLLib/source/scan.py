@@ -45,11 +45,9 @@ class Scan:
         if uid is None and not self.series:
             for error in [*self.damaged, *(error for errors in self.faults.values() for error in errors)]:
                 raise error
-            if any(
-                other.text("SOPClassUID") == _DICOMDIR or other.path.name == "DICOMDIR" for other in self.other_objects
-            ):
+            if any(other.sop_class == _DICOMDIR or other.path.name == "DICOMDIR" for other in self.other_objects):
                 where += " (a DICOMDIR is the index of a disc: give the folder that it lies in)"
-            kinds = sorted({UID(other.text("SOPClassUID")).name or "unknown" for other in self.other_objects})
+            kinds = sorted({UID(other.sop_class).name or "unknown" for other in self.other_objects})
             held = f" ({', '.join(kinds[:5])})" if kinds else ""
             raise InputError(
                 f"{where}: holds no CT, MR or PET image ({len(self.other_objects)} other DICOM objects{held}, "
@@ -72,7 +70,7 @@ class Scan:
             )
         strangers = []
         for other in self.other_objects:
-            kind = UID(other.text("SOPClassUID")).name or "object of unknown class"
+            kind = UID(other.sop_class).name or "object of unknown class"
             if chosen and other.text("SeriesInstanceUID") == chosen:
                 self.warnings.append(
                     f"{other.path} is of the series but no CT, MR or PET image ({kind}): it was left out"
@@ -176,7 +174,9 @@ def _try_header(path: Path) -> Instance | InputError | None:
 
 def _check_whole(instance: Instance) -> None:
     """Refuse what may be an image of a series but can no longer be told from other objects."""
-    stored, declared = instance.text("SOPClassUID"), text(instance.dataset.file_meta, "MediaStorageSOPClassUID")
+    stored, declared = instance.sop_class, text(instance.dataset.file_meta, "MediaStorageSOPClassUID")
+    if stored == declared and stored in IMAGE_CLASSES and instance.pixel_bytes != 0:
+        return
     if instance.pixel_bytes == 0 and ({stored, declared} & IMAGE_CLASSES.keys() or not (stored or declared)):
         raise _fault(instance, "is a damaged DICOM file (it ends before its pixel data); repair or remove it")
     if not UID(stored or declared or "1.2").is_valid:
@@ -191,7 +191,7 @@ def _fault(instance: Instance, message: str) -> DamagedFileError:
 
 def _is_image(instance: Instance) -> bool:
     # De-identification may have emptied the class; such an image is kept so that it can be refused by name.
-    sop_class = instance.text("SOPClassUID") or text(instance.dataset.file_meta, "MediaStorageSOPClassUID")
+    sop_class = instance.sop_class or text(instance.dataset.file_meta, "MediaStorageSOPClassUID")
     return sop_class in IMAGE_CLASSES or (not sop_class and "ImagePositionPatient" in instance.dataset)
 
 

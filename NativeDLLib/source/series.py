@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.source.characters import declared_terms, is_readable
-from NativeDLLib.source.checks import check_identity, check_images, check_rescaling
+from NativeDLLib.source.checks import check_images, check_rescaling
 from NativeDLLib.source.frames import slices_of
 from NativeDLLib.source.geometry import Grid, Slice, arrange
 from NativeDLLib.source.header import Instance, number
@@ -133,7 +133,6 @@ class Series:
             # Where the others are no regular grid either, the series as a whole says what is wrong with it.
             with contextlib.suppress(InputError):
                 return cls.of(rest, [*warnings, left_out])
-        check_identity(instances, where)
         check_images(instances, where)
         slices = slices_of(instances)
         multiframe = instances[0].is_multiframe

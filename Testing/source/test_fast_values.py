@@ -7,7 +7,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from NativeDLLib.source.fast_values import alike, plain_numbers, plain_text, plain_whole
+from NativeDLLib.source.fast_values import groups_alike, plain_numbers, plain_text, plain_whole
 from NativeDLLib.source.header import numbers, text
 
 
@@ -73,17 +73,25 @@ def test_whole_numbers_are_read_in_their_byte_order():
     assert plain_whole(raw("Rows", "US", b"\1\0"), "Rows") == 1
     assert plain_whole(raw("Rows", "US", b"\1\0", little=False), "Rows") == 256
     assert plain_whole(raw("Rows", None, b"\1\0"), "Rows") == 1
+    assert plain_numbers(raw("Rows", "US", b"\1\0"), "Rows") == (1.0,)
+    assert plain_numbers(Dataset(), "Rows") == ()
     for vr, value in (("SS", b"\1\0"), ("US", b"\1\0\1\0"), ("US", b"")):
         assert plain_whole(raw("Rows", vr, value), "Rows") is None
+        assert plain_numbers(raw("Rows", vr, value), "Rows") is None
 
 
-def test_the_same_bytes_are_alike_and_what_was_converted_is_not_known_to_be():
+def test_data_sets_are_grouped_by_their_bytes_and_converted_ones_apart():
+    def groups(*datasets):
+        return groups_alike(datasets, ["Rows", "Modality"])
+
     same = [raw("Rows", "US", b"\1\0"), raw("Rows", "US", b"\1\0")]
-    assert alike(same, "Rows")
-    assert alike([Dataset(), Dataset()], "Rows")
-    assert not alike([*same, raw("Rows", "US", b"\1\0", little=False)], "Rows")
-    assert not alike([*same, raw("Rows", "SS", b"\1\0")], "Rows")
-    assert not alike([*same, Dataset()], "Rows")
-    converted = raw("Rows", "US", b"\1\0")
-    converted["Rows"]
-    assert not alike([*same, converted], "Rows")
+    assert groups(*same) == [[0, 1]]
+    assert groups(Dataset(), Dataset()) == [[0, 1]]
+    assert groups(*same, raw("Rows", "US", b"\1\0", little=False)) == [[0, 1], [2]]
+    assert groups(same[0], raw("Rows", "SS", b"\1\0"), same[1]) == [[0, 2], [1]]
+    assert groups(Dataset(), *same) == [[0], [1, 2]]
+    assert groups(raw("Modality", "CS", b"CT"), raw("Modality", "CS", b"MR")) == [[0], [1]]
+    converted = [raw("Rows", "US", b"\1\0"), raw("Rows", "US", b"\1\0")]
+    for dataset in converted:
+        dataset["Rows"]
+    assert groups(*same, *converted) == [[0, 1], [2, 3]]
