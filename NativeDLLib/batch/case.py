@@ -1,7 +1,5 @@
 """The cases of a batch, and the parts of a source that are none."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase

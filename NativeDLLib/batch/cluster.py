@@ -1,7 +1,5 @@
 """Doing the cases on the workers of a Dask scheduler (https://distributed.dask.org), one case a worker at a time."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections import Counter, deque

@@ -1,7 +1,5 @@
 """Finding the cases in folders, in Slicer's DICOM database and on a PACS."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence

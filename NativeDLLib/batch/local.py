@@ -1,7 +1,5 @@
 """Doing the cases on this machine, some at a time."""
 
-from __future__ import annotations
-
 import queue
 import threading
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """The manifest: a JSON line for everything that happened to a case, on disk before anything else happens."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -29,7 +27,7 @@ class Manifest:
     last: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, folder: Path) -> Manifest:
+    def open(cls, folder: Path) -> "Manifest":
         """Manifest in a locked folder, without a last line that a kill tore apart.
 
         InputError where another line is damaged.

@@ -1,7 +1,5 @@
 """A batch from its beginning, or from where it was left, to its end."""
 
-from __future__ import annotations
-
 import shutil
 import time
 from collections import Counter

@@ -1,7 +1,5 @@
 """A cohort that a person lists in a CSV file."""
 
-from __future__ import annotations
-
 import csv
 import io
 import re

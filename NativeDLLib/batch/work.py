@@ -1,7 +1,5 @@
 """Doing one case: a process of its own, which ends with the one that started it."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import time

@@ -1,7 +1,5 @@
 """``nativedl approve``: from what a physician reviewed in Slicer to a DICOM SEG, and to the PACS."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator
 from pathlib import Path

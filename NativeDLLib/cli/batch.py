@@ -1,7 +1,5 @@
 """``nativedl batch``: many series, each in a process of its own; started again it goes on where it was ended."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator
 from pathlib import Path

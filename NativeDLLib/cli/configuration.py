@@ -1,7 +1,5 @@
 """Configuration files: which model runs on which device with which parameters, as people save it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

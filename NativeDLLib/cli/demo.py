@@ -1,7 +1,5 @@
 """``nativedl demo``: the whole way on a phantom, with a PACS of our own."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """``nativedl doctor``: what is installed and configured, what is wrong with it, and what to do."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import platform

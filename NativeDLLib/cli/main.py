@@ -4,8 +4,6 @@ Exit codes: 0 done, 1 the result could not be written or a defect of this progra
 problem, 5 PACS problem (the result is kept), 6 cancelled, 7 some cases of a batch failed.
 """
 
-from __future__ import annotations
-
 import argparse
 import gc
 import importlib

@@ -1,7 +1,5 @@
 """``nativedl models push``, ``pull`` and ``list --from``: models that live in the PACS."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator
 from pathlib import Path

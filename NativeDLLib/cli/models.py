@@ -1,7 +1,5 @@
 """``nativedl models``: what the registry holds, whether a registry file is right, and which model fits a series."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

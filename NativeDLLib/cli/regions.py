@@ -1,7 +1,5 @@
 """``nativedl regions``, ``rtstruct`` and ``read-rtstruct``: regions proposed, stored once validated, and read back."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

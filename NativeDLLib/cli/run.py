@@ -1,7 +1,5 @@
 """``nativedl run``: from a series to a segmentation, and to the PACS."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``nativedl serve``: models and predictions over HTTP, for programs on the hospital network."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -4,8 +4,6 @@ One line on standard input is the command, a JSON list of its arguments. From th
 -m NativeDLLib`` with these arguments. The process ends where standard input is closed before.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Text for a terminal or a pipe: it cannot steer them, they can show it, and a reader that is gone is no error."""
 
-from __future__ import annotations
-
 import errno
 import os
 import unicodedata

@@ -1,7 +1,5 @@
 """Names for kinds of arrays, and the smallest box around what is in one."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Deflated DICOM files (PS3.5 A.5), inflated no further than asked: a file of 1.5 MB may hold 1.5 GB."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterator
 from io import BytesIO

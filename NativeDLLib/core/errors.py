@@ -1,7 +1,5 @@
 """Errors that the user can act on. Each class carries the exit code with which the command line ends."""
 
-from __future__ import annotations
-
 
 class NativeDLError(Exception):
     """Base of all errors whose message is meant for the user: what is wrong, where, and what to do.

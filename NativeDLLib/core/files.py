@@ -1,7 +1,5 @@
 """Files that are either whole or absent, and the digests that say which file it is."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

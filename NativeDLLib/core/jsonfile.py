@@ -1,7 +1,5 @@
 """JSON files that people write: read strictly, checked against a JSON Schema, wrong in words that name the place."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -1,7 +1,5 @@
 """A folder that only one process works in at a time, and turns that processes take."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress

@@ -1,7 +1,5 @@
 """Main memory of this process: how much is left, and a limit on it."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Places on disk: the package's data files, and all that is kept for a user; the manual's tables are made from here."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Mapping

@@ -4,8 +4,6 @@ Every long-running function takes a `Progress`. The base class measures and keep
 audience; `NativeDLLib.cli.show_progress` shows it to a person, or to a program as JSON lines.
 """
 
-from __future__ import annotations
-
 import contextlib
 import threading
 import time
@@ -52,7 +50,7 @@ class Progress:
     # Nobody can follow more than ten steps a second, and a reader of events should not have to.
     _INTERVAL_S = 0.1
 
-    def __init__(self, outer: Progress | None = None) -> None:
+    def __init__(self, outer: "Progress | None" = None) -> None:
         self.stages: list[StageCost] = []
         self.warnings: list[str] = []
         self.forward = Busy()
@@ -200,7 +198,7 @@ class _PeakMemory:
     def peak_mib(self) -> float:
         return self._peak / 2**20
 
-    def __enter__(self) -> _PeakMemory:
+    def __enter__(self) -> "_PeakMemory":
         self._read()
         self._thread.start()
         return self

@@ -1,7 +1,5 @@
 """Threads for work on arrays: one for each core, in which a product of matrices takes no other core."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import itertools

@@ -1,7 +1,5 @@
 """UIDs: texts that can refer to an object and can name a file."""
 
-from __future__ import annotations
-
 import re
 
 # PS3.5 section 9 forbids leading zeros in a component, but scanners write them, and archives hold them.

@@ -1,7 +1,5 @@
 """Versions of the packages that a result depends on."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 

@@ -4,8 +4,6 @@ An archive with two directories, or with members that contradict theirs, shows o
 and another one to the reader that uses it. Numbers of sections are those of APPNOTE.TXT 6.3.10.
 """
 
-from __future__ import annotations
-
 import struct
 from typing import IO
 

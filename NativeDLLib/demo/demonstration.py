@@ -1,7 +1,5 @@
 """The demonstration: the whole way from a PACS to a segmentation and back, with nothing but what is in this package."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterator

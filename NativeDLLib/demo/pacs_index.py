@@ -1,7 +1,5 @@
 """The catalogue of the embedded PACS: the headers of its objects, searched as PS3.4 C.2.2.2 says."""
 
-from __future__ import annotations
-
 import fnmatch
 from collections.abc import Iterable
 

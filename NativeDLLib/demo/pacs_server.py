@@ -1,7 +1,5 @@
 """A small PACS of our own for the demonstration and the tests: it stores, finds, and gives back."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import ssl
@@ -71,7 +69,7 @@ class EmbeddedPacs:
         self._lock = threading.Lock()
         self._headers: dict[str, Dataset] = {}
 
-    def __enter__(self) -> EmbeddedPacs:
+    def __enter__(self) -> "EmbeddedPacs":
         self._folder.mkdir(parents=True, exist_ok=True)
         for file in sorted(self._folder.glob("*.dcm")):
             with contextlib.suppress(Exception):  # a damaged file can make the parser raise nearly anything

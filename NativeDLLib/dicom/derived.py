@@ -1,7 +1,5 @@
 """Attributes that instances derived from a series share: patient, study and origin (PS3.3 C.7.1 to C.7.5)."""
 
-from __future__ import annotations
-
 import datetime
 
 from pydicom.dataset import Dataset, FileMetaDataset

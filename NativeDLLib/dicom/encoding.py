@@ -1,7 +1,5 @@
 """Elements, items and sequences as bytes in Explicit VR Little Endian (PS3.5 7.1.2 and 7.5)."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterable
 from functools import cache

@@ -3,8 +3,6 @@
 highdicom knows them too, but reads 22 MB of tables for them, which takes longer than all the rest of a SEG.
 """
 
-from __future__ import annotations
-
 ATTRIBUTES = {
     "patient": """
         ReferencedPatientSequence PatientName PatientID IssuerOfPatientID TypeOfPatientID

@@ -1,7 +1,5 @@
 """A name as a person writes it, as a Person Name of DICOM (PS3.5 6.2.1): family^given^middle^prefix^suffix."""
 
-from __future__ import annotations
-
 from NativeDLLib.core.errors import UsageError
 
 _LONGEST = 64

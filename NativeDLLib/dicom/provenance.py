@@ -1,7 +1,5 @@
 """Provenance of a result: the algorithm, the physician who reviewed it, and the result that was reviewed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal

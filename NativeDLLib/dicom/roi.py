@@ -1,7 +1,5 @@
 """One region of interest in the three modules of an RT Structure Set that tell of it (PS3.3 C.8.8.5, 6 and 8)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Regions of interest as an RT Structure Set (PS3.3 A.19) in the study of the series they were drawn on."""
 
-from __future__ import annotations
-
 import datetime
 import warnings
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Reading an RT Structure Set, ours or another system's: its regions of interest and their contours."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Segments as a DICOM Segmentation object (PS3.3 A.51) in the study of the series it was made from."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from typing import Any, Literal

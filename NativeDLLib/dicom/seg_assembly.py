@@ -4,8 +4,6 @@ highdicom and pydicom take a data set apart for each of thousands of frames, of 
 are written here as bytes that pydicom stores as they are and reads like those of any file.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """The frames of a Segmentation: which segments are in which planes, and their pixels packed (PS3.3 C.8.20.2)."""
 
-from __future__ import annotations
-
 import io
 import itertools
 from collections.abc import Callable, Iterator, Sequence

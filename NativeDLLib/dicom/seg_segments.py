@@ -1,7 +1,5 @@
 """The segments of a Segmentation as its Segment Sequence describes them (PS3.3 C.8.20.2)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import highdicom as hd

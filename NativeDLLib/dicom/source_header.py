@@ -1,7 +1,5 @@
 """The header of the source as a derived object takes it over: valid, and in one character set at every level."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any

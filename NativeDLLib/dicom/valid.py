@@ -1,7 +1,5 @@
 """Whether DICOM has an attribute with such a value: what is not valid is not taken over from a source."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

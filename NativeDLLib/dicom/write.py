@@ -1,7 +1,5 @@
 """Writing a data set as a file."""
 
-from __future__ import annotations
-
 from io import BytesIO
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Operations that NumPy's arrays and torch's tensors name differently, so that one code serves both."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

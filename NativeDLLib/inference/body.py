@@ -1,7 +1,5 @@
 """Where the body is in a CT, so that patches which hold only the air around it need no look."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +26,7 @@ class Body:
     shape: tuple[int, ...]
 
     @classmethod
-    def find(cls, values: npt.NDArray[Any], spacing: tuple[float, ...], shape: tuple[int, ...]) -> Body | None:
+    def find(cls, values: npt.NDArray[Any], spacing: tuple[float, ...], shape: tuple[int, ...]) -> "Body | None":
         """Tissue in Hounsfield units (z, y, x) with their spacing in mm, for a volume of another shape.
 
         None where nothing has the values of air, so that it cannot be told from the body.

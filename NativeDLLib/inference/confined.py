@@ -4,8 +4,6 @@ Linux offers that to single threads since 5.13 (Landlock, https://docs.kernel.or
 Elsewhere, and where the kernel was built without it, the calls are made as they are.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import struct

@@ -5,8 +5,6 @@ sessions, each on half of the threads, with fewer barriers per layer. All comput
 other values than torch does is not taken.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import os

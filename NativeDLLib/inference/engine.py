@@ -1,7 +1,5 @@
 """A model made ready to run: how it wants its input, its network on a device, and the way back to the source grid."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import threading

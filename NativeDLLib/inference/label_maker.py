@@ -4,8 +4,6 @@ Interpolated logits are weighted means of their neighbours. So a class whose hig
 lowest cannot win anywhere in it, and most blocks have one class left before anything is interpolated.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,7 +35,7 @@ class Axis:
     size: int
 
     @classmethod
-    def linear(cls, positions: npt.NDArray[np.floating[Any]], size: int) -> Axis:
+    def linear(cls, positions: npt.NDArray[np.floating[Any]], size: int) -> "Axis":
         """Interpolate at input indices in rising order; beyond the outermost voxels is the nearest of them."""
         inside = np.clip(positions, 0, size - 1)
         first = np.clip(np.floor(inside).astype(np.intp), 0, max(0, size - 2))
@@ -137,7 +135,7 @@ class LabelMaker:
             best = values.argmax(0)
             self.labels[start:stop] = best.to(torch.int32).cpu().numpy().reshape(-1, *shape)
 
-    def _label(self, logits: npt.NDArray[Any], z: _Piece, y: _Piece, x: _Piece) -> None:
+    def _label(self, logits: npt.NDArray[Any], z: "_Piece", y: "_Piece", x: "_Piece") -> None:
         array = self._scratch.array
         part = array("part", (len(logits), *(piece.source.stop - piece.source.start for piece in (z, y, x))))
         # Some may be of the planes that came before.

@@ -19,8 +19,6 @@ ten bytes for each class on the larger grid. A tenth is added to all, as allocat
 The network's grid is found by preparing a little noise, and what a forward pass takes by running a patch of it.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

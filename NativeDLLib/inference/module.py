@@ -1,7 +1,5 @@
 """The torch module of a described network."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The interface of a network to the sliding window, and the import of its runtime."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import io

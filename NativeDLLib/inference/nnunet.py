@@ -3,8 +3,6 @@
 The trainer class that a checkpoint names is never imported: the plans describe the network well enough.
 """
 
-from __future__ import annotations
-
 import contextlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence

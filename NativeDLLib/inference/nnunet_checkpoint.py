@@ -1,7 +1,5 @@
 """The checkpoints of an nnU-Net results folder, read without executing a pickle."""
 
-from __future__ import annotations
-
 import pickle
 import re
 from collections.abc import Sequence

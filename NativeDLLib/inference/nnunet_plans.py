@@ -4,8 +4,6 @@ nnU-Net finds a class by walking along a name of the plans, which leads from any
 name is only looked up: in a list of torch's layers, and in one of nnU-Net's U-Nets.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any

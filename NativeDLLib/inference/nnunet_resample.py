@@ -4,8 +4,6 @@ Its cubic splines are products of one spline an axis, and along one axis a splin
 function that nnU-Net calls, the matrices give its values in a fraction of its time, in single precision.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

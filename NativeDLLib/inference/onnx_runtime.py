@@ -1,7 +1,5 @@
 """Networks as ONNX files."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

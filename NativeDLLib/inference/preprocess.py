@@ -3,8 +3,6 @@
 Both ways go through the full affine: the network's grid is an image with a place in the patient like any other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any

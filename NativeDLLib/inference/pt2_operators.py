@@ -1,7 +1,5 @@
 """Operators that an exported network may name: those that take tensors and numbers and give tensors or sizes."""
 
-from __future__ import annotations
-
 import math
 import operator
 import re

@@ -1,7 +1,5 @@
 """A network that takes patches, run over a whole volume (Isensee et al., Nature Methods 2021, nnU-Net's scheme)."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import math

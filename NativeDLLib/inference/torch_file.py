@@ -1,7 +1,5 @@
 """Files of ``torch.save``, of which nothing is unpickled but tensors and plain values."""
 
-from __future__ import annotations
-
 import io
 import warnings
 import zipfile

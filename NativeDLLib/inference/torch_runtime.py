@@ -1,7 +1,5 @@
 """Networks of torch, and ``.pt2`` files of ``torch.export``."""
 
-from __future__ import annotations
-
 import contextlib
 import warnings
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Taking back what adding, pulling or fetching a model brought."""
 
-from __future__ import annotations
-
 import shutil
 
 from NativeDLLib.core.errors import UsageError

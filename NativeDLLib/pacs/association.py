@@ -1,7 +1,5 @@
 """An association with a peer over DIMSE: bounded in time, released at the end, its failures said in words."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import ssl

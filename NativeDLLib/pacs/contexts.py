@@ -1,7 +1,5 @@
 """Presentation contexts for receiving: which storage classes and transfer syntaxes are proposed, and accepted."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Sending what is in the outbox, so that every object reaches its peer once."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass

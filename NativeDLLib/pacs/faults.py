@@ -1,7 +1,5 @@
 """Ways in which a peer fails that are dealt with differently."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from NativeDLLib.core.errors import PacsError

@@ -1,7 +1,5 @@
 """The part of an object's header that sending and receiving need."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

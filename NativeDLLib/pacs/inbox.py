@@ -1,7 +1,5 @@
 """Where retrieved objects wait until all have come."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import threading
@@ -45,7 +43,7 @@ class Inbox:
         """How many different objects have come."""
         return len(self._received)
 
-    def __enter__(self) -> Inbox:
+    def __enter__(self) -> "Inbox":
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._waiting = self._scratch.enter_context(scratch(".partial-", self._folder))

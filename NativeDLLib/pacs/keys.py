@@ -1,7 +1,5 @@
 """The attributes of a query: what each level returns, and which keys it needs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from pydicom import Dataset

@@ -1,7 +1,5 @@
 """The database of the outbox: one row for each object, changed in transactions that are on disk when they end."""
 
-from __future__ import annotations
-
 import contextlib
 import sqlite3
 from collections.abc import Iterator

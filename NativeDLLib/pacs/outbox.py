@@ -6,8 +6,6 @@ which the next one clears. A sending process claims rows; the claim of a process
 nothing.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

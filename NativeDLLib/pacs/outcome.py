@@ -1,7 +1,5 @@
 """Outcome of storing one object at a peer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path

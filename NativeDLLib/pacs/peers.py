@@ -1,7 +1,5 @@
 """The peers that the user configured in ``pacs.json``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

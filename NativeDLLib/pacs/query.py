@@ -1,7 +1,5 @@
 """Queries by C-FIND, in the Patient Root and Study Root models (PS3.4 annex C)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

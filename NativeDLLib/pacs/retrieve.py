@@ -1,7 +1,5 @@
 """Retrieving a study or series by C-GET, or by C-MOVE to a Storage SCP of our own."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import threading

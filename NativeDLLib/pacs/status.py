@@ -1,7 +1,5 @@
 """DIMSE and STOW-RS status codes in words."""
 
-from __future__ import annotations
-
 DUPLICATE = 0x0111
 # PS3.4 table B.2-1, PS3.18 table I.2-2.
 _WARNINGS = (0xB000, 0xB006, 0xB007)

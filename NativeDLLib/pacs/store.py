@@ -1,7 +1,5 @@
 """Storing objects by C-STORE: one association for many, each sent as it lies on disk, each with its own outcome."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path

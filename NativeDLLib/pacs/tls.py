@@ -1,7 +1,5 @@
 """TLS contexts from the certificates that a peer is configured with."""
 
-from __future__ import annotations
-
 import ssl
 
 from NativeDLLib.core.errors import UsageError

@@ -1,7 +1,5 @@
 """The same services through DICOMweb: QIDO-RS, WADO-RS and STOW-RS (PS3.18)."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import logging

@@ -4,8 +4,6 @@ The phantom's space is the patient's, in mm: x to the left, y to the back, z to 
 the trunk at the height of the disc between L5 and S1.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 
@@ -49,7 +47,7 @@ class Body:
     lordosis: float
 
     @classmethod
-    def random(cls, rng: np.random.Generator) -> Body:
+    def random(cls, rng: np.random.Generator) -> "Body":
         """Draw a trunk."""
         fat = float(rng.uniform(6, 30))
         scale = float(rng.uniform(0.9, 1.1))

@@ -1,7 +1,5 @@
 """The phantom's bones: vertebrae with discs and canal, sacrum, hip bones and ribs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import reduce
 

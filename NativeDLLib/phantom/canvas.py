@@ -1,7 +1,5 @@
 """A voxel grid to paint implicit shapes on: every shape is a signed distance in mm, negative inside."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +25,7 @@ class Box:
     high: tuple[float, float, float]
 
     @classmethod
-    def around(cls, points: Sequence[Point], margin: float) -> Box:
+    def around(cls, points: Sequence[Point], margin: float) -> "Box":
         """Bound points (x, y, z) with a margin, all in mm."""
         array = np.asarray(points, dtype=float)
         low, high = array.min(axis=0) - margin, array.max(axis=0) + margin

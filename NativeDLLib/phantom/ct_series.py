@@ -1,7 +1,5 @@
 """A CT image as the DICOM series that a scanner would have written: one CT Image Storage instance a slice."""
 
-from __future__ import annotations
-
 import datetime
 from pathlib import Path
 

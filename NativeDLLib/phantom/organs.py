@@ -1,7 +1,5 @@
 """The phantom's organs: bowel, stomach, spleen, kidneys, liver, gallbladder, pancreas and the great vessels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

@@ -3,8 +3,6 @@
 It is like enough to a patient to try and test a segmentation on.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

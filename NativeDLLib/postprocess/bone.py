@@ -1,7 +1,5 @@
 """The ``needs_bone`` step: a network that never saw a phantom finds organs in it, and no patient is without bone."""
 
-from __future__ import annotations
-
 import numpy as np
 import SimpleITK as sitk
 

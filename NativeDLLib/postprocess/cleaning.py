@@ -1,7 +1,5 @@
 """The steps that clean each segment by itself: ``keep_largest``, ``remove_small``, ``fill_holes``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 

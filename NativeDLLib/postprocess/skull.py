@@ -1,7 +1,5 @@
 """The ``away_from_skull`` step: a network that never saw brains takes them for other organs; no such organ is there."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The state that postprocessing steps change, and the sequence of the steps."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property

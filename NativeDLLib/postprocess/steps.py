@@ -3,8 +3,6 @@
 It is read with every registry, also where neither NumPy nor SimpleITK is needed: the functions are found by name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pkgutil import resolve_name

@@ -1,7 +1,5 @@
 """The vertebral bodies of a spine, from the bottom up: one seed each, from the cores that a network found."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The entry of a ``vertebra_levels`` step: its check, and the segments that the step makes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Counting the levels of vertebrae from the sacrum or from the last ribs."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

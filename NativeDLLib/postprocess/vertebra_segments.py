@@ -1,7 +1,5 @@
 """The ``vertebra_levels`` step: from a network's classes to one segment for each vertebra that is there."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Telling vertebrae apart and naming their levels, in the classes that a network gave each voxel."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -6,8 +6,6 @@ write as contours of their own. A pixel whose centre lies on a contour is inside
 draw through the centres of the outermost pixels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

@@ -8,8 +8,6 @@ the outline to each hole and back. Every reader of CLOSED_PLANAR contours unders
 younger than many.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Regions that are proposed to a physician: outlines of a segmentation on the slices of its series."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence

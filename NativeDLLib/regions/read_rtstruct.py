@@ -1,7 +1,5 @@
 """From an RT Structure Set to a segmentation that Slicer opens."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace

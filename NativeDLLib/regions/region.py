@@ -1,7 +1,5 @@
 """Regions that a model proposes on the slices of a series, with a physician's decisions, and their file."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -85,7 +83,7 @@ class RegionSet:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> RegionSet:
+    def from_json(cls, data: Mapping[str, Any]) -> "RegionSet":
         """Set of values that `as_json` made and that fit the schema.
 
         ValueError for a fault that the schema cannot tell.

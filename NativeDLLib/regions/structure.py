@@ -1,7 +1,5 @@
 """Regions as an RT Structure Set: those that a physician validated, or all of a segmentation."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The checks of a registry entry that its schema cannot make."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pkgutil import resolve_name
 from typing import Any

@@ -4,8 +4,6 @@ There is a file for each model beside the weights in the cache, so that everyone
 outlives the weights: the next download must be the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Reading registries: the bundled, pulled, site's and user's; a later one overrides an id of an earlier one."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Models from the JSON of registry entries that have passed the schema."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Effective parameters: entry defaults, then the configuration file, then the panel or the command line."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any

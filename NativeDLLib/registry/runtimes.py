@@ -1,7 +1,5 @@
 """The table of the runtimes that an entry may name."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec

@@ -1,7 +1,5 @@
 """Segments as JSON values, so that a result says by itself what its segments are."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any

@@ -1,7 +1,5 @@
 """Finding a model's weights and making sure that they are the ones the registry means, before anything reads them."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Mapping

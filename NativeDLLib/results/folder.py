@@ -1,7 +1,5 @@
 """Folder of a result: written whole or not at all, then sent, with the costs in its report."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Sequence
@@ -87,7 +85,7 @@ class ResultFolder:
         self._objects.append(self._to.folder / name)
         return StoredObject(str(dataset.SOPInstanceUID), str(dataset.SeriesInstanceUID), kind)
 
-    def __enter__(self) -> ResultFolder:
+    def __enter__(self) -> "ResultFolder":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:

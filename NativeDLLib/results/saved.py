@@ -1,7 +1,5 @@
 """Result in a folder, read back: what a run found, or what a physician approved of it."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +48,7 @@ class SavedResult:
     segments: dict[int, tuple[Segment, AlgorithmType]]
 
     @classmethod
-    def read(cls, folder: Path, *, automatic: bool = False) -> SavedResult:
+    def read(cls, folder: Path, *, automatic: bool = False) -> "SavedResult":
         """Result in a folder, the approved one where it has both; with `automatic` only that of a run.
 
         InputError where there is none, it is of an older version, or it is not of a DICOM series.

@@ -1,7 +1,5 @@
 """From a reviewed segmentation to the DICOM SEG of what was approved, and to the PACS."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Decisions about each segment, and its origin."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal

@@ -6,8 +6,6 @@ value of most of the mask's voxels in it. Of a voxel with two equal halves, the 
 voxel belongs to two segments that do not overlap, and segments neither grow nor shrink.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

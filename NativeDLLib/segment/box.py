@@ -1,7 +1,5 @@
 """The part of an image in which a model looks."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

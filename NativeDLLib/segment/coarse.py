@@ -1,7 +1,5 @@
 """From coarse to fine: one model finds the place in the whole image, and another one looks only there."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from typing import Any

@@ -1,7 +1,5 @@
 """Estimate of a run's time and memory on this computer, from the last run of the same model on the same device."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +43,7 @@ class _Run:
     volume_mm3: float
     stages: Mapping[str, tuple[float, float]]
 
-    def replaces(self, other: _Run) -> bool:
+    def replaces(self, other: "_Run") -> bool:
         same = (self.model, self.device) == (other.model, other.device)
         return same and 1 / _REACH < self.voxels / other.voxels < _REACH
 

@@ -1,7 +1,5 @@
 """The sequence of stages from a source to its segmentation; nothing else stands here."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """Talking to ``nativedl serve``: who asks, the upload as it is read, and going away when cancelled."""
 
-from __future__ import annotations
-
 # Not with requests: closing its session does not close a connection that it waits on, and the server would go on.
 import http.client
 import json

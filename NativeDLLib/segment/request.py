@@ -1,7 +1,5 @@
 """Request for one segmentation."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

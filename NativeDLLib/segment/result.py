@@ -1,7 +1,5 @@
 """Result of a segmentation: the label map, its segments and the algorithm, wherever the network ran."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field

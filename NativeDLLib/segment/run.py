@@ -1,7 +1,5 @@
 """One run of a tool, from a request to the files of its result."""
 
-from __future__ import annotations
-
 from NativeDLLib.core.memory import memory_limit
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import check_device, is_server

@@ -1,7 +1,5 @@
 """Segmentation by a model of the registry, as a tool like any other."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

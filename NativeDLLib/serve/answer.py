@@ -1,7 +1,5 @@
 """The answer with a file of a request's folder, which is removed when it has been sent or the client is gone."""
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 from collections.abc import AsyncIterator

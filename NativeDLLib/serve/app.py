@@ -1,7 +1,5 @@
 """The application: what can be asked, by whom, and how errors are answered. FastAPI describes it at /openapi.json."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request

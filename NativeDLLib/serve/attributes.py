@@ -1,7 +1,5 @@
 """DICOM attributes as a client sends them: by keyword, or in the DICOM JSON model (PS3.18 section F.2)."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re

@@ -1,7 +1,5 @@
 """Who may ask: a file with a token a line, one of which comes with each request."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import ipaddress

@@ -1,7 +1,5 @@
 """Connections of a server: how many there may be, and how long one may take to say what it wants."""
 
-from __future__ import annotations
-
 import asyncio
 import ipaddress
 from typing import Any
@@ -20,7 +18,7 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     number in all counts.
     """
 
-    _open: dict[Connection, str]
+    _open: dict["Connection", str]
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Count a connection, and close one where there are too many."""
@@ -62,7 +60,7 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         if self.is_waiting:
             self.transport.abort()
 
-    def _make_room(self, connections: list[Connection], most: int) -> None:
+    def _make_room(self, connections: list["Connection"], most: int) -> None:
         if len(connections) > most:
             waiting = [other for other in connections if other.is_waiting and other is not self]
             halves = [other for other in connections if not other.is_waiting and other.cycle.more_body]

@@ -1,7 +1,5 @@
 """Who is served when: some predictions at a time, some more that wait, and no others."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import math

@@ -1,7 +1,5 @@
 """Errors as clients see them: one line and a word for it, never a path or a traceback."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """The forms in which a result can be had, and which of them a request wants."""
 
-from __future__ import annotations
-
 import os
 import zipfile
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Gate of every request: it keeps web pages out, and logs a line without patient data."""
 
-from __future__ import annotations
-
 import re
 import time
 

@@ -1,7 +1,5 @@
 """Limits on the clients of a server."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Models over HTTP: the registry's own words, without the places of their files."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field

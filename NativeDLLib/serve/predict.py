@@ -1,7 +1,5 @@
 """One prediction: what a request asks for, put into the words of ``nativedl run``, and its result."""
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 import tempfile

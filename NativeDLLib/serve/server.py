@@ -1,7 +1,5 @@
 """The server itself: it listens where it may, and ends with all its jobs when it is asked to."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import socket

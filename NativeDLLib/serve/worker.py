@@ -1,7 +1,5 @@
 """One command of this program for a request: in a process of its own, limited, and ended with the request."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The computer, as a run may use it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Random patches of a case: cut, bent, and changed as another scanner would. A `torch.Generator` draws everything."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The model card: what a model is, learnt from, is worth, and is not for."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Cases of a training: an image and its labels on the network's own grid."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Random numbers that a `torch.Generator` repeats."""
 
-from __future__ import annotations
-
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional

@@ -1,7 +1,5 @@
 """Checkpoint of a training on disk, from which it goes on with the same result."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import pickle

@@ -1,7 +1,5 @@
 """A training as its configuration file describes it: data, network, schedule, and the registry entry to be written."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

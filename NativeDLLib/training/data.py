@@ -1,7 +1,5 @@
 """The rows of a configuration's data, read: files with labels, DICOM series with segmentations, phantoms, negatives."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,7 +31,7 @@ class Volume:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, image: sitk.Image) -> Volume:
+    def of(cls, image: sitk.Image) -> "Volume":
         """Take an image as a source."""
         return cls(image, Grid(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection()))
 

@@ -1,7 +1,5 @@
 """Evaluation of a model on labelled cases, segmented by the stages of a user's run."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """A trained network as a file that a runtime loads without this package and without unpickling."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Labels as files hold them, and the classes that a network is to learn from them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

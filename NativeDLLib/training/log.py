@@ -1,7 +1,5 @@
 """The log of a training: one line of ``log.csv`` a step."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +18,7 @@ class Log:
         kept = self._path.read_text(encoding="utf-8").splitlines()[1 : step + 1] if step and self._path.exists() else []
         write_text(self._path, "\n".join([",".join(_COLUMNS), *kept]) + "\n")
 
-    def __enter__(self) -> Log:
+    def __enter__(self) -> "Log":
         self._stream = self._path.open("a", newline="", encoding="utf-8", buffering=1)
         self._writer = csv.writer(self._stream, lineterminator="\n")
         return self

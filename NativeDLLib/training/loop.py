@@ -1,7 +1,5 @@
 """The training loop: AdamW on a cosine schedule, and the average of the weights as the result."""
 
-from __future__ import annotations
-
 import copy
 import math
 import os

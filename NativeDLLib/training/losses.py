@@ -1,7 +1,5 @@
 """Dice and cross-entropy at every resolution (Isensee et al. 2021)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Images that hold neither liver nor vertebra, so that a model learns to find nothing: heads, limbs, test objects."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ nnU-Net knows no orientation: its axes are those of the file. It gives the label
 the orientation of the registry entry.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

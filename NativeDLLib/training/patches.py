@@ -1,7 +1,5 @@
 """Batches of random patches, made while the network is trained on earlier ones."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Pictures of a trained model's findings in images without known labels, for its card."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from NativeDLLib.core.files import atomic_path

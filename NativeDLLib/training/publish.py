@@ -1,7 +1,5 @@
 """The registry entry of a trained model, its card, and putting both into a registry."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence

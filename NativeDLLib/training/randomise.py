@@ -4,8 +4,6 @@ Drawing every structure's intensity at random is the idea of Billot et al., Synt
 within what computed tomography can show: air stays air, fat stays dark, bone stays the brightest tissue.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional

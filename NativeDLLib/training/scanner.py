@@ -1,7 +1,5 @@
 """Effects of a scanner: kernel, slice thickness, noise, metal artefacts, and shifted Hounsfield units."""
 
-from __future__ import annotations
-
 import math
 
 import torch

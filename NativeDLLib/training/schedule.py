@@ -1,7 +1,5 @@
 """How long and how fast a training learns."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

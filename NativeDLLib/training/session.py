@@ -1,7 +1,5 @@
 """A training from its configuration to its registry entry."""
 
-from __future__ import annotations
-
 import os
 import time
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Another shape for the structure that is learnt: where it ends must be seen, and not be known from where it lies."""
 
-from __future__ import annotations
-
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional

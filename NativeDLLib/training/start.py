@@ -1,7 +1,5 @@
 """The weights of a registry model, for a training to start from."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

@@ -1,7 +1,5 @@
 """How good a mask is: its overlap with the true one, and how far their surfaces are apart."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

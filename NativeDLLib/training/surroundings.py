@@ -1,7 +1,5 @@
 """Surroundings of the patient in a CT: arms that are down, and the table."""
 
-from __future__ import annotations
-
 import torch
 from torch import Generator, Tensor
 

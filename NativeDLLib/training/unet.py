@@ -1,7 +1,5 @@
 """nnU-Net's plain U-Net (Isensee et al. 2021), described by what its weights alone tell, and built from that."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -89,7 +87,7 @@ class Architecture:
         return network
 
     @classmethod
-    def of(cls, weights: Mapping[str, Tensor]) -> Architecture:
+    def of(cls, weights: Mapping[str, Tensor]) -> "Architecture":
         """Architecture of weights with canonical names; ModelError where they are of another network."""
         found = _grid(_CONVOLUTION, weights), _grid(_MERGE, weights)
         try:

@@ -1,7 +1,5 @@
 """Classes of the vertebra network: vertebrae with the core of each body, the sacrum and the ribs."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 
 import numpy as np

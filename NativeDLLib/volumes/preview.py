@@ -1,7 +1,5 @@
 """A picture of a segmentation: its contours on the slices that hold most of each segment."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ The keys are those of Slicer's ``vtkMRMLSegmentationStorageNode``. Only the box 
 Slicer opens it in a moment; the grid of the whole source goes along as reference geometry.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Reading a ``.seg.nrrd`` as Slicer saves it after editing: layers of label values, and what each segment is."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping

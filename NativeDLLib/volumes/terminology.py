@@ -4,8 +4,6 @@ An entry is seven parts between tildes: the context of category and type, catego
 regions, region, region modifier; a code is scheme, value and meaning between carets.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

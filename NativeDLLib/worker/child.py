@@ -1,7 +1,5 @@
 """A command of this library run to its end in a process of its own, within limits of time and memory."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os

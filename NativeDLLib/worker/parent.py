@@ -1,7 +1,5 @@
 """Ending with the program that started this one, even where that one was killed and could not say so."""
 
-from __future__ import annotations
-
 import os
 import threading
 from typing import NoReturn

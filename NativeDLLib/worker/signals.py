@@ -4,8 +4,6 @@ Python hears a signal only between two steps of its own, and a network that neve
 the system writes for each signal is heard by a thread of its own.
 """
 
-from __future__ import annotations
-
 import signal
 import socket
 import threading

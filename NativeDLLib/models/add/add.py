@@ -1,7 +1,5 @@
 """Adding a model in one call, for programs; the command ``nativedl models add`` asks a person in between."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

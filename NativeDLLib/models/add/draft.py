@@ -1,7 +1,5 @@
 """A registry entry in the making: what is known, where it is from, and which of it nobody may change."""
 
-from __future__ import annotations
-
 import copy
 import re
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Putting a model in force: its weights checked where they will lie, its entry written into a registry."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

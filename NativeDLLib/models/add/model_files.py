@@ -1,7 +1,5 @@
 """Files of a model by their kind: a results folder, or a file with a network."""
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path

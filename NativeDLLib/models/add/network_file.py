@@ -1,7 +1,5 @@
 """A file with a network: the shapes of its input and output, and the hints that its maker left in it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Fields that an entry still lacks, with the words in which a person is asked for them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """An nnU-Net results folder: labels, spacing, patch, normalisation and folds of its model."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The codes of structures by their names in models: from our table, or offered from DICOM's dictionary."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import cache

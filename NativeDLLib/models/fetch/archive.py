@@ -1,7 +1,5 @@
 """Unpacking a downloaded zip of which nothing is trusted: neither names, nor kinds, nor the sizes it states."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import stat

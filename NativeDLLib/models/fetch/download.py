@@ -1,7 +1,5 @@
 """Downloading one file over HTTP(S), from where it was broken off, through the proxy that the environment names."""
 
-from __future__ import annotations
-
 import json
 import os
 import time

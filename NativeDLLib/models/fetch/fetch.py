@@ -1,7 +1,5 @@
 """Fetching a model's weights into the cache: whole, as declared, able to run, or not at all."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Pulled models: verified, by the UID and digest they came with, as a registry layer."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

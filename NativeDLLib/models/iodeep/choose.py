@@ -4,8 +4,6 @@ An image takes the networks of its Modality, SamplesPerPixel and kind of Photome
 are for its BodyPartExamined or, where that is empty, for a body part that its StudyDescription names.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The private elements of a model in DICOM, and what is said about it in public ones."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import uuid

@@ -1,7 +1,5 @@
 """Models on a peer: which there are, bringing one there, and fetching them so that they are models like any other."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

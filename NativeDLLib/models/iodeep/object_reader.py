@@ -1,7 +1,5 @@
 """Reading a model from DICOM instances: nothing of it is used before its sizes, digests and entry have been checked."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

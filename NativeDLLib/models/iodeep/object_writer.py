@@ -9,8 +9,6 @@ tells the same content, signed by the same key, from any other. Every copy has n
 All fragments carry everything but the others' weights, so that none can be exchanged for one of another model.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator

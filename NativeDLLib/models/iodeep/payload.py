@@ -1,7 +1,5 @@
 """A model's weights as one file that can be cut into pieces, and safely back again."""
 
-from __future__ import annotations
-
 import re
 import tarfile
 from collections.abc import Mapping

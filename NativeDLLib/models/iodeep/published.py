@@ -16,8 +16,6 @@ Such a network becomes an entry like that of any file that is added. The layout 
 nor what the classes are, and nothing of that is guessed.
 """
 
-from __future__ import annotations
-
 import ast
 import base64
 import binascii

@@ -6,8 +6,6 @@ the ``Upsample`` it joins. What the codes of U-Nets leave open (whether ``Upsamp
 filters of the level below, or is a transposed convolution; whether convolutions have a bias) only the weights tell.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import product
 from typing import Any

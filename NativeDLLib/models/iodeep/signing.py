@@ -1,7 +1,5 @@
 """Ed25519 signatures (RFC 8032) over a model's entry and weights, and the keys that the user trusts."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Whether a model that came from a peer may be used: signed by whom the user trusts, or with the user's consent."""
 
-from __future__ import annotations
-
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.models.iodeep.object_reader import ReceivedModel
 from NativeDLLib.models.iodeep.signing import check_signature, fingerprint, trusted_keys_folder, trusted_name

@@ -1,7 +1,5 @@
 """Checking a description before anything is built: grammar, shapes, sizes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

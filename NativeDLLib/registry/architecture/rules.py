@@ -1,7 +1,5 @@
 """Shapes and parameters of each type of layer: a fixed table, without torch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any

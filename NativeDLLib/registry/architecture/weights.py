@@ -1,7 +1,5 @@
 """Whether weights are those of an architecture, told before any of them is used."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
