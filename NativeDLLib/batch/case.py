@@ -9,24 +9,12 @@ _MODALITIES = ("CT", "MR", "PT")
 
 @dataclass(frozen=True)
 class Case:
-    """One series to segment.
+    """One series to segment."""
 
-    Attributes
-    ----------
-    name
-        Folder name of its result; unique in the cohort, and without patient data.
-    source
-        Arguments of ``nativedl run`` that name the series.
-    model
-        Registry id or ``auto``, where it is not that of the batch.
-    files
-        Files for ``--files`` besides `source`; a command line would be too short for them.
-    """
-
-    name: str
-    source: tuple[str, ...]
-    model: str | None = None
-    files: tuple[str, ...] = ()
+    name: str  # folder name of its result; unique in the cohort, and without patient data
+    source: tuple[str, ...]  # arguments of ``nativedl run`` that name the series
+    model: str | None = None  # registry id or ``auto``, where it is not that of the batch
+    files: tuple[str, ...] = ()  # files for ``--files`` besides `source`; a command line would be too short for them
 
 
 @dataclass

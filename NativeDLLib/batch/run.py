@@ -21,38 +21,18 @@ from NativeDLLib.results.names import REPORT
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a batch.
+    """Settings of a batch."""
 
-    Attributes
-    ----------
-    output
-        Folder of the manifest and of a folder for each case.
-    arguments
-        Arguments of ``nativedl run`` for every case.
-    options
-        Options that results depend on, to be compared with those of an earlier start.
-    send
-        Arguments of ``nativedl send`` before the file, where results are sent.
-    jobs, devices
-        Numbers and devices as for `run_here`.
-    overlap
-        Whether the next series is read, and the last result written, while a network runs.
-    scheduler
-        Address of a Dask scheduler in place of these.
-    again, retry_failed
-        Whether every case is done anew, or the failed ones are.
-    """
-
-    output: Path
-    arguments: tuple[str, ...]
-    options: dict[str, Any]
-    send: tuple[str, ...] = ()
-    jobs: int = 1
+    output: Path  # folder of the manifest and of a folder for each case
+    arguments: tuple[str, ...]  # arguments of ``nativedl run`` for every case
+    options: dict[str, Any]  # options that results depend on, to be compared with those of an earlier start
+    send: tuple[str, ...] = ()  # arguments of ``nativedl send`` before the file, where results are sent
+    jobs: int = 1  # this and the next are those of `run_here`
     devices: tuple[str, ...] = ()
-    overlap: bool = False
-    scheduler: str | None = None
-    again: bool = False
-    retry_failed: bool = False
+    overlap: bool = False  # whether the next series is read, and the last result written, while a network runs
+    scheduler: str | None = None  # address of a Dask scheduler in place of these
+    again: bool = False  # whether every case is done anew
+    retry_failed: bool = False  # whether the failed ones are
 
 
 def run_batch(cohort: Cohort, settings: Settings, progress: Progress) -> dict[str, Any]:

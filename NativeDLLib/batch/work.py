@@ -22,24 +22,12 @@ _MARK = "--with-parent"
 
 @dataclass(frozen=True)
 class Task:
-    """A case for a worker.
-
-    Attributes
-    ----------
-    name
-        Name of the case.
-    folder
-        Folder of its result.
-    arguments
-        Arguments of ``nativedl run``: the source and the options, without ``--output``.
-    send
-        Arguments of ``nativedl send`` before the file, where the result is sent.
-    """
+    """A case for a worker."""
 
     name: str
-    folder: str
-    arguments: tuple[str, ...]
-    send: tuple[str, ...] = ()
+    folder: str  # that of its result
+    arguments: tuple[str, ...]  # arguments of ``nativedl run``: the source and the options, without ``--output``
+    send: tuple[str, ...] = ()  # arguments of ``nativedl send`` before the file, where the result is sent
 
 
 @dataclass(frozen=True)

@@ -10,28 +10,14 @@ REVIEWED = "reviewed"
 
 @dataclass(frozen=True)
 class Algorithm:
-    """Algorithm that made a result.
+    """Algorithm that made a result."""
 
-    Attributes
-    ----------
-    name, version
-        Id and version of the model in the registry.
-    title
-        Title for people, which becomes the series description.
-    source
-        Origin of the algorithm, at most 64 characters.
-    serial
-        First digits of the digest of its weights.
-    parameters
-        Effective parameters, as texts.
-    """
-
-    name: str
+    name: str  # id of the model in the registry, whose version comes next
     version: str
-    title: str
-    source: str
-    serial: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    title: str  # title for people, which becomes the series description
+    source: str  # origin of the algorithm, at most 64 characters
+    serial: str  # first digits of the digest of its weights
+    parameters: Mapping[str, str] = field(default_factory=dict)  # effective parameters, as texts
 
 
 @dataclass(frozen=True)
@@ -45,21 +31,9 @@ class Predecessor:
 
 @dataclass(frozen=True)
 class Review:
-    """Review of a result by a physician.
+    """Review of a result by a physician."""
 
-    Attributes
-    ----------
-    reviewer
-        Person Name (PS3.5 6.2.1), which becomes the Content Creator's Name and the Reviewer Name.
-    status
-        Text of the descriptions, such as ``reviewed``, which means all of it, or ``partly reviewed``.
-    algorithm_types
-        Segment Algorithm Type of each segment of a SEG.
-    predecessor
-        Automatic result, where it was stored.
-    """
-
-    reviewer: str
-    status: str = REVIEWED
-    algorithm_types: tuple[AlgorithmType, ...] = ()
-    predecessor: Predecessor | None = None
+    reviewer: str  # Person Name (PS3.5 6.2.1), which becomes Content Creator's Name and Reviewer Name
+    status: str = REVIEWED  # text of the descriptions: ``reviewed``, which means all of it, or another one
+    algorithm_types: tuple[AlgorithmType, ...] = ()  # Segment Algorithm Type of each segment of a SEG
+    predecessor: Predecessor | None = None  # automatic result, where it was stored

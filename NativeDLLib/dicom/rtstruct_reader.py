@@ -29,52 +29,24 @@ _LONGEST_NAME = 64
 
 @dataclass(frozen=True)
 class StoredRoi:
-    """A region of interest in a structure set.
+    """A region of interest in a structure set."""
 
-    Attributes
-    ----------
-    segment
-        Name and codes; its number is the ROI's place in the structure set, from 1.
-    algorithm_type
-        AUTOMATIC, SEMIAUTOMATIC or MANUAL; the latter where none is stated.
-    contours
-        Closed lines, each (n, 3) in mm, LPS.
-    ignored
-        Number of contours that are no closed lines or have no area: points, open lines, fewer than three places.
-    """
-
-    segment: Segment
-    algorithm_type: str
-    contours: tuple[Points, ...]
-    ignored: int
+    segment: Segment  # name and codes; its number is the ROI's place in the structure set, from 1
+    algorithm_type: str  # AUTOMATIC, SEMIAUTOMATIC or MANUAL; the latter where none is stated
+    contours: tuple[Points, ...]  # closed lines, each (n, 3) in mm, LPS
+    ignored: int  # number of contours that are no closed lines or have no area, with fewer than three places
 
 
 @dataclass(frozen=True)
 class StructureSet:
-    """Content of a structure set.
-
-    Attributes
-    ----------
-    label
-        Label for people.
-    series_uid
-        UID of the first series that it refers to; empty where it refers to none.
-    frames_of_reference
-        UIDs of its coordinates' frames of reference.
-    approval
-        APPROVED, UNAPPROVED, REJECTED, or empty.
-    rois
-        Regions of interest in the order of the Structure Set ROI Sequence.
-    unnumbered
-        Number of ROIs and sets of contours without a number, which belong to nothing.
-    """
+    """Content of a structure set."""
 
     label: str
-    series_uid: str
-    frames_of_reference: frozenset[str]
-    approval: str
-    rois: tuple[StoredRoi, ...]
-    unnumbered: int = 0
+    series_uid: str  # UID of the first series that it refers to; empty where it refers to none
+    frames_of_reference: frozenset[str]  # UIDs of its coordinates' frames of reference
+    approval: str  # APPROVED, UNAPPROVED, REJECTED, or empty
+    rois: tuple[StoredRoi, ...]  # regions of interest in the order of the Structure Set ROI Sequence
+    unnumbered: int = 0  # number of ROIs and sets of contours without a number, which belong to nothing
 
 
 def read_structure_set(path: Path) -> StructureSet:

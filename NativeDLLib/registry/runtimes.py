@@ -7,24 +7,13 @@ from importlib.util import find_spec
 
 @dataclass(frozen=True)
 class Runtime:
-    """A library that runs networks.
+    """A library that runs networks."""
 
-    Attributes
-    ----------
-    module
-        Module without which nothing runs.
-    extra
-        Extra of this library's own package that installs it.
-    imports
-        Modules that are imported before there is a network, in this order.
-    loader
-        Full name of the function that makes an engine of a model, with the parameters of `load_engine`. Its module is
-        imported when a model asks for it: that takes seconds.
-    """
-
-    module: str
-    extra: str
-    imports: tuple[str, ...]
+    module: str  # module without which nothing runs
+    extra: str  # extra of this library's own package that installs it
+    imports: tuple[str, ...]  # modules that are imported before there is a network, in this order
+    # Full name of the function that makes an engine of a model, with the parameters of `load_engine`. Its module is
+    # imported when a model asks for it: that takes seconds.
     loader: str
 
     @property

@@ -21,21 +21,11 @@ from NativeDLLib.results.report import Report, Sent, StoredObject
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a result goes.
+    """Where a result goes."""
 
-    Attributes
-    ----------
-    folder
-        Folder of the result; it is made where there is none.
-    peer
-        Peer that its DICOM objects are sent to.
-    overwrite
-        Whether a result in the folder may be replaced.
-    """
-
-    folder: Path
-    peer: Peer | None = None
-    overwrite: bool = False
+    folder: Path  # folder of the result; it is made where there is none
+    peer: Peer | None = None  # peer that its DICOM objects are sent to
+    overwrite: bool = False  # whether a result in the folder may be replaced
 
 
 class ResultFolder:

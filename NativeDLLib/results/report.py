@@ -69,52 +69,27 @@ class Sent:
 
 @dataclass
 class Report:
-    """Report of one result, as ``Resources/report.schema.json`` describes it.
+    """Report of one result, as ``Resources/report.schema.json`` describes it."""
 
-    Attributes
-    ----------
-    outcome
-        Outcome in a word, such as ``segmented``, ``empty``, ``approved`` or ``rejected``.
-    series, model, algorithm
-        Source, model of the registry, and algorithm as the DICOM objects tell it.
-    device
-        Device of the network, with its runtime.
-    segments
-        One row for each segment: number, name, colour and codes (see `segment_json`), and its measures.
-    quality
-        Findings to be checked.
-    segmentation, structure_set
-        SEG and RT Structure Set, where they were written.
-    details
-        Everything else that a command reports, such as its parameters.
-    files
-        Path of each file of the result, by name.
-    sent
-        Delivery to a peer; None where nothing was to be sent.
-    stages, forward_seconds, seconds, peak_mib
-        Cost of each stage, time in the network's forward passes, wall time in s, and highest resident memory in MiB.
-    versions
-        Versions of Python and of the libraries that may change a result.
-    """
-
-    outcome: str
+    outcome: str  # outcome in a word, such as ``segmented``, ``empty``, ``approved`` or ``rejected``
     series: ReportedSeries | None = None
     model: ModelName | None = None
-    algorithm: Algorithm | None = None
-    device: str = ""
+    algorithm: Algorithm | None = None  # as the DICOM objects tell it
+    device: str = ""  # device of the network, with its runtime
+    # A row for each segment: number, name, colour and codes (see `segment_json`), and its measures.
     segments: list[dict[str, Any]] = field(default_factory=list)
-    quality: list[Finding] = field(default_factory=list)
-    segmentation: StoredObject | None = None
+    quality: list[Finding] = field(default_factory=list)  # to be checked
+    segmentation: StoredObject | None = None  # SEG, where one was written
     structure_set: StoredObject | None = None
-    details: dict[str, Any] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)  # all else that a command reports
+    files: dict[str, str] = field(default_factory=dict)  # path of each file of the result, by name
     warnings: list[str] = field(default_factory=list)
-    sent: Sent | None = None
+    sent: Sent | None = None  # delivery to a peer; None where nothing was to be sent
     stages: list[StageCost] = field(default_factory=list)
-    forward_seconds: float = 0.0
-    seconds: float = 0.0
-    peak_mib: float = 0.0
-    versions: dict[str, str] = field(default_factory=dict)
+    forward_seconds: float = 0.0  # time in the network's forward passes
+    seconds: float = 0.0  # wall time
+    peak_mib: float = 0.0  # highest resident memory
+    versions: dict[str, str] = field(default_factory=dict)  # Python and what may change a result
     nativedl: str = ""
 
     def to_json(self) -> dict[str, Any]:

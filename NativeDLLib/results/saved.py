@@ -21,30 +21,15 @@ from NativeDLLib.source.volume_file import open_volume, read_volume
 
 @dataclass(frozen=True)
 class SavedResult:
-    """Result of a run or of an approval.
-
-    Attributes
-    ----------
-    folder
-        Folder of the result.
-    report
-        Report of the run, or of the approval.
-    is_approved
-        Whether it is that of an approval.
-    study_uid, series_uid
-        UIDs of the source.
-    algorithm
-        Algorithm of the run.
-    segments
-        Segments by number, each with its Segment Algorithm Type: all that a run looked for, or those approved.
-    """
+    """Result of a run or of an approval."""
 
     folder: Path
     report: Report
     is_approved: bool
-    study_uid: str
+    study_uid: str  # this and the next are the UIDs of the source
     series_uid: str
-    algorithm: Algorithm
+    algorithm: Algorithm  # algorithm of the run
+    # By number, with the Segment Algorithm Type: all that a run looked for, or those approved.
     segments: dict[int, tuple[Segment, AlgorithmType]]
 
     @classmethod

@@ -30,38 +30,17 @@ from NativeDLLib.volumes.seg_nrrd_reader import read_seg_nrrd
 
 @dataclass(frozen=True)
 class Approval:
-    """Approval of an automatic result.
+    """Approval of an automatic result."""
 
-    Attributes
-    ----------
-    result
-        Folder of the automatic result; it stays as it is.
-    edited
-        Segmentation as Slicer saved it; None for that of the result, as it is.
-    reviewer
-        Name of the physician, as a person writes it.
-    where
-        Series that the result was made from.
-    destination
-        Folder of the SEG and its report, and the peer to send to.
-    unreviewed
-        Whether segments that nobody decided about are stored too.
-    kind
-        BINARY, in which segments may overlap, or LABELMAP.
-    structures
-        Whether to write an RT Structure Set too.
-    decisions
-        ``accepted`` or ``rejected`` for segments by name, in place of what `edited` says.
-    """
-
-    result: Path
-    edited: Path | None
-    reviewer: str
-    where: Where
-    destination: Destination
-    unreviewed: bool = False
-    kind: Kind = "BINARY"
+    result: Path  # folder of the automatic result; it stays as it is
+    edited: Path | None  # segmentation as Slicer saved it; None for that of the result, as it is
+    reviewer: str  # the physician, as a person writes the name
+    where: Where  # series that the result was made from
+    destination: Destination  # folder of the SEG and its report, and the peer to send to
+    unreviewed: bool = False  # whether segments that nobody decided about are stored too
+    kind: Kind = "BINARY"  # BINARY, in which segments may overlap, or LABELMAP
     structures: bool = False
+    # ``accepted`` or ``rejected`` for segments by name, in place of what `edited` says.
     decisions: Mapping[str, Decision] = field(default_factory=dict)
 
 

@@ -26,30 +26,14 @@ _NOWHERE = Mask(np.zeros((0, 0, 0), bool), (0, 0, 0))
 
 @dataclass(frozen=True)
 class ReviewedSegment:
-    """One segment as it came back.
+    """One segment as it came back."""
 
-    Attributes
-    ----------
-    segment
-        Name and codes. Its number is that in the automatic result, or 0 where the physician drew it.
-    decision
-        Decision; a segment without any voxel is ``empty``, and one that is no longer in the file is ``removed``.
-    mask
-        Mask on the grid of the source.
-    algorithm_type
-        AUTOMATIC, SEMIAUTOMATIC or MANUAL.
-    changed
-        Number of voxels that differ from the automatic result.
-    outside
-        Number of voxels outside the source; they are left out.
-    """
-
-    segment: Segment
-    decision: Decision
-    mask: Mask
+    segment: Segment  # name and codes. Its number is that in the automatic result, or 0 where the physician drew it
+    decision: Decision  # ``empty`` without any voxel, ``removed`` where it is no longer in the file
+    mask: Mask  # on the grid of the source
     algorithm_type: AlgorithmType
-    changed: int
-    outside: int = 0
+    changed: int  # number of voxels that differ from the automatic result
+    outside: int = 0  # number of voxels outside the source; they are left out
 
     @property
     def is_stored(self) -> bool:

@@ -16,21 +16,11 @@ from NativeDLLib.source import Grid
 
 @dataclass(frozen=True)
 class Box:
-    """The part of an image in which a model looks.
+    """The part of an image in which a model looks."""
 
-    Attributes
-    ----------
-    grid
-        Grid of the whole image.
-    part
-        Slices (z, y, x) of the whole image; None where the part is all of it.
-    coarse
-        Account of the coarse model and the box, for the report; None where there was none.
-    """
-
-    grid: Grid
-    part: tuple[slice, ...] | None = None
-    coarse: Mapping[str, Any] | None = None
+    grid: Grid  # grid of the whole image
+    part: tuple[slice, ...] | None = None  # slices (z, y, x) of the whole image; None where the part is all of it
+    coarse: Mapping[str, Any] | None = None  # account of the coarse model and the box, for the report
 
     @property
     def parameters(self) -> dict[str, str]:

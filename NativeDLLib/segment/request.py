@@ -12,27 +12,12 @@ from NativeDLLib.tools.tool import Storage
 
 @dataclass(frozen=True)
 class Request:
-    """Request for one segmentation.
-
-    Attributes
-    ----------
-    where
-        Series or image to segment.
-    destination
-        Folder of the result, and the peer to send to.
-    model
-        Registry id or ``auto``.
-    machine
-        Device, memory and turn of the run.
-    parameters
-        Layers of parameters over the entry's defaults: the origin of each, and its values.
-    storage
-        How the result is stored.
-    """
+    """Request for one segmentation."""
 
     where: Where
-    destination: Destination
-    model: str = "auto"
+    destination: Destination  # folder of the result, and the peer to send to
+    model: str = "auto"  # registry id or ``auto``
     machine: Machine = field(default_factory=Machine)
+    # Layers over the entry's defaults: the origin of each, and its values.
     parameters: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     storage: Storage = field(default_factory=Storage)

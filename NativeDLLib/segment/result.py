@@ -25,30 +25,17 @@ from NativeDLLib.volumes.preview import write_preview
 
 @dataclass(frozen=True)
 class SegmentationResult:
-    """A segmentation on the grid of its source; see `ProcessingResult`.
-
-    Attributes
-    ----------
-    image, labels
-        Values and Segment Numbers (0 for none), both on the grid of the source.
-    segments
-        All segments that were looked for, numbered from 1.
-    measured
-        Voxels, volume and mean value of each segment, as `measure` returns them.
-    facts
-        Model, digest of its weights, device and parameters, as the report tells them; for vertebrae also `levels`, the
-        landmark that they are counted from (``sacrum``, ``ribs`` or ``numbered``), for a coarse model also its box.
-    storage
-        How it is stored.
-    """
+    """A segmentation on the grid of its source; see `ProcessingResult`."""
 
     source: Source
-    image: sitk.Image
-    labels: sitk.Image
-    segments: tuple[Segment, ...]
-    measured: list[dict[str, Any]]
+    image: sitk.Image  # values on the grid of the source
+    labels: sitk.Image  # Segment Numbers on the same grid, 0 for none
+    segments: tuple[Segment, ...]  # all segments that were looked for, numbered from 1
+    measured: list[dict[str, Any]]  # voxels, volume and mean value of each segment, as `measure` returns them
     quality: list[Finding]
     algorithm: Algorithm
+    # Model, digest of its weights, device and parameters, as the report tells them; for vertebrae also `levels`, the
+    # landmark that they are counted from (``sacrum``, ``ribs`` or ``numbered``), for a coarse model also its box.
     facts: Mapping[str, Any]
     storage: Storage = field(default_factory=Storage)
 

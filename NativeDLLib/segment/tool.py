@@ -15,15 +15,7 @@ from NativeDLLib.tools.tool import Storage, Verdict
 
 @dataclass(frozen=True)
 class SegmentationTool:
-    """A model of the registry as an `ImageProcessingTool`.
-
-    Attributes
-    ----------
-    machine
-        Device, memory and turn of its runs.
-    storage
-        How its results are stored.
-    """
+    """A model of the registry as an `ImageProcessingTool`."""
 
     model: Model
     machine: Machine

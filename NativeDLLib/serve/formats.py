@@ -20,25 +20,13 @@ WITH_STRUCTURES = ("--format=seg,rtstruct",)
 
 @dataclass(frozen=True)
 class Format:
-    """A form of a result.
+    """A form of a result."""
 
-    Attributes
-    ----------
-    name, media_type
-        Names in a request.
-    make
-        Function that returns the file to be sent from the folder of a run.
-    options
-        Options of ``nativedl run`` that the form needs.
-    with_regions
-        Whether ``nativedl regions`` follows.
-    """
-
-    name: str
+    name: str  # this and the next are its names in a request
     media_type: str
-    make: Callable[[Path], Path]
-    options: tuple[str, ...] = ()
-    with_regions: bool = False
+    make: Callable[[Path], Path]  # gives the file to be sent, from the folder of a run
+    options: tuple[str, ...] = ()  # options of ``nativedl run`` that the form needs
+    with_regions: bool = False  # whether ``nativedl regions`` follows
 
 
 def report_of(folder: Path) -> dict[str, Any]:

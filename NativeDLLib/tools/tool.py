@@ -32,21 +32,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Storage:
-    """How a result is stored.
+    """How a result is stored."""
 
-    Attributes
-    ----------
-    kind
-        Kind of a SEG: BINARY or LABELMAP.
-    keep_empty
-        Whether there is a SEG where nothing was found.
-    structures
-        Whether there is an RT Structure Set too, where something was found.
-    """
-
-    kind: Kind = "BINARY"
-    keep_empty: bool = False
-    structures: bool = False
+    kind: Kind = "BINARY"  # kind of a SEG: BINARY or LABELMAP
+    keep_empty: bool = False  # whether there is a SEG where nothing was found
+    structures: bool = False  # whether there is an RT Structure Set too, where something was found
 
 
 class ProcessingResult(Protocol):
