@@ -31,10 +31,8 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Filter of the series that are cases.
-
-    ``modality`` is one, or None for CT, MR and PT; ``description`` is a pattern of the Series Description with ``*``
-    and ``?``, in any case of letters.
+    """Filter of the series that are cases. ``modality`` is one, or None for CT, MR and PT; ``description`` is a pattern
+    of the Series Description with ``*`` and ``?``, in any case of letters.
     """
 
     modality: str | None = None

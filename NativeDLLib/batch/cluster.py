@@ -18,23 +18,11 @@ _ATTEMPTS = 3
 
 
 def run_on_dask(tasks: Sequence[Task], address: str, output: str, progress: Progress) -> Iterator[Happening]:
-    """Outcomes of tasks on the workers of a Dask scheduler, also on workers that come later.
+    """Outcomes of tasks on the workers of a Dask scheduler (``tcp://host:8786``), also on workers that come later.
 
-    Each worker process gets one task at a time. When a worker dies, another one gets its task, three times at most.
-
-    Parameters
-    ----------
-    address
-        Address of the scheduler, such as ``tcp://host:8786``.
-    output
-        Folder of the batch; the workers must reach it and the series under the same paths.
-
-    Raises
-    ------
-    UsageError
-        Where ``distributed`` is not installed, or the workers do not have this program.
-    NativeDLError
-        Where the scheduler cannot be reached any more.
+    Each worker process gets one task at a time. When a worker dies, another one gets its task, three times at most. The
+    workers must reach `output`, the folder of the batch, and the series under the same paths. UsageError where
+    ``distributed`` is not installed, or the workers lack this program; NativeDLError where the scheduler is gone.
     """
     client = _connect(address)
     try:
@@ -125,9 +113,8 @@ def perform_on_worker(task: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _by_value() -> tuple[Callable[..., Any], Callable[..., None]]:
-    """Functions for the workers that Dask sends with their code.
-
-    A function sent by name has to be importable on the scheduler too, which needs none of this program.
+    """Functions for the workers that Dask sends with their code. A function sent by name has to be importable on the
+    scheduler too, which needs none of this program.
     """
 
     def do(task: dict[str, Any]) -> Any:

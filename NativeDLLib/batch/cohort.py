@@ -20,10 +20,8 @@ from NativeDLLib.source.scan import Scan, scan
 
 
 def from_folders(folders: Sequence[Path], wanted: Wanted, progress: Progress) -> Cohort:
-    """A case of every image series below some folders.
-
-    A damaged series is a case too, whose job will say why: it must not go unnoticed, nor stop the others. InputError
-    where a folder does not exist.
+    """A case of every image series below some folders. A damaged series is a case too, whose job will say why: it must
+    not go unnoticed, nor stop the others. InputError where a folder does not exist.
     """
     for folder in folders:
         if not folder.is_dir():

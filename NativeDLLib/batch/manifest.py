@@ -17,10 +17,8 @@ QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed"
 
 @dataclass
 class Manifest:
-    """Outcome of each case so far.
-
-    ``path`` is the file, which only grows; ``last`` is the last line of each case by name, with its options as
-    ``asked``.
+    """Outcome of each case so far. ``path`` is the file, which only grows; ``last`` is the last line of each case by
+    name, with its options as ``asked``.
     """
 
     path: Path
@@ -28,9 +26,8 @@ class Manifest:
 
     @classmethod
     def open(cls, folder: Path) -> "Manifest":
-        """Manifest in a locked folder, without a last line that a kill tore apart.
-
-        InputError where another line is damaged.
+        """Manifest in a locked folder, without a last line that a kill tore apart. InputError where another line is
+        damaged.
         """
         manifest = cls(folder / NAME)
         try:

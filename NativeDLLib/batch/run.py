@@ -36,10 +36,9 @@ class Settings:
 
 
 def run_batch(cohort: Cohort, settings: Settings, progress: Progress) -> dict[str, Any]:
-    """Do the cases that are not done yet.
-
-    Returns the numbers of all, done, failed and cancelled cases, and the reasons of the failed ones. InputError where
-    the cohort is empty or the manifest damaged; UsageError where another batch works in the folder or made its results.
+    """Do the cases that are not done yet. Returns the numbers of all, done, failed and cancelled cases, and the reasons
+    of the failed ones. InputError where the cohort is empty or the manifest damaged; UsageError where another batch
+    works in the folder or made its results.
     """
     if not cohort.cases:
         raise InputError(f"there is no series to segment: {cohort}")

@@ -16,11 +16,9 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def from_csv(table: Path, place: Sequence[str]) -> Cohort:
-    """A case of every row of a CSV file in UTF-8, with commas or semicolons.
-
-    Its columns are ``path`` (relative to the table's folder), ``series`` and ``study`` (UIDs), ``model`` (registry id)
-    and ``id`` (name of the result's folder). `place` are the arguments of ``nativedl run`` for series without a path.
-    UsageError names the line that is wrong.
+    """A case of every row of a CSV file in UTF-8, with commas or semicolons. Its columns are ``path`` (relative to the
+    table's folder), ``series`` and ``study`` (UIDs), ``model`` (registry id) and ``id`` (name of the result's folder).
+    `place` are the arguments of ``nativedl run`` for series without a path. UsageError names the line that is wrong.
     """
     try:
         text = table.read_text(encoding="utf-8-sig")

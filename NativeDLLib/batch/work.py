@@ -44,9 +44,8 @@ def is_complete(folder: Path) -> bool:
 
 
 def perform(task: Task, stop: Callable[[], bool], device: str | None = None, turns: Sequence[Path] = ()) -> Outcome:
-    """Do a task, or the rest of it, in a folder that nothing else writes to.
-
-    `stop` is asked again and again whether to end early; `device` and `turns` are those of ``nativedl run``.
+    """Do a task, or the rest of it, in a folder that nothing else writes to. `stop` is asked again and again whether to
+    end early; `device` and `turns` are those of ``nativedl run``.
     """
     started, folder = time.monotonic(), Path(task.folder)
     report = _read_report(folder)

@@ -58,7 +58,6 @@ class _Parser(argparse.ArgumentParser):
 
 def program(argv: Sequence[str] | None = None) -> NoReturn:
     """Be the program ``nativedl``: run the command of this process, or one that is given, and end the process.
-
     Importing makes hundreds of thousands of objects that stay. Looking through them for garbage, and taking them apart
     at the end, took more than a second of a run.
     """

@@ -68,12 +68,8 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
 
 
 def make_request(args: argparse.Namespace) -> Request:
-    """Make a request of the arguments; what they leave open comes from the configuration file.
-
-    Raises
-    ------
-    UsageError
-        Where the configuration file is wrong, or an option needs another or does not go with the source.
+    """Make a request of the arguments; what they leave open comes from the configuration file. UsageError where that
+    file is wrong, or an option needs another or does not go with the source.
     """
     chosen = options(args)
     _check_source(args, chosen)

@@ -32,18 +32,8 @@ class JsonProgress(Progress):
 
 
 class TerminalProgress(Progress):
-    """Progress for a person: bars and messages on stderr, results on stdout.
-
-    Parameters
-    ----------
-    stream
-        Terminal of bars and messages; by default stderr.
-    quiet
-        Show errors and results alone.
-    verbose
-        Show each stage on a line of its own.
-    as_json
-        Show results as JSON.
+    """Progress for a person: bars and messages on `stream`, by default stderr, and results on stdout. `quiet` shows
+    errors and results alone, `verbose` each stage on a line of its own, `as_json` results as JSON.
     """
 
     def __init__(

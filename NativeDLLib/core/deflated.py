@@ -22,19 +22,8 @@ def is_deflated(start: bytes) -> bool:
 
 
 def inflated(stream: BinaryIO, most: int) -> BytesIO:
-    """Return the beginning of a deflated file as a file in Explicit VR Little Endian.
-
-    Parameters
-    ----------
-    stream
-        The file.
-    most
-        Length of the result at most, in bytes.
-
-    Raises
-    ------
-    ValueError
-        Where nothing of it can be inflated. What ends or is damaged later is returned up to there.
+    """Return the beginning of a deflated file as one in Explicit VR Little Endian, of `most` bytes at most. What ends
+    or is damaged later is returned up to there; ValueError where nothing of it can be inflated.
     """
     result = BytesIO()
     try:

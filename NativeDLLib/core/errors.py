@@ -2,16 +2,9 @@
 
 
 class NativeDLError(Exception):
-    """Base of all errors whose message is meant for the user: what is wrong, where, and what to do.
-
-    Message and hint are one line each; line breaks that came in with foreign text are folded.
-
-    Parameters
-    ----------
-    message
-        The fault, for everybody: it names no option and no command.
-    hint
-        The remedy on the command line, with its options and commands; only the terminal shows it.
+    """Base of all errors whose message is meant for the user: what is wrong, where, and what to do. The `message` is
+    for everybody: it names no option and no command. The `hint` is the remedy on the command line; only the terminal
+    shows it. Both are one line each; line breaks that came in with foreign text are folded.
     """
 
     exit_code = 1

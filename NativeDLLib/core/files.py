@@ -15,10 +15,9 @@ _scratch: set[Path] = set()
 
 @contextlib.contextmanager
 def atomic_path(path: Path, mode: int | None = None) -> Iterator[Path]:
-    """Temporary path beside `path` that replaces it when the block ends without an error.
-
-    Its folder is made. The temporary name keeps the suffixes, because image writers choose the format by them. `mode`
-    are the permissions, by default those of any new file. After an OSError `path` is what it was before.
+    """Temporary path beside `path` that replaces it when the block ends without an error. Its folder is made. The
+    temporary name keeps the suffixes, because image writers choose the format by them. `mode` are the permissions, by
+    default those of any new file. After an OSError `path` is what it was before.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".partial-{uuid4().hex}{''.join(path.suffixes[-2:])}")
@@ -35,10 +34,9 @@ def atomic_path(path: Path, mode: int | None = None) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def scratch(prefix: str, parent: Path | None = None) -> Iterator[Path]:
-    """Give an empty folder, by default in the system's one for such, that is gone after the block.
-
-    It is gone too where the block does not end and the process is ended by `remove_scratch`. In the system's folder the
-    next one of the prefix removes what killed processes left.
+    """Give an empty folder, by default in the system's one for such, that is gone after the block. It is gone too where
+    the block does not end and the process is ended by `remove_scratch`. In the system's folder the next one of the
+    prefix removes what killed processes left.
     """
     # Slicer's panel writes files before the packages are there.
     from NativeDLLib.core.locking import held

@@ -15,10 +15,8 @@ _LARGEST = 16 * 2**20
 
 
 def read_json(path: Path, error: type[NativeDLError], largest: int = _LARGEST) -> Any:
-    """Content of a JSON file in UTF-8.
-
-    `error` is raised where it cannot be read, is larger than `largest` bytes, has a key twice, or a number that JSON
-    does not have.
+    """Content of a JSON file in UTF-8. `error` is raised where it cannot be read, is larger than `largest` bytes, has a
+    key twice, or a number that JSON does not have.
     """
     try:
         if path.stat().st_size > largest:
@@ -49,9 +47,8 @@ def parse_json(content: str | bytes, where: str, error: type[NativeDLError]) -> 
 
 
 def check_schema(data: Any, schema_name: str, path: Path, error: type[NativeDLError], list_name: str) -> None:
-    """Check data of a file against a schema in ``Resources``.
-
-    `error` names the file, the entry (by its ``id`` or ``name`` in the list `list_name`) and the field.
+    """Check data of a file against a schema in ``Resources``. `error` names the file, the entry (by its ``id`` or
+    ``name`` in the list `list_name`) and the field.
     """
     try:
         problem = _best(_validator(schema_name).iter_errors(data))

@@ -15,9 +15,8 @@ _POLL_S = 0.05
 
 @contextmanager
 def hold(folder: Path, busy: str) -> Iterator[None]:
-    """Lock on a folder for the block; the system releases it when the process ends in any way.
-
-    The folder is made. UsageError with the text `busy` where another process holds it.
+    """Lock on a folder for the block; the system releases it when the process ends in any way. The folder is made.
+    UsageError with the text `busy` where another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = _lock(folder / ".lock")
@@ -32,7 +31,6 @@ def hold(folder: Path, busy: str) -> Iterator[None]:
 @contextmanager
 def take_turn(files: Sequence[Path], progress: Progress) -> Iterator[None]:
     """Wait until no other process holds one of the files, and hold it until the context is left; the files are made.
-
     Without files there is nothing to wait for, and no stage ``wait``.
     """
     if not files:

@@ -29,9 +29,8 @@ def available() -> int:
 
 
 def left_in_groups(groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")) -> float:
-    """Bytes that the control groups of this process, version 1 or 2, have left; infinity without a limit.
-
-    `groups` lists the groups of the process, and each is a folder below `mounted`.
+    """Bytes that the control groups of this process, version 1 or 2, have left; infinity without a limit. `groups`
+    lists the groups of the process, and each is a folder below `mounted`.
     """
     left = math.inf
     # Without such files there is no limit, and a line in another form is none of a group that we know.
@@ -55,10 +54,7 @@ def _left(folder: Path, most: str, used: str, cache: str) -> float:
 
 @contextlib.contextmanager
 def memory_limit(limit: int | None, progress: Progress) -> Iterator[None]:
-    """Limit in bytes on this process's memory during the block.
-
-    Beyond it, the job is cancelled with an `InputError`.
-    """
+    """Limit in bytes on this process' memory in the block: beyond it, the job is cancelled with an `InputError`."""
 
     def watch(stage: str, has: int) -> None:
         if limit is not None and has > limit and not progress.is_cancelled:

@@ -51,9 +51,8 @@ def kept(name: str) -> Path:
 
 
 def resources_folder() -> Path:
-    """Return the folder of ``registry.json``, its schema and the bundled models.
-
-    It lies beside the package in a source checkout and in Slicer, and inside it in a wheel.
+    """Return the folder of ``registry.json``, its schema and the bundled models. It lies beside the package in a source
+    checkout and in Slicer, and inside it in a wheel.
     """
     package = Path(__file__).resolve().parent.parent
     inside = package / "Resources"

@@ -28,23 +28,8 @@ class StageCost:
 
 
 class Progress:
-    """Progress of one job: it measures each stage, keeps the warnings, and carries the wish to cancel.
-
-    Parameters
-    ----------
-    outer
-        Progress of the job that this one is a part of: cancelling either cancels both.
-
-    Attributes
-    ----------
-    stages
-        Cost of each stage.
-    warnings
-        Warnings so far, each once.
-    forward
-        Clock of the seconds in which forward passes of networks ran.
-    watch_memory
-        Called with the stage and the resident memory in bytes, many times a second, by another thread.
+    """Progress of one job: it measures each stage, keeps the warnings, and carries the wish to cancel. Cancelling it,
+    or the `outer` job that it is a part of, cancels both.
     """
 
     # Nobody can follow more than ten steps a second, and a reader of events should not have to.
@@ -52,20 +37,17 @@ class Progress:
 
     def __init__(self, outer: "Progress | None" = None) -> None:
         self.stages: list[StageCost] = []
-        self.warnings: list[str] = []
-        self.forward = Busy()
+        self.warnings: list[str] = []  # each once
+        self.forward = Busy()  # runs while networks do
+        # Called with the stage and the resident memory in bytes, many times a second, by another thread.
         self.watch_memory: Callable[[str, int], None] | None = None
         self._cancellation: _Cancellation = _Cancellation() if outer is None else outer._cancellation
         self._fraction_started = 0.0
         self._shown_at = 0.0
 
     def cancel(self, reason: NativeDLError | None = None) -> None:
-        """Ask for the work to stop at the next `check`; any thread or signal handler may.
-
-        Parameters
-        ----------
-        reason
-            Error to be raised there, where it is not the user who wishes it.
+        """Ask for the work to stop at the next `check`, which raises `reason` where it is not the user who wishes it.
+        Any thread or signal handler may.
         """
         self._cancellation.reason = reason
         self._cancellation.event.set()

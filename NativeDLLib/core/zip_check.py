@@ -20,18 +20,7 @@ class ZipError(ValueError):
 
 
 def check_zip(stream: IO[bytes]) -> None:
-    """Check that an archive can be read in one way only.
-
-    Parameters
-    ----------
-    stream
-        The archive, at any position.
-
-    Raises
-    ------
-    ZipError
-        Where it is no ZIP archive, is damaged, or two readers could differ on what it holds.
-    """
+    """Raise ZipError where an archive is none, is damaged, or two readers could differ on what it holds."""
     try:
         count, size, offset = _directory(stream)
         if count > _MOST_MEMBERS or size > _LARGEST_DIRECTORY:

@@ -26,10 +26,9 @@ def derived_instance(
     title: str,
     transfer_syntax: UID,
 ) -> Dataset:
-    """The only instance of a new series in the study of a source, without content yet.
-
-    `SourceHeader.finish` is to be called once everything is there. ValueError where a text is no Long String: longer
-    than 64 characters, or with a backslash.
+    """The only instance of a new series in the study of a source, without content yet. `SourceHeader.finish` is to be
+    called once everything is there. ValueError where a text is no Long String: longer than 64 characters, or with a
+    backslash.
     """
     now = datetime.datetime.now()
     dataset = Dataset()

@@ -8,9 +8,8 @@ _SUFFIXES = {"md", "phd", "do", "dds", "msc", "bsc", "mph", "frcr", "frcp", "fac
 
 
 def person_name(text: str) -> str:
-    """Person Name of a text with carets, or of ``Dr. Jane Doe``, ``Doe, Jane`` or ``Jane van der Doe, MD``.
-
-    UsageError, without the name itself, where it is empty, too long, or has characters that no name can have.
+    """Person Name of a text with carets, or of ``Dr. Jane Doe``, ``Doe, Jane`` or ``Jane van der Doe, MD``. UsageError,
+    without the name itself, where it is empty, too long, or has characters that no name can have.
     """
     name = " ".join(text.split())
     if not name.strip("^= "):

@@ -65,8 +65,6 @@ def make_segmentation(
         All segments of the model in the order of their numbers; those not found stay described.
     kind
         BINARY, which every viewer reads, or LABELMAP (Supplement 243).
-    allow_empty
-        Whether a label map without any segment is stored, with every frame empty.
     review
         A physician's review; None for an automatic result.
     findings
@@ -77,7 +75,7 @@ def make_segmentation(
     Raises
     ------
     EmptySegmentationError
-        Where nothing was found and `allow_empty` is false.
+        Where nothing was found and `allow_empty`, which stores every frame empty, is false.
     InputError
         Where the source's patient or study attributes cannot be carried over.
     ValueError

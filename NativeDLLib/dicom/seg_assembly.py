@@ -32,7 +32,6 @@ def add_frames(
     dataset: Dataset, series: Series, header: SourceHeader, labels: Array, count: int, *, buffered: bool
 ) -> None:
     """Give a Segmentation the frames of a label map (z, y, x), or of `count` overlapping masks (z, y, x, segment).
-
     `buffered` makes Pixel Data while it is read.
     """
     labelmap = dataset.SegmentationType == "LABELMAP"

@@ -22,7 +22,6 @@ _FOR_ONE, _AT_ONCE = 64, 16
 @dataclass(frozen=True)
 class Frame:
     """One frame: the number of its segment (0 for all of them in a label map), the index of its plane, and its rows.
-
     `rows` are the first that is not empty and the one after the last; None for those of the plane.
     """
 
@@ -32,10 +31,9 @@ class Frame:
 
 
 def frames_of(labels: Array, count: int, labelmap: bool) -> list[Frame]:
-    """Frames that are not empty; where all are, every one, as a Segmentation has at least one.
-
-    `labels` is (z, y, x) of Segment Numbers, or (z, y, x, segment) of booleans. Segment by segment, each from the last
-    plane to the first: so does highdicom, whose normal points that way.
+    """Frames that are not empty; where all are, every one, as a Segmentation has at least one. `labels` is (z, y, x) of
+    Segment Numbers, or (z, y, x, segment) of booleans. Segment by segment, each from the last plane to the first: so
+    does highdicom, whose normal points that way.
     """
     found = in_threads(_segments_in, labels)
     if not any(found):
@@ -48,10 +46,8 @@ def frames_of(labels: Array, count: int, labelmap: bool) -> list[Frame]:
 
 
 class PixelStream(io.BufferedIOBase):
-    """Pixel Data that is made while it is read, so that little of it is held at a time.
-
-    `make` gives the pieces from the start, of `length` bytes together. `owner` keeps alive what the pieces are views
-    of.
+    """Pixel Data that is made while it is read, so that little of it is held at a time. `make` gives the pieces from
+    the start, of `length` bytes together. `owner` keeps alive what the pieces are views of.
     """
 
     owner: object = None

@@ -20,10 +20,8 @@ def described(
     *,
     with_background: bool,
 ) -> list[Dataset]:
-    """Items of the Segment Sequence.
-
-    `algorithm_types` is None where all segments are automatic. Each segment states its own findings. `with_background`
-    describes number 0 too, as in a label map.
+    """Items of the Segment Sequence. `algorithm_types` is None where all segments are automatic. Each segment states
+    its own findings. `with_background` describes number 0 too, as in a label map.
     """
     identification = hd.AlgorithmIdentificationSequence(
         name=algorithm.name,

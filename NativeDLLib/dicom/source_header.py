@@ -26,15 +26,9 @@ _CHARACTER_SETS = {
 
 
 class SourceHeader:
-    """The header of a series' first instance, to be taken over attribute by attribute.
-
-    Text that is in no character set that the source declares is taken over byte for byte, and the derived object
-    declares what the source does. Its own text is ASCII then.
-
-    Parameters
-    ----------
-    series
-        The source.
+    """The header of a series' first instance, to be taken over attribute by attribute. Text that is in no character set
+    that the source declares is taken over byte for byte, and the derived object declares what the source does. Its own
+    text is ASCII then.
     """
 
     def __init__(self, series: Series) -> None:

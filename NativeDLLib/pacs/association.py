@@ -31,21 +31,9 @@ Handlers = list[tuple[Any, Callable[..., Any]]]
 def associate(
     peer: Peer, contexts: Sequence[PresentationContext], roles: Sequence[Any] = (), handlers: Handlers | None = None
 ) -> Iterator[Any]:
-    """Association for the block, released after it, or aborted when the block raises.
-
-    Parameters
-    ----------
-    contexts
-        Presentation contexts to propose, at most 128.
-    roles
-        SCP/SCU role selections, which C-GET needs.
-    handlers
-        Event handlers of pynetdicom.
-
-    Raises
-    ------
-    PacsError
-        Where the peer cannot be reached, rejects the association, or accepts none of the contexts.
+    """Association for the block, released after it, or aborted when the block raises. At most 128 `contexts` are
+    proposed; C-GET needs `roles` (SCP/SCU role selections); `handlers` are those of pynetdicom. PacsError where the
+    peer cannot be reached, rejects the association, or accepts none of the contexts.
     """
     entity = AE(peer.calling_ae_title)
     entity.connection_timeout = peer.timeouts.connect

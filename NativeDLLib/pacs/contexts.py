@@ -49,11 +49,9 @@ USUAL_CLASSES = (
 
 
 def storage_proposal(classes: Iterable[str]) -> tuple[list[PresentationContext], list[Any]]:
-    """Presentation contexts and role selections with which a peer can send us objects by C-GET.
-
-    The acceptor chooses one transfer syntax in a context, so each compressed one has its own, and the peer sends its
-    objects without transcoding. An association has at most 128 contexts: with many classes the rarer syntaxes share
-    one.
+    """Presentation contexts and role selections with which a peer can send us objects by C-GET. The acceptor chooses
+    one transfer syntax in a context: each compressed one has its own, so that the peer sends its objects without
+    transcoding. Of 128 contexts, with many classes the rarer syntaxes share one.
     """
     available = MAXIMUM_CONTEXTS - 1
     classes = list(classes)[: available // 2]

@@ -34,21 +34,9 @@ def send(
     only_due: bool = True,
     ids: Collection[int] | None = None,
 ) -> list[Delivery]:
-    """Send the objects that are due, each peer's over one association.
-
-    Parameters
-    ----------
-    peers
-        Configured peers by name; objects for others stay.
-    only_due
-        Whether objects with a later next attempt are left out.
-    ids
-        Objects to send; None for all.
-
-    Returns
-    -------
-    list
-        A delivery for each object that was tried; another process sends the others.
+    """Send the objects that are due, each peer's over one association, and return a delivery for each that was tried.
+    Objects for others than the configured `peers` (by name) stay. `only_due` leaves out those with a later next
+    attempt, `ids` all but these; those that another process sends are left to it.
     """
     deliveries: list[Delivery] = []
     with outbox.claimed(ids, only_due) as entries:
@@ -64,12 +52,8 @@ def send(
 
 
 def deliver(files: Sequence[Path], peer: Peer, progress: Progress) -> list[Delivery]:
-    """Put objects in the user's outbox and send them, with what else is due for the same peer.
-
-    Raises
-    ------
-    PacsError
-        When an object could not be delivered; it stays in the outbox.
+    """Put objects in the user's outbox and send them, with what else is due for the same peer. PacsError where one
+    could not be delivered; it stays in the outbox.
     """
     peers, outbox = {peer.name: peer}, Outbox()
     ids = outbox.add(files, peer.name)

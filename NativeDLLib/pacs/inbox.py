@@ -55,9 +55,8 @@ class Inbox:
         self._scratch.close()
 
     def take(self, content: bytes) -> int:
-        """Take one object in the DICOM file format, and return the C-STORE status for it (PS3.4 table B.2-1).
-
-        Several threads may, one for each association.
+        """Take one object in the DICOM file format, and return the C-STORE status for it (PS3.4 table B.2-1). Several
+        threads may, one for each association.
         """
         with self._lock:
             return self._take(content)

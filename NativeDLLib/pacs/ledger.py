@@ -44,10 +44,8 @@ class NewEntry:
 
 @dataclass(frozen=True)
 class Entry(NewEntry):
-    """One object in the outbox.
-
-    ``state`` is ``waiting``, ``sending``, or ``unclear`` after an attempt without the peer's answer; ``claim`` names
-    the sending process.
+    """One object in the outbox. ``state`` is ``waiting``, ``sending``, or ``unclear`` after an attempt without the
+    peer's answer; ``claim`` names the sending process.
     """
 
     state: str
@@ -100,9 +98,8 @@ class Ledger:
 
 @contextlib.contextmanager
 def transaction(folder: Path) -> Iterator[Ledger]:
-    """Ledger in one transaction that keeps other processes out and is on disk at the end.
-
-    PacsError where it cannot be used.
+    """Ledger in one transaction that keeps other processes out and is on disk at the end. PacsError where it cannot be
+    used.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # patients' data: for the user's eyes only

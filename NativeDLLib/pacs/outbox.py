@@ -35,10 +35,8 @@ def default_folder() -> Path:
 
 
 class Outbox:
-    """Objects that wait on disk for their delivery; several processes of one machine share it.
-
-    `folder` holds the database and the copies, by default the user's own. Every method raises PacsError where it cannot
-    be used.
+    """Objects that wait on disk for their delivery; several processes of one machine share it. `folder` holds the
+    database and the copies, by default the user's own. Every method raises PacsError where it cannot be used.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -46,10 +44,9 @@ class Outbox:
         self._copies = self.folder / "objects"
 
     def add(self, files: Sequence[Path], peer_name: str) -> list[int]:
-        """Put copies of DICOM files into the outbox, all or none, and return their ids.
-
-        An object that waits for the same peer already becomes due at once. InputError where a file is no DICOM object,
-        or another object with the same SOP Instance UID waits for the peer.
+        """Put copies of DICOM files into the outbox, all or none, and return their ids. An object that waits for the
+        same peer already becomes due at once. InputError where a file is no DICOM object, or another object with the
+        same SOP Instance UID waits for the peer.
         """
         headers = [read_identity(file) for file in files]
         made: list[tuple[Path, Path]] = []
@@ -105,9 +102,8 @@ class Outbox:
 
     @contextlib.contextmanager
     def claimed(self, ids: Collection[int] | None = None, only_due: bool = True) -> Iterator[list[Entry]]:
-        """Claim on objects for the block, so that no other process sends them.
-
-        `ids` and `only_due` as in `delivery.send`.
+        """Claim on objects for the block, so that no other process sends them. `ids` and `only_due` as in
+        `delivery.send`.
         """
         with transaction(self.folder):  # makes the folder
             claim = f"{uuid.uuid4().hex}.claim"

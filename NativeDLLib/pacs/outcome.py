@@ -9,10 +9,8 @@ from NativeDLLib.core.progress import Progress
 
 @dataclass(frozen=True)
 class StoreOutcome:
-    """A peer's answer for one object.
-
-    ``status`` is the C-STORE status or STOW-RS failure reason, None without an answer. ``unclear`` means that the
-    connection was lost while the object was on its way.
+    """A peer's answer for one object. ``status`` is the C-STORE status or STOW-RS failure reason, None without an
+    answer. ``unclear`` means that the connection was lost while the object was on its way.
     """
 
     path: Path

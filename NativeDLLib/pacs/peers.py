@@ -44,11 +44,9 @@ class DicomWeb:
 
 @dataclass(frozen=True)
 class Peer:
-    """One application entity, or DICOMweb service, to find, retrieve and store with.
-
-    ``retrieve`` is ``get``, ``move`` or ``dicomweb``, and queries go the same way; ``store`` is ``dimse`` or
-    ``dicomweb``. A peer used through DICOMweb alone has no AE title, host and port. ``move_from`` are hosts
-    besides its own from which it sends after a C-MOVE.
+    """One application entity, or DICOMweb service, to find, retrieve and store with. ``retrieve`` is ``get``, ``move``
+    or ``dicomweb``, and queries go the same way; ``store`` is ``dimse`` or ``dicomweb``. A peer used through DICOMweb
+    alone has no AE title, host and port. ``move_from`` are hosts besides its own from which it sends after a C-MOVE.
     """
 
     name: str
@@ -78,9 +76,8 @@ def default_pacs_file() -> Path:
 
 
 def load_peers(path: Path | None = None) -> dict[str, Peer]:
-    """Configured peers by name, in the order of the file, by default ``~/.nativedl/pacs.json``.
-
-    UsageError names the file, the entry and the field where it is not as ``Resources/pacs.schema.json`` asks.
+    """Configured peers by name, in the order of the file, by default ``~/.nativedl/pacs.json``. UsageError names the
+    file, the entry and the field where it is not as ``Resources/pacs.schema.json`` asks.
     """
     file = path or default_pacs_file()
     if not file.exists():

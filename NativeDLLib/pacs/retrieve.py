@@ -25,15 +25,11 @@ _POLL_S = 0.05
 
 
 def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, progress: Progress) -> list[Path]:
-    """Retrieve all instances of a study or series into a folder, or none.
+    """Retrieve all instances of a study or series into a folder, or none, by C-GET or C-MOVE as ``peer.retrieve`` says.
 
-    The peer's ``retrieve`` decides for C-GET or C-MOVE. Without a series the whole study comes. Files are named by SOP
-    Instance UID and encoded as the peer sent them.
-
-    Raises
-    ------
-    PacsError
-        Where the peer cannot be reached, refuses, has nothing, or sends less or other objects than were asked for.
+    Without a series the whole study comes. Files are named by SOP Instance UID and encoded as the peer sent them.
+    PacsError where the peer cannot be reached, refuses, has nothing, or sends less or other objects than were asked
+    for.
     """
     progress.check()
     listed = inventory(peer, study_uid, series_uid)

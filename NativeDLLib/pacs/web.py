@@ -88,9 +88,8 @@ def store(peer: Peer, files: Sequence[Path], progress: Progress) -> list[StoreOu
 
 
 def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, None, None]:
-    """Outcomes of objects sent as `store` does, each before the next object is sent.
-
-    Each object is a request of its own, so that its answer does not depend on the others.
+    """Outcomes of objects sent as `store` does, each before the next object is sent. Each object is a request of its
+    own, so that its answer does not depend on the others.
     """
     for file in files:
         uid = read_identity(file).sop_instance_uid

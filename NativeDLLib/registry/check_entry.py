@@ -10,12 +10,8 @@ from NativeDLLib.registry.parameters import check_defaults
 
 
 def check_entry(model: Model, where: str) -> None:
-    """Check an entry that has passed the schema.
-
-    Raises
-    ------
-    ModelError
-        Naming the first place in the entry, after `where`, that is wrong.
+    """Raise ModelError that names, after `where`, the first place in an entry that is wrong though it passed the
+    schema.
     """
     for check in _CHECKS:
         check(model, where)

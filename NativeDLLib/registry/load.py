@@ -15,10 +15,9 @@ from NativeDLLib.registry.weights import models_folder
 
 
 def registry_files() -> list[Path]:
-    """Registries in force, the bundled one first.
-
-    The models pulled from a PACS come next, then the site's (``NATIVEDL_REGISTRY``, several paths as in ``PATH``), then
-    the user's ``~/.nativedl/registry.json``; a later one wins.
+    """Registries in force, the bundled one first. The models pulled from a PACS come next, then the site's
+    (``NATIVEDL_REGISTRY``, several paths as in ``PATH``), then the user's ``~/.nativedl/registry.json``; a later one
+    wins.
     """
     files = [resources_folder() / "registry.json"]
     files += [pulled_registry()] if pulled_registry().is_file() else []
@@ -54,9 +53,8 @@ def load_registry(path: Path) -> list[Model]:
 
 
 def models_of(data: Any, path: Path, error: type[NativeDLError] = ModelError) -> list[Model]:
-    """Models in the content of a registry file, checked.
-
-    Paths in it are relative to `path`. `error` names file, entry and field of the first thing that is wrong.
+    """Models in the content of a registry file, checked. Paths in it are relative to `path`. `error` names file, entry
+    and field of the first thing that is wrong.
     """
     check_schema(data, "registry.schema.json", path, error, "models")
     places = [f"{path}: models[{index}] ({entry['id']})" for index, entry in enumerate(data["models"])]

@@ -62,10 +62,8 @@ def make_model(data: Mapping[str, Any], registry: Path) -> Model:
 
 
 def with_coarse(model: Model, others: Mapping[str, Model], where: str) -> Model:
-    """Return a model with its coarse one, if its entry names one.
-
-    `others` are all models of its registry by id, `where` names the entry in messages. ModelError where there is no
-    such model, or it does not go with this one.
+    """Return a model with its coarse one, if its entry names one. `others` are all models of its registry by id,
+    `where` names the entry in messages. ModelError where there is no such model, or it does not go with this one.
     """
     given = model.data.get("coarse")
     if given is None:

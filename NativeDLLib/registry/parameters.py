@@ -11,10 +11,8 @@ Value = float | bool | str
 
 
 def effective(model: Model, *layers: tuple[str, Mapping[str, Any]]) -> dict[str, Value]:
-    """Value of every parameter of a model.
-
-    `layers` are origins (for the message) and values, also as text; a later layer wins. UsageError where a name is
-    unknown, or a value is of the wrong kind or out of bounds.
+    """Value of every parameter of a model. `layers` are origins (for the message) and values, also as text; a later
+    layer wins. UsageError where a name is unknown, or a value is of the wrong kind or out of bounds.
     """
     known = {parameter.name: parameter for parameter in model.parameters}
     values: dict[str, Value] = {p.name: checked(p, p.default) for p in model.parameters}

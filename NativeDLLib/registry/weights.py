@@ -53,24 +53,8 @@ def fetch_hint(model: Model) -> str:
 
 
 class Weights:
-    """The weights of a model: a file or nnU-Net's results folder, of which nothing is given out unchecked.
-
-    Parameters
-    ----------
-    model
-        Registry entry.
-    path
-        Where the weights lie; by default where the entry says.
-
-    Attributes
-    ----------
-    path
-        The file or folder, for messages.
-
-    Raises
-    ------
-    ModelError
-        Where they are not there, or lie outside their root.
+    """The weights of a model: a file or nnU-Net's results folder, of which nothing is given out unchecked. They lie at
+    `path`, by default where the entry says. ModelError where they are not there, or lie outside their root.
     """
 
     def __init__(self, model: Model, path: Path | None = None) -> None:
@@ -87,12 +71,8 @@ class Weights:
             self._wanted = self._fetched(model, self._wanted)
 
     def read(self, name: str = "") -> bytes:
-        """Content of the file, or of one in the folder: the very bytes whose SHA-256 was found right.
-
-        Raises
-        ------
-        ModelError
-            Where it is not there, or not what the registry says or what was fetched.
+        """Content of the file, or of one in the folder: the very bytes whose SHA-256 was found right. ModelError where
+        it is not there, or not what the registry says or what was fetched.
         """
         path = self._place(name)
         try:

@@ -34,22 +34,10 @@ class ResultFolder:
     The block saves files and sets `report`. When it ends without an error, the report is completed and written, all
     files replace those in the folder, and the DICOM objects are sent. Where nothing was saved, nothing is written.
 
-    Parameters
-    ----------
-    destination
-        Where the result goes.
-    names
-        Names of the files that a result may have, the report last. One that was not saved is removed from the folder,
-        where it would belong to an earlier result.
-    progress
-        Progress of the job.
-
-    Raises
-    ------
-    UsageError
-        Where the folder is a file, or holds a result that may not be replaced.
-    PacsError
-        At the end, where an object could not be delivered: it waits in the outbox, and the result stays where it is.
+    `names` are the files that a result may have, the report last. One that was not saved is removed from the folder,
+    where it would belong to an earlier result. UsageError where the folder is a file, or holds a result that may not be
+    replaced. PacsError at the end, where an object could not be delivered: it waits in the outbox, and the result
+    stays.
     """
 
     report: Report
@@ -119,13 +107,7 @@ class ResultFolder:
 
 
 def check_output(output: Path, names: Sequence[str], overwrite: bool) -> None:
-    """Check that files of these names can be put in a folder, which need not exist.
-
-    Raises
-    ------
-    UsageError
-        Where the folder is a file, or holds one of the files that may not be replaced.
-    """
+    """Raise UsageError where a folder is a file, or holds one of the files that may not be replaced."""
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output}: is a file, where a folder is needed")
     there = [name for name in names if (output / name).exists()]

@@ -34,9 +34,8 @@ class SavedResult:
 
     @classmethod
     def read(cls, folder: Path, *, automatic: bool = False) -> "SavedResult":
-        """Result in a folder, the approved one where it has both; with `automatic` only that of a run.
-
-        InputError where there is none, it is of an older version, or it is not of a DICOM series.
+        """Result in a folder, the approved one where it has both; with `automatic` only that of a run. InputError where
+        there is none, it is of an older version, or it is not of a DICOM series.
         """
         is_approved = not automatic and (folder / APPROVED_REPORT).exists()
         path = folder / (APPROVED_REPORT if is_approved else REPORT)
@@ -67,9 +66,8 @@ class SavedResult:
         return Predecessor(SOP_CLASSES[seg.type], seg.series_instance_uid, seg.sop_instance_uid)
 
     def labels(self, series: Series) -> npt.NDArray[Any]:
-        """Label map (z, y, x), or for an approval masks (z, y, x, segment), which may overlap.
-
-        InputError where it is missing, not on the slices of the series, or not of whole numbers.
+        """Label map (z, y, x), or for an approval masks (z, y, x, segment), which may overlap. InputError where it is
+        missing, not on the slices of the series, or not of whole numbers.
         """
         return self._approved(series) if self.is_approved else self._automatic(series)
 

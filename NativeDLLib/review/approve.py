@@ -45,19 +45,9 @@ class Approval:
 
 
 def approve(approval: Approval, progress: Progress) -> Report:
-    """Make a SEG of what a physician approved, write it, send it.
-
-    Returns
-    -------
-    Report
-        The report, as it is written to ``approved.json``. Where nothing is left to be stored, its outcome is
-        ``rejected`` and nothing has been written.
-
-    Raises
-    ------
-    NativeDLError
-        With the exit code that says of what kind it is. Unless it is a `PacsError` at the end, nothing has been
-        written.
+    """Make a SEG of what a physician approved, write it, send it; return the report, as it is in ``approved.json``.
+    Where nothing is left to be stored, its outcome is ``rejected`` and nothing has been written. So it is with every
+    error, but a `PacsError` at the end.
     """
     reviewer = person_name(approval.reviewer)
     approval.where.check()

@@ -45,7 +45,6 @@ def compare_segments(
     edited: StoredSegmentation, automatic: SavedResult, labels: npt.NDArray[Any], grid: Grid, progress: Progress
 ) -> list[ReviewedSegment]:
     """Segments as they came back from Slicer, compared with the automatic ones and their label map (z, y, x).
-
     InputError where a segment is not of this result, has an unknown decision, or has no name or codes.
     """
     given = [_identify(edited, stored, automatic) for stored in edited.segments]
@@ -69,7 +68,6 @@ def compare_segments(
 
 def decided(reviewed: Sequence[ReviewedSegment], decisions: Mapping[str, Decision]) -> list[ReviewedSegment]:
     """Segments with decisions about some of them by name; those without voxels stay ``empty`` or ``removed``.
-
     UsageError where a name is not that of exactly one segment.
     """
     names = [segment.segment.name for segment in reviewed]

@@ -83,7 +83,6 @@ def resample_to(grid: Grid, layer: sitk.Image, values: Sequence[int], progress: 
 
 def combined(masks: Sequence[tuple[str, Mask]], grid: Grid, kind: Kind) -> npt.NDArray[Any]:
     """Label map (z, y, x) of named masks, numbered from 1, or an array (z, y, x, mask) of booleans where they overlap.
-
     UsageError where they overlap in a LABELMAP.
     """
     shape = grid.size[::-1]

@@ -86,10 +86,8 @@ def _around(found: State, coarse: Coarse, grid: Grid, least_mm: Sequence[float])
 
 
 def _patch_mm(model: Model, grid: Grid) -> list[float]:
-    """Length of a patch along the axes (z, y, x) of an image.
-
-    A box is at least as large: a patch holds that much of the image anyway. Around a smaller box it would hold air,
-    which a network takes for the border of the body.
+    """Length of a patch along the axes (z, y, x) of an image. A box is at least as large: a patch holds that much of
+    the image anyway. Around a smaller box it would hold air, which a network takes for the border of the body.
     """
     patch, spacing, orientation = model.input.patch_size, model.input.spacing, model.input.orientation
     assert patch is not None

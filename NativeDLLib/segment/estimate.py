@@ -78,7 +78,6 @@ def remember(report: Report) -> None:
 
 def expect(model: Model, size: Sequence[int], spacing: Sequence[float], device: str) -> Expectation | None:
     """Estimate for a model and a series of `size` voxels and `spacing` in mm (x, y, z) on a device such as ``cuda:0``.
-
     None where neither this computer nor the registry's evaluation has a run of a comparable size.
     """
     voxels, volume = float(prod(size)), prod(size) * prod(spacing)

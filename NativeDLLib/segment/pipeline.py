@@ -30,16 +30,9 @@ from NativeDLLib.tools.machine import Machine
 def run_pipeline(
     model: Model, source: Source, parameters: Mapping[str, Value], machine: Machine, progress: Progress
 ) -> SegmentationResult:
-    """Segment a series, or an image file in place of one, with the effective parameters of a model.
-
-    Raises
-    ------
-    InputError
-        Where pixel data cannot be read, or the run needs more memory than it may have.
-    ModelError
-        Where the weights, the runtime or the device cannot be used.
-    CancelledError
-        Where the work was cancelled.
+    """Segment a series, or an image file in place of one, with the effective parameters of a model. InputError where
+    pixel data cannot be read, or the run needs more memory than it may have. ModelError where the weights, the runtime
+    or the device cannot be used.
     """
     import_ahead(model, machine.device)
     check_reading(source, machine.max_memory)
@@ -97,10 +90,7 @@ def _look(image: sitk.Image, machine: Machine, model: Model, progress: Progress)
 def _infer(
     model: Model, image: sitk.Image, parameters: Mapping[str, Value], machine: Machine, progress: Progress
 ) -> tuple[npt.NDArray[np.uint16], str, str]:
-    """Classes of the network (z, y, x) on the grid of the image, the device in words, the weights' digest.
-
-    The network and its memory on the device are free for the next job when this returns.
-    """
+    """Classes of the network (z, y, x) on the grid of the image, the device in words, the weights' digest."""
     with take_turn(machine.turns, progress):
         with progress.stage("load"):
             weights = Weights(model)

@@ -61,9 +61,8 @@ class Upload:
 
 
 def known_servers() -> dict[str, str]:
-    """Servers in ``~/.nativedl/tokens.json`` with the token of each, which may be empty.
-
-    UsageError where it is damaged.
+    """Servers in ``~/.nativedl/tokens.json`` with the token of each, which may be empty. UsageError where it is
+    damaged.
     """
     path = kept("tokens.json")
     servers = read_json(path, UsageError) if path.is_file() else {}

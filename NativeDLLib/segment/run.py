@@ -15,18 +15,8 @@ from NativeDLLib.tools.tool import ProcessingResult, tool_of
 
 
 def run_request(request: Request, progress: Progress) -> Report:
-    """Process one series or image by the tool of a model, write the result, send its DICOM objects.
-
-    Returns
-    -------
-    Report
-        The report, as it is written to ``report.json``.
-
-    Raises
-    ------
-    NativeDLError
-        With the exit code that says of what kind it is. Unless it is a `PacsError` after the work, nothing
-        has been written.
+    """Process one series or image by the tool of a model, write the result, send its DICOM objects. Returns the report,
+    as it is written to ``report.json``. Unless an error is a `PacsError` after the work, nothing has been written.
     """
     machine = request.machine
     check_device(machine.device)

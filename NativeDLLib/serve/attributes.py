@@ -55,9 +55,8 @@ class Attributes:
 
 
 async def read_attributes(request: Request) -> Attributes:
-    """Attributes in the body of a request.
-
-    ServeError where it is of another type, too large, or no JSON object of them.
+    """Attributes in the body of a request. ServeError where it is of another type, too large, or no JSON object of
+    them.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in SCHEMAS:

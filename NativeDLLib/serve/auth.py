@@ -15,9 +15,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 def read_tokens(path: Path) -> tuple[bytes, ...]:
-    """Digests of the tokens in a file, one a line; lines that start with # are comments.
-
-    UsageError where there is no token, or one that is too short or cannot be sent.
+    """Digests of the tokens in a file, one a line; lines that start with # are comments. UsageError where there is no
+    token, or one that is too short or cannot be sent.
     """
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]

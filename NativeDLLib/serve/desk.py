@@ -48,7 +48,6 @@ class Desk:
 
     async def run(self, commands: Sequence[Sequence[str]], folder: Path, request: Request) -> None:
         """Run commands one after the other in one turn; end them when the client goes away or the server is stopped.
-
         ServeError where one fails, or is ended.
         """
         work = asyncio.create_task(self._in_turn(commands, folder))

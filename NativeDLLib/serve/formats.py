@@ -84,7 +84,6 @@ FORMATS = {
 
 def choose_format(name: str | None, accept: str) -> Format:
     """Form of the parameter ``format``, or else of the header Accept (RFC 9110 section 12.5.1), empty for any.
-
     ServeError where there is none.
     """
     if name is not None:

@@ -47,10 +47,8 @@ def serve(
     started: Callable[[], None],
     progress: Progress,
 ) -> None:
-    """Serve on a socket of `listen`, which is closed at the end, until cancelled.
-
-    `certificate` and `key` are for TLS; `started` is called when requests are answered. On cancellation jobs are ended
-    and their clients told.
+    """Serve on a socket of `listen`, which is closed at the end, until cancelled. `certificate` and `key` are for TLS;
+    `started` is called when requests are answered. On cancellation jobs are ended and their clients told.
     """
     desk = Desk(settings)
     config = uvicorn.Config(

@@ -26,9 +26,8 @@ _LONGEST_HEADER = 8192
 
 
 async def receive_files(request: Request, folder: Path, settings: Settings) -> list[Path]:
-    """Write the parts of a request's body into a new folder, under names of our own.
-
-    ServeError where the body is of another type, too large, too slow, damaged, or holds no file.
+    """Write the parts of a request's body into a new folder, under names of our own. ServeError where the body is of
+    another type, too large, too slow, damaged, or holds no file.
     """
     kind, boundary = _content_type(request)
     declared = request.headers.get("content-length", "")

@@ -14,10 +14,9 @@ from NativeDLLib.worker import child
 
 
 async def run_command(arguments: Sequence[str], folder: Path, settings: Settings) -> None:
-    """Run a command of this program to its end.
-
-    `folder` is that of the request; clients are not told its name. ServeError where the command fails, or takes too
-    long or too much memory. Then, and where this task is cancelled, the process and all that it started are gone.
+    """Run a command of this program to its end. `folder` is that of the request; clients are not told its name.
+    ServeError where the command fails, or takes too long or too much memory. Then, and where this task is cancelled,
+    the process and all that it started are gone.
     """
     stop, pool = threading.Event(), ThreadPoolExecutor(1)
     work = pool.submit(child.run_command, arguments, stop.is_set, seconds=settings.timeout, memory=settings.max_memory)

@@ -70,13 +70,7 @@ class ImageProcessingTool(Protocol):
         """Return the name and version that tell this tool from others, such as ``liver-ct-demo 1.0.0``."""
 
     def process(self, source: Source, parameters: Mapping[str, Any], progress: Progress) -> ProcessingResult:
-        """Process an image.
-
-        Raises
-        ------
-        NativeDLError
-            Where it cannot be processed; nothing has then been written.
-        """
+        """Process an image; NativeDLError, with nothing written, where that is not possible."""
 
 
 def tool_of(model: Model, machine: Machine, storage: Storage) -> ImageProcessingTool:

@@ -35,9 +35,8 @@ class Ended:
 def run_command(
     arguments: Sequence[object], stop: Callable[[], bool], *, seconds: float = math.inf, memory: float = math.inf
 ) -> Ended:
-    """Run a command to its end, or until `stop` returns true; it and all that it started are gone then.
-
-    `seconds` limits its wall time, `memory` the resident bytes of all its processes.
+    """Run a command to its end, or until `stop` returns true; it and all that it started are gone then. `seconds`
+    limits its wall time, `memory` the resident bytes of all its processes.
     """
     command, reader = python_command(*with_events(arguments)), EventReader()
     with tempfile.TemporaryFile() as log:

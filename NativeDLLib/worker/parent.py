@@ -15,9 +15,8 @@ _GRACE_S = 5.0
 
 
 def end_with_parent(progress: Progress) -> None:
-    """Cancel the work when standard input is closed, and end this process if that takes longer than a few seconds.
-
-    The system closes a pipe when the process at its other end dies, in any way and on every platform.
+    """Cancel the work when standard input is closed, and end this process if that takes longer than a few seconds. The
+    system closes a pipe when the process at its other end dies, in any way and on every platform.
     """
     threading.Thread(target=_watch, args=(progress,), daemon=True).start()
 

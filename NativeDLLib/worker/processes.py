@@ -22,10 +22,9 @@ _LOG_LINES, _LONGEST = 500, 300
 
 
 def python_command(*arguments: object, python: str | None = None) -> list[str]:
-    """Command line for a process of this library, in this Python or another one.
-
-    ``-P`` and the path of a file, not ``-m`` and a name: a file ``pydicom.py`` in the folder that the process starts in
-    would be imported in place of the library of that name.
+    """Command line for a process of this library, in this Python or another one. ``-P`` and the path of a file, not
+    ``-m`` and a name: a file ``pydicom.py`` in the folder that the process starts in would be imported in place of the
+    library of that name.
     """
     return [python or sys.executable, "-P", str(_PACKAGE / "__main__.py"), *map(str, arguments)]
 
@@ -63,9 +62,8 @@ def slicer_python() -> str:
 
 
 def environment() -> dict[str, str]:
-    """Environment in which no Python, also one that a library starts, imports from the folder it starts in.
-
-    An empty entry of ``PYTHONPATH``, easily made by appending to nothing, stands for that folder.
+    """Environment in which no Python, also one that a library starts, imports from the folder it starts in. An empty
+    entry of ``PYTHONPATH``, easily made by appending to nothing, stands for that folder.
     """
     places = list(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
     others = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -99,31 +97,15 @@ def _freeze(process: psutil.Process, family: list[psutil.Process]) -> None:
 
 
 class EventReader:
-    """Events of a command, put together however they arrive.
-
-    Attributes
-    ----------
-    result
-        Report at its end, or None.
-    error, hint
-        One line that says why it failed, or None, and the remedy on the command line.
-    code
-        Exit code of its error, or None where it ended without a word.
-    warnings
-        Warnings so far.
-    stage
-        Present stage.
-    log
-        Last lines, for a person.
-    """
+    """Events of a command, put together however they arrive."""
 
     def __init__(self) -> None:
-        self.result: dict[str, Any] | None = None
-        self.error: str | None = None
-        self.hint = self.stage = ""
-        self.code: int | None = None
+        self.result: dict[str, Any] | None = None  # the report at its end
+        self.error: str | None = None  # one line that says why it failed
+        self.hint = self.stage = ""  # the remedy on the command line, and the present stage
+        self.code: int | None = None  # exit code of its error
         self.warnings: list[str] = []
-        self.log: deque[str] = deque(maxlen=_LOG_LINES)
+        self.log: deque[str] = deque(maxlen=_LOG_LINES)  # last lines, for a person
         self._events, self._messages = _Lines(), _Lines()
 
     def feed(self, data: bytes) -> list[tuple[str, dict[str, Any]]]:

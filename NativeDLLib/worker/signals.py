@@ -21,10 +21,9 @@ _SLOW_S = 15.0
 
 @contextmanager
 def cancelled_by_signals(progress: Progress) -> Iterator[None]:
-    """Cancel the work of the block at the first signal, and end the process where it does not stop within seconds.
-
-    It is ended after 5 s where Python does not hear the signal, and after 15 s where it does. At a second signal it
-    ends as the system would have it. In another thread than the main one nothing is done.
+    """Cancel the work of the block at the first signal, and end the process where it does not stop within seconds. It
+    is ended after 5 s where Python does not hear the signal, and after 15 s where it does. At a second signal it ends
+    as the system would have it. In another thread than the main one nothing is done.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

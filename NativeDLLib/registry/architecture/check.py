@@ -30,10 +30,9 @@ _ORIGIN = Path("network description")
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer with its defaults filled in and its place in the network.
-
-    ``options`` has its parameters, those per axis as tuples; ``takes`` and ``gives`` are the shapes of its input and of
-    its own output, before skip connections join it; ``parameters`` has shapes by name.
+    """A layer with its defaults filled in and its place in the network. ``options`` has its parameters, those per axis
+    as tuples; ``takes`` and ``gives`` are the shapes of its input and of its own output, before skip connections join
+    it; ``parameters`` has shapes by name.
     """
 
     type: str
@@ -72,9 +71,8 @@ class Plan:
 
 
 def check_architecture(description: Mapping[str, Any]) -> list[Shape]:
-    """Shapes that the layers of a description pass on, channels first and without the batch.
-
-    ModelError names layer and field of the first thing that is unknown, does not fit or is too large.
+    """Shapes that the layers of a description pass on, channels first and without the batch. ModelError names layer and
+    field of the first thing that is unknown, does not fit or is too large.
     """
     return list(make_plan(description).passed)
 

@@ -12,9 +12,8 @@ COUNTER = "num_batches_tracked"
 
 
 def matched(plan: Plan, state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights of a plan, tensors or arrays by canonical name, in the order of its layers.
-
-    ModelError names a weight that is missing, not expected, of another shape, or no floating-point numbers.
+    """Weights of a plan, tensors or arrays by canonical name, in the order of its layers. ModelError names a weight
+    that is missing, not expected, of another shape, or no floating-point numbers.
     """
     given = {name: value for name, value in state_dict.items() if not str(name).endswith(f".{COUNTER}")}
     wanted = plan.parameters
