@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.confined import confined
+from NativeDLLib.inference.confined import confined, load_tensors
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.engine import ContractEngine
 from NativeDLLib.inference.network import Loaded, require
-from NativeDLLib.inference.torch_file import load_tensors
 from NativeDLLib.inference.torch_runtime import TorchNetwork, load_torch
-from NativeDLLib.registry.architecture.check import make_plan
-from NativeDLLib.registry.architecture.weights import COUNTER, matched
+from NativeDLLib.registry.architecture.check import COUNTER, make_plan, matched
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import Weights
 

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.inference.array_ops import ArrayOrTensor
 from NativeDLLib.inference.label_maker import Head
-from NativeDLLib.inference.network import Loaded, Network, silent
+from NativeDLLib.inference.network import ArrayOrTensor, Loaded, Network, silent
 from NativeDLLib.inference.preprocess import Prepared, prepare, restore
 from NativeDLLib.inference.sliding_window import WindowSettings
 from NativeDLLib.registry.entry import Model

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from NativeDLLib.core.arrays import Floats, Labels
 from NativeDLLib.core.threads import Scratch, in_threads
-from NativeDLLib.inference.array_ops import ArrayOrTensor, copied, is_tensor, joined
+from NativeDLLib.inference.network import ArrayOrTensor, copied, is_tensor, joined
 
 BLOCK = 32
 """Voxels of the output along each axis that a thread labels at once."""

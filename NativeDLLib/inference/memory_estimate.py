@@ -30,10 +30,9 @@ import SimpleITK as sitk
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.memory import MIB, available, resident, too_much
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.inference.array_ops import is_tensor
 from NativeDLLib.inference.engine import Engine
 from NativeDLLib.inference.label_maker import BLOCK
-from NativeDLLib.inference.network import call_concurrently
+from NativeDLLib.inference.network import call_concurrently, is_tensor
 from NativeDLLib.inference.sliding_window import PLANES, WindowSettings
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.source.source import Source

@@ -16,14 +16,21 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.arrays import Floats
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.array_ops import ArrayOrTensor, to_numpy
 from NativeDLLib.inference.body import Body
 from NativeDLLib.inference.cpu_backend import fastest
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.label_maker import Head, LabelMaker
-from NativeDLLib.inference.network import Network, require, silent
-from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, keeps_network, load_checkpoint
-from NativeDLLib.inference.nnunet_plans import check_configuration, make_unet, read_plans, stored_orientation
+from NativeDLLib.inference.network import ArrayOrTensor, Network, require, silent, to_numpy
+from NativeDLLib.inference.nnunet_files import (
+    Checkpoint,
+    check_configuration,
+    find_folds,
+    keeps_network,
+    load_checkpoint,
+    make_unet,
+    read_plans,
+    stored_orientation,
+)
 from NativeDLLib.inference.nnunet_resample import axes_back, is_separable, resample_by_splines
 from NativeDLLib.inference.preprocess import Prepared, empty, turned_back
 from NativeDLLib.inference.torch_runtime import TorchNetwork

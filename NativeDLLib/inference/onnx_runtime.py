@@ -8,11 +8,10 @@ from typing import Any
 import numpy.typing as npt
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.array_ops import ArrayOrTensor
 from NativeDLLib.inference.confined import confined
 from NativeDLLib.inference.device import check_device, has_nvidia_gpu
 from NativeDLLib.inference.engine import ContractEngine
-from NativeDLLib.inference.network import Loaded, checked_output, require
+from NativeDLLib.inference.network import ArrayOrTensor, Loaded, checked_output, require
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import Weights
 

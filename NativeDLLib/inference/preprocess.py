@@ -12,9 +12,9 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.arrays import Floats, Labels
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.inference.array_ops import ArrayOrTensor
 from NativeDLLib.inference.body import Body
 from NativeDLLib.inference.label_maker import Axis, LabelMaker
+from NativeDLLib.inference.network import ArrayOrTensor
 from NativeDLLib.registry.entry import InputContract
 
 

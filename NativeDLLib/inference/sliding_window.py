@@ -16,8 +16,16 @@ import numpy.typing as npt
 from NativeDLLib.core.arrays import Floats
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.threads import Scratch, in_threads
-from NativeDLLib.inference.array_ops import ArrayOrTensor, contiguous, copied, flipped, is_tensor, to_numpy, zeros
-from NativeDLLib.inference.network import Network
+from NativeDLLib.inference.network import (
+    ArrayOrTensor,
+    Network,
+    contiguous,
+    copied,
+    flipped,
+    is_tensor,
+    to_numpy,
+    zeros,
+)
 from NativeDLLib.inference.preprocess import Prepared
 
 Window = tuple[slice, ...]

@@ -9,10 +9,9 @@ from typing import Any
 import numpy.typing as npt
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.array_ops import ArrayOrTensor, is_tensor, to_numpy
 from NativeDLLib.inference.confined import confined
 from NativeDLLib.inference.device import torch_device
-from NativeDLLib.inference.network import Loaded, checked_output, require
+from NativeDLLib.inference.network import ArrayOrTensor, Loaded, checked_output, is_tensor, require, to_numpy
 from NativeDLLib.inference.pt2_archive import Pt2Archive
 from NativeDLLib.inference.pt2_graph import ExportedNetwork
 

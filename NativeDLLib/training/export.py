@@ -1,15 +1,103 @@
-"""A trained network as a file that a runtime loads without this package and without unpickling."""
+"""A trained network as files that runtimes load without this package, and as nnU-Net's results folder.
+
+nnU-Net knows no orientation: its axes are those of the file. It gives the labels of this library for images stored in
+the orientation of the registry entry.
+"""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.core.files import atomic_path
+from NativeDLLib.core.files import atomic_path, write_json
 from NativeDLLib.inference.onnx_runtime import load_onnx
 from NativeDLLib.inference.torch_runtime import load_torch
+from NativeDLLib.training.config import Config
+from NativeDLLib.training.unet import CLASS_NAME, TYPES, Architecture
+
+FOLDER = "nnUNetTrainer__nnUNetPlans__3d_fullres"
+FILES = ("dataset.json", "plans.json", "fold_0/checkpoint_final.pth")
+_CONFIGURATION = "3d_fullres"
+
+
+def write_results_folder(
+    network: nn.Module, architecture: Architecture, config: Config, cases: int, folder: Path
+) -> None:
+    """Write ``dataset.json``, ``plans.json`` and the checkpoint of one fold for a network on the CPU.
+
+    Clip, mean and std of the training become nnU-Net's statistics of the foreground; `cases` is the number of cases.
+    """
+    plans, dataset = _plans(architecture, config), _dataset(config, cases)
+    write_json(folder / "dataset.json", dataset)
+    write_json(folder / "plans.json", plans)
+    checkpoint = {
+        "network_weights": {name: value.contiguous() for name, value in network.state_dict().items()},
+        "trainer_name": "nnUNetTrainer",
+        "init_args": {"configuration": _CONFIGURATION, "fold": 0, "plans": plans, "dataset_json": dataset},
+        "inference_allowed_mirroring_axes": (2,) if config.mirror else None,
+        "current_epoch": 1,
+    }
+    with atomic_path(folder / "fold_0" / "checkpoint_final.pth") as temporary:
+        torch.save(checkpoint, temporary)
+
+
+def _dataset(config: Config, cases: int) -> dict[str, Any]:
+    return {
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, **{name: number for number, name in config.classes.items()}},
+        "numTraining": cases,
+        "file_ending": ".nii.gz",
+    }
+
+
+def _plans(architecture: Architecture, config: Config) -> dict[str, Any]:
+    assert config.contract.spacing is not None
+    spacing, patch = list(config.contract.spacing), list(config.patch)
+    low, high = config.clip
+    # nnU-Net clips to these percentiles, then subtracts this mean and divides by this deviation.
+    statistics = {"percentile_00_5": low, "percentile_99_5": high, "mean": config.mean, "std": config.std}
+    statistics |= {"min": low, "max": high, "median": config.mean}
+    resampling = {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None}
+    return {
+        "dataset_name": config.model.id,
+        "plans_name": "nnUNetPlans",
+        "original_median_spacing_after_transp": spacing,
+        "original_median_shape_after_transp": patch,
+        "image_reader_writer": "SimpleITKIO",
+        "transpose_forward": [0, 1, 2],
+        "transpose_backward": [0, 1, 2],
+        "experiment_planner_used": "ExperimentPlanner",
+        "label_manager": "LabelManager",
+        "foreground_intensity_properties_per_channel": {"0": statistics},
+        "configurations": {
+            _CONFIGURATION: {
+                "data_identifier": f"nnUNetPlans_{_CONFIGURATION}",
+                "preprocessor_name": "DefaultPreprocessor",
+                "batch_size": config.schedule.batch,
+                "patch_size": patch,
+                "median_image_size_in_voxels": [float(n) for n in patch],
+                "spacing": spacing,
+                "normalization_schemes": ["CTNormalization"],
+                "use_mask_for_norm": [False],
+                "resampling_fn_data": "resample_data_or_seg_to_shape",
+                "resampling_fn_seg": "resample_data_or_seg_to_shape",
+                "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
+                "resampling_fn_data_kwargs": resampling,
+                "resampling_fn_seg_kwargs": resampling | {"is_seg": True},
+                "resampling_fn_probabilities_kwargs": resampling,
+                "architecture": {
+                    "network_class_name": CLASS_NAME,
+                    "arch_kwargs": architecture.arguments | TYPES,
+                    "_kw_requires_import": list(TYPES),
+                },
+                "batch_dice": True,
+            }
+        },
+    }
+
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
 LARGEST_DIFFERENCE = 1e-4

@@ -1,24 +1,136 @@
-"""The training loop: AdamW on a cosine schedule, and the average of the weights as the result."""
+"""The training loop: AdamW on a cosine schedule, its loss (Isensee et al. 2021), log and checkpoint."""
 
 import copy
+import csv
+import hashlib
+import json
 import math
 import os
+import pickle
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from NativeDLLib.core.errors import CancelledError, ModelError
+from NativeDLLib.core.errors import CancelledError, InputError, ModelError, UsageError
+from NativeDLLib.core.files import atomic_path, write_text
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.training.augment import batches
 from NativeDLLib.training.cases import Case
-from NativeDLLib.training.checkpoint import load_checkpoint, save_checkpoint
-from NativeDLLib.training.config import Config
-from NativeDLLib.training.log import Log
-from NativeDLLib.training.losses import deep_supervision
-from NativeDLLib.training.patches import batches
+from NativeDLLib.training.config import SETTINGS, Config
+from NativeDLLib.training.unet import Architecture
+
+
+def deep_supervision(outputs: Sequence[Tensor], target: Tensor) -> Tensor:
+    """Weighted loss of the outputs of all resolutions.
+
+    Outputs are logits (N, classes, z, y, x), the finest first; each counts half as much as the one before it, the
+    coarsest of several not at all. `target` is int64 (N, z, y, x); coarser outputs learn from every n-th voxel of it.
+    """
+    weights = [0.5**index for index in range(max(1, len(outputs) - 1))]
+    losses = []
+    for output, weight in zip(outputs, weights, strict=False):
+        step = [n // m for n, m in zip(target.shape[1:], output.shape[2:], strict=True)]
+        part = target[:, :: step[0], :: step[1], :: step[2]]
+        losses.append(weight * dice_and_cross_entropy(output.float(), part))
+    return torch.stack(losses).sum() / sum(weights)
+
+
+def dice_and_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Voxel-wise cross-entropy plus soft Dice loss over a batch, the mean of all classes but the background.
+
+    `logits` is (N, classes, z, y, x), `target` int64 (N, z, y, x).
+    """
+    # Written out and not torch's own: on CUDA that one adds in an order of its own.
+    truth = functional.one_hot(target, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
+    logarithm = functional.log_softmax(logits, dim=1)
+    entropy = -(truth * logarithm).sum(dim=1).mean()
+    probability, truth = logarithm.exp()[:, 1:], truth[:, 1:]
+    axes = (0, 2, 3, 4)  # over the batch, so that a patch without the structure does not dominate
+    overlap, size = (probability * truth).sum(axes), probability.sum(axes) + truth.sum(axes)
+    return entropy + 1 - ((2 * overlap + 1) / (size + 1)).mean()
+
+
+CHECKPOINT = "checkpoint.pt"
+
+
+def fingerprint(config: Config, architecture: Architecture, start: str) -> str:
+    """SHA-256 of everything that influences the result of a training.
+
+    The allowed minutes are no part of it. `start` is the digest of the weights to start from, empty for new ones.
+    """
+    data = config.data
+    schedule = [value for key, value in sorted(vars(config.schedule).items()) if "minutes" not in key]
+    parts = [data["entry"]["input"], data["classes"], data["data"]["train"], schedule, config.mirror]
+    parts += [{name: data[name] for name in SETTINGS if name in data}]
+    text = json.dumps([*parts, repr(architecture), start], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint, atomically: tensors and plain values by name."""
+    with atomic_path(folder / CHECKPOINT) as temporary:
+        torch.save(state, temporary)
+
+
+def load_checkpoint(folder: Path, training: str) -> dict[str, Any]:
+    """State in a folder's checkpoint.
+
+    Raises
+    ------
+    InputError
+        Where there is none, or it is damaged.
+    UsageError
+        Where the fingerprint is another than `training`.
+    """
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        raise InputError(f"{path}: is not there, so there is nothing to resume", hint="leave out --resume")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        other = state["training"]
+    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError) as error:
+        raise InputError(f"{path}: is not a checkpoint of a training ({str(error)[:200]})") from error
+    if other != training:
+        raise UsageError(
+            f"{path}: is of a training with other data, network or schedule; undo the change, or start "
+            "again in another folder",
+            hint="without --resume",
+        )
+    return state
+
+
+LOG = "log.csv"
+_COLUMNS = ("step", "loss", "learning_rate", "seconds")
+
+
+class Log:
+    """Writes the log; what it already says of steps after `step` belonged to work that was lost."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self._path = folder / LOG
+        kept = self._path.read_text(encoding="utf-8").splitlines()[1 : step + 1] if step and self._path.exists() else []
+        write_text(self._path, "\n".join([",".join(_COLUMNS), *kept]) + "\n")
+
+    def __enter__(self) -> "Log":
+        self._stream = self._path.open("a", newline="", encoding="utf-8", buffering=1)
+        self._writer = csv.writer(self._stream, lineterminator="\n")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+    def add(self, step: int, loss: float, learning_rate: float, seconds: float) -> None:
+        """Add a step; `seconds` are counted from the start of the training."""
+        self._writer.writerow([step, repr(loss), f"{learning_rate:.3g}", f"{seconds:.1f}"])
+
 
 # On smaller patches oneDNN's bfloat16 gradients of the deepest layer read memory that nobody wrote.
 _SMALLEST_FOR_BFLOAT16 = 48

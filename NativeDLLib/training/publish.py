@@ -1,4 +1,4 @@
-"""The registry entry of a trained model, its card, and putting both into a registry."""
+"""The registry entry of a trained model, its card with pictures, and putting them into a registry."""
 
 import json
 import shutil
@@ -9,12 +9,96 @@ from typing import Any
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.files import atomic_path, sha256, write_json, write_text
 from NativeDLLib.core.jsonfile import read_json
+from NativeDLLib.core.progress import Progress
+from NativeDLLib.postprocess.steps import made_segments
+from NativeDLLib.registry import effective
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.load import load_registry
-from NativeDLLib.training.card import card
+from NativeDLLib.segment.pipeline import run_pipeline
+from NativeDLLib.source import Series
+from NativeDLLib.tools.machine import Machine
 from NativeDLLib.training.config import Config
-from NativeDLLib.training.export import SUFFIXES
-from NativeDLLib.training.nnunet_folder import FILES, FOLDER
+from NativeDLLib.training.export import FILES, FOLDER, SUFFIXES
+from NativeDLLib.volumes.preview import write_preview
+
+
+def pictures_of(config: Config) -> dict[str, str]:
+    """File names of a training's pictures, and the title of each."""
+    rows = config.rows("pictures")
+    return {f"{config.model.id}-{number}.png": row["name"] for number, row in enumerate(rows, 1)}
+
+
+def take_pictures(model: Model, config: Config, device: str, folder: Path, progress: Progress) -> None:
+    """Segment the series of the configuration's ``pictures`` and write a preview of each into a folder."""
+    for row, name in zip(config.rows("pictures"), pictures_of(config), strict=True):
+        series = Series.read([config.file(row["series"])], row.get("uid"))
+        result = run_pipeline(model, series, effective(model), Machine(device), Progress(progress))
+        with atomic_path(folder / name) as temporary:
+            is_ct = series.text("Modality") == "CT"
+            write_preview(temporary, result.image, result.labels, result.segments, is_ct=is_ct)
+
+
+def card(config: Config, entry: Mapping[str, Any]) -> str:
+    """Card of a trained model as Markdown, from its training and its registry entry."""
+    weights, extra = entry["weights"], config.data.get("card", {})
+    found = [segment.name for segment in config.model.network_segments]
+    found += [made.description for made in made_segments(config.model)]
+    names = ", ".join(found)
+    patch = " × ".join(str(n) for n in config.patch)
+    spacing = " × ".join(f"{mm:g}" for mm in config.contract.spacing or ())
+    low, high = config.clip
+    rows = {
+        "Finds": names,
+        "File": _file(weights),
+        "Network": f"nnU-Net's PlainConvUNet, {len(config.classes) + 1} output channels (the background first)",
+        "Input": f"CT in {config.contract.orientation} orientation at {spacing} mm (z, y, x), HU clipped to "
+        f"[{low:g}, {high:g}], then (x - {config.mean:g}) / {config.std:g}; patches of {patch} voxels (z, y, x)",
+        "Intended use": entry["intended_use"],
+        "Licence": entry["license"],
+    }
+    lines = [f"# {entry['id']} {entry['version']}", "", entry["description"], ""]
+    lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+    lines += ["", "## Trained on", "", *_items([*extra.get("trained_on", ()), *_data(config)])]
+    schedule = config.schedule
+    lines += ["", f"{schedule.steps} steps of {schedule.batch} patches, seed {schedule.seed}."]
+    if entry.get("evaluation"):
+        lines += ["", "## Measured", "", "Through the stages that a user's series goes through.", ""]
+        lines += ["| data | cases | segment | Dice | mean surface distance | 95 % Hausdorff distance |"]
+        lines += ["|---|---|---|---|---|---|", *_measured(entry)]
+    pictures = pictures_of(config)
+    if pictures:
+        lines += ["", "## What it finds in series without labels", ""]
+        lines += [line for file, name in pictures.items() for line in (f"{name}:", "", f"![{name}]({file})", "")][:-1]
+    if extra.get("limits"):
+        lines += ["", "## Where it fails", "", *_items(extra["limits"])]
+    return "\n".join(lines) + "\n"
+
+
+def _file(weights: Mapping[str, Any]) -> str:
+    if "file" in weights:
+        return f"`{weights['file']}`, {weights['size']} bytes, SHA-256 `{weights['sha256']}`"
+    return f"`{weights['folder']}`, " + ", ".join(f"{name} SHA-256 `{sha}`" for name, sha in weights["files"].items())
+
+
+def _data(config: Config) -> list[str]:
+    # Paths may tell who a patient is: only what the rows are called is said.
+    rows = config.rows("train")
+    return [f"{row['name']}: {row['phantoms']} random phantoms" if "phantoms" in row else row["name"] for row in rows]
+
+
+def _measured(entry: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for row in entry["evaluation"]:
+        for segment, dice in row["dice"].items():
+            apart = [row[key].get(segment) for key in ("surface_mm", "hausdorff95_mm")]
+            shown = " | ".join("-" if value is None else f"{value:.1f} mm" for value in apart)
+            lines.append(f"| {row['data']} | {row['cases']} | {segment} | {dice:.3f} | {shown} |")
+    return lines
+
+
+def _items(texts: list[str]) -> list[str]:
+    return [f"- {text}" for text in texts]
+
 
 REGISTRY = "registry.json"
 

@@ -17,18 +17,13 @@ from NativeDLLib.inference.device import is_server, torch_device
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.results.folder import check_output
 from NativeDLLib.results.report import costs
-from NativeDLLib.training.checkpoint import CHECKPOINT, fingerprint, load_checkpoint
 from NativeDLLib.training.config import Config, check_patch
 from NativeDLLib.training.data import read_cases
 from NativeDLLib.training.evaluate import evaluate, summary
-from NativeDLLib.training.export import SUFFIXES, export
-from NativeDLLib.training.log import LOG
-from NativeDLLib.training.loop import train
-from NativeDLLib.training.nnunet_folder import FILES, FOLDER, write_results_folder
-from NativeDLLib.training.pictures import pictures_of, take_pictures
-from NativeDLLib.training.publish import REGISTRY, publish, write_entry
-from NativeDLLib.training.start import start_weights
-from NativeDLLib.training.unet import Architecture, load_weights
+from NativeDLLib.training.export import FILES, FOLDER, SUFFIXES, export, write_results_folder
+from NativeDLLib.training.loop import CHECKPOINT, LOG, fingerprint, load_checkpoint, train
+from NativeDLLib.training.publish import REGISTRY, pictures_of, publish, take_pictures, write_entry
+from NativeDLLib.training.unet import Architecture, load_weights, start_weights
 
 REPORT = "report.json"
 

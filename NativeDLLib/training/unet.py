@@ -1,8 +1,9 @@
-"""nnU-Net's plain U-Net (Isensee et al. 2021), described by what its weights alone tell, and built from that."""
+"""nnU-Net's plain U-Net (Isensee et al. 2021) as its weights alone describe it, and weights to start from."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,11 @@ from torch import Tensor, nn
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.network import require
+from NativeDLLib.inference.nnunet_files import find_folds, load_checkpoint
+from NativeDLLib.inference.onnx_runtime import check_alone
+from NativeDLLib.inference.pt2_archive import Pt2Archive
+from NativeDLLib.registry.entry import Model
+from NativeDLLib.registry.weights import Weights
 
 CLASS_NAME = "dynamic_network_architectures.architectures.unet.PlainConvUNet"
 TYPES = {
@@ -144,3 +150,41 @@ def _grid(pattern: re.Pattern[str], weights: Mapping[str, Tensor]) -> tuple[int,
 
 def _triple(values: Sequence[int]) -> Triple:
     return int(values[0]), int(values[1]), int(values[2])
+
+
+def start_weights(model: Model) -> tuple[dict[str, Tensor], str]:
+    """Weights of a model under canonical names, and their digest.
+
+    ModelError where they do not keep the names of layers.
+    """
+    weights = Weights(model)
+    if model.architecture is not None:
+        raise ModelError(f"model {model.id}: its network is described as JSON; training starts from a PlainConvUNet")
+    try:
+        if model.runtime == "nnunetv2":
+            found = _of_folder(model, weights)
+        elif model.runtime == "onnx":
+            found = _of_onnx(weights.read(), weights.path)
+        else:
+            found = Pt2Archive(weights.read(), weights.path).weights
+    except ModelError:
+        raise
+    # What a damaged file makes of its reader ranges from KeyError to protobuf's and pickle's own errors.
+    except Exception as error:
+        raise ModelError(f"{weights.path}: its weights cannot be read: {str(error)[:200]}") from error
+    return canonical(found), weights.digest
+
+
+def _of_folder(model: Model, weights: Weights) -> dict[str, Tensor]:
+    # Of an ensemble the first is as good a start as any other.
+    path = find_folds(weights.path, model.weights.folds, model.weights.checkpoint)[0]
+    return load_checkpoint(weights.read(f"{path.parent.name}/{path.name}"), path).weights
+
+
+def _of_onnx(content: bytes, path: Path) -> dict[str, Tensor]:
+    onnx = require("onnx", "train")
+    check_alone(content, path)
+    model = onnx.load_model_from_string(content)
+    return {
+        tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in model.graph.initializer
+    }

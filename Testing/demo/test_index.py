@@ -3,7 +3,7 @@
 import pytest
 from pydicom import Dataset
 
-from NativeDLLib.demo.pacs_index import search, select
+from NativeDLLib.demo.pacs_server import search, select
 
 
 def header(**attributes):

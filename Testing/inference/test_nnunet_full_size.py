@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from tools import nativedl
 
 from NativeDLLib.inference.engine import load_engine
-from NativeDLLib.inference.nnunet_checkpoint import load_checkpoint
+from NativeDLLib.inference.nnunet_files import load_checkpoint
 from NativeDLLib.registry import load_models
 from NativeDLLib.registry.weights import Weights, verified_weights
 from NativeDLLib.source import Series

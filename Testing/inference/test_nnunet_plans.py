@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("nnunetv2")
 import nnunet_folder  # noqa: E402  (imports nnunetv2)
 
-from NativeDLLib.inference.nnunet_plans import check_configuration, make_unet, read_plans  # noqa: E402
+from NativeDLLib.inference.nnunet_files import check_configuration, make_unet, read_plans  # noqa: E402
 
 PLANS = "nnUNetTrainer__nnUNetPlans__3d_fullres"
 UNETS = "dynamic_network_architectures.architectures.unet"

@@ -8,7 +8,7 @@ import pytest
 from NativeDLLib.core.errors import CancelledError, ModelError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference import sliding_window as windows
-from NativeDLLib.inference.array_ops import zeros
+from NativeDLLib.inference.network import zeros
 from NativeDLLib.inference.preprocess import Prepared
 from NativeDLLib.inference.sliding_window import gaussian, window_starts
 from NativeDLLib.inference.torch_runtime import TorchNetwork

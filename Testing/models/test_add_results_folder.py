@@ -12,7 +12,7 @@ from own_models import refusal
 from tools import nativedl
 
 from NativeDLLib.core.errors import ModelError, UsageError
-from NativeDLLib.inference.nnunet_checkpoint import keeps_network
+from NativeDLLib.inference.nnunet_files import keeps_network
 from NativeDLLib.models.add import add_model, questions, read_source, template, user_registry
 from NativeDLLib.registry import load_models
 from NativeDLLib.source import Series

@@ -67,7 +67,7 @@ def fetched(kind, path):
 
 def trained(kind, path):
     """Start a training from it."""
-    from NativeDLLib.training.start import start_weights
+    from NativeDLLib.training.unet import start_weights
 
     weights = {"file": path.name, "sha256": factories.digest(path)}
     (model,) = load_registry(factories.registry(path.parent, entry_of(kind, **weights)))

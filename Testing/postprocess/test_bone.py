@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from tools import nativedl
 
 from NativeDLLib.phantom.torso import make_phantom
-from NativeDLLib.postprocess.bone import needs_bone
+from NativeDLLib.postprocess.cleaning import needs_bone
 from NativeDLLib.postprocess.state import State
 from NativeDLLib.source import Series
 from NativeDLLib.training.negatives import make_negative

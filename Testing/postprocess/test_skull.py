@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from tools import nativedl
 
 from NativeDLLib.phantom.torso import make_phantom
-from NativeDLLib.postprocess.skull import away_from_skull, skull_extent
+from NativeDLLib.postprocess.cleaning import away_from_skull, skull_extent
 from NativeDLLib.postprocess.state import State
 from NativeDLLib.source import Series
 from NativeDLLib.training.negatives import make_negative

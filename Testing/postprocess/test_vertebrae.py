@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from NativeDLLib.phantom.bones import LEVELS
 from NativeDLLib.phantom.torso import make_phantom
 from NativeDLLib.postprocess.vertebrae import number_vertebrae
-from NativeDLLib.training.vertebra_classes import CORE, VERTEBRA, vertebra_classes
+from NativeDLLib.training.labels import CORE, VERTEBRA, vertebra_classes
 
 pytestmark = pytest.mark.slow
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from NativeDLLib.regions.masks import fill
 from NativeDLLib.regions.outlines import area, join, outlines, safe_tolerance
+from NativeDLLib.regions.read_rtstruct import fill
 
 PIXEL = (0.8, 1.1)
 

@@ -6,8 +6,8 @@ import pytest
 from drawing import KIDNEY, LIVER, shapes
 
 from NativeDLLib.core.errors import UsageError
-from NativeDLLib.regions.masks import mask_of
 from NativeDLLib.regions.propose import find_slice, propose
+from NativeDLLib.regions.read_rtstruct import mask_of
 from NativeDLLib.source import Series
 
 

@@ -9,8 +9,7 @@ from pydicom.uid import CTImageStorage
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.rtstruct_reader import read_structure_set
-from NativeDLLib.regions.masks import mask_of
-from NativeDLLib.regions.read_rtstruct import structures_to_slicer
+from NativeDLLib.regions.read_rtstruct import mask_of, structures_to_slicer
 from NativeDLLib.regions.structure import whole_structure_set
 from NativeDLLib.source.where import Where
 

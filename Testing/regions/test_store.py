@@ -11,7 +11,7 @@ from tools import dciodvfy_errors, nativedl
 
 from NativeDLLib.dicom.rtstruct_reader import read_structure_set
 from NativeDLLib.regions import read_regions
-from NativeDLLib.regions.masks import mask_of
+from NativeDLLib.regions.read_rtstruct import mask_of
 from NativeDLLib.source import Series
 
 

@@ -16,9 +16,8 @@ from NativeDLLib.dicom.rtstruct import make_structure_set
 from NativeDLLib.dicom.rtstruct_reader import read_structure_set
 from NativeDLLib.phantom.ct_series import write_ct_series
 from NativeDLLib.phantom.torso import make_phantom
-from NativeDLLib.regions.masks import mask_of
 from NativeDLLib.regions.propose import propose
-from NativeDLLib.regions.read_rtstruct import in_layers
+from NativeDLLib.regions.read_rtstruct import in_layers, mask_of
 from NativeDLLib.regions.structure import rois_of, whole_structure_set
 from NativeDLLib.registry.entry import Code
 from NativeDLLib.source import Series

@@ -17,7 +17,7 @@ from NativeDLLib.registry import load_registry
 from NativeDLLib.source import Series
 from NativeDLLib.training.data import Example
 from NativeDLLib.training.evaluate import _measure
-from NativeDLLib.training.vertebra_classes import vertebra_classes
+from NativeDLLib.training.labels import vertebra_classes
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from NativeDLLib.segment.pipeline import run_pipeline
 from NativeDLLib.tools.machine import Machine
 from NativeDLLib.training.config import Config, read_config
 from NativeDLLib.training.data import Volume
-from NativeDLLib.training.surface import score
+from NativeDLLib.training.evaluate import score
 
 LARGEST_BYTES = 6_000_000
 names = pytest.mark.parametrize("name", ["liver-ct-demo", "vertebra-ct-demo"])

@@ -14,7 +14,7 @@ from NativeDLLib.cli.main import main
 from NativeDLLib.core.files import sha256
 from NativeDLLib.registry.load import load_registry
 from NativeDLLib.registry.weights import verified_weights
-from NativeDLLib.training.nnunet_folder import FOLDER
+from NativeDLLib.training.export import FOLDER
 from NativeDLLib.training.publish import publish
 
 

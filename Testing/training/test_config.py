@@ -10,8 +10,8 @@ from trainings import ball_entry, content
 from NativeDLLib.cli.main import main
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.places import resources_folder
-from NativeDLLib.training.checkpoint import fingerprint
 from NativeDLLib.training.config import FORMATS, Config, read_config
+from NativeDLLib.training.loop import fingerprint
 from NativeDLLib.training.unet import Architecture
 
 

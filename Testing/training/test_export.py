@@ -25,9 +25,8 @@ from NativeDLLib.registry.make_model import make_model
 from NativeDLLib.registry.weights import Weights
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.data import read_cases
-from NativeDLLib.training.export import export
+from NativeDLLib.training.export import FOLDER, export, write_results_folder
 from NativeDLLib.training.loop import train
-from NativeDLLib.training.nnunet_folder import FOLDER, write_results_folder
 
 PATCH = (16, 16, 16)
 

@@ -21,8 +21,7 @@ from NativeDLLib.source import Series
 from NativeDLLib.training.config import read_config
 from NativeDLLib.training.data import examples
 from NativeDLLib.training.labels import read_segmentation
-from NativeDLLib.training.start import start_weights
-from NativeDLLib.training.unet import Architecture, canonical, load_weights
+from NativeDLLib.training.unet import Architecture, canonical, load_weights, start_weights
 
 
 def command(config: Path, output: Path, *more: str) -> int:

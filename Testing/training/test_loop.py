@@ -10,12 +10,10 @@ from torch import nn
 
 from NativeDLLib.core.errors import CancelledError, InputError, ModelError, UsageError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.training.checkpoint import fingerprint
+from NativeDLLib.training.augment import batches
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.data import read_cases
-from NativeDLLib.training.loop import train
-from NativeDLLib.training.losses import deep_supervision, dice_and_cross_entropy
-from NativeDLLib.training.patches import batches
+from NativeDLLib.training.loop import deep_supervision, dice_and_cross_entropy, fingerprint, train
 
 
 def scheduled(config: Config, **changes: object) -> Config:

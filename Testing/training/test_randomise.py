@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 from torch import Generator
 
+from NativeDLLib.training.appearance import recolour, synthesise
 from NativeDLLib.training.cases import Case
-from NativeDLLib.training.randomise import recolour, synthesise
 
 AIR, SOFT, TARGET, BONE = 200, 3, 1, 7
 

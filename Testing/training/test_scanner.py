@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Generator
 
-from NativeDLLib.training.scanner import scan
+from NativeDLLib.training.appearance import scan
 
 
 def test_a_scan_keeps_the_shape_and_roughly_the_values() -> None:

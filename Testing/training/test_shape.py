@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Generator
 
+from NativeDLLib.training.appearance import vary_shape
 from NativeDLLib.training.cases import FAT, SOFT, UNLABELLED_AIR
-from NativeDLLib.training.shape import vary_shape
 
 SEEDS = range(12)
 SHAPE = (24, 60, 60)

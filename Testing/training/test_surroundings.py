@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from NativeDLLib.training.surroundings import add_arms, add_table
+from NativeDLLib.training.appearance import add_arms, add_table
 
 
 def body(shape: tuple[int, int, int] = (12, 80, 100)) -> Tensor:

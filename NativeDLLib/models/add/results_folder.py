@@ -7,8 +7,15 @@ from typing import Any
 from NativeDLLib.core.errors import ModelError, UsageError
 from NativeDLLib.core.jsonfile import problem_of
 from NativeDLLib.inference.network import require
-from NativeDLLib.inference.nnunet_checkpoint import Checkpoint, find_folds, keeps_network, load_checkpoint
-from NativeDLLib.inference.nnunet_plans import check_configuration, read_plans, stored_orientation
+from NativeDLLib.inference.nnunet_files import (
+    Checkpoint,
+    check_configuration,
+    find_folds,
+    keeps_network,
+    load_checkpoint,
+    read_plans,
+    stored_orientation,
+)
 from NativeDLLib.models.add.draft import STEP, Draft, Place, identifier, printable
 
 _CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth")

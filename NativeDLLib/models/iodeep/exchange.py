@@ -16,7 +16,7 @@ from NativeDLLib.models.iodeep.choose import newest
 from NativeDLLib.models.iodeep.elements import STUDY_DESCRIPTION
 from NativeDLLib.models.iodeep.object_reader import read_model
 from NativeDLLib.models.iodeep.object_writer import CHUNK_SIZE, write_model
-from NativeDLLib.models.iodeep.trust import judge
+from NativeDLLib.models.iodeep.signing import judge
 from NativeDLLib.pacs.delivery import deliver
 from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError, RefusedError
 from NativeDLLib.pacs.peers import Peer

@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from NativeDLLib.core.errors import ModelError, NativeDLError
 from NativeDLLib.core.files import write_json, write_text
 from NativeDLLib.models.iodeep import elements as e
-from NativeDLLib.models.iodeep.payload import LARGEST_WEIGHTS, unpack
+from NativeDLLib.models.iodeep.elements import LARGEST_WEIGHTS, unpack
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.load import load_registry
 from NativeDLLib.registry.weights import verified_weights

@@ -23,8 +23,8 @@ from NativeDLLib import __version__
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.files import atomic_path, scratch, sha256
 from NativeDLLib.models.iodeep import elements as e
+from NativeDLLib.models.iodeep.elements import pack
 from NativeDLLib.models.iodeep.object_reader import ReceivedModel, read_model
-from NativeDLLib.models.iodeep.payload import pack
 from NativeDLLib.models.iodeep.signing import load_private_key, public_bytes
 from NativeDLLib.registry.entry import Model
 

@@ -32,8 +32,8 @@ from NativeDLLib.core.errors import ModelError, UsageError
 from NativeDLLib.core.files import scratch, write_json
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.uids import is_uid
+from NativeDLLib.inference.confined import load_tensors
 from NativeDLLib.inference.network import require
-from NativeDLLib.inference.torch_file import load_tensors
 from NativeDLLib.models.add.draft import Draft, identifier
 from NativeDLLib.models.iodeep.object_reader import LARGEST_INSTANCE
 from NativeDLLib.models.iodeep.published_layout import from_iodeep

@@ -6,6 +6,7 @@ from typing import Any
 
 from NativeDLLib.core.errors import ModelError, UsageError
 from NativeDLLib.core.places import kept
+from NativeDLLib.models.iodeep.object_reader import ReceivedModel
 
 _LARGEST_KEY_FILE = 2**16
 
@@ -87,3 +88,24 @@ def _cryptography() -> tuple[Any, Any]:
             hint="install it with: pip install 'NativeDL[iodeep]'",
         ) from error
     return ed25519, serialization
+
+
+def judge(received: ReceivedModel, accept_unsigned: bool) -> str | None:
+    """Name of the trusted key that signed a model; None where there is none and the user agreed to that.
+
+    ModelError where the signature is wrong, or consent is missing.
+    """
+    what = f"model {received.model.tool_name}"
+    reason = "is not signed"
+    if received.signature or received.public_key:
+        check_signature(received.statement, received.signature, received.public_key, what)
+        name = trusted_name(received.public_key)
+        if name is not None:
+            return name
+        reason = f"is signed by a key that you do not trust ({fingerprint(received.public_key)})"
+    if accept_unsigned:
+        return None
+    raise ModelError(
+        f"{what} {reason}; trusted keys are in {trusted_keys_folder()}",
+        hint="to use it all the same, put its signer's public key there, or pull it with --accept-unsigned",
+    )

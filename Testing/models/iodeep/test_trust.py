@@ -9,8 +9,7 @@ from servers import require
 
 from NativeDLLib.core.errors import ModelError, UsageError
 from NativeDLLib.models.iodeep.object_writer import read_model, write_model
-from NativeDLLib.models.iodeep.signing import fingerprint, trusted_keys_folder
-from NativeDLLib.models.iodeep.trust import judge
+from NativeDLLib.models.iodeep.signing import fingerprint, judge, trusted_keys_folder
 
 
 @pytest.fixture
