@@ -14,7 +14,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.demo.pacs_server import EmbeddedPacs
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.services import find
-from NativeDLLib.pacs.store import store
+from NativeDLLib.pacs.store import store_each
 from NativeDLLib.phantom.ct_series import write_ct_series
 from NativeDLLib.phantom.torso import LABELS, make_phantom
 from NativeDLLib.results import names
@@ -62,8 +62,12 @@ def demonstrate(folder: Path, progress: Progress, *, model: str, device: str, se
     with EmbeddedPacs(folder / "pacs") as server, _private_outbox(folder / "outbox"):
         peer = Peer("DEMO", server.ae_title, "127.0.0.1", server.port)
         with progress.stage("store"):
-            outcomes = store(peer, files, progress)
-        steps["store"] = f"{sum(o.ok for o in outcomes)} of {len(files)} instances stored on the embedded PACS"
+            stored = 0
+            for count, outcome in enumerate(store_each(peer, files), 1):
+                stored += outcome.ok
+                progress.update("store", count / len(files))
+                progress.check()
+        steps["store"] = f"{stored} of {len(files)} instances stored on the embedded PACS"
         with progress.stage("find"):
             (study,) = find(peer, "STUDY", {"PatientID": f"PHANTOM-{seed}"})
             (found,) = find(peer, "SERIES", {"StudyInstanceUID": str(study.StudyInstanceUID), "Modality": "CT"})

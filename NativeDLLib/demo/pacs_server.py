@@ -26,7 +26,7 @@ from NativeDLLib.core.errors import PacsError
 from NativeDLLib.core.files import atomic_path
 from NativeDLLib.core.uids import is_uid
 from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, no_delay
-from NativeDLLib.pacs.contexts import storage_support
+from NativeDLLib.pacs.retrieve import storage_support
 
 UNIQUE_KEYS = {
     "PATIENT": "PatientID",

@@ -12,9 +12,8 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification
 
 from NativeDLLib.core.errors import PacsError
-from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError, RefusedError
+from NativeDLLib.pacs.outcome import AssociationLostError, NoneAcceptedError, RefusedError, explain_query
 from NativeDLLib.pacs.peers import Peer
-from NativeDLLib.pacs.status import explain_query
 from NativeDLLib.pacs.tls import client_tls
 
 # Objects are sent from file as they are, and neither queries nor answers, which name patients, are logged.
@@ -60,9 +59,18 @@ def associate(
         results = [context.result for context in association.rejected_contexts]
         raise NoneAcceptedError(f"{peer} accepts none of the services or objects that were proposed", results)
     if association.is_rejected:
-        raise PacsError(_rejection(peer, association.acceptor.primitive))
+        answer = association.acceptor.primitive
+        raise PacsError(
+            f"{peer} rejected the association of {peer.calling_ae_title}: {answer.reason_str.lower()} "
+            f"({answer.result_str.lower()}); check both AE titles in pacs.json and at the peer"
+        )
     if not association.is_established:
-        raise PacsError(_no_association(peer) if connected else _unreachable(peer, _reason(peer, tls, started)))
+        if not connected:
+            raise PacsError(_unreachable(peer, _reason(peer, tls, started)))
+        raise PacsError(
+            f"{peer} took the connection, but no association came about within {peer.timeouts.acse:g} s "
+            "(timeouts.acse); check that it is a DICOM service, and whether it expects TLS or our certificate"
+        )
     try:
         yield association
     except BaseException:
@@ -102,20 +110,6 @@ def _connected(event: Any, seconds: float, connected: list[bool]) -> None:
     # pynetdicom lifts the time-out once connected: a peer that stops reading would then hold us for ever.
     event.assoc.dul.socket.socket.settimeout(seconds)
     no_delay(event)
-
-
-def _rejection(peer: Peer, answer: Any) -> str:
-    return (
-        f"{peer} rejected the association of {peer.calling_ae_title}: {answer.reason_str.lower()} "
-        f"({answer.result_str.lower()}); check both AE titles in pacs.json and at the peer"
-    )
-
-
-def _no_association(peer: Peer) -> str:
-    return (
-        f"{peer} took the connection, but no association came about within {peer.timeouts.acse:g} s (timeouts.acse); "
-        "check that it is a DICOM service, and whether it expects TLS or our certificate"
-    )
 
 
 def _unreachable(peer: Peer, reason: str) -> str:

@@ -7,31 +7,15 @@ from pydicom.datadict import tag_for_keyword
 
 from NativeDLLib.core.errors import UsageError
 
-RETURN_KEYS: dict[str, tuple[str, ...]] = {
-    "PATIENT": ("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
-    "STUDY": (
-        "PatientID",
-        "PatientName",
-        "StudyDate",
-        "StudyTime",
-        "AccessionNumber",
-        "StudyDescription",
-        "ModalitiesInStudy",
-        "StudyInstanceUID",
-        "NumberOfStudyRelatedSeries",
-        "NumberOfStudyRelatedInstances",
-    ),
-    "SERIES": (
-        "StudyInstanceUID",
-        "SeriesInstanceUID",
-        "Modality",
-        "SeriesNumber",
-        "SeriesDescription",
-        "BodyPartExamined",
-        "NumberOfSeriesRelatedInstances",
-    ),
-    "IMAGE": ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "InstanceNumber"),
+_RETURNED = {
+    "PATIENT": "PatientID PatientName PatientBirthDate PatientSex",
+    "STUDY": "PatientID PatientName StudyDate StudyTime AccessionNumber StudyDescription ModalitiesInStudy "
+    "StudyInstanceUID NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances",
+    "SERIES": "StudyInstanceUID SeriesInstanceUID Modality SeriesNumber SeriesDescription BodyPartExamined "
+    "NumberOfSeriesRelatedInstances",
+    "IMAGE": "StudyInstanceUID SeriesInstanceUID SOPInstanceUID SOPClassUID InstanceNumber",
 }
+RETURN_KEYS = {level: keywords.split() for level, keywords in _RETURNED.items()}
 # The query models are hierarchical: a level is searched within one entity of the level above (PS3.4 C.4.1.2.1).
 _NEEDED = {"SERIES": ("StudyInstanceUID",), "IMAGE": ("StudyInstanceUID", "SeriesInstanceUID")}
 

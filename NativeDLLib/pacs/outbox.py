@@ -29,18 +29,13 @@ _POLL_S = 0.05
 _COPIES_AT_A_TIME = 8
 
 
-def default_folder() -> Path:
-    """Return the user's outbox: the folder in ``NATIVEDL_OUTBOX``, or ``~/.nativedl/outbox``."""
-    return kept("outbox")
-
-
 class Outbox:
     """Objects that wait on disk for their delivery; several processes of one machine share it. `folder` holds the
     database and the copies, by default the user's own. Every method raises PacsError where it cannot be used.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or default_folder()
+        self.folder = folder or kept("outbox")
         self._copies = self.folder / "objects"
 
     def add(self, files: Sequence[Path], peer_name: str) -> list[int]:

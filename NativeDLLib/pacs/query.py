@@ -12,8 +12,8 @@ from pynetdicom.sop_class import (
 
 from NativeDLLib.core.errors import PacsError
 from NativeDLLib.pacs.association import associate, check_answer
-from NativeDLLib.pacs.faults import RefusedError
 from NativeDLLib.pacs.keys import identifier
+from NativeDLLib.pacs.outcome import RefusedError
 from NativeDLLib.pacs.peers import Peer
 
 PENDING = (0xFF00, 0xFF01)

@@ -7,21 +7,35 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pydicom import Dataset
-from pynetdicom import AE, build_context, evt
+from pydicom import Dataset, uid
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, build_context, build_role, evt
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet, StudyRootQueryRetrieveInformationModelMove
 from pynetdicom.transport import ThreadedAssociationServer
 
 from NativeDLLib.core.errors import CancelledError, PacsError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.pacs.association import associate, check_answer
-from NativeDLLib.pacs.contexts import USUAL_CLASSES, storage_proposal, storage_support
+from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, associate, check_answer
 from NativeDLLib.pacs.inbox import Inbox
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.query import PENDING, inventory
 from NativeDLLib.pacs.tls import server_tls
 
 _POLL_S = 0.05
+_UNCOMPRESSED = [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian]
+# The most frequent first: when contexts are scarce, those at the end share one.
+_COMPRESSED = """
+    JPEG2000Lossless JPEGLosslessSV1 JPEGLSLossless RLELossless DeflatedExplicitVRLittleEndian JPEG2000 JPEGBaseline8Bit
+    JPEGExtended12Bit JPEGLossless JPEGLSNearLossless HTJ2KLossless HTJ2KLosslessRPCL HTJ2K
+"""
+_LABEL_MAP_SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"  # younger than pydicom 3.0's dictionary
+# Asked for when the peer cannot say what a series holds.
+_USUAL_CLASSES = """
+    CTImageStorage EnhancedCTImageStorage LegacyConvertedEnhancedCTImageStorage MRImageStorage EnhancedMRImageStorage
+    LegacyConvertedEnhancedMRImageStorage PositronEmissionTomographyImageStorage EnhancedPETImageStorage
+    SegmentationStorage RTStructureSetStorage EnhancedSRStorage ComprehensiveSRStorage Comprehensive3DSRStorage
+    SecondaryCaptureImageStorage RawDataStorage
+"""
 
 
 def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, progress: Progress) -> list[Path]:
@@ -44,9 +58,34 @@ def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, p
             if peer.retrieve == "move":
                 _move(peer, query, inbox, progress, handler)
             else:
-                classes = sorted(set(listed.values())) if listed else USUAL_CLASSES
+                classes = sorted(set(listed.values())) if listed else _usual_classes()
                 _get(peer, query, inbox, progress, handler, classes)
         return inbox.finish(peer)
+
+
+def storage_proposal(classes: Iterable[str]) -> tuple[list[PresentationContext], list[Any]]:
+    """Presentation contexts and role selections with which a peer can send us objects by C-GET. The acceptor chooses
+    one transfer syntax in a context: each compressed one has its own, so that the peer sends its objects without
+    transcoding. Of 128 contexts, with many classes the rarer syntaxes share one.
+    """
+    available = MAXIMUM_CONTEXTS - 1
+    classes = list(classes)[: available // 2]
+    compressed = [getattr(uid, name) for name in _COMPRESSED.split()]
+    share = min(available // len(classes), 1 + len(compressed))
+    groups = [_UNCOMPRESSED, *([syntax] for syntax in compressed[: share - 2]), compressed[share - 2 :]]
+    contexts = [build_context(sop_class, group) for sop_class in classes for group in groups]
+    return contexts, [build_role(sop_class, scp_role=True) for sop_class in classes]
+
+
+def _usual_classes() -> list[str]:
+    return [*(getattr(uid, name) for name in _USUAL_CLASSES.split()), _LABEL_MAP_SEGMENTATION_STORAGE]
+
+
+def storage_support() -> list[PresentationContext]:
+    """Make the contexts that our own Storage SCPs accept: every storage class in every transfer syntax."""
+    classes = {str(context.abstract_syntax) for context in AllStoragePresentationContexts}
+    classes.add(_LABEL_MAP_SEGMENTATION_STORAGE)
+    return [build_context(sop_class, list(ALL_TRANSFER_SYNTAXES)) for sop_class in sorted(classes)]
 
 
 def _get(peer: Peer, query: Dataset, inbox: Inbox, progress: Progress, handler: Any, classes: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError, RefusedError
+from NativeDLLib.pacs.outcome import AssociationLostError, NoneAcceptedError, RefusedError
 from NativeDLLib.pacs.peers import Peer
 
 if TYPE_CHECKING:

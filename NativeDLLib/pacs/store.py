@@ -1,7 +1,6 @@
 """Storing objects by C-STORE: one association for many, each sent as it lies on disk, each with its own outcome."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,10 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEnd
 from pynetdicom import build_context
 
 from NativeDLLib.core.errors import PacsError, UsageError
-from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, associate
-from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError
 from NativeDLLib.pacs.identity import Identity, read_identity
-from NativeDLLib.pacs.outcome import StoreOutcome, collect
+from NativeDLLib.pacs.outcome import AssociationLostError, NoneAcceptedError, StoreOutcome, delivered, explain_store
 from NativeDLLib.pacs.peers import Peer
-from NativeDLLib.pacs.status import delivered, explain_store
 
 _Object = tuple[Path, Identity]
 _Pair = tuple[str, str]
@@ -25,21 +21,14 @@ _CONVERTIBLE = (ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
 _ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
 
 
-def store(peer: Peer, files: Sequence[Path], progress: Progress) -> list[StoreOutcome]:
-    """Send objects to a peer over one association; returns one outcome a file, in their order.
+def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, None, None]:
+    """Send objects to a peer over one association, giving each outcome before the next object is sent.
 
     Each file keeps its transfer syntax, but an uncompressed one is rewritten in Implicit VR Little Endian for a peer
     that takes nothing else. An outcome, not an error, says that the peer is down or refuses. InputError, and nothing is
     sent, where a file is no DICOM object.
     """
-    with closing(store_each(peer, files)) as outcomes:
-        return collect(outcomes, len(files), progress)
-
-
-def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, None, None]:
-    """Send objects as `store` does, giving each outcome before the next object is sent."""
-    objects = [(file, read_identity(file)) for file in files]
-    for group in _groups(objects):
+    for group in _groups([(file, read_identity(file)) for file in files]):
         yield from _store_group(peer, group)
 
 

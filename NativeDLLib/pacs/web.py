@@ -18,13 +18,18 @@ from pydicom import Dataset, dcmread, dcmwrite
 
 from NativeDLLib.core.errors import NativeDLError, PacsError, UsageError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.pacs.faults import AssociationLostError, RefusedError
 from NativeDLLib.pacs.identity import read_identity
 from NativeDLLib.pacs.inbox import Inbox
 from NativeDLLib.pacs.keys import RETURN_KEYS, identifier
-from NativeDLLib.pacs.outcome import StoreOutcome, collect
-from NativeDLLib.pacs.peers import Peer, Tls
-from NativeDLLib.pacs.status import DUPLICATE, delivered, explain_store
+from NativeDLLib.pacs.outcome import (
+    DUPLICATE,
+    AssociationLostError,
+    RefusedError,
+    StoreOutcome,
+    delivered,
+    explain_store,
+)
+from NativeDLLib.pacs.peers import DicomWeb, Peer, Tls
 from NativeDLLib.pacs.tls import client_tls
 
 # It logs each failed request whole, and a query names patients.
@@ -68,11 +73,9 @@ def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, p
         expected = [str(dataset.SOPInstanceUID) for dataset in listed]
         with Inbox(folder, study_uid, series_uid, expected, progress) as inbox:
             if expected:
-                if series_uid:
-                    instances = client.iter_series(study_uid, series_uid, media_types=_AS_STORED)
-                else:
-                    instances = client.iter_study(study_uid, media_types=_AS_STORED)
-                for dataset in instances:
+                uids = (study_uid, series_uid) if series_uid else (study_uid,)
+                each = client.iter_series if series_uid else client.iter_study
+                for dataset in each(*uids, media_types=_AS_STORED):
                     progress.check()
                     content = io.BytesIO()
                     dcmwrite(content, dataset)
@@ -81,16 +84,8 @@ def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, p
             return inbox.finish(peer)
 
 
-def store(peer: Peer, files: Sequence[Path], progress: Progress) -> list[StoreOutcome]:
-    """Send objects to a peer by STOW-RS; see `store.store`."""
-    with contextlib.closing(store_each(peer, files)) as outcomes:
-        return collect(outcomes, len(files), progress)
-
-
 def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, None, None]:
-    """Outcomes of objects sent as `store` does, each before the next object is sent. Each object is a request of its
-    own, so that its answer does not depend on the others.
-    """
+    """Outcomes of objects sent as by `store.store_each`, each in a request of its own, whose answer is for it alone."""
     for file in files:
         uid = read_identity(file).sop_instance_uid
         try:
@@ -111,10 +106,9 @@ def _all_pages(search: Callable[..., list[dict[str, Any]]]) -> list[Dataset]:
     return [Dataset.from_json(answer) for answer in found]
 
 
-def _stow(client: DICOMwebClient, dataset: Dataset) -> Dataset:
+def _stow(client: Any, dataset: Dataset) -> Any:
     try:
-        answer: Dataset = client.store_instances([dataset])
-        return answer
+        return client.store_instances([dataset])
     except requests.HTTPError as error:
         # A refused object is told in the body of the error (PS3.18 section 10.5.3), if the server says anything.
         try:
@@ -162,7 +156,7 @@ def _client(peer: Peer) -> Iterator[Any]:
     if service is None:
         raise UsageError(f"the peer {peer.name} has no dicomweb in pacs.json")
     with _Session() as session:
-        session.headers.update(_headers(peer))
+        session.headers.update(_headers(peer.name, service))
         if peer.tls:
             client_tls(peer.tls, peer.name)  # for its checks alone: requests makes its own
             session.mount("https://", _OwnCertificates(peer.tls))
@@ -189,9 +183,12 @@ def _fault(place: str, error: Exception) -> PacsError:
     # A ValueError of requests is about the content of an answer.
     if not isinstance(error, requests.RequestException) or isinstance(error, ValueError):
         return RefusedError(f"{place} sent an answer that is no DICOMweb: {error}")
-    if _never_connected(error):
-        return PacsError(f"{place} cannot be reached: {_cause(error)}; check dicomweb.url and tls in pacs.json")
-    return AssociationLostError(f"{place} did not answer: {_cause(error)}")
+    # Its own text can hold the query, which names patients; the cause behind it cannot.
+    first = error.args[0] if error.args else type(error).__name__
+    cause, early = getattr(first, "reason", first), (requests.ConnectTimeout, requests.exceptions.SSLError)
+    if isinstance(error, early) or isinstance(cause, urllib3.exceptions.NewConnectionError):
+        return PacsError(f"{place} cannot be reached: {cause}; check dicomweb.url and tls in pacs.json")
+    return AssociationLostError(f"{place} did not answer: {cause}")
 
 
 class _OwnCertificates(requests.adapters.HTTPAdapter):
@@ -214,28 +211,12 @@ class _OwnCertificates(requests.adapters.HTTPAdapter):
         return super().send(request, **settings)
 
 
-def _never_connected(error: requests.RequestException) -> bool:
-    """Tell whether nothing can have reached the server."""
-    early = (requests.ConnectTimeout, requests.exceptions.SSLError)
-    return isinstance(error, early) or isinstance(_cause(error), urllib3.exceptions.NewConnectionError)
-
-
-def _cause(error: requests.RequestException) -> object:
-    """Cause behind an error; its own text can hold the query, which names patients."""
-    first = error.args[0] if error.args else type(error).__name__
-    return getattr(first, "reason", first)
-
-
-def _headers(peer: Peer) -> dict[str, str]:
-    if peer.dicomweb is None:
-        return {}
-    names = dict(peer.dicomweb.headers_env)
-    if peer.dicomweb.token_env:
-        names["Authorization"] = peer.dicomweb.token_env
+def _headers(name: str, service: DicomWeb) -> dict[str, str]:
+    names = dict(service.headers_env) | ({"Authorization": service.token_env} if service.token_env else {})
     headers = {}
     for header, variable in names.items():
         value = os.environ.get(variable)
         if not value:
-            raise UsageError(f"the peer {peer.name} needs the environment variable {variable}, which is not set")
-        headers[header] = f"Bearer {value}" if variable == peer.dicomweb.token_env else value
+            raise UsageError(f"the peer {name} needs the environment variable {variable}, which is not set")
+        headers[header] = f"Bearer {value}" if variable == service.token_env else value
     return headers

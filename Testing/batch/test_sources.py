@@ -7,9 +7,8 @@ import pytest
 from servers import LOOPBACK, Orthanc
 from tools import nativedl
 
-from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.services import find
-from NativeDLLib.pacs.store import store
+from NativeDLLib.pacs.store import store_each
 
 
 @pytest.fixture
@@ -46,7 +45,7 @@ def segs(server, patient):
 def test_what_a_pacs_finds_is_segmented_and_sent_back(tmp_path, orthanc, pacs_file, batch):
     for index, patient in enumerate(["WANTED", "WANTED", "OTHER"]):
         files = factories.ct_series(tmp_path / str(index), edit=of_patient(patient))
-        store(orthanc.peer(), files, Progress())
+        list(store_each(orthanc.peer(), files))
     wanted = batch("--from", "ORTHANC", "--patient-id", "WANTED", "--to", "ORTHANC", "--pacs", pacs_file(orthanc))
 
     assert wanted.run("--jobs", 2) == 0
@@ -58,7 +57,7 @@ def test_what_a_pacs_finds_is_segmented_and_sent_back(tmp_path, orthanc, pacs_fi
 
 
 def test_models_in_a_pacs_are_counted_and_no_cases(tmp_path, orthanc, pacs_file, batch, registry, capsys):
-    store(orthanc.peer(), factories.ct_series(tmp_path / "a", edit=of_patient("WANTED")), Progress())
+    list(store_each(orthanc.peer(), factories.ct_series(tmp_path / "a", edit=of_patient("WANTED"))))
     pacs = ("--pacs", pacs_file(orthanc))
     assert nativedl("models", "push", "bright", "--to", "ORTHANC", *pacs, registry=registry) == 0
 

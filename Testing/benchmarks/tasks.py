@@ -62,15 +62,14 @@ def write_highdicom(series: str, labels: str, seg: str) -> Callable[[], object]:
 
 def send_nativedl(series: str, port: str) -> Callable[[], object]:
     """Send a series by C-STORE with our sender, without the outbox before it."""
-    from NativeDLLib.core.progress import Progress
     from NativeDLLib.pacs.peers import Peer
-    from NativeDLLib.pacs.store import store
+    from NativeDLLib.pacs.store import store_each
 
     peer = Peer("BENCH", "ORTHANC", "127.0.0.1", int(port))
     files = sorted(Path(series).iterdir())
 
     def send() -> None:
-        failed = [outcome for outcome in store(peer, files, Progress()) if not outcome.ok]
+        failed = [outcome for outcome in store_each(peer, files) if not outcome.ok]
         assert not failed, failed[0].message
 
     return send

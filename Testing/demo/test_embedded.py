@@ -13,7 +13,7 @@ from NativeDLLib.pacs.association import echo
 from NativeDLLib.pacs.peers import Peer, Timeouts
 from NativeDLLib.pacs.query import find, inventory
 from NativeDLLib.pacs.retrieve import retrieve
-from NativeDLLib.pacs.store import store
+from NativeDLLib.pacs.store import store_each
 
 AE_TITLE = "NATIVEDL-PACS"
 
@@ -92,7 +92,7 @@ def test_dcmsend_stores_a_folder_of_compressed_objects(pacs, make_series, tmp_pa
 @pytest.mark.parametrize("how", ["get", "move"])
 def test_our_own_client_gets_back_what_it_stored(pacs, peer, make_series, tmp_path, progress, how):
     files = make_series(tmp_path / "sent", 3)
-    assert all(outcome.ok for outcome in store(peer, files, progress))
+    assert all(outcome.ok for outcome in store_each(peer, files))
     one = dcmread(files[0])
     peer = Peer(**{**peer.__dict__, "retrieve": how})
     back = retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, tmp_path / "back", progress)
@@ -102,7 +102,7 @@ def test_our_own_client_gets_back_what_it_stored(pacs, peer, make_series, tmp_pa
 
 def test_it_counts_and_summarises(peer, make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 3, PatientID="COUNT")
-    store(peer, files, progress)
+    list(store_each(peer, files))
     (study,) = find(peer, "STUDY", {"PatientID": "COUNT"})
     assert (study.NumberOfStudyRelatedSeries, study.NumberOfStudyRelatedInstances) == (1, 3)
     assert study.ModalitiesInStudy == "CT"
@@ -113,8 +113,8 @@ def test_it_counts_and_summarises(peer, make_series, tmp_path, progress):
 def test_an_object_stored_twice_is_there_once(pacs, peer, make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 1)
     before = len(pacs.instances())
-    store(peer, files, progress)
-    store(peer, files, progress)
+    list(store_each(peer, files))
+    list(store_each(peer, files))
     assert len(pacs.instances()) == before + 1
 
 
@@ -123,7 +123,7 @@ def test_an_object_without_a_study_is_refused(peer, make_series, tmp_path, progr
     dataset = dcmread(file)
     del dataset.StudyInstanceUID
     dataset.save_as(file)
-    (outcome,) = store(peer, [file], progress)
+    (outcome,) = store_each(peer, [file])
     assert (outcome.ok, outcome.status) == (False, 0xA900)
 
 
@@ -133,7 +133,7 @@ def test_an_object_whose_uid_is_a_path_stays_out_of_the_file_system(pacs, peer, 
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "../../outside"
     dataset.save_as(file)
     before = pacs.instances()
-    (outcome,) = store(peer, [file], progress)
+    (outcome,) = store_each(peer, [file])
     assert not outcome.ok
     assert pacs.instances() == before
     assert not list(tmp_path.rglob("outside*"))
@@ -141,7 +141,7 @@ def test_an_object_whose_uid_is_a_path_stays_out_of_the_file_system(pacs, peer, 
 
 def test_a_destination_that_it_does_not_know_is_refused(peer, make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 1)
-    store(peer, files, progress)
+    list(store_each(peer, files))
     one = dcmread(files[0])
     peer = Peer(**{**peer.__dict__, "retrieve": "move", "calling_ae_title": "STRANGER"})
     with pytest.raises(PacsError, match="does not know our AE title as a move destination"):
@@ -151,7 +151,7 @@ def test_a_destination_that_it_does_not_know_is_refused(peer, make_series, tmp_p
 def test_what_it_stored_is_there_after_a_restart(make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 2)
     with EmbeddedPacs(tmp_path / "pacs") as first:
-        store(Peer("DEMO", AE_TITLE, LOOPBACK, first.port), files, progress)
+        list(store_each(Peer("DEMO", AE_TITLE, LOOPBACK, first.port), files))
     (tmp_path / "pacs" / "damaged.dcm").write_bytes(b"damaged")
     with EmbeddedPacs(tmp_path / "pacs") as second:
         assert {file.stem for file in second.instances()} == {dcmread(file).SOPInstanceUID for file in files}
@@ -178,7 +178,7 @@ def test_dcmtks_storescp_is_a_destination_too(make_series, tmp_path, progress):
         Storescp(tmp_path / "scp") as target,
         EmbeddedPacs(tmp_path / "pacs", destinations={"STORESCP": (LOOPBACK, target.port)}) as server,
     ):
-        store(Peer("DEMO", AE_TITLE, LOOPBACK, server.port), files, progress)
+        list(store_each(Peer("DEMO", AE_TITLE, LOOPBACK, server.port), files))
         keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={one.StudyInstanceUID}"]
         dcmtk("movescu", "-S", "-aem", "STORESCP", *address(server), *keys)
         received = {dcmread(file).SOPInstanceUID for file in target.files()}

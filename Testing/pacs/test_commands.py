@@ -7,15 +7,14 @@ from pydicom import dcmread
 from servers import LOOPBACK, free_port
 
 from NativeDLLib.cli.main import main
-from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs import Outbox
-from NativeDLLib.pacs.store import store
+from NativeDLLib.pacs.store import store_each
 
 
 @pytest.fixture(scope="module")
 def stored(orthanc, make_series, tmp_path_factory):
     files = make_series(tmp_path_factory.mktemp("stored"), 3, PatientName="Roe^Richard")
-    store(orthanc.peer(), files, Progress())
+    list(store_each(orthanc.peer(), files))
     return dcmread(files[0])
 
 
@@ -172,7 +171,7 @@ def test_what_waits_goes_along_when_its_peer_is_sent_to_again(run, pacs_file, or
 
 def test_text_of_a_pacs_cannot_steer_the_terminal(run, orthanc, make_series, tmp_path, progress):
     files = make_series(tmp_path / "series", 1, StudyDescription="a\x1b[2Jb")
-    store(orthanc.peer(), files, progress)
+    list(store_each(orthanc.peer(), files))
     _, out, _ = run("find", "ORTHANC", "--study", dcmread(files[0]).StudyInstanceUID)
     assert "\x1b" not in out
     assert "a\\x1b[2Jb" in out

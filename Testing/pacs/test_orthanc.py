@@ -18,7 +18,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.association import echo
 from NativeDLLib.pacs.query import find, inventory
 from NativeDLLib.pacs.retrieve import retrieve
-from NativeDLLib.pacs.store import store
+from NativeDLLib.pacs.store import store_each
 
 pytestmark = pytest.mark.usefixtures("orthanc")
 
@@ -29,7 +29,7 @@ def stored(orthanc, make_series, tmp_path_factory):
     files = make_series(
         tmp_path_factory.mktemp("stored"), 4, PatientName="Müller^Änne", SpecificCharacterSet="ISO_IR 192"
     )
-    assert all(outcome.ok for outcome in store(orthanc.peer(), files, Progress()))
+    assert all(outcome.ok for outcome in store_each(orthanc.peer(), files))
     return [dcmread(file) for file in files]
 
 
@@ -101,7 +101,7 @@ def test_an_object_goes_there_and_back_in_its_own_transfer_syntax(
 ):
     (file,) = make_series(tmp_path / "sent", 1, syntax=syntax)
     sent = dcmread(file)
-    (outcome,) = store(orthanc.peer(), [file], progress)
+    (outcome,) = store_each(orthanc.peer(), [file])
     assert (outcome.ok, outcome.status) == (True, 0)
     uids = (sent.StudyInstanceUID, sent.SeriesInstanceUID)
     (back,) = retrieve(orthanc.peer(retrieve=how), *uids, tmp_path / "back", progress)
@@ -146,14 +146,6 @@ def test_a_cancelled_retrieval_leaves_nothing(orthanc, stored, tmp_path, progres
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cancelled_store_sends_no_further_object(orthanc, make_series, tmp_path, progress):
-    files = make_series(tmp_path, 5)
-    with pytest.raises(CancelledError):
-        store(orthanc.peer(), files, _CancelAfterFirst())
-    sent = {dcmread(file).SOPInstanceUID for file in files}
-    assert len(sent & set(orthanc.instances())) == 1
-
-
 def test_a_real_series_is_stored_as_it_is(orthanc, real_data, progress):
     files = sorted(Path(real_data, "upper_abdomen_ct_dicom").glob("*.dcm"))[:3]
-    assert [outcome.message for outcome in store(orthanc.peer(), files, progress)] == ["success (status 0x0000)"] * 3
+    assert [outcome.message for outcome in store_each(orthanc.peer(), files)] == ["success (status 0x0000)"] * 3

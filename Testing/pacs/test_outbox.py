@@ -15,7 +15,7 @@ from servers import LOOPBACK, free_port
 from NativeDLLib.core.errors import CancelledError, InputError, PacsError
 from NativeDLLib.pacs import outbox as module
 from NativeDLLib.pacs.delivery import complain, deliver, send
-from NativeDLLib.pacs.outbox import FIRST_DELAY_S, LONGEST_DELAY_S, Outbox, default_folder
+from NativeDLLib.pacs.outbox import FIRST_DELAY_S, LONGEST_DELAY_S, Outbox
 from NativeDLLib.pacs.peers import Peer, Tls
 
 NOW = 1_800_000_000.0
@@ -41,7 +41,7 @@ def copies(outbox):
 
 
 def test_the_users_outbox_is_in_the_home_folder_or_where_the_environment_says(monkeypatch, tmp_path):
-    assert default_folder() == Path.home() / ".nativedl" / "outbox"
+    assert Outbox().folder == Path.home() / ".nativedl" / "outbox"
     monkeypatch.setenv("NATIVEDL_OUTBOX", str(tmp_path))
     assert Outbox().folder == tmp_path
 

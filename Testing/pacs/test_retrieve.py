@@ -8,11 +8,10 @@ from pydicom.uid import CTImageStorage, RTImageStorage, SecondaryCaptureImageSto
 from pynetdicom import build_context
 
 from NativeDLLib.core.errors import CancelledError, PacsError
-from NativeDLLib.pacs.contexts import storage_proposal
 from NativeDLLib.pacs.inbox import Inbox, is_uid
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.query import inventory
-from NativeDLLib.pacs.retrieve import retrieve
+from NativeDLLib.pacs.retrieve import retrieve, storage_proposal
 
 
 @pytest.fixture

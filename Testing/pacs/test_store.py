@@ -24,7 +24,7 @@ from NativeDLLib.core.errors import InputError, PacsError
 from NativeDLLib.pacs.association import echo
 from NativeDLLib.pacs.peers import Peer, Timeouts
 from NativeDLLib.pacs.query import find
-from NativeDLLib.pacs.store import store, store_each
+from NativeDLLib.pacs.store import store_each
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_one_association_carries_many_objects(scripted, files, progress):
         return 0x0000
 
     with scripted(store=on_store) as peer:
-        outcomes = store(peer, files, progress)
+        outcomes = list(store_each(peer, files))
     assert [outcome.path for outcome in outcomes] == files
     assert all(outcome.ok for outcome in outcomes)
     assert len(associations) == 3
@@ -55,7 +55,7 @@ def test_the_bytes_of_the_data_set_are_sent_untouched(scripted, files, progress)
         return 0x0000
 
     with scripted(store=on_store) as peer:
-        store(peer, files, progress)
+        list(store_each(peer, files))
     assert all(file.read_bytes().endswith(content) for file, content in zip(files, received, strict=True))
 
 
@@ -91,7 +91,7 @@ def test_every_status_comes_back_with_its_object_in_words(scripted, make_series,
         answers[-1].ErrorComment = "disk\t3"
     remaining = iter(answers)
     with scripted(store=lambda _: next(remaining)) as peer:
-        outcomes = store(peer, files, progress)
+        outcomes = list(store_each(peer, files))
     for outcome, (status, ok, words) in zip(outcomes, STATUSES, strict=True):
         assert (outcome.status, outcome.ok, outcome.unclear) == (status, ok, False)
         assert words in outcome.message
@@ -102,14 +102,14 @@ def test_a_class_that_the_peer_refuses_is_named(scripted, make_series, files, tm
     (mr,) = make_series(tmp_path / "mr", 1, SOPClassUID=MRImageStorage)
     contexts = [build_context(CTImageStorage, [ExplicitVRLittleEndian])]
     with scripted(store=lambda _: 0x0000, contexts=contexts) as peer:
-        outcomes = store(peer, [files[0], mr], progress)
+        outcomes = list(store_each(peer, [files[0], mr]))
     assert [outcome.ok for outcome in outcomes] == [True, False]
     assert "does not take objects of the class MR Image Storage" in outcomes[1].message
 
 
 def test_a_peer_that_refuses_every_class_is_told_for_each_object(scripted, files, progress):
     with scripted(contexts=[build_context(MRImageStorage)]) as peer:
-        outcomes = store(peer, files, progress)
+        outcomes = list(store_each(peer, files))
     assert all("does not take objects of the class CT Image Storage" in outcome.message for outcome in outcomes)
     assert not any(outcome.ok or outcome.unclear for outcome in outcomes)
 
@@ -117,7 +117,7 @@ def test_a_peer_that_refuses_every_class_is_told_for_each_object(scripted, files
 def test_a_compressed_object_for_a_peer_without_that_syntax_is_not_sent(scripted, make_series, tmp_path, progress):
     (file,) = make_series(tmp_path / "j2k", 1, syntax=JPEG2000Lossless)
     with scripted(contexts=[build_context(CTImageStorage, [ExplicitVRLittleEndian])]) as peer:
-        (outcome,) = store(peer, [file], progress)
+        (outcome,) = store_each(peer, [file])
     assert not outcome.ok
     assert "takes CT Image Storage, but not in the transfer syntax JPEG 2000" in outcome.message
 
@@ -134,7 +134,7 @@ def test_an_uncompressed_object_is_rewritten_for_a_peer_of_the_default_syntax(
         return 0x0000
 
     with scripted(store=on_store, contexts=[build_context(CTImageStorage, [ImplicitVRLittleEndian])]) as peer:
-        (outcome,) = store(peer, [file], progress)
+        (outcome,) = store_each(peer, [file])
     assert outcome.ok
     (used, dataset), sent = received[0], dcmread(file)
     assert used == ImplicitVRLittleEndian
@@ -152,7 +152,7 @@ def test_more_kinds_of_objects_than_contexts_take_several_associations(scripted,
         return 0x0000
 
     with scripted(store=on_store, contexts=accepted) as peer:
-        outcomes = store(peer, files, progress)
+        outcomes = list(store_each(peer, files))
     assert [outcome.path for outcome in outcomes] == files
     assert len(associations) == 2
 
@@ -166,7 +166,7 @@ def test_an_association_that_dies_leaves_one_object_unclear_and_the_rest_unsent(
         return 0x0000
 
     with scripted(store=on_store) as peer:
-        outcomes = store(peer, files, progress)
+        outcomes = list(store_each(peer, files))
     assert [(outcome.ok, outcome.unclear) for outcome in outcomes] == [(True, False), (False, True), (False, False)]
     assert "ended the association, or did not answer within 20 s" in outcomes[1].message
     assert "not sent" in outcomes[2].message
@@ -180,7 +180,7 @@ def test_a_peer_that_does_not_answer_is_given_up(scripted, files, progress):
         return 0x0000
 
     with scripted(store=on_store, timeouts=Timeouts(dimse=0.3)) as peer:
-        outcomes = store(peer, files[:2], progress)
+        outcomes = list(store_each(peer, files[:2]))
         done.set()
     assert [(outcome.ok, outcome.unclear) for outcome in outcomes] == [(False, True), (False, False)]
 
@@ -207,7 +207,7 @@ def test_a_peer_that_stops_reading_does_not_hold_us(make_series, tmp_path):
 
 def test_a_peer_that_is_down_is_named_with_address_and_reason(files, progress):
     peer = Peer("PACS", "PACS", LOOPBACK, free_port())
-    outcomes = store(peer, files, progress)
+    outcomes = list(store_each(peer, files))
     assert len(outcomes) == 3
     assert not any(outcome.ok or outcome.unclear for outcome in outcomes)
     assert f"PACS (PACS at 127.0.0.1:{peer.port}) cannot be reached: " in outcomes[0].message
@@ -243,7 +243,7 @@ def test_a_file_that_is_no_dicom_is_refused_before_anything_is_sent(scripted, fi
     text.write_text("no DICOM")
     sent = []
     with scripted(store=sent.append) as peer, pytest.raises(InputError, match=r"notes\.txt: is not a DICOM file"):
-        store(peer, [files[0], text], progress)
+        list(store_each(peer, [files[0], text]))
     assert sent == []
 
 
@@ -252,13 +252,13 @@ def test_a_file_whose_meta_information_names_another_object_is_refused(files, pr
     dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
     dataset.save_as(files[0])
     with pytest.raises(InputError, match=r"names the object 1\.2\.3"):
-        store(Peer("PACS", "PACS", LOOPBACK, 1), files, progress)
+        list(store_each(Peer("PACS", "PACS", LOOPBACK, 1), files))
 
 
 def test_dcmtk_receives_what_was_sent(make_series, tmp_path, progress):
     files = make_series(tmp_path / "series", 3, syntax=JPEGLSLossless)
     with Storescp(tmp_path / "scp", "+xa") as server:
-        outcomes = store(server.peer(), files, progress)
+        outcomes = list(store_each(server.peer(), files))
         received = {dcmread(file).SOPInstanceUID: dcmread(file) for file in server.files()}
     assert all(outcome.ok for outcome in outcomes)
     assert all(received[dcmread(file).SOPInstanceUID].PixelData == dcmread(file).PixelData for file in files)

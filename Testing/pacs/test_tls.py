@@ -11,7 +11,7 @@ from NativeDLLib.demo.pacs_server import EmbeddedPacs
 from NativeDLLib.pacs.association import echo
 from NativeDLLib.pacs.peers import Peer, Timeouts, Tls
 from NativeDLLib.pacs.retrieve import retrieve
-from NativeDLLib.pacs.store import store
+from NativeDLLib.pacs.store import store_each
 from NativeDLLib.pacs.tls import server_tls
 
 FAST = Timeouts(connect=3, acse=3, dimse=5, network=5)
@@ -41,7 +41,7 @@ def test_a_peer_with_our_certificate_authority_is_spoken_to(peer):
 
 def test_objects_go_there_and_back(peer, make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 3)
-    assert all(outcome.ok for outcome in store(peer, files, progress))
+    assert all(outcome.ok for outcome in store_each(peer, files))
     one = dcmread(files[0])
     back = retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, tmp_path / "back", progress)
     assert len(back) == 3
@@ -50,7 +50,7 @@ def test_objects_go_there_and_back(peer, make_series, tmp_path, progress):
 def test_dcmtk_takes_our_objects_over_tls(tls, make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 3)
     with Storescp(tmp_path / "scp", "+tls", str(tls.key), str(tls.cert), "+cf", str(tls.ca)) as server:
-        outcomes = store(server.peer(tls=tls), files, progress)
+        outcomes = list(store_each(server.peer(tls=tls), files))
         assert len(server.files()) == 3
     assert all(outcome.ok for outcome in outcomes)
 
@@ -89,7 +89,7 @@ def test_a_certificate_file_that_is_missing_is_a_fault_of_the_configuration(peer
 def test_a_move_comes_back_over_tls_too(peer, tls, make_series, tmp_path, progress):
     # The embedded PACS sends its objects plainly, so our Storage SCP, which expects TLS, must refuse them.
     files = make_series(tmp_path / "sent", 1)
-    store(peer, files, progress)
+    list(store_each(peer, files))
     one = dcmread(files[0])
     with pytest.raises(PacsError, match="cannot reach us"):
         retrieve(dataclasses.replace(peer, retrieve="move"), one.StudyInstanceUID, None, tmp_path / "back", progress)

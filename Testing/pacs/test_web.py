@@ -25,7 +25,7 @@ def peer(orthanc):
 @pytest.fixture
 def stored(peer, make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 3)
-    outcomes = web.store(peer, files, progress)
+    outcomes = list(web.store_each(peer, files))
     assert [(outcome.status, outcome.ok) for outcome in outcomes] == [(0, True)] * 3
     return [dcmread(file) for file in files]
 
@@ -62,7 +62,7 @@ def test_what_is_retrieved_is_what_was_stored(peer, stored, tmp_path, progress, 
 def test_a_compressed_object_stays_compressed(peer, make_series, tmp_path, progress):
     (file,) = make_series(tmp_path / "sent", 1, syntax=JPEG2000Lossless)
     sent = dcmread(file)
-    web.store(peer, [file], progress)
+    list(web.store_each(peer, [file]))
     (back,) = web.retrieve(peer, sent.StudyInstanceUID, sent.SeriesInstanceUID, tmp_path / "back", progress)
     assert dcmread(back) == sent
     assert dcmread(back).file_meta.TransferSyntaxUID == JPEG2000Lossless
@@ -172,7 +172,7 @@ def test_the_outcome_of_each_object_is_read_from_the_answer(
 ):
     files = make_series(tmp_path / "sent", 1, SOPInstanceUID="1.2.3")
     with _Answers(status, body) as server:
-        (outcome,) = web.store(server.peer(), files, progress)
+        (outcome,) = web.store_each(server.peer(), files)
     assert (outcome.status, outcome.ok, outcome.unclear) == expected
     assert words in outcome.message
 
@@ -187,7 +187,7 @@ def test_no_redirect_takes_an_object_a_query_or_a_token_elsewhere(
     tls = make_certificate(tmp_path) if secure else None
     with _Answers(200, _stored(0x0000)) as thief, _Answers(status, tls=tls, location=thief.url) as server:
         peer = server.peer(tls=tls, token_env="PACS_TOKEN")
-        (outcome,) = web.store(peer, files, progress)
+        (outcome,) = web.store_each(peer, files)
         with pytest.raises(PacsError, match="where nothing is sent"):
             web.find(peer, "STUDY", {"PatientID": "SECRET"})
         with pytest.raises(PacsError, match="where nothing is sent"):
@@ -199,7 +199,7 @@ def test_no_redirect_takes_an_object_a_query_or_a_token_elsewhere(
 
 def test_a_server_that_is_down_is_named(make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 2)
-    outcomes = web.store(_web_peer(f"http://{LOOPBACK}:{free_port()}"), files, progress)
+    outcomes = list(web.store_each(_web_peer(f"http://{LOOPBACK}:{free_port()}"), files))
     assert [(outcome.ok, outcome.unclear) for outcome in outcomes] == [(False, False)] * 2
     assert "WEB (http://127.0.0.1:" in outcomes[0].message
     assert "cannot be reached" in outcomes[0].message
@@ -210,7 +210,7 @@ def test_a_server_that_breaks_off_leaves_the_object_unclear(make_series, tmp_pat
     with socket.create_server((LOOPBACK, 0)) as server:
         breaker = threading.Thread(target=lambda: server.accept()[0].close())
         breaker.start()
-        (outcome,) = web.store(_web_peer(f"http://{LOOPBACK}:{server.getsockname()[1]}"), files, progress)
+        (outcome,) = web.store_each(_web_peer(f"http://{LOOPBACK}:{server.getsockname()[1]}"), files)
         breaker.join()
     assert (outcome.ok, outcome.unclear) == (False, True)
 

@@ -11,7 +11,7 @@ from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.demo.pacs_server import EmbeddedPacs
 from NativeDLLib.pacs.peers import Peer
-from NativeDLLib.pacs.store import store
+from NativeDLLib.pacs.store import store_each
 from NativeDLLib.source import Series
 from NativeDLLib.source.image_file import ImageFile
 from NativeDLLib.source.where import Where
@@ -22,7 +22,7 @@ def peer(tmp_path, series):
     """A PACS that holds the series."""
     with EmbeddedPacs(tmp_path / "pacs") as server:
         peer = Peer("HERE", server.ae_title, "127.0.0.1", server.port)
-        store(peer, sorted(series.iterdir()), Progress())
+        list(store_each(peer, sorted(series.iterdir())))
         yield peer
 
 

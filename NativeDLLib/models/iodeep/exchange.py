@@ -18,7 +18,7 @@ from NativeDLLib.models.iodeep.object_reader import read_model
 from NativeDLLib.models.iodeep.object_writer import CHUNK_SIZE, write_model
 from NativeDLLib.models.iodeep.signing import judge
 from NativeDLLib.pacs.delivery import deliver
-from NativeDLLib.pacs.faults import AssociationLostError, NoneAcceptedError, RefusedError
+from NativeDLLib.pacs.outcome import AssociationLostError, NoneAcceptedError, RefusedError
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.services import find, retrieve
 from NativeDLLib.registry import Model, find_model, load_models
