@@ -9,8 +9,8 @@ from NativeDLLib.cli.models_add import add_answers, add_draft
 from NativeDLLib.cli.options import add_pacs, peer_named
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.models.iodeep.choose import choose, offer_of
 from NativeDLLib.registry.load import pulled_registry
+from NativeDLLib.registry.select import rank, select
 from NativeDLLib.source import Series
 
 
@@ -84,9 +84,11 @@ def _pull(args: argparse.Namespace, progress: Progress) -> int:
     ]
     report: dict[str, Any] = {"peer": args.source_peer, "models": rows}
     if series:
-        choice = choose([offer_of(row.model) for row in pulled], series)
-        others = [{"id": offer.id, "reason": reason} for offer, reason in choice.others]
-        report["chosen"] = {"id": choice.offer.id, "reasons": list(choice.reasons), "others": others}
+        models = {row.model.id: row.model for row in pulled}
+        best, reasons, _ = select(models, series)
+        rest = [row for row in rank(models.values(), series) if row.model is not best]
+        others = [{"id": row.model.id, "reason": "; ".join(row.reasons)} for row in rest]
+        report["chosen"] = {"id": best.id, "reasons": reasons, "others": others}
     progress.result(report, *_lines(report))
     return 0
 

@@ -29,19 +29,8 @@ _SIZE, _SPACING_MM = (512, 512, 60), (0.78, 0.78, 5.0)
 
 
 def demonstrate(folder: Path, progress: Progress, *, model: str, device: str, seed: int) -> Report:
-    """Segment a phantom that comes from a PACS, and send the result back there.
-
-    Parameters
-    ----------
-    folder
-        Folder of everything; it must be empty or absent.
-    seed
-        Seed of the phantom.
-
-    Returns
-    -------
-    Report
-        Report of the run, the steps before and after it, and the Dice coefficient with the phantom's truth.
+    """Segment a phantom that comes from a PACS, and send the result back there; all files are in `folder`, empty or
+    absent. The report has the steps before and after the run too, and the Dice coefficient with the phantom's truth.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: is not empty; choose another folder", hint="name it with --output")

@@ -115,18 +115,9 @@ _SERVICES = (
 
 
 class EmbeddedPacs:
-    """A Storage and Query/Retrieve SCP on loopback, as a context manager.
-
-    Parameters
-    ----------
-    folder
-        Folder of the objects, each named by its SOP Instance UID; those already there are served too.
-    port
-        0 for any free port; then read `port`.
-    destinations
-        Address by AE title for C-MOVE.
-    tls
-        TLS context to listen with.
+    """A Storage and Query/Retrieve SCP on loopback, as a context manager. Objects in `folder`, each named by its SOP
+    Instance UID, are served too. Port 0 is any free one; `port` then tells it. `destinations` has the addresses by AE
+    title for C-MOVE.
     """
 
     def __init__(

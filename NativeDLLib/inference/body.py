@@ -17,9 +17,8 @@ _AIR_HU = -800.0
 
 @dataclass(frozen=True)
 class Body:
-    """Blocks (z, y, x) of a volume that hold tissue.
-
-    ``shape`` are the voxels (z, y, x) of the volume that patches are cut from, over the same extent.
+    """Blocks (z, y, x) of a volume that hold tissue. ``shape`` are the voxels (z, y, x) of the volume that patches are
+    cut from, over the same extent.
     """
 
     blocks: npt.NDArray[np.bool_]
@@ -27,9 +26,8 @@ class Body:
 
     @classmethod
     def find(cls, values: npt.NDArray[Any], spacing: tuple[float, ...], shape: tuple[int, ...]) -> "Body | None":
-        """Tissue in Hounsfield units (z, y, x) with their spacing in mm, for a volume of another shape.
-
-        None where nothing has the values of air, so that it cannot be told from the body.
+        """Tissue in Hounsfield units (z, y, x) with their spacing in mm, for a volume of another shape. None where
+        nothing has the values of air, so that it cannot be told from the body.
         """
         steps = [max(1, round(_BLOCK_MM / size)) for size in spacing]
         starts = [np.arange(0, count, step) for count, step in zip(values.shape, steps, strict=True)]

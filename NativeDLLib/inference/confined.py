@@ -31,7 +31,6 @@ _OF_NETWORK = 0b11
 
 def confined(call: Callable[..., T], *arguments: Any, **named: Any) -> T:
     """Result of a call that is made in a thread that can neither write files, start programs nor connect to others.
-
     Only devices can be written to, which a GPU needs. Errors of the call are raised here.
     """
     if not _version():
@@ -88,19 +87,9 @@ def _confine() -> None:
 
 
 def load_tensors(content: bytes) -> Any:
-    """Content of a file of ``torch.save``.
-
-    Parameters
-    ----------
-    content
-        Bytes of the file.
-
-    Raises
-    ------
-    ValueError
-        Where it is an archive that torch does not write: compressed, with two directories, or TorchScript.
-    Exception
-        Whatever torch makes of another file, from RuntimeError to KeyError and pickle's own errors.
+    """Content of a file of ``torch.save``; ValueError where it is an archive that torch does not write: compressed,
+    with two directories, or TorchScript. Of another file torch makes anything from RuntimeError to KeyError and
+    pickle's errors.
     """
     import torch
 

@@ -41,22 +41,10 @@ _WAYS = (_TORCH, _CHANNELS_LAST, *_AT_ONCE)
 
 
 def fastest(module: Any, shape: Sequence[int], description: str, path: Path, folder: Path) -> Network:
-    """Network that runs a torch module on the processor in the fastest way.
-
-    With ``NATIVEDL_FORWARD=torch`` in the environment torch runs it as it is, and nothing is measured.
-
-    Parameters
-    ----------
-    module
-        Module in evaluation mode; its weights may be laid out anew.
-    shape
-        Shape of the input (1, channels, z, y, x).
-    description
-        Device in words, such as ``cpu (2 threads)``; the way is added.
-    path
-        Origin of the module, for messages.
-    folder
-        Folder that keeps the measurement, and the network in another format.
+    """Network that runs a torch module in evaluation mode on the processor in the fastest way; its weights may be laid
+    out anew. `shape` is that of the input (1, channels, z, y, x), `description` the device in words, such as ``cpu (2
+    threads)``, to which the way is added; `path` is for messages, and `folder` keeps the measurement and the network in
+    another format. With ``NATIVEDL_FORWARD=torch`` in the environment torch runs it as it is, and nothing is measured.
     """
     if os.environ.get("NATIVEDL_FORWARD") == _TORCH:
         return _torch_network(module, description, path)

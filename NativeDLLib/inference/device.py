@@ -18,9 +18,8 @@ _SERVER = re.compile(r"https?://[^/?#@\s]+/?")
 
 
 def check_device(word: str) -> str:
-    """Device of a word: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or a server's ``https://host``.
-
-    Else UsageError.
+    """Device of a word, else UsageError: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or a server's
+    ``https://host``.
     """
     if not _WORDS.fullmatch(word) and not is_server(word):
         raise UsageError(f"device {word}: write auto, cpu, cuda, cuda:N, mps or https://HOST:PORT of a NativeDL server")
@@ -33,9 +32,8 @@ def is_server(word: str) -> bool:
 
 
 def torch_device(word: str) -> tuple[torch.device, str, list[str]]:
-    """Torch's device of a word, its hardware in words such as ``cuda:0 (NVIDIA H200)``, and warnings.
-
-    ModelError where the device that was asked for is not there.
+    """Torch's device of a word, its hardware in words such as ``cuda:0 (NVIDIA H200)``, and warnings. ModelError where
+    the device that was asked for is not there.
     """
     import torch
 

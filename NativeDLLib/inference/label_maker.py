@@ -24,10 +24,9 @@ _AT_ONCE = 2**29
 
 @dataclass(frozen=True)
 class Axis:
-    """Interpolation along an axis: each position of the output lies between two neighbours of the input.
-
-    ``first`` is the index of the lower neighbour, never decreasing; ``weight`` is the share of the upper one; ``size``
-    are the voxels of the input.
+    """Interpolation along an axis: each position of the output lies between two neighbours of the input. ``first`` is
+    the index of the lower neighbour, never decreasing; ``weight`` is the share of the upper one; ``size`` are the
+    voxels of the input.
     """
 
     first: npt.NDArray[np.intp]
@@ -59,10 +58,8 @@ class Axis:
 
 @dataclass(frozen=True)
 class Head:
-    """A network's linear last layer, which makes many logits of few features.
-
-    Weights are (classes, features), bias (classes). Because it is linear, it may follow all averages of features:
-    blending of patches, folds, interpolation.
+    """A network's linear last layer, which makes many logits of few features. Weights are (classes, features), bias
+    (classes). Because it is linear, it may follow all averages of features: blending of patches, folds, interpolation.
     """
 
     weights: Floats
@@ -77,9 +74,8 @@ class Head:
 
 
 class LabelMaker:
-    """Labels of logits, or of features for `head`, that come a few planes at a time.
-
-    `axes` interpolate the output's axes z, y and x.
+    """Labels of logits, or of features for `head`, that come a few planes at a time. `axes` interpolate the output's
+    axes z, y and x.
     """
 
     def __init__(self, axes: Sequence[Axis], head: Head | None = None) -> None:

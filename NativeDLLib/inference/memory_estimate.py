@@ -43,46 +43,20 @@ _AMPLE = 1024  # bytes of a forward pass for each voxel of a patch: no network a
 
 @dataclass(frozen=True)
 class Work:
-    """Quantities that determine peak memory.
+    """Quantities that determine peak memory."""
 
-    Attributes
-    ----------
-    image, network
-        Voxels of the image and of the network's grid along each axis; the latter (z, y, x).
-    patch
-        Voxels (z, y, x).
-    channels
-        Channels of each network; none where they stay on a GPU.
-    channel_bytes
-        Bytes of each while they are summed.
-    classes
-        Classes of the network.
-    has_head
-        Whether networks give features, and not logits.
-    is_streamed
-        Whether labels are made of logits as they come, and not by nnU-Net of all at once.
-    mirrors
-        Whether a patch is run more than once.
-    forward
-        Bytes of the forward passes that run at once.
-    concurrency
-        Number of these.
-    kept
-        Bytes that a network allocated for its run, and gives back with itself.
-    """
-
-    image: Sequence[int]
-    network: Sequence[int]
-    patch: Sequence[int]
-    channels: Sequence[int]
-    channel_bytes: int
-    classes: int
-    has_head: bool
-    is_streamed: bool
-    mirrors: bool
-    forward: int
-    concurrency: int
-    kept: int = 0
+    image: Sequence[int]  # voxels along each axis
+    network: Sequence[int]  # voxels of the network's grid (z, y, x)
+    patch: Sequence[int]  # voxels (z, y, x)
+    channels: Sequence[int]  # of each network; none where they stay on a GPU
+    channel_bytes: int  # of each while they are summed
+    classes: int  # of the network
+    has_head: bool  # whether networks give features, and not logits
+    is_streamed: bool  # whether labels are made of logits as they come, and not by nnU-Net of all at once
+    mirrors: bool  # whether a patch is run more than once
+    forward: int  # bytes of the forward passes that run at once
+    concurrency: int  # number of these
+    kept: int = 0  # bytes that a network allocated for its run, and gives back with itself
 
     @property
     def peak(self) -> int:
@@ -122,7 +96,6 @@ def check_memory(
     image: sitk.Image, model: Model, engine: Engine, settings: WindowSettings, limit: int | None, progress: Progress
 ) -> None:
     """Refuse a run that will take more memory than a limit in bytes, and warn of one that takes more than there is.
-
     Without a limit nothing is tried as long as there is plenty. InputError states the bytes needed.
     """
     work = guessed(image, model, engine, settings)

@@ -65,10 +65,8 @@ def to_numpy(array: ArrayOrTensor) -> npt.NDArray[Any]:
 
 
 class Network(Protocol):
-    """A network on its device.
-
-    ``device`` is the device in fact used, in words; ``concurrency`` the number of threads that call it at once,
-    where that is faster.
+    """A network on its device. ``device`` is the device in fact used, in words; ``concurrency`` the number of threads
+    that call it at once, where that is faster.
     """
 
     device: str
@@ -78,9 +76,8 @@ class Network(Protocol):
         """Return an array where the network takes its batches from and gives its results: a tensor on a GPU."""
 
     def __call__(self, batch: ArrayOrTensor) -> ArrayOrTensor:
-        """Logits (n, classes, z, y, x) for a batch (n, channels, z, y, x), in the memory of the batch.
-
-        ModelError where the network cannot take it, or memory runs out.
+        """Logits (n, classes, z, y, x) for a batch (n, channels, z, y, x), in the memory of the batch. ModelError where
+        the network cannot take it, or memory runs out.
         """
 
 
@@ -123,9 +120,8 @@ def require(module: str, extra: str) -> Any:
 
 
 def checked_output(output: ArrayOrTensor, batch: ArrayOrTensor, classes: int, path: Path) -> ArrayOrTensor:
-    """Output of a network, checked against the registry.
-
-    ModelError where it has another shape, too few classes, or values that are not finite.
+    """Output of a network, checked against the registry. ModelError where it has another shape, too few classes, or
+    values that are not finite.
     """
     expected = (batch.shape[0], *batch.shape[2:])
     if output.ndim != 5 or (output.shape[0], *output.shape[2:]) != expected or output.shape[1] < classes:

@@ -48,30 +48,18 @@ _UNORIENTED = (
 
 @dataclass
 class NnunetEngine:
-    """A results folder behind the interface of `Engine`.
-
-    Attributes
-    ----------
-    plans, configuration, dataset
-        Plans of nnU-Net, the configuration of the checkpoints, and ``dataset.json``.
-    orientation
-        Orientation of the training images; None for images as they are stored.
-    is_ct
-        Whether the images are CT.
-    is_streamed
-        Whether the engine's own preprocessing and way back give what nnU-Net's do.
-    """
+    """A results folder behind the interface of `Engine`."""
 
     plans: Any
-    configuration: Any
-    dataset: dict[str, Any]
+    configuration: Any  # of the checkpoints
+    dataset: dict[str, Any]  # content of ``dataset.json``
     networks: Sequence[Network]
     head: Head | None
     patch_size: tuple[int, ...]
     mirror_axes: tuple[int, ...]
-    orientation: str | None
+    orientation: str | None  # of the training images; None for images as they are stored
     is_ct: bool
-    is_streamed: bool
+    is_streamed: bool  # whether the engine's own preprocessing and way back give what nnU-Net's do
     warnings: Sequence[str]
     mirrors_by_default: bool = True
     half: bool = True
@@ -155,12 +143,8 @@ class NnunetEngine:
 
 
 def load_nnunet(model: Model, weights: Weights, device: str, *, measure: bool = True) -> NnunetEngine:
-    """Load a results folder (the one with ``plans.json``, ``dataset.json`` and ``fold_*``); see `load_engine`.
-
-    Raises
-    ------
-    ModelError
-        Where nnunetv2 is missing, the device is not there, or the folder is not one that can be run safely.
+    """Load a results folder (``plans.json``, ``dataset.json``, ``fold_*``); see `load_engine`. ModelError where
+    nnunetv2 is missing, the device is not there, or the folder is not one that can be run safely.
     """
     require("torch", "nnunet")
     with _quiet():
@@ -238,7 +222,6 @@ def _is_separable(plans: Any, configuration: Any, dataset: dict[str, Any]) -> bo
 
 def _split_head(modules: Sequence[Any]) -> Head | None:
     """Last layers of networks with fewer features than classes, taken off them and joined into one; None for others.
-
     Features are kept in single precision where nnU-Net keeps logits in half: only fewer than half as many save memory.
     """
     import torch

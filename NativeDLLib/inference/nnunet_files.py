@@ -55,12 +55,8 @@ def find_folds(folder: Path, folds: Sequence[int | str] | None, name: str) -> li
 
 
 def load_checkpoint(content: bytes, path: Path) -> Checkpoint:
-    """Read the bytes of a checkpoint that nnU-Net's trainer wrote; the path is for messages.
-
-    Raises
-    ------
-    ModelError
-        Where it is damaged, holds anything but tensors and plain values, or is not nnU-Net's.
+    """Checkpoint of nnU-Net's trainer; the path is for messages. ModelError where it is damaged, holds anything but
+    tensors and plain values, or is not nnU-Net's.
     """
     import torch
 
@@ -122,7 +118,6 @@ def stored_orientation(plans: Mapping[str, Any]) -> str | None:
 
 def read_plans(folder: Path, read: Callable[[str], bytes]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Content of ``plans.json`` and ``dataset.json`` of a results folder, given a reader of its files by name.
-
     ModelError where they cannot be read, or their labels, axes or intensities are impossible.
     """
     names = ("plans.json", "dataset.json")

@@ -32,14 +32,8 @@ def is_separable(configuration: Any) -> bool:
 def resample_by_splines(
     values: Floats, shape: Sequence[int], current: Spacing, new: Spacing, settings: dict[str, Any]
 ) -> Floats:
-    """A volume (z, y, x), cropped and normalised by nnU-Net, resampled to a shape.
-
-    Parameters
-    ----------
-    current, new
-        Spacing of both (z, y, x), which decides whether slices are resampled one by one.
-    settings
-        Keyword arguments of the plans.
+    """A volume (z, y, x), cropped and normalised by nnU-Net, resampled to a shape. The spacings (z, y, x) of both
+    decide whether slices are resampled one by one; `settings` are keyword arguments of the plans.
     """
     if tuple(shape) == values.shape:
         return values
@@ -88,9 +82,8 @@ def _map(size: int, count: int, order: int) -> Floats:
 
 
 def _along(values: Floats, axis: int, matrix: Floats) -> Floats:
-    """Product with a matrix along an axis, some of its rows at a time with the voxels that they need.
-
-    A spline's matrix is almost zero far from its diagonal, so this is a fraction of the whole product.
+    """Product with a matrix along an axis, some of its rows at a time with the voxels that they need. A spline's matrix
+    is almost zero far from its diagonal, so this is a fraction of the whole product.
     """
     if matrix.shape[0] == matrix.shape[1]:
         return values

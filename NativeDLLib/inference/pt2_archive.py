@@ -55,24 +55,9 @@ _TYPES = {
 
 
 class Pt2Archive:
-    """An archive of which every member and every name has been checked.
-
-    Parameters
-    ----------
-    content
-        Bytes of the file.
-    path
-        The file, for messages.
-
-    Attributes
-    ----------
-    model
-        Content of ``models/model.json``: graph, signature and outputs of the network.
-
-    Raises
-    ------
-    ModelError
-        Where it is no such archive, is damaged, or holds what an exported network has no need for.
+    """An archive, read from bytes, of which every member and every name has been checked. `model` is the content of
+    ``models/model.json``: graph, signature and outputs. ModelError where it is no such archive, is damaged, or holds
+    what an exported network has no need for.
     """
 
     def __init__(self, content: bytes, path: Path) -> None:
@@ -151,13 +136,7 @@ class Pt2Archive:
 
 
 def dtype(number: int) -> torch.dtype:
-    """Type of numbers that a file means.
-
-    Raises
-    ------
-    ValueError
-        Where it is one that no network has.
-    """
+    """Type of numbers that a file means; ValueError where it is one that no network has."""
     import torch
 
     if number not in _TYPES:

@@ -20,21 +20,9 @@ _TREES = (None, "builtins.tuple", "builtins.list")
 
 
 class ExportedNetwork:
-    """The network of an archive on a device.
-
-    Parameters
-    ----------
-    archive
-        The archive; nothing of it is called but operators of `find`.
-    device
-        Device of the network, whatever it was exported on.
-    path
-        The file, for messages.
-
-    Raises
-    ------
-    ModelError
-        Where it takes or gives something else than one tensor, or names an operator that a network has no need for.
+    """The network of an archive on a device, whatever it was exported on; nothing of it is called but operators of
+    `find`. ModelError where it takes or gives something else than one tensor, or names an operator that a network has
+    no need for.
     """
 
     def __init__(self, archive: Pt2Archive, device: torch.device, path: Path) -> None:

@@ -63,25 +63,9 @@ _PLAIN = frozenset({"Tensor", "int", "SymInt", "float", "bool", "number", "Devic
 
 
 def find(target: Any, names: Sequence[str]) -> tuple[Callable[..., Any], Sequence[str] | None]:
-    """Operator that a network names.
-
-    Parameters
-    ----------
-    target
-        Its full name.
-    names
-        Names of the arguments that it is given.
-
-    Returns
-    -------
-    operator, arguments
-        The operator, and the names of its arguments in order up to the last that may stand without its name; None where
-        all stand in the order in which they are given.
-
-    Raises
-    ------
-    ValueError
-        Where there is none of that name, or it could do more than compute.
+    """Operator of a full name, given the names of its arguments, and their names in order up to the last that may stand
+    without its name; None where all stand in the order in which they are given. ValueError where there is none of that
+    name, or it could do more than compute.
     """
     if target in _OF_SIZES:
         return _OF_SIZES[target], None

@@ -39,61 +39,27 @@ _LARGEST_WEIGHT, _SMALLEST_WEIGHT = 10.0, 2.0**-24
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """How patches of a volume are laid, looked at and blended.
-
-    Attributes
-    ----------
-    patch_size
-        Voxels (z, y, x) of a patch.
-    step
-        Distance between patches as a fraction of their size, above 0 and at most 1.
-    mirror_axes
-        Axes (0 is z) of test-time augmentation: logits are averaged over all combinations of flips.
-    half
-        Whether logits are summed in half precision as nnU-Net does: its rounding decides between classes that are
-        nearly equal.
-    features
-        Whether networks give features, of which logits are made later: those of an ensemble follow each other, and then
-        comes a channel that is 1 where every patch was skipped.
-    skip_air
-        Whether patches are left out where the volume has no tissue; nothing is found in them. The first one is looked
-        at all the same: it tells how many classes there are.
-    around_body
-        Whether patches are laid around the tissue of the volume; nothing is found beside it.
+    """How patches of a volume are laid, looked at and blended. With `features`, of which logits are made later, those
+    of an ensemble follow each other, and then comes a channel that is 1 where every patch was skipped.
     """
 
-    patch_size: Sequence[int]
-    step: float = 0.5
-    mirror_axes: Sequence[int] = ()
-    half: bool = False
-    features: bool = False
-    skip_air: bool = False
-    around_body: bool = False
+    patch_size: Sequence[int]  # voxels (z, y, x)
+    step: float = 0.5  # distance between patches as a fraction of their size, above 0 and at most 1
+    mirror_axes: Sequence[int] = ()  # 0 is z; logits are averaged over all combinations of flips
+    half: bool = False  # sum in half precision as nnU-Net does: its rounding decides between nearly equal classes
+    features: bool = False  # whether networks give features, and not logits
+    skip_air: bool = False  # whether patches without tissue, but for the first, are left out; nothing is found in them
+    around_body: bool = False  # whether patches are laid around the tissue of the volume; nothing is found beside it
 
 
 def sliding_window(
     prepared: Prepared, networks: Sequence[Network], settings: WindowSettings, progress: Progress
 ) -> Iterator[ArrayOrTensor]:
-    """Run networks over overlapping patches, blend their logits with Gaussian weights, and average the networks.
-
-    No more planes are held than a patch has: they are given as soon as no patch will change them.
-
-    Parameters
-    ----------
-    prepared
-        The volume, with what surrounds it where it is smaller than a patch, and where it holds tissue.
-    networks
-        One, or the folds of an ensemble; each is called with one patch at a time, by as many threads as it is for.
-    settings
-        How patches are laid, looked at and blended.
-    progress
-        Progress of the job; it is checked before each patch.
-
-    Yields
-    ------
-    ndarray or tensor
-        Logits (classes, z, y, x) of the next planes of the volume, float32, or float16 with `half`, where the networks
-        give theirs; where every patch was skipped, 0, and 1 for the background.
+    """Run networks over overlapping patches, blend their logits with Gaussian weights, and average the networks. Each,
+    or each fold of an ensemble, is called with one patch at a time, by as many threads as it is for. Yields logits
+    (classes, z, y, x) of the next planes, as soon as no patch will change them: float32, or float16 with `half`, where
+    the networks give theirs; where every patch was skipped, 0, and 1 for the background. No more planes are held than a
+    patch has.
     """
     volume, patch_size, step = prepared.volume, settings.patch_size, settings.step
     padded, (_, inside, *across) = _pad(volume, patch_size, prepared.fill, prepared.reflect)
@@ -130,6 +96,7 @@ def sliding_window(
         )
 
     windows = [(slice(start, start + depth), *column) for start in starts for column in columns]
+    # The first one is looked at all the same: it tells how many classes there are.
     needed = [True, *map(is_needed, windows[1:])]
     concurrency = min(network.concurrency for network in networks)
     with contextlib.closing(_in_order(look, itertools.compress(windows, needed), concurrency)) as found:
@@ -174,10 +141,9 @@ def _in_order(
 
 
 class _Blend:
-    """Weighted sums of the networks' outputs for patches, each network's own, over as many planes as a patch has.
-
-    They are kept where the networks give their results, or in main memory where a GPU has no room for them. `weights`
-    are those of the voxels of a patch (z, y, x); their dtype is that of the sums. `size` are the voxels (z, y, x).
+    """Weighted sums of the networks' outputs for patches, each network's own, over as many planes as a patch has. They
+    are kept where the networks give their results, or in main memory where a GPU has no room for them. `weights` are
+    those of the voxels of a patch (z, y, x); their dtype is that of the sums. `size` are the voxels (z, y, x).
     """
 
     def __init__(self, weights: ArrayOrTensor, size: Sequence[int]) -> None:

@@ -18,33 +18,17 @@ EVERYWHERE = Box((-1e4, -1e4, -1e4), (1e4, 1e4, 1e4))
 
 @dataclass(frozen=True)
 class Body:
-    """One random trunk, lengths in mm.
+    """One random trunk, lengths in mm."""
 
-    Attributes
-    ----------
-    half_width, half_depth
-        Half axes of the skin.
-    fat, wall
-        Thickness of the fat below the skin, and of the muscle below the fat.
-    scale
-        Size of skeleton and organs relative to an average adult.
-    contrast, arterial
-        Contrast medium in veins and organs, 0 (native) to 1 (portal venous phase), and in the arteries.
-    scoliosis
-        Swing of the spine to the side.
-    lordosis
-        Bend of the spine's ends back from its most anterior vertebra, in mm per (100 mm)².
-    """
-
-    half_width: float
+    half_width: float  # half axes of the skin
     half_depth: float
-    fat: float
-    wall: float
-    scale: float
-    contrast: float
-    arterial: float
-    scoliosis: float
-    lordosis: float
+    fat: float  # thickness of the fat below the skin
+    wall: float  # thickness of the muscle below the fat
+    scale: float  # size of skeleton and organs relative to an average adult
+    contrast: float  # contrast medium in veins and organs, 0 (native) to 1 (portal venous phase)
+    arterial: float  # contrast medium in the arteries
+    scoliosis: float  # swing of the spine to the side
+    lordosis: float  # bend of the spine's ends back from its most anterior vertebra, in mm per (100 mm)²
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> "Body":

@@ -33,10 +33,8 @@ class Box:
 
 
 class Canvas:
-    """Hounsfield units and labels on a grid, painted shape after shape.
-
-    `x`, `y`, `z` are the rising coordinates of the voxel centres in mm; `texture` is smooth noise of unit variance (z,
-    y, x), repeated where the grid is larger.
+    """Hounsfield units and labels on a grid, painted shape after shape. `x`, `y`, `z` are the rising coordinates of the
+    voxel centres in mm; `texture` is smooth noise of unit variance (z, y, x), repeated where the grid is larger.
     """
 
     def __init__(self, x: Array, y: Array, z: Array, texture: Array) -> None:
@@ -57,18 +55,9 @@ class Canvas:
         label: int | None = None,
         only: tuple[int, ...] | None = None,
     ) -> None:
-        """Mix a tissue into the voxels that a shape inside `box` covers.
-
-        Parameters
-        ----------
-        hu
-            Hounsfield units of the tissue, or a function of the distance.
-        texture
-            Standard deviation of the tissue's mottle in HU.
-        label
-            Label to write; None leaves the labels as they are.
-        only
-            Labels of the voxels that may be painted.
+        """Mix a tissue into the voxels that a shape inside `box` covers. `hu` is in Hounsfield units, or a function of
+        the distance; `texture` is the standard deviation of its mottle in HU. With `label` the voxels get it, with
+        `only` no others than those with these labels are painted.
         """
         where = self._region(box)
         if where is None:

@@ -26,24 +26,11 @@ def write_ct_series(
     body_part: str = "ABDOMEN",
     seed: int | None = None,
 ) -> list[Path]:
-    """Write a CT image as a DICOM series (PS3.3 A.3), explicit VR little endian.
-
-    Returns one file a slice, in their order.
-
-    Parameters
-    ----------
-    image
-        Hounsfield units in three dimensions, LPS in mm, any orthonormal direction. The slices of a left-handed
-        direction are written in falling order, because a series has no other way to say it.
-    folder
-        Folder of the files; it is made, files of the same names are replaced.
-    seed
-        Seed of the UIDs; without it each call gives new ones.
-
-    Raises
-    ------
-    InputError
-        Where the image is not three-dimensional or its values do not fit 16 bits.
+    """Write a CT image in HU as a DICOM series (PS3.3 A.3), explicit VR little endian, one file a slice, in their
+    order. The image is three-dimensional, LPS in mm, of any orthonormal direction. The slices of a left-handed one are
+    written in falling order, because a series has no other way to say it. Files of the same names are replaced. Without
+    `seed` each call gives new UIDs. InputError where the image is not three-dimensional or its values do not fit 16
+    bits.
     """
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise InputError("a CT series is made from a three-dimensional image with one value a voxel")

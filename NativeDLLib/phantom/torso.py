@@ -28,23 +28,10 @@ def make_phantom(
     centre: tuple[float, float, float] = (0.0, 10.0, 160.0),
     levels: bool = False,
 ) -> tuple[sitk.Image, sitk.Image]:
-    """Make a CT of a random abdomen and its labels.
-
-    Parameters
-    ----------
-    seed
-        Seed of the patient and the noise.
-    size, spacing
-        Voxels along x (right to left), y (front to back) and z (feet to head), and their size in mm.
-    centre
-        Middle of the field of view in mm, LPS. The liver lies between about 90 and 280 mm above the origin.
-    levels
-        Whether each vertebra and the spinal canal have labels of their own.
-
-    Returns
-    -------
-    tuple of SimpleITK.Image
-        Hounsfield units (int16) and labels (uint8, named by `LABELS`), identity direction.
+    """CT of a random abdomen in HU (int16), and its labels (uint8, named by `LABELS`), identity direction. `seed` draws
+    patient and noise. `size`, `spacing` (mm) and `centre`, the middle of the field of view in mm, LPS, are (x, y, z).
+    The liver lies between about 90 and 280 mm above the origin. With `levels` each vertebra and the spinal canal have
+    labels of their own.
     """
     thin = max(1, round(spacing[2] / _THICKEST_MM + 0.2))
     fine = (size[0], size[1], size[2] * thin)

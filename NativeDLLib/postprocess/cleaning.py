@@ -16,9 +16,8 @@ _SAMPLES = (slice(None, None, 2), slice(None, None, 4), slice(None, None, 4))
 
 
 def needs_bone(state: State, *, least_percent: float) -> None:
-    """Leave out everything where less of the body than in any patient is bone.
-
-    `least_percent` is the share of all that is denser than air and lung that must be as dense as bone.
+    """Leave out everything where less of the body than in any patient is bone. `least_percent` is the share of all that
+    is denser than air and lung that must be as dense as bone.
     """
     classes, image = state.labels, state.image
     if not classes.any():

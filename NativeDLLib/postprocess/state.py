@@ -18,30 +18,14 @@ from NativeDLLib.registry.parameters import Value, resolve
 
 @dataclass
 class State:
-    """A segmentation on its way from the network's classes to the segments of the result.
+    """A segmentation on its way from the network's classes to the segments of the result."""
 
-    Attributes
-    ----------
-    image
-        Voxels that were segmented, in place in the patient; HU for CT.
-    labels
-        Array (z, y, x) on the grid of `image`: the network's classes, uint16, and later Segment Numbers.
-    segments
-        Segments of the registry entry, by their numbers.
-    only_found
-        Whether the result has no segments but those that were found.
-    levels
-        Origin of the levels of vertebrae: ``sacrum``, ``ribs``, or ``numbered``; empty for other models.
-    remarks
-        Warnings for the user.
-    """
-
-    image: sitk.Image
-    labels: npt.NDArray[Any]
-    segments: tuple[Segment, ...]
-    only_found: bool = False
-    levels: str = ""
-    remarks: list[str] = field(default_factory=list)
+    image: sitk.Image  # voxels that were segmented, in place in the patient; HU for CT
+    labels: npt.NDArray[Any]  # (z, y, x) on the grid of `image`: classes of the network, uint16, later Segment Numbers
+    segments: tuple[Segment, ...]  # segments of the registry entry, by their numbers
+    only_found: bool = False  # whether the result has no segments but those that were found
+    levels: str = ""  # origin of the levels of vertebrae: ``sacrum``, ``ribs``, ``numbered``; empty for other models
+    remarks: list[str] = field(default_factory=list)  # warnings for the user
 
     @cached_property
     def inside(self) -> npt.NDArray[Any]:
@@ -57,9 +41,8 @@ class State:
 
 
 def postprocess(state: State, steps: Sequence[PostprocessingStep], parameters: Mapping[str, Value]) -> None:
-    """Change a state with the network's classes by the steps of a registry entry, to one with Segment Numbers.
-
-    The steps are in an order that `check_steps` has found right; their settings may refer to parameters.
+    """Change a state with the network's classes by the steps of a registry entry, to one with Segment Numbers. The
+    steps are in an order that `check_steps` has found right; their settings may refer to parameters.
     """
     first = [step for step in steps if STEPS[step.step].on_classes]
     for step in first:

@@ -13,13 +13,7 @@ from NativeDLLib.registry.entry import Made, Model
 
 
 def check_levels(model: Model, settings: Mapping[str, Any], where: str) -> None:
-    """Check that the step's classes are the network's, and its labels those of segments.
-
-    Raises
-    ------
-    ModelError
-        Naming the field after `where`.
-    """
+    """Check that the step's classes are the network's, and its labels those of segments; ModelError names the field."""
     channels = model.output_channels
     if channels is None:
         raise ModelError(f"{where}: output.channels is missing, vertebra_levels needs it")
@@ -57,29 +51,16 @@ def _ct_only(model: Model, settings: Settings, where: str) -> None:
 
 @dataclass(frozen=True)
 class Step:
-    """A postprocessing step.
-
-    Attributes
-    ----------
-    module
-        Module of this room with a function of the step's name. It changes a `State`, and takes the settings of the
-        entry as keyword arguments.
-    about
-        One line for the manual.
-    on_classes
-        Whether the step works on the network's classes. Such steps come first, in the order of the table, each once;
-        the others work on Segment Numbers, in the order of the entry.
-    check
-        Raises a `ModelError` where a model and the step's settings do not go together.
-    makes
-        Segments that the step makes of the network's classes; None where it makes none.
+    """A postprocessing step. Those on the network's classes come first, in the order of the table, each once; the
+    others work on Segment Numbers, in the order of the entry. `check` raises ModelError where a model and the step's
+    settings do not go together.
     """
 
-    module: str
-    about: str
+    module: str  # of this room; its function of the step's name takes a `State` and the entry's settings as keywords
+    about: str  # one line for the manual
     on_classes: bool = False
     check: Callable[[Model, Settings, str], None] = _any_model
-    makes: Callable[[Settings], Made] | None = None
+    makes: Callable[[Settings], Made] | None = None  # segments that it makes of the network's classes
 
 
 STEPS: Mapping[str, Step] = {
@@ -121,13 +102,7 @@ def made_segments(model: Model) -> list[Made]:
 
 
 def check_steps(model: Model, where: str) -> None:
-    """Check that a model's steps are in order, and go with the rest of its entry.
-
-    Raises
-    ------
-    ModelError
-        Naming the first place in the entry, after `where`, that is wrong.
-    """
+    """Check that a model's steps are in order, and go with its entry; ModelError names what is wrong after `where`."""
     given = {row.step for row in model.postprocessing}
     first = [name for name, step in STEPS.items() if step.on_classes and name in given]
     labels = {segment.label for segment in model.segments}

@@ -29,22 +29,10 @@ def safe_tolerance(pixel: tuple[float, float]) -> float:
 
 
 def outlines(mask: npt.NDArray[np.bool_], pixel: tuple[float, float], tolerance: float) -> list[Points]:
-    """One closed line for each part of a mask, around its holes too.
-
-    Parameters
-    ----------
-    mask
-        Mask of one slice (y, x). Pixels that touch at a corner only are different parts.
-    pixel
-        Size (x, y) of a pixel in mm.
-    tolerance
-        Largest distance in mm of the line from the mask's (Douglas and Peucker 1973). It is less for a part whose area
-        would change by more than 2 %.
-
-    Returns
-    -------
-    list of array
-        Points (n, 2), column then row in pixels, pixel centres being whole numbers; the first is not repeated.
+    """One closed line for each part of a mask (y, x), around its holes too; pixels that touch at a corner only are
+    different parts. `pixel` is their size (x, y) in mm. `tolerance` is the largest distance in mm of a line from the
+    mask's (Douglas and Peucker 1973); it is less for a part whose area would change by more than 2 %. Points are (n,
+    2), column then row, pixel centres being whole numbers; the first is not repeated.
     """
     # Imported where it is used: whoever only reads and judges regions, as Slicer's panel does, needs none of it.
     from skimage.measure import label, regionprops
@@ -66,9 +54,8 @@ def area(points: Points) -> float:
 
 
 def join(outer: Points, holes: Sequence[Points]) -> Points | None:
-    """One closed line of an outline and the holes in it, each (n, 2) without its first point repeated.
-
-    None where a hole does not lie within the outline.
+    """One closed line of an outline and the holes in it, each (n, 2) without its first point repeated. None where a
+    hole does not lie within the outline.
     """
     path: Points | None = outer
     # From the left: a channel runs to the left, and meets the outline or a hole that is joined to it already.

@@ -33,10 +33,9 @@ def propose_regions(
     slice_name: str | None = None,
     tolerance: float | None = None,
 ) -> Report:
-    """Write the regions of a result, of a run or of an approval, to a file, which is replaced.
-
-    `slice_name` and `tolerance` are those of `find_slice` and `propose`; by default all slices. The report is written
-    to no file. After an error nothing is written.
+    """Write the regions of a result, of a run or of an approval, to a file, which is replaced. `slice_name` and
+    `tolerance` are those of `find_slice` and `propose`; by default all slices. The report is written to no file. After
+    an error nothing is written.
     """
     started = time.perf_counter()
     if tolerance is not None and not 0 <= tolerance <= _LARGEST_TOLERANCE_MM:
@@ -79,16 +78,9 @@ def propose(
     tolerance: float | None = None,
     progress: Progress | None = None,
 ) -> list[Region]:
-    """Regions of a segmentation, in the order of segments and slices.
-
-    Parameters
-    ----------
-    labels
-        Array (z, y, x) of Segment Numbers, 0 for none; or array (z, y, x, segment) of booleans.
-    slices
-        Indices of the slices; by default all.
-    tolerance
-        Largest distance in mm of a line from the mask's (see `outlines`); by default the mask stays the same.
+    """Regions of a segmentation, in the order of segments and slices, by default of all slices. `labels` is (z, y, x)
+    of Segment Numbers, or (z, y, x, segment) of booleans. `tolerance` is in mm (see `outlines`); by default the mask
+    stays the same.
     """
     planes = [Plane.of(series, index) for index in (range(len(series.slices)) if slices is None else slices)]
     regions = []
@@ -104,10 +96,9 @@ def propose(
 
 
 def find_slice(series: Series, text: str) -> int:
-    """Index of a slice, from 0 along the normal.
-
-    `text` is the SOP Instance UID of a single-frame image, the index, or a point on or near the slice, ``x,y,z`` in mm,
-    LPS. UsageError where there is no such slice, or the instance has several.
+    """Index of a slice, from 0 along the normal. `text` is the SOP Instance UID of a single-frame image, the index, or
+    a point on or near the slice, ``x,y,z`` in mm, LPS. UsageError where there is no such slice, or the instance has
+    several.
     """
     count = len(series.slices)
     if text.count(",") == 2:

@@ -34,9 +34,8 @@ _CHUNK = 4096
 
 
 def mask_of(series: Series, contours: Iterable[Points]) -> tuple[Bools, int]:
-    """Mask (z, y, x) inside closed planar contours, and the number of contours that lie on no slice.
-
-    Contours are (n, 3) in mm, LPS; each belongs to its nearest slice, if that is less than half a slice away.
+    """Mask (z, y, x) inside closed planar contours, and the number of contours that lie on no slice. Contours are (n,
+    3) in mm, LPS; each belongs to its nearest slice, if that is less than half a slice away.
     """
     columns, rows, count = series.grid.size
     mask = np.zeros((count, rows, columns), bool)
@@ -101,18 +100,9 @@ def _nearest(series: Series, points: Points) -> int:
 
 
 def structures_to_slicer(path: Path, where: Where, output: Path, progress: Progress) -> Report:
-    """Write the regions of interest of a structure set as segments on the slices of a series, and return a report.
-
-    Parameters
-    ----------
-    path
-        Structure set, from any system.
-    where
-        The series; by default the one that the structure set refers to.
-    output
-        The ``.seg.nrrd``, which is replaced. Where regions overlap, it has layers.
-    progress
-        Progress of the job.
+    """Write the regions of interest of any system's structure set on the slices of a series, and return a report. By
+    default it is the series that the structure set refers to. `output`, a ``.seg.nrrd``, is replaced; it has layers
+    where regions overlap.
     """
     started = time.perf_counter()
     given = read_structure_set(path)

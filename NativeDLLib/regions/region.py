@@ -26,34 +26,15 @@ _LARGEST = 128 * 2**20
 
 @dataclass(frozen=True)
 class Region:
-    """One part of a segment on one slice.
+    """One part of a segment on one slice."""
 
-    Attributes
-    ----------
-    id
-        Name of the region in its set.
-    segment
-        Number, name, colour and codes.
-    slice_index
-        Index of the slice, from 0 along the normal (row direction x column direction).
-    sop_instance_uid, frame
-        Instance of the slice, and its Frame Number, from 1, in a multi-frame one; else None.
-    points
-        Closed line (n, 3) in mm, LPS; the first point is not repeated. Holes are joined to it by channels without
-        width (PS3.3 C.8.8.6.3).
-    area_mm2
-        Area within the line, without the holes.
-    status
-        Proposed, until a physician has validated or rejected it.
-    """
-
-    id: str
+    id: str  # name of the region in its set
     segment: Segment
-    slice_index: int
+    slice_index: int  # from 0 along the normal (row direction x column direction)
     sop_instance_uid: str
-    frame: int | None
-    points: Points
-    area_mm2: float
+    frame: int | None  # Frame Number of the slice, from 1, in a multi-frame instance; else None
+    points: Points  # closed line (n, 3) in mm, LPS, no point repeated; channels join its holes (PS3.3 C.8.8.6.3)
+    area_mm2: float  # area within the line, without the holes
     status: Status = "proposed"
 
 
@@ -84,9 +65,8 @@ class RegionSet:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "RegionSet":
-        """Set of values that `as_json` made and that fit the schema.
-
-        ValueError for a fault that the schema cannot tell.
+        """Set of values that `as_json` made and that fit the schema. ValueError for a fault that the schema cannot
+        tell.
         """
         segments = [(segment_of(row), row["algorithm_type"]) for row in data["segments"]]
         by_number = {segment.number: segment for segment, _ in segments}

@@ -40,28 +40,10 @@ def export_regions(
     *,
     decisions: Mapping[str, Status] | None = None,
 ) -> Report:
-    """Write the validated regions, and no others, as an approved RT Structure Set, and send it.
-
-    Parameters
-    ----------
-    path
-        File of the regions, with the decisions.
-    reviewer
-        Name of the physician, as a person writes it.
-    where
-        Series that the regions are on.
-    destination
-        Folder of the structure set and its report, and the peer to send to.
-    progress
-        Progress of the job.
-    decisions
-        ``validated`` or ``rejected`` for regions by id, in place of what the file says.
-
-    Raises
-    ------
-    NativeDLError
-        Where something is missing or wrong, or no region is validated. Unless it is a `PacsError` at the end, nothing
-        has been written.
+    """Write the validated regions, and no others, as an approved RT Structure Set with a report, and send it.
+    `reviewer` is the physician's name as a person writes it; `decisions` has ``validated`` or ``rejected`` by a
+    region's id, in place of what the file says. NativeDLError where something is missing or wrong, or no region is
+    validated; unless it is a `PacsError` at the end, nothing has been written.
     """
     review = Review(person_name(reviewer))
     folder = ResultFolder(destination, EXPORT, progress)
@@ -133,9 +115,8 @@ def whole_structure_set(
     review: Review | None = None,
     findings: Sequence[Finding] = (),
 ) -> Dataset:
-    """Whole segmentation as a structure set, without segments that have no voxel.
-
-    The arguments are those of `propose` and `make_structure_set`.
+    """Whole segmentation as a structure set, without segments that have no voxel; see `propose` and
+    `make_structure_set`.
     """
     regions = propose(series, labels, segments, progress=progress)
     types = () if review is None else review.algorithm_types

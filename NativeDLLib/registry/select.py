@@ -66,7 +66,7 @@ def select(models: Mapping[str, Model], series: Described, wanted: str = "auto")
     fitting = [candidate for candidate in ranking if candidate.fits]
     if not fitting:
         reasons = " | ".join(f"{c.model.id}: {'; '.join(c.reasons)}" for c in ranking)
-        raise ModelError(f"no model fits this series. {reasons}", hint="choose one with --model")
+        raise ModelError(f"no model fits this series. {reasons}", hint="run one all the same with --model")
     best = fitting[0]
     equal = [c.model.id for c in fitting[1:] if c.score == best.score]
     warnings = [f"{best.model.id} was chosen; {', '.join(equal)} would fit as well"] if equal else []

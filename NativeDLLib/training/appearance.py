@@ -213,10 +213,9 @@ _BONE_HU, _FAT_HU = 150.0, -50.0
 
 
 def vary_shape(image: Tensor, classes: Tensor, target: Tensor, rng: Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Image, classes and target in which the one target structure bulges smoothly outwards and inwards.
-
-    It becomes like the rest of itself where it grows, and fat or soft tissue where it shrinks. It grows over no bone
-    and not out of the body. All are (z, y, x).
+    """Image, classes and target in which the one target structure bulges smoothly outwards and inwards. It becomes like
+    the rest of itself where it grows, and fat or soft tissue where it shrinks. It grows over no bone and not out of the
+    body. All are (z, y, x).
     """
     mask = target > 0
     if not mask.any():

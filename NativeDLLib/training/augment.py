@@ -62,10 +62,8 @@ def normalise(image: Tensor, config: Config) -> Tensor:
 
 
 def sampling_points(case: Case, config: Config, rng: Generator) -> Tensor:
-    """Voxel indices (z, y, x) in the case for each voxel of a patch, shape (z, y, x, 3).
-
-    The patch is scaled, turned, sheared and bent. Three of four are centred near a voxel of a target class, each class
-    as likely as the others.
+    """Voxel indices (z, y, x) in the case for each voxel of a patch, shape (z, y, x, 3). The patch is scaled, turned,
+    sheared and bent. Three of four are centred near a voxel of a target class, each class as likely as the others.
     """
     patch, shape = torch.tensor(config.patch), torch.tensor(case.image.shape)
     centre = uniform(rng, 0.1, 0.9, 3) * shape
@@ -119,9 +117,8 @@ def reflected(places: Tensor, first: int, last: int) -> Tensor:
 
 
 def limit_field_of_view(image: Tensor, target: Tensor, config: Config, rng: Generator) -> tuple[Tensor, Tensor]:
-    """Image and target, sometimes with only a slab, a rectangle or the scanner's circle left.
-
-    Padded as at inference.
+    """Image and target, sometimes with only a slab, a rectangle or the scanner's circle left, padded as at
+    inference.
     """
     keep = torch.ones(image.shape, dtype=torch.bool)
     depth, height, width = image.shape
@@ -150,9 +147,8 @@ Batch = tuple[Tensor, Tensor]
 def batches(
     cases: Sequence[Case], odds: Sequence[float], config: Config, *, first: int, workers: int
 ) -> Iterator[Batch]:
-    """Batches from step `first` on: patches (N, 1, z, y, x) and classes (N, z, y, x).
-
-    The seed and its number alone draw a patch; neither the number of workers nor an interruption changes any.
+    """Batches from step `first` on: patches (N, 1, z, y, x) and classes (N, z, y, x). The seed and its number alone
+    draw a patch; neither the number of workers nor an interruption changes any.
     """
     edges = np.cumsum(odds)[:-1]
     size, steps = config.schedule.batch, config.schedule.steps

@@ -24,36 +24,20 @@ _SAME_GRID = 0.01
 
 @dataclass(frozen=True)
 class Case:
-    """A CT at the network's spacing with a label for every voxel.
+    """A CT at the network's spacing with a label for every voxel; arrays are (z, y, x)."""
 
-    Attributes
-    ----------
-    image
-        Hounsfield units, float32 of shape (z, y, x).
-    classes
-        The structure at each voxel, uint8; unlabelled voxels carry 200 and above, by kind of tissue.
-    target
-        The network's class at each voxel, uint8; 0 is the background.
-    means
-        Mean Hounsfield units of each of the 256 classes.
-    uptake
-        How strongly each class takes up contrast medium in augmentation.
-    """
-
-    image: Tensor
-    classes: Tensor
-    target: Tensor
-    means: Tensor
-    uptake: Tensor
+    image: Tensor  # Hounsfield units, float32
+    classes: Tensor  # structure at each voxel, uint8; unlabelled voxels carry 200 and above, by kind of tissue
+    target: Tensor  # class of the network at each voxel, uint8; 0 is the background
+    means: Tensor  # mean Hounsfield units of each of the 256 classes
+    uptake: Tensor  # how strongly each class takes up contrast medium in augmentation
 
 
 def make_case(
     image: sitk.Image, labels: sitk.Image, target: sitk.Image, uptake: Mapping[int, float], contract: InputContract
 ) -> Case:
-    """Case on the grid of inference, from an image in Hounsfield units and labels on grids of their own.
-
-    `labels` holds the structure at each voxel (0 for unknown), `target` the network's class, `uptake` the contrast
-    uptake by label.
+    """Case on the grid of inference, from an image in Hounsfield units and labels on grids of their own. `labels` holds
+    the structure at each voxel (0 for unknown), `target` the network's class, `uptake` the contrast uptake by label.
     """
     prepared = prepare(image, replace(contract, clip=None, normalization="none"))
     hu = torch.from_numpy(prepared.volume[0]).clip(-1024, 3071)
@@ -73,9 +57,8 @@ def make_case(
 
 
 def on_grid(classes: sitk.Image, grid: sitk.Image) -> npt.NDArray[np.uint8]:
-    """Classes on a grid, uint8 (z, y, x): each voxel gets the class that fills most of it.
-
-    Each class is averaged over the source voxels and interpolated linearly, as images are; outside is background.
+    """Classes on a grid, uint8 (z, y, x): each voxel gets the class that fills most of it. Each class is averaged over
+    the source voxels and interpolated linearly, as images are; outside is background.
     """
     if _is_same(classes, grid):
         same: npt.NDArray[np.uint8] = sitk.GetArrayFromImage(classes).astype(np.uint8)
@@ -108,9 +91,8 @@ def _nearest(labels: sitk.Image, grid: sitk.Image) -> npt.NDArray[Any]:
 
 
 def _few(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], dict[int, int]]:
-    """Labels below those of unlabelled voxels, with the new ones by the old.
-
-    Labels beyond that number become unlabelled.
+    """Labels below those of unlabelled voxels, with the new ones by the old; those beyond that number become
+    unlabelled.
     """
     values = np.unique(labels[labels > 0])
     if not len(values) or values[-1] < _FIRST_UNLABELLED:

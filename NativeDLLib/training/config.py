@@ -18,37 +18,18 @@ _WARM_UP_STEPS = 50
 
 @dataclass(frozen=True)
 class Schedule:
-    """Length and pace of a training.
-
-    Attributes
-    ----------
-    steps
-        Number of optimiser steps.
-    minutes
-        Wall time after which training ends even if steps are left, and to which the learning rate is fitted. The result
-        then depends on the machine's speed.
-    batch
-        Patches a step.
-    learning_rate
-        Highest learning rate.
-    seed
-        Seed of weights, patches and augmentation.
-    ema
-        Share of the average of the weights that each step keeps.
-    deep_supervision
-        Whether the coarser resolutions learn from the labels too.
-    checkpoint_minutes
-        Wall time between checkpoints.
+    """Length and pace of a training. Where `minutes` end it before its steps, the result depends on the machine's
+    speed.
     """
 
-    steps: int = 1300
-    minutes: float = math.inf
-    batch: int = 2
-    learning_rate: float = 3e-3
-    seed: int = 1
-    ema: float = 0.995
-    deep_supervision: bool = True
-    checkpoint_minutes: float = 5.0
+    steps: int = 1300  # optimiser steps
+    minutes: float = math.inf  # wall time after which training ends, and to which the learning rate is fitted
+    batch: int = 2  # patches a step
+    learning_rate: float = 3e-3  # the highest
+    seed: int = 1  # of weights, patches and augmentation
+    ema: float = 0.995  # share of the average of the weights that each step keeps
+    deep_supervision: bool = True  # whether the coarser resolutions learn from the labels too
+    checkpoint_minutes: float = 5.0  # wall time between checkpoints
 
     def rate(self, step: int, progress: float) -> float:
         """Return the learning rate of a step, counted from 0, when `progress` (0 to 1) of the training is done."""
@@ -66,40 +47,20 @@ _LEAST_TO_VARY = 20
 
 @dataclass(frozen=True)
 class Config:
-    """A configuration file that has passed its checks.
-
-    Attributes
-    ----------
-    model
-        Registry entry of the file, without weights yet.
-    classes
-        Classes of the network by number, without the background.
-    architecture
-        Network of the file; None where it names none.
-    mirror
-        Whether left and right may be swapped; for symmetric structures only.
-    vary_shape
-        Whether the one structure is given other shapes.
-    synthesis, slabs
-        Probabilities that a patch is drawn from its labels alone, and that it is cut to a slab.
-    threads
-        Processor cores to use.
-    outputs
-        Formats to write, the entry's first.
-    """
+    """A configuration file that has passed its checks."""
 
     path: Path
     data: Mapping[str, Any]
-    model: Model
-    classes: Mapping[int, str]
-    architecture: Architecture | None
+    model: Model  # registry entry of the file, without weights yet
+    classes: Mapping[int, str]  # classes of the network by number, without the background
+    architecture: Architecture | None  # None where the file names none
     schedule: Schedule
-    mirror: bool = False
-    vary_shape: bool = False
-    synthesis: float = 0.2
-    slabs: float = 0.45
-    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
-    outputs: tuple[str, ...] = FORMATS
+    mirror: bool = False  # whether left and right may be swapped; for symmetric structures only
+    vary_shape: bool = False  # whether the one structure is given other shapes
+    synthesis: float = 0.2  # probability that a patch is drawn from its labels alone
+    slabs: float = 0.45  # probability that a patch is cut to a slab
+    threads: int = field(default_factory=lambda: os.cpu_count() or 1)  # processor cores to use
+    outputs: tuple[str, ...] = FORMATS  # formats to write, the entry's first
 
     @property
     def contract(self) -> InputContract:

@@ -50,9 +50,8 @@ class Volume:
 
 @dataclass(frozen=True)
 class Example:
-    """A source with its labels: structures and the network's classes, each on a grid of its own.
-
-    `uptake` is the contrast uptake by label.
+    """A source with its labels: structures and the network's classes, each on a grid of its own. `uptake` is the
+    contrast uptake by label.
     """
 
     name: str

@@ -22,15 +22,11 @@ from NativeDLLib.training.data import Example, examples
 
 @dataclass(frozen=True)
 class Score:
-    """A mask compared with the true one.
+    """A mask compared with the true one; distances are those of surface voxels, None where a mask is empty."""
 
-    `dice` is 1 where both are empty. `mean_mm` and `hausdorff95_mm` (95th percentile) are distances of surface voxels,
-    None where a mask is empty.
-    """
-
-    dice: float
+    dice: float  # 1 where both are empty
     mean_mm: float | None
-    hausdorff95_mm: float | None
+    hausdorff95_mm: float | None  # the 95th percentile
 
 
 def score(found: npt.NDArray[Any], truth: npt.NDArray[Any], spacing: tuple[float, ...]) -> Score:
@@ -68,13 +64,8 @@ def _surface(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 
 def evaluate(model: Model, config: Config, device: str, progress: Progress) -> list[dict[str, Any]]:
-    """Measures of a model on the validation data of a training.
-
-    Returns
-    -------
-    list
-        A row a case: ``data`` (name of its row), ``seconds``, ``peak_mib``, ``device``, and for each segment ``dice``,
-        ``surface_mm`` and ``hausdorff95_mm``.
+    """Measures of a model on the validation data of a training, a row a case: ``data`` (name of its row), ``seconds``,
+    ``peak_mib``, ``device``, and for each segment ``dice``, ``surface_mm`` and ``hausdorff95_mm``.
     """
     rows, cases = config.rows("validate"), list[dict[str, Any]]()
     for index, row in enumerate(rows):

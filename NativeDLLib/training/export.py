@@ -26,9 +26,8 @@ _CONFIGURATION = "3d_fullres"
 def write_results_folder(
     network: nn.Module, architecture: Architecture, config: Config, cases: int, folder: Path
 ) -> None:
-    """Write ``dataset.json``, ``plans.json`` and the checkpoint of one fold for a network on the CPU.
-
-    Clip, mean and std of the training become nnU-Net's statistics of the foreground; `cases` is the number of cases.
+    """Write ``dataset.json``, ``plans.json`` and the checkpoint of one fold for a network on the CPU. Clip, mean and
+    std of the training become nnU-Net's statistics of the foreground; `cases` is the number of cases.
     """
     plans, dataset = _plans(architecture, config), _dataset(config, cases)
     write_json(folder / "dataset.json", dataset)
@@ -105,11 +104,9 @@ LARGEST_DIFFERENCE = 1e-4
 
 
 def export(network: nn.Module, patch: tuple[int, int, int], path: Path) -> float:
-    """Write a PlainConvUNet as ONNX or as a ``torch.export`` archive, by the suffix of `path`.
-
-    The batch size is free, the patch size fixed. Input ``image`` (N, 1, z, y, x) float32, output ``logits`` (N,
-    classes, z, y, x) of the finest resolution. Returns the largest difference between the logits of file and network;
-    ModelError where it is too large.
+    """Write a PlainConvUNet as ONNX or as a ``torch.export`` archive, by the suffix of `path`. The batch size is free,
+    the patch size fixed. Input ``image`` (N, 1, z, y, x) float32, output ``logits`` (N, classes, z, y, x) of the finest
+    resolution. Returns the largest difference between the logits of file and network; ModelError where it is too large.
     """
     network = network.eval()
     network.decoder.deep_supervision = False

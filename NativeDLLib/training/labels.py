@@ -23,12 +23,11 @@ _TREND_SLICES = 12
 
 
 def vertebra_classes(labels: sitk.Image, mapping: Mapping[int, int], canal: Collection[int]) -> sitk.Image:
-    """Classes of the vertebra network, uint8 at 3 mm in LPS.
-
-    They are 1 for a vertebra outside its core, 2 for the core, and others of `mapping`. A core is the part of a
-    vertebra in front of the spinal canal, eroded by one voxel. At least two voxels lie between the cores of neighbours,
-    so each connected component is one vertebra. The image's border erodes nothing. `labels` has one value for each
-    vertebra; `canal` holds the values of the spinal canal or cord.
+    """Classes of the vertebra network, uint8 at 3 mm in LPS. They are 1 for a vertebra outside its core, 2 for the
+    core, and others of `mapping`. A core is the part of a vertebra in front of the spinal canal, eroded by one voxel.
+    At least two voxels lie between the cores of neighbours, so each connected component is one vertebra. The image's
+    border erodes nothing. `labels` has one value for each vertebra; `canal` holds the values of the spinal canal or
+    cord.
     """
     grid = _at_spacing(sitk.DICOMOrient(labels, "LPS"))
     values: Array = sitk.GetArrayFromImage(grid)
@@ -46,10 +45,9 @@ def vertebra_classes(labels: sitk.Image, mapping: Mapping[int, int], canal: Coll
 
 
 def canal_front(canal: Bools, vertebrae: Bools) -> npt.NDArray[np.float64]:
-    """Index y of the front edge of the spinal canal in each slice, from masks (z, y, x) in LPS.
-
-    An unlabelled canal is the hole in the ring of a vertebra. Where no ring is closed the edge is interpolated, and
-    beyond the last known slice the line of the nearest ones goes on.
+    """Index y of the front edge of the spinal canal in each slice, from masks (z, y, x) in LPS. An unlabelled canal is
+    the hole in the ring of a vertebra. Where no ring is closed the edge is interpolated, and beyond the last known
+    slice the line of the nearest ones goes on.
     """
     front = np.full(len(canal), np.nan)
     for z in np.flatnonzero(vertebrae.any(axis=(1, 2)) | canal.any(axis=(1, 2))):
@@ -119,10 +117,9 @@ def read_labels(path: Path) -> sitk.Image:
 
 
 def read_segmentation(path: Path, series: Series) -> tuple[sitk.Image, dict[str, int]]:
-    """Segment Numbers of a DICOM SEG of a series, and the numbers by Segment Label.
-
-    Any program may have written it, on any grid; the later segment wins where they overlap. InputError where it is no
-    such object or not in the series' frame of reference.
+    """Segment Numbers of a DICOM SEG of a series, and the numbers by Segment Label. Any program may have written it, on
+    any grid; the later segment wins where they overlap. InputError where it is no such object or not in the series'
+    frame of reference.
     """
     try:
         seg = hd.seg.segread(path)
@@ -154,10 +151,8 @@ def read_segmentation(path: Path, series: Series) -> tuple[sitk.Image, dict[str,
 
 
 def named_labels(config: Config, row: Mapping[str, Any], names: Mapping[str, int]) -> dict[int, int]:
-    """Class of each label value.
-
-    The row's map is by value, or by one of `names`; without a map, names and classes are the same. UsageError names
-    what does not match.
+    """Class of each label value. The row's map is by value, or by one of `names`; without a map, names and classes are
+    the same. UsageError names what does not match.
     """
     classes = {name: number for number, name in config.classes.items()}
     mapping = row.get("map") or {name: classes[name] for name in names if name in classes}
@@ -179,10 +174,8 @@ def named_labels(config: Config, row: Mapping[str, Any], names: Mapping[str, int
 
 
 def to_classes(labels: sitk.Image, mapping: Mapping[int, int], row: Mapping[str, Any]) -> sitk.Image:
-    """Classes of a network, uint8, from label values.
-
-    `mapping` gives the class of a value, others are background; a row with a target says how classes are made. The grid
-    is that of `labels` or one of its own.
+    """Classes of a network, uint8, from label values. `mapping` gives the class of a value, others are background; a
+    row with a target says how classes are made. The grid is that of `labels` or one of its own.
     """
     if row.get("target") == "vertebrae":
         return vertebra_classes(labels, mapping, row["canal"])

@@ -27,10 +27,9 @@ from NativeDLLib.training.unet import Architecture
 
 
 def deep_supervision(outputs: Sequence[Tensor], target: Tensor) -> Tensor:
-    """Weighted loss of the outputs of all resolutions.
-
-    Outputs are logits (N, classes, z, y, x), the finest first; each counts half as much as the one before it, the
-    coarsest of several not at all. `target` is int64 (N, z, y, x); coarser outputs learn from every n-th voxel of it.
+    """Weighted loss of the outputs of all resolutions. Outputs are logits (N, classes, z, y, x), the finest first; each
+    counts half as much as the one before it, the coarsest of several not at all. `target` is int64 (N, z, y, x);
+    coarser outputs learn from every n-th voxel of it.
     """
     weights = [0.5**index for index in range(max(1, len(outputs) - 1))]
     losses = []
@@ -42,9 +41,8 @@ def deep_supervision(outputs: Sequence[Tensor], target: Tensor) -> Tensor:
 
 
 def dice_and_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Voxel-wise cross-entropy plus soft Dice loss over a batch, the mean of all classes but the background.
-
-    `logits` is (N, classes, z, y, x), `target` int64 (N, z, y, x).
+    """Voxel-wise cross-entropy plus soft Dice loss over a batch, the mean of all classes but the background. `logits`
+    is (N, classes, z, y, x), `target` int64 (N, z, y, x).
     """
     # Written out and not torch's own: on CUDA that one adds in an order of its own.
     truth = functional.one_hot(target, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
@@ -60,9 +58,8 @@ CHECKPOINT = "checkpoint.pt"
 
 
 def fingerprint(config: Config, architecture: Architecture, start: str) -> str:
-    """SHA-256 of everything that influences the result of a training.
-
-    The allowed minutes are no part of it. `start` is the digest of the weights to start from, empty for new ones.
+    """SHA-256 of everything that influences the result of a training. The allowed minutes are no part of it. `start` is
+    the digest of the weights to start from, empty for new ones.
     """
     data = config.data
     schedule = [value for key, value in sorted(vars(config.schedule).items()) if "minutes" not in key]
@@ -79,14 +76,8 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path, training: str) -> dict[str, Any]:
-    """State in a folder's checkpoint.
-
-    Raises
-    ------
-    InputError
-        Where there is none, or it is damaged.
-    UsageError
-        Where the fingerprint is another than `training`.
+    """State in a folder's checkpoint; InputError where there is none or it is damaged, UsageError where its fingerprint
+    is another than `training`.
     """
     path = folder / CHECKPOINT
     if not path.is_file():
@@ -110,7 +101,9 @@ _COLUMNS = ("step", "loss", "learning_rate", "seconds")
 
 
 class Log:
-    """Writes the log; what it already says of steps after `step` belonged to work that was lost."""
+    """The log of a training, ``log.csv``, one line a step; what it says of steps after `step` belonged to work that was
+    lost.
+    """
 
     def __init__(self, folder: Path, step: int) -> None:
         self._path = folder / LOG
@@ -148,32 +141,10 @@ def train(
     device: torch.device | None = None,
     progress: Progress | None = None,
 ) -> nn.Module:
-    """Train a network on random patches.
-
-    Parameters
-    ----------
-    network
-        Network with the weights to start from.
-    cases, odds
-        Training cases, and the probability with which a patch comes from each.
-    training
-        Fingerprint of the training, for the checkpoint.
-    folder
-        Folder of the checkpoint and of ``log.csv``.
-    resume
-        Whether to go on from the checkpoint.
-
-    Returns
-    -------
-    Module
-        Network with averaged weights, on the CPU, in evaluation mode.
-
-    Raises
-    ------
-    CancelledError
-        Where the work was cancelled; the checkpoint then holds the state.
-    ModelError
-        Where the loss is no longer a number.
+    """Network trained on random patches, with averaged weights, on the CPU, in evaluation mode. A patch comes from a
+    case with the probability in `odds`; `training` is the fingerprint. The checkpoint, from which `resume` goes on, and
+    ``log.csv`` are in `folder`. CancelledError where the work was cancelled: the checkpoint then holds the state.
+    ModelError where the loss is no longer a number.
     """
     device, progress = device or torch.device("cpu"), progress or Progress()
     schedule = config.schedule

@@ -12,10 +12,9 @@ AIR, FAT, MUSCLE, BRAIN, SPINAL_FLUID = -1000.0, -100.0, 55.0, 36.0, 6.0
 
 
 def make_negative(seed: int, size: Sequence[int], spacing: Sequence[float]) -> sitk.Image:
-    """Image without any of the structures of the bundled models, float32 in Hounsfield units, identity direction.
-
-    Every fourth seed gives a head, limbs, a cylinder with inserts, and one material of any shape, such as water. `size`
-    and `spacing` (mm) are (z, y, x).
+    """Image without any of the structures of the bundled models, float32 in Hounsfield units, identity direction. Every
+    fourth seed gives a head, limbs, a cylinder with inserts, and one material of any shape, such as water. `size` and
+    `spacing` (mm) are (z, y, x).
     """
     rng = np.random.default_rng([seed, 7])
     axes = [((np.arange(n) - (n - 1) / 2) * s).astype(np.float32) for n, s in zip(size, spacing, strict=True)]

@@ -104,9 +104,8 @@ REGISTRY = "registry.json"
 
 
 def write_entry(config: Config, folder: Path, evaluation: Sequence[Mapping[str, Any]] = ()) -> Model:
-    """Write ``registry.json`` and the model card beside the weights in a folder.
-
-    ModelError where no registry takes the entry.
+    """Write ``registry.json`` and the model card beside the weights in a folder. ModelError where no registry takes the
+    entry.
     """
     entry = dict(config.data["entry"]) | {"weights": _weights(config, folder)}
     if evaluation:
@@ -120,7 +119,6 @@ def write_entry(config: Config, folder: Path, evaluation: Sequence[Mapping[str, 
 
 def publish(model: Model, registry: Path, pictures: Iterable[str] = ()) -> None:
     """Put a trained model into a registry file: weights, card and `pictures` into ``models`` beside it, and the entry.
-
     An older entry of the same id is replaced. ModelError where the registry cannot be read.
     """
     data: dict[str, Any] = {"schema_version": "1.0", "models": []}

@@ -30,41 +30,20 @@ REPORT = "report.json"
 
 @dataclass(frozen=True)
 class Session:
-    """A training to be run.
-
-    Attributes
-    ----------
-    start
-        Registry model to start from; None for new weights.
-    resume
-        Whether to go on from the checkpoint in `output`.
-    registry
-        Registry file that the model is put into beside that in `output`.
-    """
+    """A training to be run."""
 
     config: Config
     output: Path
-    start: Model | None = None
-    resume: bool = False
+    start: Model | None = None  # model to start from; None for new weights
+    resume: bool = False  # whether to go on from the checkpoint in `output`
     overwrite: bool = False
     device: str = "auto"
-    registry: Path | None = None
+    registry: Path | None = None  # file that the model is put into beside that in `output`
 
 
 def run_session(session: Session, progress: Progress) -> dict[str, Any]:
-    """Train, export, evaluate, and write the registry entry.
-
-    Returns
-    -------
-    dict
-        The report, as it is written to ``report.json``.
-
-    Raises
-    ------
-    NativeDLError
-        Where something is missing or wrong.
-    CancelledError
-        Where the work was cancelled; in the training itself a checkpoint is written then.
+    """Train, export, evaluate, write the registry entry, and return the report as in ``report.json``. NativeDLError
+    says what is missing or wrong; cancelled in the training itself, a checkpoint is written.
     """
     started, config, output = time.perf_counter(), session.config, session.output
     if is_server(session.device):

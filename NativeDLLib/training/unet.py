@@ -33,26 +33,14 @@ _MERGE = re.compile(r"decoder\.stages\.(\d+)\.convs\.(\d+)\.conv\.weight")
 
 @dataclass(frozen=True)
 class Architecture:
-    """Shape of a plain U-Net: one value a resolution, the input's first; lists of three are (z, y, x).
+    """Shape of a plain U-Net: one value a resolution, the input's first; lists of three are (z, y, x)."""
 
-    Attributes
-    ----------
-    features
-        Channels.
-    kernels, strides
-        Sizes and strides of the convolutions; a stage begins with its stride.
-    convolutions, decoder_convolutions
-        Numbers of convolutions; the decoder's begin with the coarsest and are one fewer.
-    bias
-        Whether a convolution before a normalisation has a bias.
-    """
-
-    features: tuple[int, ...] = (16, 32, 64, 96, 128)
+    features: tuple[int, ...] = (16, 32, 64, 96, 128)  # channels
     kernels: tuple[Triple, ...] = ((3, 3, 3),) * 5
-    strides: tuple[Triple, ...] = ((1, 1, 1), *((2, 2, 2),) * 4)
+    strides: tuple[Triple, ...] = ((1, 1, 1), *((2, 2, 2),) * 4)  # a stage begins with its stride
     convolutions: tuple[int, ...] = (2,) * 5
-    decoder_convolutions: tuple[int, ...] = (2,) * 4
-    bias: bool = False
+    decoder_convolutions: tuple[int, ...] = (2,) * 4  # begin with the coarsest and are one fewer
+    bias: bool = False  # whether a convolution before a normalisation has one
 
     @property
     def divisor(self) -> Triple:
@@ -125,9 +113,8 @@ def canonical(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
-    """Put canonical weights into a network; returns the names of those that keep their new values.
-
-    Only outputs may keep them: an exported network has the finest output alone, and other classes need another one.
+    """Put canonical weights into a network; returns the names of those that keep their new values. Only outputs may
+    keep them: an exported network has the finest output alone, and other classes need another one.
     """
     own = canonical(network.state_dict())
     kept = [name for name, value in own.items() if name not in weights or weights[name].shape != value.shape]
@@ -153,9 +140,8 @@ def _triple(values: Sequence[int]) -> Triple:
 
 
 def start_weights(model: Model) -> tuple[dict[str, Tensor], str]:
-    """Weights of a model under canonical names, and their digest.
-
-    ModelError where they do not keep the names of layers.
+    """Weights of a model under canonical names, and their digest. ModelError where they do not keep the names of
+    layers.
     """
     weights = Weights(model)
     if model.architecture is not None:

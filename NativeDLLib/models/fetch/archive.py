@@ -29,10 +29,8 @@ _STEP = re.compile(
 
 
 def unpack_zip(stream: BufferedReader, folder: Path, progress: Progress) -> None:
-    """Unpack an open zip into a new folder: plain files below it and nothing else.
-
-    ModelError where it is damaged or holds a member that no model has; NativeDLError where the disk has no room. The
-    folder is of no use after an error.
+    """Unpack an open zip into a new folder: plain files below it and nothing else. ModelError where it is damaged or
+    holds a member that no model has; NativeDLError where the disk has no room. The folder is of no use after an error.
     """
     archive = Path(stream.name)
     limit = min(LARGEST, max(_SMALL, _HIGHEST_RATIO * stream.seek(0, 2)))

@@ -29,23 +29,9 @@ class _BrokenError(Exception):
 
 
 def download(url: str, part: Path, size: int | None, progress: Progress) -> None:
-    """Download a file, or the rest of it.
-
-    Parameters
-    ----------
-    url
-        ``https://``, or ``http://`` on this computer.
-    part
-        Target. After an error the next download goes on with it, if the server still has the same file.
-    size
-        Size in bytes, where it is known.
-
-    Raises
-    ------
-    ModelError
-        Where the server refuses, cannot prove its name, or breaks off again and again.
-    NativeDLError
-        Where the disk has no room for it.
+    """Download a file from ``https://``, or ``http://`` on this computer, or the rest of it. After an error the next
+    download goes on with `part`, if the server still has the same file. ModelError where the server refuses, cannot
+    prove its name, breaks off again and again, or sends another size; NativeDLError where the disk has no room.
     """
     failures = 0
     while True:

@@ -21,30 +21,11 @@ from NativeDLLib.registry.weights import Weights, models_folder, to_be_fetched, 
 def fetch(
     model: Model, file: Path | None, agrees: Callable[[str], bool], progress: Progress
 ) -> tuple[Path, Fetched | None]:
-    """Put a model's weights into the cache.
-
-    Parameters
-    ----------
-    model
-        Model whose weights are at a URL.
-    file
-        File of that URL, where it was brought here by other means.
-    agrees
-        Question whether to take and record a SHA-256 that nobody has stated yet.
-
-    Returns
-    -------
-    path, fetched
-        Place of the weights, and the record of the fetch; None where they were there and right.
-
-    Raises
-    ------
-    UsageError
-        Where there is nothing to fetch, the user does not agree, or another process fetches the model.
-    InputError
-        Where `file` does not exist.
-    ModelError
-        Where it cannot be downloaded, is another file, or cannot run.
+    """Put weights that are at a URL, or were brought from there in `file`, into the cache; their place, and the record
+    of the fetch, None where they were there and right. `agrees` is asked whether to take and record a SHA-256 that
+    nobody has stated. UsageError where there is nothing to fetch, the user does not agree or another process fetches
+    the model; InputError where `file` does not exist; ModelError where it cannot be downloaded, is another file or
+    cannot run.
     """
     _check_url(model)
     if file is not None and not file.is_file():
@@ -83,10 +64,8 @@ def fetch(
 
 
 def remove(model: Model, forget: bool) -> bool:
-    """Remove a model's fetched weights from the cache; False where there were none.
-
-    `forget` allows another SHA-256 to be recorded the next time. UsageError where they are not from a URL, or are being
-    fetched.
+    """Remove a model's fetched weights from the cache; False where there were none. `forget` allows another SHA-256 to
+    be recorded the next time. UsageError where they are not from a URL, or are being fetched.
     """
     _check_url(model)
     place, folder, lock = _place(model), models_folder() / model.id, lock_file(models_folder(), model.id)

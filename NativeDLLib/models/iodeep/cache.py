@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from packaging.version import InvalidVersion, Version
+
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.files import scratch, write_json
 from NativeDLLib.core.places import resources_folder
 from NativeDLLib.models.add.install import remove_copy, remove_entry
-from NativeDLLib.models.iodeep.choose import newest
 from NativeDLLib.models.iodeep.elements import mark
 from NativeDLLib.models.iodeep.object_reader import ReceivedModel
 from NativeDLLib.registry.entry import Model
@@ -30,10 +31,17 @@ def staging() -> Iterator[Path]:
         yield folder
 
 
-def known(series_uid: str, content_mark: str) -> tuple[Model, str | None] | None:
-    """Model of an object that was pulled before, and its signer; None where it is to be fetched.
+def newest(version: str) -> tuple[Version, str]:
+    """Return a key that sorts versions by age; what is no version is older than any."""
+    try:
+        return Version(version), version
+    except InvalidVersion:
+        return Version("0.dev0"), version
 
-    `content_mark` is the peer's word about content and signer: another copy of both need not be fetched.
+
+def known(series_uid: str, content_mark: str) -> tuple[Model, str | None] | None:
+    """Model of an object that was pulled before, and its signer; None where it is to be fetched. `content_mark` is the
+    peer's word about content and signer: another copy of both need not be fetched.
     """
     for uid, row in _index().items():
         if series_uid == uid or (content_mark and content_mark == row["mark"]):
@@ -61,10 +69,9 @@ def objections(model: Model, signer: str | None) -> list[str]:
 
 
 def install(received: ReceivedModel, staged: Path, series_uid: str, signer: str | None, peer: str) -> Model:
-    """Put a received model, whose signer was checked, into force in place of another one of its id.
-
-    `staged` is the folder that it was read to, `signer` the name of the trusted key, None where the user agreed to do
-    without. Returns the registry's entry.
+    """Put a received model, whose signer was checked, into force in place of another one of its id. `staged` is the
+    folder that it was read to, `signer` the name of the trusted key, None where the user agreed to do without. Returns
+    the registry's entry.
     """
     root, model = pulled_registry().parent, received.model
     models = _models()

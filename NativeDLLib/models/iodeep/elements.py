@@ -76,9 +76,8 @@ def image_attributes(model: Model) -> dict[str, Any]:
 
 
 class Elements:
-    """Private elements of one instance as bytes, whether the peer kept their VR or made it UN.
-
-    ModelError where the instance has no block of ours, or an element is missing or not as described.
+    """Private elements of one instance as bytes, whether the peer kept their VR or made it UN. ModelError where the
+    instance has no block of ours, or an element is missing or not as described.
     """
 
     def __init__(self, dataset: Dataset, what: str) -> None:
@@ -129,18 +128,9 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)
 
 
 def pack(model: Model, folder: Path) -> tuple[dict[str, Any], str, Path | None]:
-    """One file of a model's weights, after their digests are checked.
-
-    Returns
-    -------
-    entry, form, file
-        Registry entry as it travels, with the digest of every file. Form ``FILE`` (the file is the weights), ``TAR``
-        (an archive of nnU-Net's results folder) or ``URI`` (no file; the entry says where the weights are).
-
-    Raises
-    ------
-    ModelError
-        Where the weights are missing or not those of the registry, or are far away without a digest.
+    """Registry entry as it travels, with the digest of every file, form and file of a model's checked weights. Form
+    ``FILE`` is the weights, ``TAR`` an archive of nnU-Net's results folder, ``URI`` no file: the entry says where they
+    are. ModelError where they are missing, not those of the registry, or far away without a digest.
     """
     # The model card lies beside the registry and is not part of what is signed and run.
     entry = {key: value for key, value in model.data.items() if key != "card"}
@@ -163,10 +153,9 @@ def pack(model: Model, folder: Path) -> tuple[dict[str, Any], str, Path | None]:
 
 
 def unpack(archive: Path, folder: Path, declared: Mapping[str, str], what: str) -> None:
-    """Write the declared files of an untrusted archive into a new folder, whole, and nothing else.
-
-    `declared` has the SHA-256 by name. ModelError where a member is no plain file, would leave the folder, is not
-    declared, is there twice or is another one.
+    """Write the declared files of an untrusted archive into a new folder, whole, and nothing else. `declared` has the
+    SHA-256 by name. ModelError where a member is no plain file, would leave the folder, is not declared, is there twice
+    or is another one.
     """
     try:
         with archive.open("rb") as source:

@@ -11,8 +11,7 @@ from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.files import scratch
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.uids import is_uid
-from NativeDLLib.models.iodeep.cache import install, known, objections, staging
-from NativeDLLib.models.iodeep.choose import newest
+from NativeDLLib.models.iodeep.cache import install, known, newest, objections, staging
 from NativeDLLib.models.iodeep.elements import STUDY_DESCRIPTION
 from NativeDLLib.models.iodeep.object_reader import read_model
 from NativeDLLib.models.iodeep.object_writer import CHUNK_SIZE, write_model
@@ -76,9 +75,8 @@ def find_models(peer: Peer) -> list[Stored]:
 def push(
     model_id: str, peer: Peer, progress: Progress, *, signing_key: Path | None = None, chunk_size: int = CHUNK_SIZE
 ) -> list[str]:
-    """Store a model of the registry on a peer, through the outbox.
-
-    Returns the SOP Instance UIDs of the new copy; none where the peer has the same content by the same signer already.
+    """Store a model of the registry on a peer, through the outbox. Returns the SOP Instance UIDs of the new copy; none
+    where the peer has the same content by the same signer already.
     """
     model = find_model(load_models(), model_id)
     with scratch("nativedl-push-") as folder:
@@ -96,10 +94,9 @@ def push(
 def pull(
     peer: Peer, ids: Collection[str], accept_unsigned: bool, progress: Progress, *, modality: str | None = None
 ) -> list[Pulled]:
-    """Fetch models, verify them and put them into force; a model that is here already is not fetched again.
-
-    Without `ids` all models come, with `modality` only those for it. Returns the newest version of each id on the peer.
-    A version that cannot be used is passed over with a warning. A model that is older than the one here, of another
+    """Fetch models, verify them and put them into force; a model that is here already is not fetched again. Without
+    `ids` all models come, with `modality` only those for it. Returns the newest version of each id on the peer. A
+    version that cannot be used is passed over with a warning. A model that is older than the one here, of another
     signer, or has a bundled model's id comes only where `ids` names it. ModelError names the models of which no version
     can be used; the others are in force then.
     """

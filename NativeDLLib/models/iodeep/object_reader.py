@@ -30,23 +30,13 @@ _CHECKED_ATTRIBUTES = ("Modality", "BodyPartExamined", "SamplesPerPixel", "Photo
 
 @dataclass(frozen=True)
 class ReceivedModel:
-    """A model that was read from DICOM, whole and consistent; its signer is not judged yet.
+    """A model that was read from DICOM, whole and consistent; its signer is not judged yet."""
 
-    Attributes
-    ----------
-    model
-        Registry entry; ``registry.json`` lies in the folder that it was read to.
-    place
-        Name of the folder with the weights, made from the digest.
-    statement
-        Statement of digest and signature.
-    """
-
-    model: Model
+    model: Model  # its ``registry.json`` lies in the folder that it was read to
     uid: str
-    place: str
+    place: str  # name of the folder with the weights, made from the digest
     digest: str
-    statement: bytes
+    statement: bytes  # what digest and signature are made of
     signature: bytes
     public_key: bytes
 
@@ -73,7 +63,6 @@ class _Common:
 
 def read_model(files: Sequence[Path], folder: Path) -> ReceivedModel:
     """Read a model's instances, in any order, and write its weights and a registry with its entry into an empty folder.
-
     ModelError where a fragment is missing, foreign or damaged, a digest is not that of its content, or the registry's
     schema does not allow the entry. The folder's content is not to be used then.
     """

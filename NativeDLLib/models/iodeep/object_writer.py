@@ -39,25 +39,10 @@ _MOST_FRAGMENTS = 2**16 - 1
 def write_model(
     model: Model, folder: Path, *, signing_key: Path | None = None, chunk_size: int = CHUNK_SIZE
 ) -> list[Path]:
-    """Write a model as the instances of one new series, in the order of the fragments.
-
-    Parameters
-    ----------
-    model
-        Registry entry; its weights are checked.
-    folder
-        Folder of the files, each named by its SOP Instance UID.
-    signing_key
-        PEM file of an Ed25519 private key; without one the object is unsigned.
-    chunk_size
-        Bytes of weights in one instance, even.
-
-    Raises
-    ------
-    ModelError
-        Where the weights are not those of the registry or are too large, or the model needs another one.
-    UsageError
-        Where the key cannot be read.
+    """Write a model as the instances of one new series, named by their SOP Instance UIDs, in the order of the
+    fragments. `signing_key` is the PEM file of an Ed25519 private key, `chunk_size` the bytes of weights in one
+    instance, even. ModelError where the weights are not those of the registry or too large, or the model needs another
+    one; UsageError where the key cannot be read.
     """
     if model.coarse is not None:
         other = model.coarse.model.id

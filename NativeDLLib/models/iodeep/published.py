@@ -48,10 +48,9 @@ _MODALITIES = ("CT", "MR", "PT")
 
 @contextmanager
 def pulled_draft(peer: Peer, uid: str, accept_unsigned: bool, progress: Progress) -> Iterator[Draft]:
-    """Fetch a network in the published layout as the draft of an entry, whose files live as long as the block.
-
-    `uid` is that of study, series and instance. ModelError where it is not such a network, is damaged, holds more than
-    tensors, takes what a series does not give, or the user has not agreed to a layout without signatures.
+    """Fetch a network in the published layout as the draft of an entry, whose files live as long as the block. `uid` is
+    that of study, series and instance. ModelError where it is not such a network, is damaged, holds more than tensors,
+    takes what a series does not give, or the user has not agreed to a layout without signatures.
     """
     if not is_uid(uid):
         raise UsageError(f"'{uid[:80]}' is no UID")
@@ -70,10 +69,9 @@ def pulled_draft(peer: Peer, uid: str, accept_unsigned: bool, progress: Progress
 
 
 def read_published(path: Path, folder: Path) -> Draft:
-    """Read an object in the published layout: name, modality, body part, architecture, size of the input.
-
-    Weights, with the names of our layout, and architecture are written into the folder. ModelError where it is not such
-    an object, is damaged, holds anything but tensors and plain values, or takes what a series does not give.
+    """Read an object in the published layout: name, modality, body part, architecture, size of the input. Weights, with
+    the names of our layout, and architecture are written into the folder. ModelError where it is not such an object, is
+    damaged, holds anything but tensors and plain values, or takes what a series does not give.
     """
     # The runtimes' ways of reading take their time to import.
     from NativeDLLib.models.add.network_file import read_described

@@ -28,7 +28,6 @@ _DOUBLE = ("doubleconv", "elbowunet", "updoubleconv", "updoubleconv_out")
 
 def from_iodeep(description: Mapping[str, Any], state_dict: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Description and state dict for `load_network`, of the authors' JSON and weights in the order of the layers.
-
     ModelError names the layer that is not known, the list that is too short, or the first weight that does not fit.
     """
     weights = [value for name, value in state_dict.items() if not str(name).endswith("num_batches_tracked")]

@@ -51,9 +51,8 @@ def check_signature(statement: bytes, signature: bytes, public_key: bytes, what:
 
 
 def trusted_name(public_key: bytes) -> str | None:
-    """Name of the trusted key file that holds a public key, None where there is none.
-
-    UsageError where a file among the trusted keys is no Ed25519 public key.
+    """Name of the trusted key file that holds a public key, None where there is none. UsageError where a file among the
+    trusted keys is no Ed25519 public key.
     """
     for path in sorted(trusted_keys_folder().glob("*.pem")):
         if _load_public_key(path) == public_key:
@@ -91,9 +90,8 @@ def _cryptography() -> tuple[Any, Any]:
 
 
 def judge(received: ReceivedModel, accept_unsigned: bool) -> str | None:
-    """Name of the trusted key that signed a model; None where there is none and the user agreed to that.
-
-    ModelError where the signature is wrong, or consent is missing.
+    """Name of the trusted key that signed a model; None where there is none and the user agreed to that. ModelError
+    where the signature is wrong, or consent is missing.
     """
     what = f"model {received.model.tool_name}"
     reason = "is not signed"

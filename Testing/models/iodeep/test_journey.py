@@ -11,6 +11,7 @@ from servers import Storescp
 from tools import nativedl
 
 from NativeDLLib.demo.pacs_server import EmbeddedPacs
+from NativeDLLib.models.iodeep.cache import newest
 from NativeDLLib.models.iodeep.object_writer import read_model
 from NativeDLLib.phantom.ct_series import write_ct_series
 from NativeDLLib.phantom.torso import make_phantom
@@ -108,7 +109,14 @@ def test_the_model_for_a_series_is_chosen_with_its_reasons(tmp_path, run, regist
     chosen = json.loads(out.splitlines()[-1])["chosen"]
     assert chosen["id"] == "bright"
     assert "BodyPartExamined is ABDOMEN" in chosen["reasons"]
-    assert chosen["others"] == [{"id": "vertebra-ct-demo", "reason": "matches as well, but is less specific or older"}]
+    (other,) = chosen["others"]
+    assert other["id"] == "vertebra-ct-demo"
+    assert "takes any body part" in other["reason"]
+
+
+@pytest.mark.parametrize(("older", "newer"), [("1.9", "1.10"), ("2.0rc1", "2.0"), ("nightly", "0.1"), ("1.0", "1.0.1")])
+def test_versions_are_compared_as_versions(older, newer):
+    assert newest(older) < newest(newer)
 
 
 def test_a_model_that_the_peer_does_not_have_is_named(run):
