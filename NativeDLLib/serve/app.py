@@ -1,13 +1,17 @@
 """The application: what can be asked, by whom, and how errors are answered. FastAPI describes it at /openapi.json."""
 
+import re
+import time
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from NativeDLLib import __version__
 from NativeDLLib.core.errors import NativeDLError, UsageError
@@ -17,7 +21,6 @@ from NativeDLLib.serve.auth import is_known
 from NativeDLLib.serve.desk import Desk
 from NativeDLLib.serve.errors import Code, ServeError, documented
 from NativeDLLib.serve.formats import FORMATS
-from NativeDLLib.serve.gate import Gate
 from NativeDLLib.serve.limits import Settings
 from NativeDLLib.serve.models import Choice, Entry, Health, Models, Report, choice, entry, summary
 from NativeDLLib.serve.predict import Wanted, predict
@@ -40,7 +43,7 @@ def make_app(settings: Settings, desk: Desk) -> FastAPI:
     )
     _add_error_handlers(app, settings)
     _add_routes(app, settings, desk, [Depends(_token_check(settings))] if settings.tokens else [])
-    app.add_middleware(Gate, settings=settings)
+    app.add_middleware(_Gate, settings=settings)
     return app
 
 
@@ -144,3 +147,45 @@ def _add_error_handlers(app: FastAPI, settings: Settings) -> None:
     def defect(_: Request, error: Exception) -> JSONResponse:
         settings.log({"event": "failure", "reason": f"unexpected {type(error).__name__}; this is a defect"})
         return answer(ServeError(500, "server", "an unexpected error; the server's log says more"))
+
+
+class _Gate:
+    """Middleware around the whole application: it keeps web pages out, and logs a line without patient data."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.monotonic()
+        status = 0
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            refusal = self._refusal(Headers(scope=scope))
+            app = self._app if refusal is None else JSONResponse(refusal.body(), refusal.status)
+            await app(scope, receive, noting)
+        finally:
+            # The path of the route, not of the request: anyone may write anything into the latter.
+            route = getattr(scope.get("route"), "path", "-")
+            client = (scope.get("client") or ("-",))[0]
+            seconds = round(time.monotonic() - started, 3)
+            row = {"client": client, "method": scope["method"], "path": route, "status": status, "seconds": seconds}
+            self._settings.log({"event": "request", **row})
+
+    def _refusal(self, headers: Headers) -> ServeError | None:
+        host = re.sub(r":\d*$", "", headers.get("host", "").lower())
+        if self._settings.names and host not in self._settings.names:
+            return ServeError(403, "forbidden", "this server is asked for under a name that is not its own")
+        # Only browsers send it, and no page of ours exists.
+        if "origin" in headers:
+            return ServeError(403, "forbidden", "this server answers programs, not web pages")
+        return None

@@ -1,10 +1,11 @@
 """Connections of a server: how many there may be, and how long one may take to say what it wants."""
 
 import asyncio
-import ipaddress
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from NativeDLLib.serve.auth import is_loopback
 
 _HEAD_S = 10.0
 _MOST, _MOST_OF_ADDRESS = 256, 64
@@ -28,7 +29,7 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         self._open[self] = address
         same = [other for other, place in self._open.items() if place == address]
         self._make_room(list(self._open), _MOST)
-        if not _is_loopback(address):
+        if not is_loopback(address):
             self._make_room(same, _MOST_OF_ADDRESS)
         self._await_head()
 
@@ -72,10 +73,3 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 def connection_class() -> type[Connection]:
     """Class of the connections of one server."""
     return type("Connection", (Connection,), {"_open": {}})
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
-    except ValueError:
-        return False

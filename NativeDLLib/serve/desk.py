@@ -1,17 +1,21 @@
-"""Who is served when: some predictions at a time, some more that wait, and no others."""
+"""Who is served when: some predictions at a time, some more that wait, and no others; each in processes of its own."""
 
 import asyncio
 import contextlib
 import math
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from starlette.requests import Request
 
+from NativeDLLib.core.errors import InputError, ModelError, UsageError
 from NativeDLLib.serve.errors import ServeError
+from NativeDLLib.serve.formats import without_places
 from NativeDLLib.serve.limits import Settings
-from NativeDLLib.serve.worker import run_command
+from NativeDLLib.worker import child
 
 # What the first client that is turned away is told, before any prediction has shown how long one takes.
 _FIRST_GUESS_S = 10.0
@@ -73,7 +77,7 @@ class Desk:
         async with self._turns:
             started = time.monotonic()
             for arguments in commands:
-                await run_command(arguments, folder, self._settings)
+                await _run_command(arguments, folder, self._settings)
             self._seconds = time.monotonic() - started
 
 
@@ -85,3 +89,41 @@ async def _until_gone(request: Request) -> None:
 
 def _stopping() -> ServeError:
     return ServeError(503, "stopping", "the server is being stopped; nothing was kept")
+
+
+async def _run_command(arguments: Sequence[str], folder: Path, settings: Settings) -> None:
+    """Run a command of this program to its end; ServeError where it fails, or takes too long or too much memory.
+
+    `folder` is that of the request; clients are not told its name. Then, and where this task is cancelled, the process
+    and all that it started are gone.
+    """
+    stop, pool = threading.Event(), ThreadPoolExecutor(1)
+    work = pool.submit(child.run_command, arguments, stop.is_set, seconds=settings.timeout, memory=settings.max_memory)
+    pool.shutdown(wait=False)
+    try:
+        ended = await asyncio.shield(waited := asyncio.wrap_future(work))
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait({waited})
+        raise
+    if ended.limit == "time":
+        raise ServeError(503, "timeout", f"the prediction was ended after {settings.timeout:g} s")
+    if ended.limit == "memory":
+        limit = f"{settings.max_memory / 2**30:g} GiB"
+        raise ServeError(413, "too_large", f"segmenting this takes more than the {limit} of memory that a request has")
+    if ended.code:
+        raise _failure(ended, folder, settings)
+
+
+def _failure(ended: child.Ended, folder: Path, settings: Settings) -> ServeError:
+    code, message = ended.reader.code, without_places(ended.reader.error or "", folder)
+    if code == UsageError.exit_code:
+        return ServeError(400, "usage", message)
+    if code == InputError.exit_code:
+        return ServeError(422, "input", message)
+    # The choice of the model follows the scan; anything later is about this computer and none of the client's business.
+    if code == ModelError.exit_code and ended.reader.stage == "scan":
+        return ServeError(422, "no_model_fits", message)
+    reason = message if code == ModelError.exit_code else f"the job ended with code {ended.code}"
+    settings.log({"event": "failure", "reason": reason})
+    return ServeError(500, "server", "the model could not be run on this server; its log says why")

@@ -41,18 +41,6 @@ def without_places(message: str, folder: Path) -> str:
     return message.replace(f"{folder / FILES}{os.sep}", "").replace(f"{folder}{os.sep}", "")
 
 
-def _seg(folder: Path) -> Path:
-    return folder / SEG
-
-
-def _structures(folder: Path) -> Path:
-    return folder / STRUCTURES
-
-
-def _regions(folder: Path) -> Path:
-    return folder.parent / REGIONS
-
-
 def _json(folder: Path) -> Path:
     path = folder.parent / REPORT
     write_json(path, report_of(folder))
@@ -73,10 +61,10 @@ def _bundle(folder: Path) -> Path:
 FORMATS = {
     form.name: form
     for form in (
-        Format("seg", "application/dicom", _seg),
+        Format("seg", "application/dicom", lambda folder: folder / SEG),
         Format("json", "application/json", _json),
-        Format("rtstruct", "application/dicom", _structures, WITH_STRUCTURES),
-        Format("regions", "application/json", _regions, with_regions=True),
+        Format("rtstruct", "application/dicom", lambda folder: folder / STRUCTURES, WITH_STRUCTURES),
+        Format("regions", "application/json", lambda folder: folder.parent / REGIONS, with_regions=True),
         Format("zip", "application/zip", _bundle),
     )
 }

@@ -3,16 +3,17 @@
 import asyncio
 import shutil
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from NativeDLLib.registry import effective, find_model, load_models
 from NativeDLLib.registry.parameters import parse_assignments
-from NativeDLLib.serve.answer import FileAnswer, nothing_found, remove
 from NativeDLLib.serve.desk import Desk
 from NativeDLLib.serve.errors import ServeError
 from NativeDLLib.serve.formats import FILES, FORMATS, REGIONS, WITH_STRUCTURES, choose_format
@@ -21,6 +22,7 @@ from NativeDLLib.serve.upload import disk_full, receive_files
 
 # In bytes: with less, what failed failed because of it.
 _LEAST_FREE = 2**20
+_CHUNK = 2**20
 _Assignment = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,64}=[ -~]{1,200}$")]
 
 
@@ -63,11 +65,12 @@ async def predict(request: Request, wanted: Wanted, desk: Desk, settings: Settin
             await desk.run(commands, folder, request)
             path = await asyncio.to_thread(form.make, output)
             if not path.exists():
-                return await nothing_found(folder)
-            return FileAnswer(path, folder, form.media_type)
+                await _remove(folder)
+                return Response(status_code=204)
+            return _FileAnswer(path, folder, form.media_type)
     except BaseException as error:
         full = shutil.disk_usage(folder).free < _LEAST_FREE
-        await remove(folder)
+        await _remove(folder)
         if full and (isinstance(error, OSError) or (isinstance(error, ServeError) and error.status == 500)):
             raise disk_full() from None
         if isinstance(error, ClientDisconnect):
@@ -92,3 +95,28 @@ def _arguments(wanted: Wanted, names: Path, output: Path, settings: Settings) ->
     arguments += [f"--series={wanted.series}"] if wanted.series else []
     arguments += ["--keep-empty"] if wanted.keep_empty else []
     return arguments + [f"--set={assignment}" for assignment in wanted.set]
+
+
+class _FileAnswer(StreamingResponse):
+    """Sends a file, then removes the folder of the request, also where the client is gone."""
+
+    def __init__(self, path: Path, folder: Path, media_type: str) -> None:
+        self._folder = folder
+        headers = {"content-length": str(path.stat().st_size), "cache-control": "no-store"}
+        super().__init__(_chunks(path), media_type=media_type, headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await _remove(self._folder)
+
+
+async def _remove(folder: Path) -> None:
+    await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+
+async def _chunks(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as stream:
+        while data := await asyncio.to_thread(stream.read, _CHUNK):
+            yield data
