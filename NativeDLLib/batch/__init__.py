@@ -5,7 +5,7 @@ holds the pipe to it, and a complete result in its folder is taken as it is. So 
 interrupted the batch.
 """
 
-from NativeDLLib.batch.case import Case, Cohort, Wanted
+from NativeDLLib.batch.cohort import Case, Cohort, Wanted
 from NativeDLLib.batch.run import Settings, run_batch
 
 __all__ = ["Case", "Cohort", "Settings", "Wanted", "run_batch"]

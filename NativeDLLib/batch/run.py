@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.batch.case import Case, Cohort
+from NativeDLLib.batch.cohort import Case, Cohort
 from NativeDLLib.batch.local import Happening, run_here
 from NativeDLLib.batch.manifest import DONE, FAILED, RUNNING, Manifest
 from NativeDLLib.batch.work import Task, end_jobs, is_complete

@@ -6,8 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from NativeDLLib.batch.case import Case, Cohort
-from NativeDLLib.batch.cohort import digest_name
+from NativeDLLib.batch.cohort import Case, Cohort, digest_name
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.uids import is_uid
 

@@ -18,8 +18,7 @@ from NativeDLLib.cli.show_progress import JsonProgress, TerminalProgress
 from NativeDLLib.cli.terminal import flush
 from NativeDLLib.core.errors import CancelledError, NativeDLError, UsageError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.worker.parent import end_with_parent
-from NativeDLLib.worker.signals import cancelled_by_signals
+from NativeDLLib.worker.signals import cancelled_by_signals, end_with_parent
 
 # What each module of commands adds: only that of the command asked for is imported, as some take a second.
 _COMMANDS = {

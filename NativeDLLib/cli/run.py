@@ -24,10 +24,8 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry.parameters import parse_assignments
 from NativeDLLib.results.report import Report
 from NativeDLLib.segment.estimate import remember
-from NativeDLLib.segment.request import Request
-from NativeDLLib.segment.run import run_request
-from NativeDLLib.tools.machine import Machine
-from NativeDLLib.tools.tool import Storage
+from NativeDLLib.segment.run import Request, run_request
+from NativeDLLib.tools.tool import Machine, Storage
 
 
 def add_commands(subparsers: Any) -> None:

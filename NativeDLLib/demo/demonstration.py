@@ -20,10 +20,9 @@ from NativeDLLib.phantom.torso import LABELS, make_phantom
 from NativeDLLib.results import names
 from NativeDLLib.results.folder import Destination
 from NativeDLLib.results.report import Report
-from NativeDLLib.segment.request import Request
-from NativeDLLib.segment.run import run_request
+from NativeDLLib.segment.run import Request, run_request
 from NativeDLLib.source.where import Where
-from NativeDLLib.tools.machine import Machine
+from NativeDLLib.tools.tool import Machine
 
 _SIZE, _SPACING_MM = (512, 512, 60), (0.78, 0.78, 5.0)
 

@@ -6,10 +6,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, generate_uid
 
 from NativeDLLib import __version__
-from NativeDLLib.dicom.module_attributes import ATTRIBUTES, PATIENT_AND_STUDY
 from NativeDLLib.dicom.provenance import Algorithm
 from NativeDLLib.dicom.source_header import SourceHeader, derived_series_number
-from NativeDLLib.dicom.valid import settle
+from NativeDLLib.dicom.valid import ATTRIBUTES, PATIENT_AND_STUDY, settle
 from NativeDLLib.source.series import Series
 
 MANUFACTURER = "NativeDL"

@@ -2,16 +2,20 @@
 
 import datetime
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+import highdicom as hd
 from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code as DicomCode
 from pydicom.uid import ImplicitVRLittleEndian
 
+from NativeDLLib.core.arrays import Points
 from NativeDLLib.dicom.derived import derived_instance
-from NativeDLLib.dicom.provenance import REVIEWED, Algorithm, Review
-from NativeDLLib.dicom.roi import Roi, contour_item, image_item, observation_item, roi_item
+from NativeDLLib.dicom.provenance import REVIEWED, Algorithm, AlgorithmType, Review
 from NativeDLLib.dicom.source_header import SourceHeader
 from NativeDLLib.quality.finding import Finding, titled
+from NativeDLLib.registry.entry import Code, Segment
 from NativeDLLib.source.plane import Plane
 from NativeDLLib.source.series import Series
 
@@ -19,6 +23,25 @@ STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 # The Study Component Management of old, which the standard still has here (PS3.3 C.8.8.5).
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 _LONGEST_TITLE, _LONGEST_LABEL = 64, 16
+# SNOMED CT, Anatomical Structure: what is no structure of the body is no ORGAN; what it is else, nobody said.
+_ANATOMY = ("SCT", ("123037004", "91723000"))
+
+
+@dataclass(frozen=True)
+class Contour:
+    """A closed line on a slice: points (n, 3) in mm, LPS, the first not repeated; holes joined by keyholes."""
+
+    slice_index: int
+    points: Points
+
+
+@dataclass(frozen=True)
+class Roi:
+    """A segment, how it came about, and its contours."""
+
+    segment: Segment
+    algorithm_type: AlgorithmType
+    contours: tuple[Contour, ...]
 
 
 def make_structure_set(
@@ -78,9 +101,9 @@ def _build(
     frame = series.text("FrameOfReferenceUID")
     described = f"{algorithm.name} {algorithm.version}"[:_LONGEST_TITLE]
     reviewer = "" if review is None else review.reviewer
-    dataset.StructureSetROISequence = [roi_item(roi, n, frame, described) for n, roi in enumerate(rois, 1)]
-    dataset.ROIContourSequence = [contour_item(roi, n, planes) for n, roi in enumerate(rois, 1)]
-    dataset.RTROIObservationsSequence = [observation_item(roi, n, reviewer) for n, roi in enumerate(rois, 1)]
+    dataset.StructureSetROISequence = [_roi_item(roi, n, frame, described) for n, roi in enumerate(rois, 1)]
+    dataset.ROIContourSequence = [_contour_item(roi, n, planes) for n, roi in enumerate(rois, 1)]
+    dataset.RTROIObservationsSequence = [_observation_item(roi, n, reviewer) for n, roi in enumerate(rois, 1)]
     _approve(dataset, review, now)
     return dataset
 
@@ -89,7 +112,7 @@ def _frame_of_reference(series: Series, planes: Iterable[Plane]) -> Dataset:
     """Return where the contours are: frame of reference, study, series, and every image that has one."""
     referenced = Dataset()
     referenced.SeriesInstanceUID = series.uid
-    referenced.ContourImageSequence = [image_item(plane) for plane in planes]
+    referenced.ContourImageSequence = [_image_item(plane) for plane in planes]
     study = Dataset()
     study.ReferencedSOPClassUID = _STUDY_CLASS
     study.ReferencedSOPInstanceUID = series.text("StudyInstanceUID")
@@ -108,3 +131,73 @@ def _approve(dataset: Dataset, review: Review | None, now: datetime.datetime) ->
         dataset.ReviewDate = now.strftime("%Y%m%d")
         dataset.ReviewTime = now.strftime("%H%M%S")
         dataset.ReviewerName = review.reviewer
+
+
+def _roi_item(roi: Roi, number: int, frame_of_reference: str, described: str) -> Dataset:
+    item = Dataset()
+    item.ROINumber = number
+    item.ReferencedFrameOfReferenceUID = frame_of_reference
+    item.ROIName = roi.segment.name
+    item.ROIGenerationAlgorithm = roi.algorithm_type
+    if roi.algorithm_type != "MANUAL":
+        item.ROIGenerationDescription = described
+    return item
+
+
+def _contour_item(roi: Roi, number: int, planes: Mapping[int, Plane]) -> Dataset:
+    """Return the item of the ROI Contour Sequence; `planes` are those of the slices, by their index."""
+    item = Dataset()
+    item.ReferencedROINumber = number
+    item.ROIDisplayColor = list(roi.segment.color)
+    item.ContourSequence = []
+    for count, contour in enumerate(roi.contours, 1):
+        line = Dataset()
+        line.ContourNumber = count
+        line.ContourImageSequence = [_image_item(planes[contour.slice_index])]
+        line.ContourGeometricType = "CLOSED_PLANAR"
+        line.NumberOfContourPoints = len(contour.points)
+        line.ContourData = [_decimal(value) for value in contour.points.ravel().tolist()]
+        item.ContourSequence.append(line)
+    return item
+
+
+def _observation_item(roi: Roi, number: int, interpreter: str) -> Dataset:
+    segment = roi.segment
+    item = Dataset()
+    item.ObservationNumber = number
+    item.ReferencedROINumber = number
+    item.ROIObservationLabel = segment.name[:_LONGEST_LABEL].strip()
+    scheme, values = _ANATOMY
+    is_organ = segment.category.scheme == scheme and segment.category.value in values
+    item.RTROIInterpretedType = "ORGAN" if is_organ else ""
+    item.ROIInterpreter = interpreter
+    item.SegmentedPropertyCategoryCodeSequence = [_code(segment.category)]
+    kind = _code(segment.type)
+    if segment.type_modifier:
+        kind.SegmentedPropertyTypeModifierCodeSequence = [_code(segment.type_modifier)]
+    item.RTROIIdentificationCodeSequence = [kind]
+    if segment.region:
+        region = _code(segment.region)
+        if segment.region_modifier:
+            region.AnatomicRegionModifierSequence = [_code(segment.region_modifier)]
+        item.AnatomicRegionSequence = [region]
+    return item
+
+
+def _image_item(plane: Plane) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = plane.sop_class_uid
+    item.ReferencedSOPInstanceUID = plane.sop_instance_uid
+    if plane.frame is not None:
+        item.ReferencedFrameNumber = plane.frame
+    return item
+
+
+def _code(code: Code) -> Dataset:
+    item: Dataset = hd.sr.CodedConcept.from_code(DicomCode(code.value, code.scheme, code.meaning))
+    return item
+
+
+def _decimal(value: float) -> str:
+    """Return a coordinate in mm as a Decimal String, which has 16 characters at most, to a tenth of a micrometre."""
+    return f"{value:.4f}".rstrip("0").rstrip(".")

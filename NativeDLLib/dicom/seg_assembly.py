@@ -6,23 +6,26 @@ are written here as bytes that pydicom stores as they are and reads like those o
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 
 import highdicom as hd
 import numpy as np
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.filewriter import correct_ambiguous_vr
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import correct_ambiguous_vr, write_dataset
 from pydicom.sr.codedict import codes
 from pydicom.tag import Tag
 from pydicom.uid import generate_uid
 from pydicom.valuerep import DS
 
 from NativeDLLib.core.arrays import Array
-from NativeDLLib.dicom.encoding import element, elements, sequence, sequence_value
 from NativeDLLib.dicom.seg_frames import Frame, binary_pixels, frames_of, label_pixels, overlap
 from NativeDLLib.dicom.source_header import SourceHeader
 from NativeDLLib.source.series import Series
 
+_PADDING = {"UI": b"\0"}
+_LONGEST_SHORT = 0xFFFF
 # What frames are indexed by: the attribute, the functional group that holds it, and its description (PS3.3 C.7.6.17).
 _BY_SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence", "Referenced Segment Number")
 _BY_PLACE = ("ImagePositionPatient", "PlanePositionSequence", "Image Position Patient")
@@ -52,8 +55,8 @@ def add_frames(
     correct_ambiguous_vr(dataset, True)
     references = [_reference(series, index) for index in range(len(series.instances))]
     _set_sequence(dataset, "SourceImageSequence", references)
-    referred = sequence("ReferencedInstanceSequence", references)
-    series_uid = element("SeriesInstanceUID", "UI", series.uid.encode())
+    referred = _sequence("ReferencedInstanceSequence", references)
+    series_uid = _element("SeriesInstanceUID", "UI", series.uid.encode())
     _set_sequence(dataset, "ReferencedSeriesSequence", [referred + series_uid])
     _set_sequence(dataset, "PerFrameFunctionalGroupsSequence", _functional_groups(series, frames))
 
@@ -123,11 +126,11 @@ def _functional_groups(series: Series, frames: Sequence[Frame]) -> list[bytes]:
     items = []
     for frame in frames:
         place = [frame.segment, ranks[frame.plane]] if frame.segment else [ranks[frame.plane]]
-        index = element("DimensionIndexValues", "UL", struct.pack(f"<{len(place)}L", *place))
-        item = derivations[frame.plane] + sequence("FrameContentSequence", [index]) + positions[frame.plane]
+        index = _element("DimensionIndexValues", "UL", struct.pack(f"<{len(place)}L", *place))
+        item = derivations[frame.plane] + _sequence("FrameContentSequence", [index]) + positions[frame.plane]
         if frame.segment:
-            number = element("ReferencedSegmentNumber", "US", struct.pack("<H", frame.segment))
-            item += sequence("SegmentIdentificationSequence", [number])
+            number = _element("ReferencedSegmentNumber", "US", struct.pack("<H", frame.segment))
+            item += _sequence("SegmentIdentificationSequence", [number])
         items.append(item)
     return items
 
@@ -140,30 +143,63 @@ def _derivations(series: Series, planes: Iterable[int]) -> Iterator[bytes]:
     preserved.PurposeOfReferenceCodeSequence = [hd.sr.CodedConcept.from_code(purpose)]
     code.DerivationCodeSequence = [hd.sr.CodedConcept.from_code(codes.cid7203.SegmentationImageDerivation)]
     # Written out once, for all planes have these.
-    last_of_source, last = elements(preserved), elements(code)
+    last_of_source, last = _elements(preserved), _elements(code)
     numbered = series.instances[0].is_multiframe
     for plane in planes:
         piece = series.slices[plane]
         reference = _reference(series, piece.instance)
         if numbered:
-            reference += element("ReferencedFrameNumber", "IS", str(piece.frame + 1).encode())
-        sources = sequence("SourceImageSequence", [reference + last_of_source])
-        yield sequence("DerivationImageSequence", [sources + last])
+            reference += _element("ReferencedFrameNumber", "IS", str(piece.frame + 1).encode())
+        sources = _sequence("SourceImageSequence", [reference + last_of_source])
+        yield _sequence("DerivationImageSequence", [sources + last])
 
 
 def _position(series: Series, plane: int) -> bytes:
     value = "\\".join(str(DS(number, auto_format=True)) for number in series.slices[plane].position)
-    return sequence("PlanePositionSequence", [element("ImagePositionPatient", "DS", value.encode())])
+    return _sequence("PlanePositionSequence", [_element("ImagePositionPatient", "DS", value.encode())])
 
 
 def _reference(series: Series, index: int) -> bytes:
     instance = series.instances[index]
     return b"".join(
-        element(f"Referenced{keyword}", "UI", instance.text(keyword).encode())
+        _element(f"Referenced{keyword}", "UI", instance.text(keyword).encode())
         for keyword in ("SOPClassUID", "SOPInstanceUID")
     )
 
 
 def _set_sequence(dataset: Dataset, keyword: str, items: Sequence[bytes]) -> None:
-    value, tag = sequence_value(items), Tag(keyword)
+    value, tag = _sequence_value(items), Tag(keyword)
     dataset[tag] = RawDataElement(tag, "SQ", len(value), value, 0, False, True)
+
+
+def _element(keyword: str, vr: str, value: bytes) -> bytes:
+    """Return an element whose VR has a length of two bytes; text that is odd is padded."""
+    value += _PADDING.get(vr, b" ")[: len(value) % 2]
+    if len(value) > _LONGEST_SHORT:
+        raise ValueError(f"a {vr} of {len(value)} bytes does not fit its length of two bytes")
+    return _tag(keyword) + struct.pack("<2sH", vr.encode(), len(value)) + value
+
+
+def _sequence(keyword: str, items: Iterable[bytes]) -> bytes:
+    """Return a sequence of items, each given as its elements in the order of their tags."""
+    value = _sequence_value(items)
+    return _tag(keyword) + struct.pack("<2sHI", b"SQ", 0, len(value)) + value
+
+
+def _sequence_value(items: Iterable[bytes]) -> bytes:
+    """Return the items of a sequence without its tag and length."""
+    return b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(content)) + content for content in items)
+
+
+def _elements(dataset: Dataset) -> bytes:
+    """Return all elements of a data set that holds nothing but ASCII."""
+    stream = DicomBytesIO()
+    stream.is_little_endian, stream.is_implicit_VR = True, False
+    write_dataset(stream, dataset)
+    return stream.getvalue()
+
+
+@cache
+def _tag(keyword: str) -> bytes:
+    tag = Tag(keyword)
+    return struct.pack("<HH", tag.group, tag.element)

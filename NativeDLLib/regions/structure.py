@@ -14,8 +14,7 @@ from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.person_name import person_name
 from NativeDLLib.dicom.provenance import Algorithm, AlgorithmType, Review
-from NativeDLLib.dicom.roi import Contour, Roi
-from NativeDLLib.dicom.rtstruct import make_structure_set
+from NativeDLLib.dicom.rtstruct import Contour, Roi, make_structure_set
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.regions.propose import propose
 from NativeDLLib.regions.region import Region, RegionSet, Status, read_regions

@@ -24,7 +24,7 @@ from NativeDLLib.registry.weights import Weights
 from NativeDLLib.segment.coarse import find_box
 from NativeDLLib.segment.result import SegmentationResult
 from NativeDLLib.source.source import Source
-from NativeDLLib.tools.machine import Machine
+from NativeDLLib.tools.tool import Machine
 
 
 def run_pipeline(

@@ -40,7 +40,7 @@ from NativeDLLib.source.header import text
 from NativeDLLib.source.source import Source
 
 if TYPE_CHECKING:
-    from NativeDLLib.segment.request import Request
+    from NativeDLLib.segment.run import Request
 
 _FACTS, _RARE = ("weights_sha256", "parameters", "levels", "coarse"), ("levels", "coarse")
 _IDENTITY = ("StudyInstanceUID", "FrameOfReferenceUID", "PatientID", "PatientName", "PatientBirthDate", "PatientSex")

@@ -1,17 +1,34 @@
 """One run of a tool, from a request to the files of its result."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
 from NativeDLLib.core.memory import memory_limit
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import check_device, is_server
 from NativeDLLib.inference.engine import import_ahead
 from NativeDLLib.registry import effective, find_model, load_models, rank, select
 from NativeDLLib.registry.weights import check_there
-from NativeDLLib.results.folder import ResultFolder
+from NativeDLLib.results.folder import Destination, ResultFolder
 from NativeDLLib.results.names import RUN
 from NativeDLLib.results.report import Report, ReportedSeries
 from NativeDLLib.segment.remote import segment_remotely
-from NativeDLLib.segment.request import Request
-from NativeDLLib.tools.tool import ProcessingResult, tool_of
+from NativeDLLib.source.where import Where
+from NativeDLLib.tools.tool import Machine, ProcessingResult, Storage, tool_of
+
+
+@dataclass(frozen=True)
+class Request:
+    """Request for one segmentation."""
+
+    where: Where
+    destination: Destination  # folder of the result, and the peer to send to
+    model: str = "auto"  # registry id or ``auto``
+    machine: Machine = field(default_factory=Machine)
+    # Layers over the entry's defaults: the origin of each, and its values.
+    parameters: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    storage: Storage = field(default_factory=Storage)
 
 
 def run_request(request: Request, progress: Progress) -> Report:

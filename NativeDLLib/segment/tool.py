@@ -9,8 +9,7 @@ from NativeDLLib.registry.parameters import Value
 from NativeDLLib.segment.pipeline import run_pipeline
 from NativeDLLib.segment.result import SegmentationResult
 from NativeDLLib.source.source import Source
-from NativeDLLib.tools.machine import Machine
-from NativeDLLib.tools.tool import Storage, Verdict
+from NativeDLLib.tools.tool import Machine, Storage, Verdict
 
 
 @dataclass(frozen=True)

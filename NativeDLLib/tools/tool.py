@@ -1,9 +1,8 @@
 """The interface that every algorithm has: segmentation, and whatever else makes something of an image."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,10 +12,19 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.results.folder import ResultFolder
 from NativeDLLib.source.source import Source
-from NativeDLLib.tools.machine import Machine
 
 if TYPE_CHECKING:
     from NativeDLLib.dicom.seg import Kind
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Device, memory and turn of a run."""
+
+    device: str = "auto"  # device of the network; see `check_device`
+    max_memory: int | None = None  # bytes of main memory that this process may have; None for no limit
+    turns: tuple[Path, ...] = ()  # files, one of which is held while the network runs; see `take_turn`
+
 
 TOOLS = {"segmentation": "NativeDLLib.segment.tool:SegmentationTool"}
 """Full name of what makes a tool, of the parameters of `tool_of`, by the kind of a model."""
@@ -34,7 +42,7 @@ class Verdict:
 class Storage:
     """How a result is stored."""
 
-    kind: Kind = "BINARY"  # kind of a SEG: BINARY or LABELMAP
+    kind: "Kind" = "BINARY"  # kind of a SEG: BINARY or LABELMAP
     keep_empty: bool = False  # whether there is a SEG where nothing was found
     structures: bool = False  # whether there is an RT Structure Set too, where something was found
 

@@ -15,7 +15,7 @@ from NativeDLLib.postprocess.steps import made_segments
 from NativeDLLib.registry import effective
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.segment.pipeline import run_pipeline
-from NativeDLLib.tools.machine import Machine
+from NativeDLLib.tools.tool import Machine
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.data import Example, examples
 

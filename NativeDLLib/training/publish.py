@@ -16,7 +16,7 @@ from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.load import load_registry
 from NativeDLLib.segment.pipeline import run_pipeline
 from NativeDLLib.source import Series
-from NativeDLLib.tools.machine import Machine
+from NativeDLLib.tools.tool import Machine
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.export import FILES, FOLDER, SUFFIXES
 from NativeDLLib.volumes.preview import write_preview

@@ -4,15 +4,48 @@ Python hears a signal only between two steps of its own, and a network that neve
 the system writes for each signal is heard by a thread of its own.
 """
 
+import os
 import signal
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import NoReturn
+
+import psutil
 
 from NativeDLLib.core.errors import CancelledError
+from NativeDLLib.core.files import remove_scratch
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.worker.parent import end_now
+from NativeDLLib.worker.processes import kill_tree
+
+_GRACE_S = 5.0
+
+
+def end_with_parent(progress: Progress) -> None:
+    """Cancel the work when standard input is closed, and end this process if that takes longer than a few seconds. The
+    system closes a pipe when the process at its other end dies, in any way and on every platform.
+    """
+    threading.Thread(target=_watch, args=(progress,), daemon=True).start()
+
+
+def _watch(progress: Progress) -> None:
+    # Not sys.stdin: its lock, held by a thread that waits, would abort the interpreter at its end.
+    while os.read(0, 1024):
+        pass
+    progress.cancel()
+    threading.main_thread().join(_GRACE_S)
+    if threading.main_thread().is_alive():
+        end_now()
+
+
+def end_now() -> NoReturn:
+    """End this process and all that it started, and leave nothing half-written."""
+    for child in psutil.Process().children():
+        kill_tree(child.pid)
+    remove_scratch()
+    os._exit(CancelledError.exit_code)
+
 
 _DEAF_S = 5.0
 # Jobs that this process has started have as long as `parent` gives them, and some more.

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from NativeDLLib.batch import Cohort, Settings, run_batch
-from NativeDLLib.batch.case import Case
+from NativeDLLib.batch.cohort import Case
 from NativeDLLib.batch.manifest import Manifest
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.locking import hold

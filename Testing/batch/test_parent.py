@@ -10,11 +10,11 @@ from servers import wait_until
 
 STUCK = """
 import subprocess, sys, threading
-from NativeDLLib.worker import parent
+from NativeDLLib.worker import signals
 from NativeDLLib.core.progress import Progress
-parent._GRACE_S = 0.2
+signals._GRACE_S = 0.2
 child = subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"])
-parent.end_with_parent(Progress())
+signals.end_with_parent(Progress())
 print(child.pid, flush=True)
 threading.Event().wait()
 """
@@ -22,7 +22,7 @@ threading.Event().wait()
 WILLING = """
 import sys
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.worker.parent import end_with_parent
+from NativeDLLib.worker.signals import end_with_parent
 progress = Progress()
 end_with_parent(progress)
 progress._cancellation.event.wait()

@@ -12,9 +12,8 @@ from pydicom.tag import Tag
 from tools import dciodvfy_errors
 
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.dicom.module_attributes import ATTRIBUTES
 from NativeDLLib.dicom.seg import make_segmentation
-from NativeDLLib.dicom.valid import IDENTITY
+from NativeDLLib.dicom.valid import ATTRIBUTES, IDENTITY
 from NativeDLLib.regions.structure import whole_structure_set
 from NativeDLLib.source import Series
 

@@ -15,7 +15,7 @@ from NativeDLLib.registry import effective, load_registry
 from NativeDLLib.registry.weights import Weights
 from NativeDLLib.segment.pipeline import run_pipeline
 from NativeDLLib.source import Series
-from NativeDLLib.tools.machine import Machine
+from NativeDLLib.tools.tool import Machine
 
 torch = pytest.importorskip("torch")
 

@@ -16,7 +16,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry import effective, load_registry
 from NativeDLLib.segment.pipeline import run_pipeline
 from NativeDLLib.source import Series
-from NativeDLLib.tools.machine import Machine
+from NativeDLLib.tools.tool import Machine
 
 CENTRE = np.array([10.0, -20.0, 30.0])
 # Three spheres (offset and radius in mm) that no flip or turn maps onto themselves.

@@ -8,8 +8,7 @@ from NativeDLLib.dicom.seg import EmptySegmentationError
 from NativeDLLib.registry import effective, load_registry
 from NativeDLLib.segment.tool import SegmentationTool
 from NativeDLLib.source import Series
-from NativeDLLib.tools.machine import Machine
-from NativeDLLib.tools.tool import Storage
+from NativeDLLib.tools.tool import Machine, Storage
 
 
 @pytest.fixture

@@ -12,10 +12,9 @@ from tools import nativedl
 from NativeDLLib.core.errors import CancelledError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.results.folder import Destination
-from NativeDLLib.segment.request import Request
-from NativeDLLib.segment.run import run_request
+from NativeDLLib.segment.run import Request, run_request
 from NativeDLLib.source.where import Where
-from NativeDLLib.tools.machine import Machine
+from NativeDLLib.tools.tool import Machine
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from NativeDLLib.phantom.torso import make_phantom
 from NativeDLLib.registry import effective
 from NativeDLLib.registry.load import load_registry
 from NativeDLLib.segment.pipeline import run_pipeline
-from NativeDLLib.tools.machine import Machine
+from NativeDLLib.tools.tool import Machine
 from NativeDLLib.training.config import Config, read_config
 from NativeDLLib.training.data import Volume
 from NativeDLLib.training.evaluate import score

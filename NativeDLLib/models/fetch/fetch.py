@@ -13,9 +13,17 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.fetch.archive import check_space, unpack_zip
 from NativeDLLib.models.fetch.download import download, forget_part
 from NativeDLLib.registry.entry import Model
-from NativeDLLib.registry.fetched import Fetched, lock_file, read_lock, write_lock
 from NativeDLLib.registry.runtimes import RUNTIMES
-from NativeDLLib.registry.weights import Weights, models_folder, to_be_fetched, verified_weights
+from NativeDLLib.registry.weights import (
+    Fetched,
+    Weights,
+    lock_file,
+    models_folder,
+    read_lock,
+    to_be_fetched,
+    verified_weights,
+    write_lock,
+)
 
 
 def fetch(
