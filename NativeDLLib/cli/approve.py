@@ -5,16 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.cli.options import (
-    add_format,
-    add_kind,
-    add_output,
-    add_peer,
-    add_source,
-    destination_of,
-    source_of,
-    wants_structures,
-)
+from NativeDLLib.cli import options
 from NativeDLLib.cli.show_progress import file_lines
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
@@ -24,23 +15,22 @@ from NativeDLLib.review import Approval, approve
 
 def add_commands(subparsers: Any) -> None:
     """Register the command."""
-    parser = subparsers.add_parser("approve", help="store what was reviewed in Slicer", description=__doc__)
+    parser = options.add_command(subparsers, "approve", run, "store what was reviewed in Slicer", __doc__)
     parser.add_argument("--result", type=Path, required=True, metavar="DIR", help="folder of the automatic result")
     edited = "the .seg.nrrd that Slicer saved (default: that of the result)"
     parser.add_argument("--edited", type=Path, metavar="FILE", help=edited)
     for word, about in (("accept", "store this segment"), ("reject", "leave this segment out")):
         parser.add_argument(f"--{word}", action="append", default=[], metavar="NAME", help=f"{about}; may be repeated")
     parser.add_argument("--reviewer", required=True, metavar="NAME", help="Doe^Jane, or Dr. Jane Doe")
-    add_source(parser, "Series Instance UID (default: that of the result)")
+    options.add_source(parser, "Series Instance UID (default: that of the result)")
     parser.add_argument("--unreviewed", action="store_true", help="store segments that nobody decided about too")
-    add_kind(parser)
-    add_format(parser)
-    add_output(parser, "the approved SEG")
-    add_peer(parser, "what is stored")
-    parser.set_defaults(run=run)
+    options.add_kind(parser)
+    options.add_format(parser)
+    options.add_output(parser, "the approved SEG")
+    options.add_peer(parser, "what is stored")
 
 
-def run(args: argparse.Namespace, progress: Progress) -> int:
+def run(args: argparse.Namespace, progress: Progress) -> None:
     """Make the SEG and print where it is."""
     if both := set(args.accept) & set(args.reject):
         raise UsageError(f"segment '{min(both)}' is both accepted and rejected")
@@ -48,17 +38,16 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
         result=args.result,
         edited=args.edited,
         reviewer=args.reviewer,
-        where=source_of(args),
-        destination=destination_of(args),
+        where=options.source_of(args),
+        destination=options.destination_of(args),
         unreviewed=args.unreviewed,
         kind=args.segmentation or "BINARY",
-        structures=wants_structures(args),
+        structures=options.wants_structures(args),
         decisions=dict.fromkeys(args.accept, "accepted") | dict.fromkeys(args.reject, "rejected"),
     )
     report = approve(job, progress)
     # The name is in the SEG and beside it; events may end up in a log.
     progress.result({key: value for key, value in report.to_json().items() if key != "reviewer"}, *_lines(report))
-    return 0
 
 
 def _lines(report: Report) -> Iterator[str]:

@@ -8,9 +8,9 @@ from typing import Any
 from NativeDLLib.batch import Cohort, Settings, Wanted, run_batch
 from NativeDLLib.batch.cohort import from_database, from_folders, from_peer
 from NativeDLLib.batch.table import COLUMNS, from_csv
-from NativeDLLib.cli.options import peer_named, target_of
+from NativeDLLib.cli.options import add_command, peer_named, target_of
 from NativeDLLib.cli.pacs import add_study_filters, keys_of
-from NativeDLLib.cli.run import add_options, options
+from NativeDLLib.cli.run import add_options, given_options
 from NativeDLLib.core.errors import CancelledError, CasesFailedError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import check_device, is_server
@@ -22,7 +22,7 @@ _SHOWN = 50
 
 def add_commands(subparsers: Any) -> None:
     """Register the command."""
-    parser = subparsers.add_parser("batch", help="segment many series and store the results", description=__doc__)
+    parser = add_command(subparsers, "batch", run, "segment many series and store the results", __doc__)
     source = parser.add_argument_group("source (one of; --database or --from also say where the series of a --csv are)")
     source.add_argument("paths", nargs="*", type=Path, metavar="FOLDER", help="the same as --input FOLDER")
     source.add_argument("--input", nargs="+", type=Path, metavar="FOLDER", help="every image series below these")
@@ -46,12 +46,11 @@ def add_commands(subparsers: Any) -> None:
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler whose workers see the same files")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed at an earlier start")
     parser.add_argument("--again", action="store_true", help="do every case anew and replace its result")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace, progress: Progress) -> int:
+def run(args: argparse.Namespace, progress: Progress) -> None:
     """Find the cohort, do it, and say what became of it."""
-    chosen = options(args)
+    chosen = given_options(args)
     settings = _settings(args, chosen)
     with progress.stage("cohort"):
         cohort = _cohort(args, progress)
@@ -66,7 +65,6 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
         raise CancelledError(f"cancelled: {counts}", hint=f"the same command goes on with the other {report['left']}")
     if report["failed"]:
         raise CasesFailedError(f"{counts}, {len(report['failed'])} failed", hint="--retry-failed tries those again")
-    return 0
 
 
 def _settings(args: argparse.Namespace, chosen: dict[str, Any]) -> Settings:

@@ -4,22 +4,22 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from NativeDLLib.cli.options import add_command
 from NativeDLLib.core.progress import Progress
 
 
 def add_commands(subparsers: Any) -> None:
     """Register the command."""
-    parser = subparsers.add_parser("demo", help="segment a phantom, from a PACS and back", description=__doc__)
+    parser = add_command(subparsers, "demo", run, "segment a phantom, from a PACS and back", __doc__)
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("demo-output"), metavar="DIR", help="default demo-output"
     )
     parser.add_argument("--model", default="auto", metavar="ID", help="default: the registry chooses")
     parser.add_argument("--device", default="auto", metavar="NAME")
     parser.add_argument("--seed", type=int, default=3, help="which phantom")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace, progress: Progress) -> int:
+def run(args: argparse.Namespace, progress: Progress) -> None:
     """Run the demonstration and tell what happened."""
     from NativeDLLib.cli.run import report_lines
     from NativeDLLib.demo.demonstration import demonstrate
@@ -29,4 +29,3 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     total = f"all together {report.details['total_seconds']:.1f} s; everything is in {args.output}"
     steps = (f"{name}: {told}" for name, told in report.details["steps"].items())
     progress.result(report.to_json(), *steps, *report_lines(report), *dice, total)
-    return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from NativeDLLib import __version__
-from NativeDLLib.cli.options import add_pacs
+from NativeDLLib.cli.options import add_command, add_pacs
 from NativeDLLib.core.errors import NativeDLError
 from NativeDLLib.core.places import kept
 from NativeDLLib.core.progress import Progress
@@ -40,9 +40,7 @@ class _Finding:
 def add_commands(subparsers: Any) -> None:
     """Register the command."""
     text = "look at installation, devices, models, peers and outbox, and say what to do"
-    parser = subparsers.add_parser("doctor", help=text, description=text)
-    add_pacs(parser)
-    parser.set_defaults(run=run)
+    add_pacs(add_command(subparsers, "doctor", run, text, text))
 
 
 def run(args: argparse.Namespace, progress: Progress) -> int:

@@ -76,7 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]
     debug = "--debug" in arguments
-    progress: Progress = JsonProgress() if "--events" in arguments else _terminal(arguments)
+    asked = set(arguments)
+    quiet, verbose = bool(asked & {"-q", "--quiet"}), bool(asked & {"-v", "--verbose"})
+    terminal = TerminalProgress(quiet=quiet, verbose=verbose, as_json="--json" in asked)
+    progress = JsonProgress() if "--events" in asked else terminal
     _quiet_libraries(debug)
     if "--with-parent" in arguments:
         end_with_parent(progress)
@@ -84,15 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments, progress, debug)
 
 
-def _terminal(arguments: Sequence[str]) -> TerminalProgress:
-    quiet, verbose = ({"-q", "--quiet"} & set(arguments), {"-v", "--verbose"} & set(arguments))
-    return TerminalProgress(quiet=bool(quiet), verbose=bool(verbose), as_json="--json" in arguments)
-
-
 def _run(arguments: Sequence[str], progress: Progress, debug: bool) -> int:
     try:
         args = _parser(arguments).parse_args(arguments, argparse.Namespace(events=False))
-        return int(args.run(args, progress))
+        return int(args.run(args, progress) or 0)
     except NativeDLError as error:
         return _fail(progress, error, debug)
     except KeyboardInterrupt:

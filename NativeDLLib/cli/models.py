@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.cli import model_exchange, models_add
+from NativeDLLib.cli.options import add_command
 from NativeDLLib.cli.terminal import write_line
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.places import kept, resources_folder
@@ -21,72 +22,64 @@ from NativeDLLib.source import Series
 
 def add_commands(subparsers: Any) -> None:
     """Register the command and its own."""
-    parser = subparsers.add_parser("models", help="list, show and check models", description=__doc__)
-    parser.set_defaults(run=_list)
+    parser = add_command(subparsers, "models", _list, "list, show and check models", __doc__)
     commands = parser.add_subparsers(metavar="COMMAND")
-    listing = commands.add_parser("list", help="list the models in force (default), or those of a peer")
-    listing.set_defaults(run=_list)
+    listing = add_command(commands, "list", _list, "list the models in force (default), or those of a peer")
     model_exchange.add_commands(commands, listing)
     models_add.add_commands(commands)
-    show = commands.add_parser("show", help="show one model")
+    show = add_command(commands, "show", _show, "show one model")
     show.add_argument("id", metavar="ID")
-    show.set_defaults(run=_show)
-    check = commands.add_parser("check", help="check a registry file and the weights it names")
+    check = add_command(commands, "check", _check, "check a registry file and the weights it names")
     check.add_argument("file", type=Path, metavar="FILE")
-    check.set_defaults(run=_check)
-    fetching = commands.add_parser("fetch", help="download a model's weights, check them and put them into the cache")
+    about = "download a model's weights, check them and put them into the cache"
+    fetching = add_command(commands, "fetch", _fetch, about)
     fetching.add_argument("id", metavar="ID")
     fetching.add_argument("--from-file", type=Path, metavar="FILE", help="what is at its URL, brought here by hand")
     consent = "take it where no SHA-256 is known yet, and record that, without being asked"
     fetching.add_argument("--yes", action="store_true", help=consent)
-    fetching.set_defaults(run=_fetch)
-    removing = commands.add_parser("remove", help="take back what add, pull or fetch brought of a model")
+    removing = add_command(commands, "remove", _remove, "take back what add, pull or fetch brought of a model")
     removing.add_argument("id", metavar="ID")
     removing.add_argument("--forget", action="store_true", help="also the recorded SHA-256: another may come next")
-    removing.set_defaults(run=_remove)
-    fit = commands.add_parser("fit", help="rank the models for a series, with reasons")
+    fit = add_command(commands, "fit", _fit, "rank the models for a series, with reasons")
     fit.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="the same as --input PATH")
     fit.add_argument("--input", nargs="+", type=Path, default=[], metavar="PATH", help="files and folders")
     fit.add_argument("--series", metavar="UID")
-    fit.set_defaults(run=_fit)
 
 
-def _list(args: argparse.Namespace, progress: Progress) -> int:
+def _list(args: argparse.Namespace, progress: Progress) -> None:
     if getattr(args, "source_peer", None):
-        return model_exchange.list_of_peer(args, progress)
+        model_exchange.list_of_peer(args, progress)
+        return
     models = load_models()
     width = max((len(model.id) for model in models.values()), default=0)
     progress.result({"models": [_summary(m) for m in models.values()]}, *(_line(m, width) for m in models.values()))
-    return 0
 
 
-def _show(args: argparse.Namespace, progress: Progress) -> int:
+def _show(args: argparse.Namespace, progress: Progress) -> None:
     model = find_model(load_models(), args.id)
     shown = json.dumps(model.data, indent=2).splitlines()
     progress.result({"registry": str(model.registry), "model": dict(model.data)}, *shown)
-    return 0
 
 
-def _check(args: argparse.Namespace, progress: Progress) -> int:
+def _check(args: argparse.Namespace, progress: Progress) -> None:
     models = load_registry(args.file)
-    states = {}
-    for model in models:
-        # Weights that are still to be fetched are no fault of the file.
-        states[model.id] = "to be fetched" if to_be_fetched(model) else f"weights {verified_weights(model)[1][:12]}"
+    # Weights that are still to be fetched are no fault of the file.
+    states = {
+        model.id: "to be fetched" if to_be_fetched(model) else f"weights {verified_weights(model)[1][:12]}"
+        for model in models
+    }
     rows = (f"{model_id}: right ({state})" for model_id, state in states.items())
     report = {"file": str(args.file), "models": states}
     progress.result(report, *rows, f"{args.file}: {len(models)} model(s), no errors")
-    return 0
 
 
-def _fit(args: argparse.Namespace, progress: Progress) -> int:
+def _fit(args: argparse.Namespace, progress: Progress) -> None:
     if not (files := [*args.input, *args.paths]):
         raise UsageError("name the files of a series", hint="nativedl models fit PATH")
     series = Series.read(files, args.series)
     ranking = rank(load_models().values(), series)
     rows = (f"{c.model.id}: {'fits' if c.fits else 'does not fit'}: {'; '.join(c.reasons)}" for c in ranking)
     progress.result({"series": series.uid, "ranking": [candidate.as_json() for candidate in ranking]}, *rows)
-    return 0
 
 
 def _line(model: Model, width: int) -> str:
@@ -96,42 +89,30 @@ def _line(model: Model, width: int) -> str:
 
 def _origin(model: Model) -> str:
     """Return where an entry comes from: ``bundled``, ``pulled``, ``yours``, or the site's file."""
-    known = {
-        resources_folder() / "registry.json": "bundled",
-        pulled_registry(): "pulled",
-        kept("registry.json"): "yours",
-    }
+    known = {pulled_registry(): "pulled", kept("registry.json"): "yours"}
+    known[resources_folder() / "registry.json"] = "bundled"
     return known.get(model.registry, str(model.registry))
 
 
 def _summary(model: Model) -> dict[str, Any]:
-    return {
-        "id": model.id,
-        "version": model.version,
-        "title": model.title,
-        "modality": model.input.modality,
-        "runtime": model.runtime,
-        "to_be_fetched": to_be_fetched(model),
-        "registry": str(model.registry),
-        "origin": _origin(model),
-    }
+    told = {key: getattr(model, key) for key in ("id", "version", "title", "runtime")}
+    place = {"registry": str(model.registry), "origin": _origin(model)}
+    return {**told, "modality": model.input.modality, "to_be_fetched": to_be_fetched(model), **place}
 
 
-def _fetch(args: argparse.Namespace, progress: Progress) -> int:
+def _fetch(args: argparse.Namespace, progress: Progress) -> None:
     model = find_model(load_models(), args.id)
     path, fetched = fetch(model, args.from_file, lambda question: args.yes or _asked(question, args), progress)
     digest = fetched.sha256 if fetched else None
     report = {"model": model.id, "path": str(path), "fetched": fetched is not None, "sha256": digest}
     progress.result(report, f"{model.id}: {f'fetched, SHA-256 {digest}' if fetched else 'is here already, and right'}")
-    return 0
 
 
-def _remove(args: argparse.Namespace, progress: Progress) -> int:
+def _remove(args: argparse.Namespace, progress: Progress) -> None:
     model = find_model(load_models(), args.id)
     removed = take_back(model, args.forget)
     told = f"removed: {', '.join(removed)}" if removed else "there is nothing to remove"
     progress.result({"model": model.id, "removed": removed}, f"{model.id}: {told}")
-    return 0
 
 
 def _asked(question: str, args: argparse.Namespace) -> bool:

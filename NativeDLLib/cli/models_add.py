@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from NativeDLLib.cli.options import add_command
 from NativeDLLib.cli.terminal import shown, write_line
 from NativeDLLib.core.errors import CancelledError, UsageError
 from NativeDLLib.core.files import write_text
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 
 def add_commands(commands: Any) -> None:
     """Add ``add`` to the commands of ``models``."""
-    add = commands.add_parser("add", help="add a model of your own: nnU-Net results folder, ONNX or .pt2 file")
+    about = "add a model of your own: nnU-Net results folder, ONNX or .pt2 file"
+    add = add_command(commands, "add", _add, about)
     add.add_argument("source", type=Path, metavar="FOLDER|FILE")
     add_answers(add)
     add.add_argument("--registry", type=Path, metavar="FILE", help="instead of ~/.nativedl/registry.json")
     add.add_argument("--architecture", type=Path, metavar="FILE", help="the network as JSON, for a file of weights")
     add.add_argument("--folds", nargs="+", metavar="N", help="of an nnU-Net folder; without it all there are")
-    add.set_defaults(run=_add)
 
 
 def add_answers(parser: Any) -> None:
@@ -42,14 +43,14 @@ def add_answers(parser: Any) -> None:
     parser.add_argument("--replace", action="store_true", help="take the place of a model with the same id")
 
 
-def _add(args: argparse.Namespace, progress: Progress) -> int:
+def _add(args: argparse.Namespace, progress: Progress) -> None:
     from NativeDLLib.models.add import read_source, user_registry
 
     draft = read_source(args.source, architecture=args.architecture, folds=args.folds)
-    return add_draft(draft, args.registry or user_registry(), args, progress)
+    add_draft(draft, args.registry or user_registry(), args, progress)
 
 
-def add_draft(draft: Draft, registry: Path, args: argparse.Namespace, progress: Progress) -> int:
+def add_draft(draft: Draft, registry: Path, args: argparse.Namespace, progress: Progress) -> None:
     """Complete a draft by the options of `add_answers` or by asking, and put it in force."""
     from NativeDLLib.models.add import install, questions, template
     from NativeDLLib.models.add.add import require_complete
@@ -64,7 +65,8 @@ def add_draft(draft: Draft, registry: Path, args: argparse.Namespace, progress: 
         draft.keep(args.only)
     check_free(draft.entry["id"], registry, args.replace)
     if args.template:
-        return _write_template(args.template, template(draft), progress)
+        _write_template(args.template, template(draft), progress)
+        return
     pending = questions(draft)
     if pending and not args.events and sys.stdin.isatty() and sys.stdout.isatty():
         for line in draft.told:
@@ -82,16 +84,14 @@ def add_draft(draft: Draft, registry: Path, args: argparse.Namespace, progress: 
     report = {"registry": str(registry), "model": dict(model.data), "found": draft.told}
     place = f"{model.tool_name} is in {registry}; look at it with: nativedl models show {model.id}"
     progress.result(report, *(f"  {line}" for line in draft.told), place)
-    return 0
 
 
-def _write_template(path: Path, content: dict[str, Any], progress: Progress) -> int:
+def _write_template(path: Path, content: dict[str, Any], progress: Progress) -> None:
     if path.exists():
         raise UsageError(f"{path}: is there already; name a new file")
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     told = f"{path}: complete it (null is missing; codes are proposals, check them) and give it with --answers"
     progress.result({"template": str(path)}, told)
-    return 0
 
 
 def _ask(draft: Any, question: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,15 @@ _PLACES: dict[str, dict[str, Any]] = {
     "--from": {"metavar": "PEER", "dest": "source_peer", "help": "a peer, with --study and --series"},
 }
 _SEG, _BOTH = "seg", "seg,rtstruct"
+
+
+def add_command(
+    subparsers: Any, name: str, run: Callable[..., int | None], about: str, description: str | None = None
+) -> Any:
+    """Add a command and return its parser; `run` ends with nothing, or with an exit code other than 0."""
+    parser = subparsers.add_parser(name, help=about, description=description)
+    parser.set_defaults(run=run)
+    return parser
 
 
 def add_source(parser: argparse.ArgumentParser, series: str, *, image: bool = False) -> None:

@@ -9,10 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from NativeDLLib.cli.options import add_pacs, peer_named
+from NativeDLLib.cli.options import add_command, add_pacs, peer_named
 from NativeDLLib.cli.terminal import shown
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.pacs import services
 from NativeDLLib.pacs.delivery import Delivery, complain, deliver, send
 from NativeDLLib.pacs.ledger import Entry
 from NativeDLLib.pacs.outbox import Outbox
@@ -37,7 +38,7 @@ _COLUMNS = {
 
 
 def add_commands(subparsers: Any) -> None:
-    """Add the commands to argparse's ``subparsers``; each sets ``run(args, progress) -> exit code``."""
+    """Register the commands."""
     echo = _command(subparsers, "echo", _echo, "ask a PACS whether it answers (C-ECHO)")
     echo.add_argument("peer", metavar="PEER")
 
@@ -80,26 +81,20 @@ def keys_of(args: argparse.Namespace) -> dict[str, str]:
     return {keyword: value for name, keyword in _FILTERS.items() if (value := getattr(args, name, None))}
 
 
-def _command(subparsers: Any, name: str, run: Callable[..., int], help_text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = subparsers.add_parser(name, help=help_text, description=help_text)
+def _command(subparsers: Any, name: str, run: Callable[..., None], about: str) -> Any:
+    parser = add_command(subparsers, name, run, about, about)
     add_pacs(parser)
-    parser.set_defaults(run=run)
     return parser
 
 
-def _echo(args: argparse.Namespace, progress: Progress) -> int:
-    from NativeDLLib.pacs import services
-
+def _echo(args: argparse.Namespace, progress: Progress) -> None:
     peer = peer_named(args, args.peer)
     progress.check()
     seconds = services.echo(peer)
     progress.result({"peer": peer.name, "seconds": round(seconds, 3)}, f"{peer} answers in {seconds:.3f} s")
-    return 0
 
 
-def _find(args: argparse.Namespace, progress: Progress) -> int:
-    from NativeDLLib.pacs import services
-
+def _find(args: argparse.Namespace, progress: Progress) -> None:
     level = args.level.upper()
     keys = keys_of(args)
     if args.modality:
@@ -108,33 +103,27 @@ def _find(args: argparse.Namespace, progress: Progress) -> int:
     matches = services.find(peer_named(args, args.peer), level, keys)
     report = {"level": level, "matches": [match.to_json_dict() for match in matches]}
     progress.result(report, *_table(_COLUMNS[level], [_match_row(match, _COLUMNS[level]) for match in matches]))
-    return 0
 
 
-def _get(args: argparse.Namespace, progress: Progress) -> int:
-    from NativeDLLib.pacs import services
-
+def _get(args: argparse.Namespace, progress: Progress) -> None:
     with progress.stage("retrieve"):
         files = services.retrieve(peer_named(args, args.peer), args.study, args.series, args.output, progress)
     report = {"output": str(args.output), "files": [str(file) for file in files]}
     progress.result(report, f"{len(files)} files in {args.output}")
-    return 0
 
 
-def _send(args: argparse.Namespace, progress: Progress) -> int:
+def _send(args: argparse.Namespace, progress: Progress) -> None:
     files = _dicom_files(args.paths)
     with progress.stage("send"):
         deliveries = deliver(files, peer_named(args, args.peer), progress)
     _report_deliveries(progress, deliveries)
-    return 0
 
 
-def _outbox(args: argparse.Namespace, progress: Progress) -> int:
+def _outbox(args: argparse.Namespace, progress: Progress) -> None:
     outbox = Outbox()
     entries = [entry for entry in outbox.entries() if args.peer in (None, entry.peer)]
     if args.ids:
-        unknown = set(args.ids) - {entry.id for entry in entries}
-        if unknown:
+        if unknown := set(args.ids) - {entry.id for entry in entries}:
             raise UsageError(f"the outbox has no object {min(unknown)}", hint="see: nativedl outbox list")
         entries = [entry for entry in entries if entry.id in args.ids]
     ids = [entry.id for entry in entries]
@@ -152,7 +141,6 @@ def _outbox(args: argparse.Namespace, progress: Progress) -> int:
             deliveries = send(outbox, load_peers(args.pacs), progress, only_due=args.due, ids=ids)
         _report_deliveries(progress, deliveries)
         complain(outbox, [delivery.id for delivery in deliveries] if args.due else ids)
-    return 0
 
 
 def _dicom_files(paths: Sequence[Path]) -> list[Path]:
@@ -162,10 +150,9 @@ def _dicom_files(paths: Sequence[Path]) -> list[Path]:
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
         if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.is_file() and _is_dicom(file))
-            if not found:
+            if not (found := sorted(file for file in path.rglob("*") if file.is_file() and _is_dicom(file))):
                 raise InputError(f"{path}: has no DICOM file")
-            files.extend(found)
+            files += found
         else:
             files.append(path)
     return files

@@ -5,18 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from NativeDLLib.cli import options
 from NativeDLLib.cli.configuration import read_configuration
-from NativeDLLib.cli.options import (
-    add_format,
-    add_kind,
-    add_output,
-    add_peer,
-    add_source,
-    count,
-    destination_of,
-    source_of,
-    wants_structures,
-)
 from NativeDLLib.cli.show_progress import file_lines, stage_lines
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.memory import MIB
@@ -30,54 +20,48 @@ from NativeDLLib.tools.tool import Machine, Storage
 
 def add_commands(subparsers: Any) -> None:
     """Register the command."""
-    parser = subparsers.add_parser("run", help="segment a series and store the result", description=__doc__)
-    add_source(parser, "Series Instance UID, where there is more than one", image=True)
+    parser = options.add_command(subparsers, "run", run, "segment a series and store the result", __doc__)
+    options.add_source(parser, "Series Instance UID, where there is more than one", image=True)
     add_options(parser)
-    add_format(parser)
-    add_output(parser, "the results")
+    options.add_format(parser)
+    options.add_output(parser, "the results")
     # The files of which a job of a batch holds one while its network runs.
     parser.add_argument("--turn", nargs="+", type=Path, default=[], metavar="FILE", help=argparse.SUPPRESS)
-    parser.set_defaults(run=run)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what says how a series is segmented, whichever it is."""
     parser.add_argument("--model", metavar="ID", help="a model of the registry, or auto (default)")
     parser.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:N or mps")
-    parser.add_argument(
-        "--max-memory",
-        type=count,
-        metavar="MIB",
-        help="refuse what takes more main memory than that, each case for itself",
-    )
+    about = "refuse what takes more main memory than that, each case for itself"
+    parser.add_argument("--max-memory", type=options.count, metavar="MIB", help=about)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the model")
     parser.add_argument("--config", type=Path, metavar="FILE", help="JSON with model, device, segmentation, parameters")
-    add_kind(parser)
+    options.add_kind(parser)
     parser.add_argument("--keep-empty", action="store_true", help="store a SEG even if nothing was found")
-    add_peer(parser, "the SEG")
+    options.add_peer(parser, "the SEG")
 
 
-def run(args: argparse.Namespace, progress: Progress) -> int:
+def run(args: argparse.Namespace, progress: Progress) -> None:
     """Run the job and print where its results are."""
     report = run_request(make_request(args), progress)
     remember(report)
     progress.result(report.to_json(), *report_lines(report))
-    return 0
 
 
 def make_request(args: argparse.Namespace) -> Request:
     """Make a request of the arguments; what they leave open comes from the configuration file. UsageError where that
     file is wrong, or an option needs another or does not go with the source.
     """
-    chosen = options(args)
+    chosen = given_options(args)
     _check_source(args, chosen)
     return Request(
-        source_of(args),
-        destination_of(args),
+        options.source_of(args),
+        options.destination_of(args),
         model=chosen["model"],
         machine=Machine(chosen["device"], chosen["max_memory"], tuple(args.turn)),
         parameters=chosen["parameters"],
-        storage=Storage(chosen["kind"], args.keep_empty, wants_structures(args)),
+        storage=Storage(chosen["kind"], args.keep_empty, options.wants_structures(args)),
     )
 
 
@@ -88,12 +72,12 @@ def _check_source(args: argparse.Namespace, chosen: Mapping[str, Any]) -> None:
         return
     if chosen["model"] == "auto":
         raise UsageError("--image needs --model: without DICOM there is no body part to choose a model by")
-    given = {"--to": args.target_peer, "--keep-empty": args.keep_empty, "--format": wants_structures(args)}
+    given = {"--to": args.target_peer, "--keep-empty": args.keep_empty, "--format": options.wants_structures(args)}
     for unfit in (name for name, value in given.items() if value):
         raise UsageError(f"{unfit} needs a DICOM series: a SEG must refer to the instances it was made from")
 
 
-def options(args: argparse.Namespace) -> dict[str, Any]:
+def given_options(args: argparse.Namespace) -> dict[str, Any]:
     """Options of `add_options` by the names of a request's fields."""
     configured = read_configuration(args.config) if args.config else {}
     kind = args.segmentation or configured.get("segmentation", "BINARY")

@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from NativeDLLib.cli.options import count, count_or_none
+from NativeDLLib.cli.options import add_command, count, count_or_none
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.files import scratch
 from NativeDLLib.core.progress import Progress
@@ -18,7 +18,7 @@ _OTHERS_MAY_READ = 0o077
 
 def add_commands(subparsers: Any) -> None:
     """Register the command."""
-    parser = subparsers.add_parser("serve", help="choose models and segment series over HTTP", description=__doc__)
+    parser = add_command(subparsers, "serve", run, "choose models and segment series over HTTP", __doc__)
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen (default: loopback)")
     parser.add_argument("--port", type=int, default=8443, metavar="N", help="(default 8443; 0 for a free one)")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="the tokens of the clients, one a line")
@@ -34,10 +34,9 @@ def add_commands(subparsers: Any) -> None:
         "--max-memory", type=count, metavar="MIB", help="of one prediction (default: its share of three quarters)"
     )
     limits.add_argument("--timeout", type=count, default=3600, metavar="S", help="of one prediction (default 3600)")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace, progress: Progress) -> int:
+def run(args: argparse.Namespace, progress: Progress) -> None:
     """Serve until a signal comes."""
     try:
         from NativeDLLib.serve.auth import is_loopback, read_tokens
@@ -80,4 +79,3 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
         url = f"{'https' if args.cert else 'http'}://{host}:{listening.getsockname()[1]}"
         event = {"event": "listening", "url": url, "description": f"{url}/openapi.json"}
         serve(settings, listening, args.cert, args.key, lambda: progress.show(event), progress)
-    return 0

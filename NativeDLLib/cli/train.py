@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from NativeDLLib.cli.options import add_command
 from NativeDLLib.cli.show_progress import stage_lines
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def add_commands(subparsers: Any) -> None:
     """Register the command."""
-    parser = subparsers.add_parser("train", help="train a model, or fine-tune one of the registry", description=__doc__)
+    parser = add_command(subparsers, "train", run, "train a model, or fine-tune one of the registry", __doc__)
     parser.add_argument(
         "--config", type=Path, required=True, metavar="FILE", help="JSON: data, classes, network, entry"
     )
@@ -35,10 +36,9 @@ def add_commands(subparsers: Any) -> None:
     options.add_argument("--minutes", type=float, metavar="N", help="wall time; the result is then not repeatable")
     options.add_argument("--seed", type=int, metavar="N", help="of weights, patches and augmentation")
     options.add_argument("--threads", type=int, metavar="N", help="processor cores")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace, progress: Progress) -> int:
+def run(args: argparse.Namespace, progress: Progress) -> None:
     """Run the training and print what the model is worth."""
     # Threads that spin while they wait for each other halve the pace where anything else runs; torch reads it once.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -62,7 +62,6 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     report = run_session(session, progress)
     model = f"model: {args.output / 'registry.json'}"
     progress.result(report, *table(report["evaluation"]), *stage_lines(report), model)
-    return 0
 
 
 def _changed(config: Config, args: argparse.Namespace) -> Config:
