@@ -4,8 +4,3 @@ The cohort is made anew at every start; the manifest says which cases need nothi
 holds the pipe to it, and a complete result in its folder is taken as it is. So nothing is done twice, whatever
 interrupted the batch.
 """
-
-from NativeDLLib.batch.cohort import Case, Cohort, Wanted
-from NativeDLLib.batch.run import Settings, run_batch
-
-__all__ = ["Case", "Cohort", "Settings", "Wanted", "run_batch"]

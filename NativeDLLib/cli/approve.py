@@ -10,7 +10,7 @@ from NativeDLLib.cli.show_progress import file_lines
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.results.report import Report
-from NativeDLLib.review import Approval, approve
+from NativeDLLib.review.approve import Approval, approve
 
 
 def add_commands(subparsers: Any) -> None:

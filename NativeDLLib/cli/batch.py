@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.batch import Cohort, Settings, Wanted, run_batch
-from NativeDLLib.batch.cohort import from_database, from_folders, from_peer
+from NativeDLLib.batch.cohort import Cohort, Wanted, from_database, from_folders, from_peer
+from NativeDLLib.batch.run import Settings, run_batch
 from NativeDLLib.batch.table import COLUMNS, from_csv
 from NativeDLLib.cli.options import add_command, peer_named, target_of
 from NativeDLLib.cli.pacs import add_study_filters, keys_of

@@ -1,7 +1,5 @@
 """``nativedl models add``: a registry entry for a model of one's own, from its files and the answers of a person."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json
@@ -50,7 +48,7 @@ def _add(args: argparse.Namespace, progress: Progress) -> None:
     add_draft(draft, args.registry or user_registry(), args, progress)
 
 
-def add_draft(draft: Draft, registry: Path, args: argparse.Namespace, progress: Progress) -> None:
+def add_draft(draft: "Draft", registry: Path, args: argparse.Namespace, progress: Progress) -> None:
     """Complete a draft by the options of `add_answers` or by asking, and put it in force."""
     from NativeDLLib.models.add import install, questions, template
     from NativeDLLib.models.add.add import require_complete

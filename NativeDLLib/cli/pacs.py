@@ -1,7 +1,5 @@
 """The commands that speak to a PACS: ``echo``, ``find``, ``get``, ``send`` and ``outbox``."""
 
-from __future__ import annotations
-
 import argparse
 import time
 from collections.abc import Callable, Sequence
@@ -174,7 +172,7 @@ def _entry_row(entry: Entry) -> tuple[str, ...]:
     return str(entry.id), entry.peer, entry.state, str(entry.attempts), due, entry.sop_instance_uid, entry.reason
 
 
-def _match_row(match: Dataset, columns: Sequence[str]) -> tuple[str, ...]:
+def _match_row(match: "Dataset", columns: Sequence[str]) -> tuple[str, ...]:
     from NativeDLLib.models.iodeep.elements import STUDY_DESCRIPTION
 
     texts = (_text(match.get(column)) for column in columns)

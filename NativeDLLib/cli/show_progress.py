@@ -1,7 +1,5 @@
 """Progress shown to a person at a terminal, or to a program as JSON lines."""
 
-from __future__ import annotations
-
 import json
 import sys
 import threading
@@ -100,7 +98,7 @@ def stage_lines(report: dict[str, Any]) -> Iterator[str]:
         yield f"  {stage['name']:<24}{stage['seconds']:10.2f} s    {stage['peak_mib']:8.0f} MiB"
 
 
-def file_lines(report: Report) -> Iterator[str]:
+def file_lines(report: "Report") -> Iterator[str]:
     """Give a line for each file of a report, and one for the peer that they were sent to."""
     yield from (f"{name}: {path}" for name, path in report.files.items())
     if report.sent:

@@ -1,7 +1,5 @@
 """``nativedl train``: from images and labels to a model in the registry."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from dataclasses import replace
@@ -64,7 +62,7 @@ def run(args: argparse.Namespace, progress: Progress) -> None:
     progress.result(report, *table(report["evaluation"]), *stage_lines(report), model)
 
 
-def _changed(config: Config, args: argparse.Namespace) -> Config:
+def _changed(config: "Config", args: argparse.Namespace) -> "Config":
     given = {key: getattr(args, key) for key in ("steps", "minutes", "seed") if getattr(args, key) is not None}
     for key, value in [*given.items(), ("threads", 1 if args.threads is None else args.threads)]:
         if value < (0 if key == "seed" else 1e-6):

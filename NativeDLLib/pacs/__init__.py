@@ -4,9 +4,3 @@
 in the outbox. Importing this room loads neither pydicom nor pynetdicom nor dicomweb-client: a command line is parsed
 without them.
 """
-
-from NativeDLLib.pacs.delivery import Delivery, deliver, send
-from NativeDLLib.pacs.outbox import Outbox
-from NativeDLLib.pacs.peers import Peer, find_peer, load_peers
-
-__all__ = ["Delivery", "Outbox", "Peer", "deliver", "find_peer", "load_peers", "send"]

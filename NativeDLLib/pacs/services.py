@@ -1,7 +1,5 @@
 """Services of a peer, by DIMSE or DICOMweb as it is configured; their libraries are imported at first use."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +25,7 @@ def echo(peer: Peer) -> float:
     return web.echo(peer)
 
 
-def find(peer: Peer, level: str, keys: Mapping[str, str]) -> list[Dataset]:
+def find(peer: Peer, level: str, keys: Mapping[str, str]) -> "list[Dataset]":
     """Find patients, studies, series or images; see `query.find`."""
     if peer.retrieve == "dicomweb":
         from NativeDLLib.pacs import web
@@ -49,7 +47,7 @@ def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, p
     return retrieve_dimse(peer, study_uid, series_uid, folder, progress)
 
 
-def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, None, None]:
+def store_each(peer: Peer, files: Sequence[Path]) -> "Generator[StoreOutcome, None, None]":
     """Store objects, giving each outcome before the next object is sent; see `store.store_each`."""
     if peer.store == "dicomweb":
         from NativeDLLib.pacs import web

@@ -25,7 +25,7 @@ from NativeDLLib.results.report import Report, ReportedSeries
 from NativeDLLib.source import Series
 from NativeDLLib.source.plane import Plane
 from NativeDLLib.source.where import Where
-from NativeDLLib.volumes import write_seg_nrrd
+from NativeDLLib.volumes.seg_nrrd import write_seg_nrrd
 
 # How near to a contour, in pixels, a centre lies on it: more than the decimals of coordinates leave.
 _ON = 1e-3

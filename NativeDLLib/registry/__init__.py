@@ -3,21 +3,9 @@
 Adding a model is adding JSON (``Resources/registry.schema.json`` says how), never code.
 """
 
-from NativeDLLib.registry.entry import Code, Model, Parameter, Segment
+from NativeDLLib.registry.entry import Model, Segment
 from NativeDLLib.registry.load import find_model, load_models, load_registry
 from NativeDLLib.registry.parameters import effective
 from NativeDLLib.registry.select import Candidate, rank, select
 
-__all__ = [
-    "Candidate",
-    "Code",
-    "Model",
-    "Parameter",
-    "Segment",
-    "effective",
-    "find_model",
-    "load_models",
-    "load_registry",
-    "rank",
-    "select",
-]
+__all__ = ["Candidate", "Model", "Segment", "effective", "find_model", "load_models", "load_registry", "rank", "select"]

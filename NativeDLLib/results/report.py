@@ -1,7 +1,5 @@
 """Report of a result: what was made of which series, by which algorithm, with which findings, at what cost."""
 
-from __future__ import annotations
-
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -34,7 +32,7 @@ class ReportedSeries:
     spacing_mm: Sequence[float] = ()
 
     @classmethod
-    def of(cls, source: Source) -> ReportedSeries:
+    def of(cls, source: "Source") -> "ReportedSeries":
         """Row of a source in the report."""
         uids = source.text("StudyInstanceUID") or None, source.text("SeriesInstanceUID") or None
         return cls(*uids, source.text("Modality"), source.grid.size, source.grid.spacing)
@@ -101,7 +99,7 @@ class Report:
         return self.details | {name: value for name, value in rows.items() if name not in absent}
 
     @classmethod
-    def from_json(cls, data: Any, where: str = REPORT, *, check: bool = True) -> Report:
+    def from_json(cls, data: Any, where: str = REPORT, *, check: bool = True) -> "Report":
         """Report of JSON values, also of one of an earlier version. `where` names their origin in messages. `check`
         holds them against the schema first, a tenth of a second for a hundred segments. InputError says what is wrong
         where it is no report.
@@ -120,7 +118,7 @@ class Report:
             raise InputError(f"{where}: is not a report of NativeDL ({error})") from error
 
     @classmethod
-    def read(cls, path: Path, *, check: bool = True) -> Report:
+    def read(cls, path: Path, *, check: bool = True) -> "Report":
         """Return the report in a file; see `from_json`."""
         return cls.from_json(read_json(path, InputError), str(path), check=check)
 

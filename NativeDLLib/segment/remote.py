@@ -4,8 +4,6 @@ Only voxels and words of the answer are used. Every file of the result is made h
 server decides to which patient, study or place a segmentation belongs.
 """
 
-from __future__ import annotations
-
 import shutil
 import zipfile
 from pathlib import Path
@@ -53,7 +51,9 @@ class _ForeignError(Exception):
     """The answer is about something else than what was sent."""
 
 
-def segment_remotely(request: Request, source: Source, progress: Progress) -> tuple[SegmentationResult, dict[str, Any]]:
+def segment_remotely(
+    request: "Request", source: Source, progress: Progress
+) -> tuple[SegmentationResult, dict[str, Any]]:
     """Result of a server for a series, on its grid, and more rows of the report.
 
     These are the choice of the model and the server's stages. The request's device is the URL of the server. Its token
@@ -93,7 +93,7 @@ def segment_remotely(request: Request, source: Source, progress: Progress) -> tu
     return result, more
 
 
-def _ask(url: str, request: Request, series: Series, answer: Path, progress: Progress) -> None:
+def _ask(url: str, request: "Request", series: Series, answer: Path, progress: Progress) -> None:
     """Send the files of a series, and write the answer to a file."""
     values = {name: value for _, layer in request.parameters for name, value in layer.items()}
     # The SEG is not used, but it says for which patient the server made it.

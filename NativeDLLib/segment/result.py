@@ -19,8 +19,8 @@ from NativeDLLib.results.names import LABELS, PREVIEW, SEG, SLICER, STRUCTURES
 from NativeDLLib.source import Series
 from NativeDLLib.source.source import Source
 from NativeDLLib.tools.tool import Storage
-from NativeDLLib.volumes import write_image, write_seg_nrrd
 from NativeDLLib.volumes.preview import write_preview
+from NativeDLLib.volumes.seg_nrrd import write_image, write_seg_nrrd
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Taking the files of a series out of a multipart body (RFC 2046, 7578; PS3.18 section 8.6.1) as it arrives."""
 
-from __future__ import annotations
-
 import asyncio
 import errno
 from collections.abc import AsyncIterator
@@ -111,7 +109,7 @@ class _Parts:
         self._name = self._value = b""
         self._headers: dict[bytes, bytes] = {}
 
-    def callbacks(self) -> MultipartCallbacks:
+    def callbacks(self) -> "MultipartCallbacks":
         """Callbacks for the parser."""
         return {
             "on_part_begin": self._headers.clear,

@@ -1,5 +1,1 @@
 """Segmentations as Slicer keeps them."""
-
-from NativeDLLib.volumes.seg_nrrd import write_image, write_seg_nrrd
-
-__all__ = ["write_image", "write_seg_nrrd"]

@@ -1,7 +1,5 @@
 """A command of this library in a process of its own, as the program that started it sees it."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -85,7 +83,7 @@ def kill_tree(pid: int) -> None:
                     process.kill()
 
 
-def _freeze(process: psutil.Process, family: list[psutil.Process]) -> None:
+def _freeze(process: "psutil.Process", family: "list[psutil.Process]") -> None:
     """Stop a process and its descendants, from the top, so that none starts another one that would be missed."""
     import psutil
 

@@ -6,8 +6,7 @@ import factories
 import pytest
 from pydicom.uid import SegmentationStorage, generate_uid
 
-from NativeDLLib.batch import Wanted
-from NativeDLLib.batch.cohort import from_database, from_folders
+from NativeDLLib.batch.cohort import Wanted, from_database, from_folders
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.source import Series

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from NativeDLLib.batch import Cohort, Settings, run_batch
-from NativeDLLib.batch.cohort import Case
+from NativeDLLib.batch.cohort import Case, Cohort
 from NativeDLLib.batch.manifest import Manifest
+from NativeDLLib.batch.run import Settings, run_batch
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.locking import hold
 from NativeDLLib.core.progress import Progress

@@ -6,8 +6,8 @@ import threading
 import pytest
 from servers import wait_until
 
-from NativeDLLib.batch import Settings, Wanted, run_batch
-from NativeDLLib.batch.cohort import from_folders
+from NativeDLLib.batch.cohort import Wanted, from_folders
+from NativeDLLib.batch.run import Settings, run_batch
 from NativeDLLib.core.locking import take_turn
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.worker import child

@@ -14,7 +14,7 @@ from NativeDLLib.dicom.seg import make_segmentation
 from NativeDLLib.regions.structure import whole_structure_set
 from NativeDLLib.source import Series
 from NativeDLLib.source.plane import Plane
-from NativeDLLib.volumes import write_image, write_seg_nrrd
+from NativeDLLib.volumes.seg_nrrd import write_image, write_seg_nrrd
 
 SIZE = (5, 9, 12)
 # Attributes that say another place, and other values, at a level where images of the class do not have them.

@@ -7,7 +7,7 @@ from pydicom import dcmread
 from servers import LOOPBACK, free_port
 
 from NativeDLLib.cli.main import main
-from NativeDLLib.pacs import Outbox
+from NativeDLLib.pacs.outbox import Outbox
 from NativeDLLib.pacs.store import store_each
 
 

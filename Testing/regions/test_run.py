@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from drawing import by_plastimatch, dice
 from tools import dciodvfy_errors, nativedl
 
-from NativeDLLib.volumes import write_image
+from NativeDLLib.volumes.seg_nrrd import write_image
 
 
 @pytest.fixture
