@@ -89,7 +89,8 @@ def from_folders(folders: Sequence[Path], wanted: Wanted, progress: Progress) ->
         unreadable += [folder] if here.damaged else []
         for uid in here.faults.keys() - here.series.keys():
             cohort.cases.append(_series_case(uid, [error.path for error in here.faults[uid]]))
-        cohort.left_out.update(_kind(other) for other in here.other_objects)
+        kinds = (UID(other.text("SOPClassUID")).name or "unknown" for other in here.other_objects)
+        cohort.left_out.update(f"{kind} objects" for kind in kinds)
         cohort.left_out.update({"other files": len(here.no_dicom)} if here.no_dicom else {})
     read: set[Path] = set()
     for uid, series in sorted(found.items()):
@@ -195,10 +196,6 @@ def _series_case(uid: str, paths: Sequence[Path]) -> Case:
 
 def _name(uid: str) -> str:
     return uid if is_uid(uid) else digest_name("series", uid)
-
-
-def _kind(other: Instance) -> str:
-    return f"{UID(other.text('SOPClassUID')).name or 'unknown'} objects"
 
 
 def _starts_with_localizer(database: Path, uid: str) -> bool:

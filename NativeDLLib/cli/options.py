@@ -34,9 +34,8 @@ def add_command(
 
 
 def add_source(parser: argparse.ArgumentParser, series: str, *, image: bool = False) -> None:
-    """Add the options that say where a series is; `source_of` reads them.
-
-    The command also has ``--pacs``. `series` is the help of ``--series``; `image` lets it take an image file too.
+    """Add the options that say where a series is; `source_of` reads them. The command also has ``--pacs``. `series` is
+    the help of ``--series``; `image` lets it take an image file too.
     """
     group = parser.add_argument_group("source (one of)")
     places = {name: settings for name, settings in _PLACES.items() if image or name != "--image"}
@@ -52,10 +51,7 @@ def add_source(parser: argparse.ArgumentParser, series: str, *, image: bool = Fa
 
 
 def source_of(args: argparse.Namespace) -> Where:
-    """Place of the series in the options of `add_source`.
-
-    An error where not exactly one is named, or it is not there.
-    """
+    """Place of the series in the options of `add_source`; an error where not exactly one is there."""
     # Commands that have no images need not wait for the libraries that read them.
     from NativeDLLib.source.where import Where
 

@@ -1,12 +1,11 @@
 """Threads for work on arrays: one for each core, in which a product of matrices takes no other core."""
 
-import contextlib
 import functools
 import itertools
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -28,7 +27,7 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Re
     # A few items at a time, as handing one over takes as long as a small one.
     size = max(1, len(every) // (_GROUPS * workers))
     groups = [every[start : start + size] for start in range(0, len(every), size)]
-    with _one_core_for_products(), ThreadPoolExecutor(workers) as pool:
+    with _libraries().limit(limits=1), ThreadPoolExecutor(workers) as pool:
         return list(itertools.chain.from_iterable(pool.map(lambda group: [work(item) for item in group], groups)))
 
 
@@ -44,12 +43,6 @@ class Scratch(threading.local):
         if there is None or there.size < size or there.dtype != dtype:
             there = self._arrays[name] = np.empty(size, dtype)
         return there[:size].reshape(shape)
-
-
-@contextlib.contextmanager
-def _one_core_for_products() -> Iterator[None]:
-    with _libraries().limit(limits=1):
-        yield
 
 
 @functools.cache

@@ -156,7 +156,8 @@ def _contour_item(roi: Roi, number: int, planes: Mapping[int, Plane]) -> Dataset
         line.ContourImageSequence = [_image_item(planes[contour.slice_index])]
         line.ContourGeometricType = "CLOSED_PLANAR"
         line.NumberOfContourPoints = len(contour.points)
-        line.ContourData = [_decimal(value) for value in contour.points.ravel().tolist()]
+        # In mm to a tenth of a micrometre, as a Decimal String has 16 characters at most.
+        line.ContourData = [f"{value:.4f}".rstrip("0").rstrip(".") for value in contour.points.ravel().tolist()]
         item.ContourSequence.append(line)
     return item
 
@@ -196,8 +197,3 @@ def _image_item(plane: Plane) -> Dataset:
 def _code(code: Code) -> Dataset:
     item: Dataset = hd.sr.CodedConcept.from_code(DicomCode(code.value, code.scheme, code.meaning))
     return item
-
-
-def _decimal(value: float) -> str:
-    """Return a coordinate in mm as a Decimal String, which has 16 characters at most, to a tenth of a micrometre."""
-    return f"{value:.4f}".rstrip("0").rstrip(".")

@@ -18,11 +18,10 @@ from NativeDLLib.pacs.peers import Peer
 
 
 class Inbox:
-    """Objects of one study or series, taken into a hidden folder and moved to `folder` at the end.
-
-    `expected` are the SOP Instance UIDs that the peer listed, None where it listed none. Objects that were not listed,
-    of other studies or series, and second ones of the same UID are refused. A refusal by itself ends nothing: whoever
-    sent the object is told, and a peer counts what it could not deliver.
+    """Objects of one study or series, taken into a hidden folder and moved to `folder` at the end. `expected` are the
+    SOP Instance UIDs that the peer listed, None where it listed none. Objects that were not listed, of other studies or
+    series, and second ones of the same UID are refused. A refusal by itself ends nothing: whoever sent the object is
+    told, and a peer counts what it could not deliver.
     """
 
     def __init__(

@@ -20,11 +20,10 @@ PENDING = (0xFF00, 0xFF01)
 
 
 def find(peer: Peer, level: str, keys: Mapping[str, str]) -> list[Dataset]:
-    """Matches at one level (``PATIENT``, ``STUDY``, ``SERIES`` or ``IMAGE``), one data set each.
-
-    `keys` are matching keys by DICOM keyword; wildcards, lists of UIDs and date ranges as in PS3.4 C.2.2.2. The usual
-    return keys of the level are added. UsageError where a key is no DICOM keyword, or series or images are asked for
-    outside a study; PacsError where the peer cannot be reached or refuses the query.
+    """Matches at one level (``PATIENT``, ``STUDY``, ``SERIES`` or ``IMAGE``), one data set each. `keys` are matching
+    keys by DICOM keyword; wildcards, lists of UIDs and date ranges as in PS3.4 C.2.2.2. The usual return keys of the
+    level are added. UsageError where a key is no DICOM keyword, or series or images are asked for outside a study;
+    PacsError where the peer cannot be reached or refuses the query.
     """
     query, model = identifier(level, keys), _model(level)
     with associate(peer, [build_context(model)]) as association:

@@ -40,7 +40,6 @@ _USUAL_CLASSES = """
 
 def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, progress: Progress) -> list[Path]:
     """Retrieve all instances of a study or series into a folder, or none, by C-GET or C-MOVE as ``peer.retrieve`` says.
-
     Without a series the whole study comes. Files are named by SOP Instance UID and encoded as the peer sent them.
     PacsError where the peer cannot be reached, refuses, has nothing, or sends less or other objects than were asked
     for.
@@ -54,12 +53,15 @@ def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, p
         query.SeriesInstanceUID = series_uid
     with Inbox(folder, study_uid, series_uid, listed, progress) as inbox:
         if listed != {}:
-            handler = (evt.EVT_C_STORE, _take, [inbox, progress])
+            handler: Any = (evt.EVT_C_STORE, _take, [inbox, progress])
             if peer.retrieve == "move":
                 _move(peer, query, inbox, progress, handler)
             else:
                 classes = sorted(set(listed.values())) if listed else _usual_classes()
-                _get(peer, query, inbox, progress, handler, classes)
+                contexts, roles = storage_proposal(classes)
+                model = StudyRootQueryRetrieveInformationModelGet
+                with associate(peer, [build_context(model), *contexts], roles, [handler]) as association:
+                    _follow(peer, "C-GET", association.send_c_get(query, model), inbox, progress)
         return inbox.finish(peer)
 
 
@@ -86,13 +88,6 @@ def storage_support() -> list[PresentationContext]:
     classes = {str(context.abstract_syntax) for context in AllStoragePresentationContexts}
     classes.add(_LABEL_MAP_SEGMENTATION_STORAGE)
     return [build_context(sop_class, list(ALL_TRANSFER_SYNTAXES)) for sop_class in sorted(classes)]
-
-
-def _get(peer: Peer, query: Dataset, inbox: Inbox, progress: Progress, handler: Any, classes: Iterable[str]) -> None:
-    model = StudyRootQueryRetrieveInformationModelGet
-    contexts, roles = storage_proposal(classes)
-    with associate(peer, [build_context(model), *contexts], roles, [handler]) as association:
-        _follow(peer, "C-GET", association.send_c_get(query, model), inbox, progress)
 
 
 def _move(peer: Peer, query: Dataset, inbox: Inbox, progress: Progress, handler: Any) -> None:
@@ -150,10 +145,17 @@ def _storage_scp(peer: Peer, association: Any, handler: Any, strangers: set[str]
     entity.maximum_pdu_size = peer.max_pdu
     tls = server_tls(peer.tls, peer.name) if peer.tls and peer.tls.cert else None
     address = association.requestor.address
-    rejected = (evt.EVT_REJECTED, lambda event: strangers.add(_titles(event.assoc.requestor.primitive)))
+
+    def note(event: Any) -> None:
+        request = event.assoc.requestor.primitive
+        strangers.add(f"{request.calling_ae_title} calling {request.called_ae_title}")
+
     try:
         server = entity.make_server(
-            (address, peer.move_port or 0), ssl_context=tls, evt_handlers=[handler, rejected], server_class=_PeerOnly
+            (address, peer.move_port or 0),
+            ssl_context=tls,
+            evt_handlers=[handler, (evt.EVT_REJECTED, note)],
+            server_class=_PeerOnly,
         )
     except OSError as error:
         raise PacsError(
@@ -168,10 +170,6 @@ def _storage_scp(peer: Peer, association: Any, handler: Any, strangers: set[str]
         yield
     finally:
         entity.shutdown()
-
-
-def _titles(request: Any) -> str:
-    return f"{request.calling_ae_title} calling {request.called_ae_title}"
 
 
 def _addresses(hosts: Iterable[str]) -> Iterator[str]:

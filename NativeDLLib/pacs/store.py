@@ -22,11 +22,10 @@ _ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
 
 
 def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, None, None]:
-    """Send objects to a peer over one association, giving each outcome before the next object is sent.
-
-    Each file keeps its transfer syntax, but an uncompressed one is rewritten in Implicit VR Little Endian for a peer
-    that takes nothing else. An outcome, not an error, says that the peer is down or refuses. InputError, and nothing is
-    sent, where a file is no DICOM object.
+    """Send objects to a peer over one association, giving each outcome before the next object is sent. Each file keeps
+    its transfer syntax, but an uncompressed one is rewritten in Implicit VR Little Endian for a peer that takes nothing
+    else. An outcome, not an error, says that the peer is down or refuses. InputError, and nothing is sent, where a file
+    is no DICOM object.
     """
     for group in _groups([(file, read_identity(file)) for file in files]):
         yield from _store_group(peer, group)

@@ -19,21 +19,11 @@ class Code:
 
 @dataclass(frozen=True)
 class Plausible:
-    """Plausible values of a segment; a result beyond them warns.
+    """Plausible values of a segment; a result beyond them warns."""
 
-    Attributes
-    ----------
-    volume_ml
-        Least and largest volume of the whole structure; None where nothing is known.
-    side
-        Side of its centre in the body, in the letters R, L, A, P of Patient Orientation (PS3.3 C.7.6.1.1.1).
-    cut_at
-        Borders of the images at which it usually ends, in the same letters with H and F.
-    """
-
-    volume_ml: tuple[float, float] | None = None
-    side: str = ""
-    cut_at: tuple[str, ...] = ()
+    volume_ml: tuple[float, float] | None = None  # least and largest of the whole structure
+    side: str = ""  # of its centre in the body, in letters R, L, A, P of Patient Orientation (PS3.3 C.7.6.1.1.1)
+    cut_at: tuple[str, ...] = ()  # borders of the images at which it usually ends, in the same letters with H and F
 
 
 @dataclass(frozen=True)
@@ -93,122 +83,56 @@ class InputContract:
 
 @dataclass(frozen=True)
 class Coarse:
-    """Another model that finds where in an image this one is to look.
+    """Another model that finds where in an image this one is to look."""
 
-    Attributes
-    ----------
-    model
-        The coarse model, which has none itself.
-    segments
-        Segments of it around which this model looks.
-    margin_mm
-        Margin around them.
-    use
-        Whether it is used, or the parameter that decides.
-    """
-
-    model: Model
-    segments: tuple[Segment, ...]
-    margin_mm: float
-    use: bool | Mapping[str, Any]
+    model: Model  # the coarse model, which has none itself
+    segments: tuple[Segment, ...]  # segments of it around which this model looks
+    margin_mm: float  # around them
+    use: bool | Mapping[str, Any]  # whether it is used, or the parameter that decides
 
 
 @dataclass(frozen=True)
 class WeightsEntry:
-    """The weights of a model as its entry names them: a file, or a results folder of nnU-Net.
+    """The weights of a model as its entry names them: a file, or a results folder of nnU-Net."""
 
-    Attributes
-    ----------
-    place
-        Path of the file or folder, beside the registry or, where there is a `url`, in the cache.
-    is_folder
-        Whether it is a results folder.
-    sha256, size
-        Digest and bytes of the file, or of what is at the `url`; None where they are not known.
-    files
-        Digests of files in the folder, by their path in it.
-    folds
-        Folds that are used; None for all there are.
-    checkpoint
-        File name of each fold's checkpoint.
-    url
-        Address of the file, or of a zip with the folder; empty where nothing is to be fetched.
-    """
-
-    place: str
-    is_folder: bool
-    sha256: str | None = None
-    size: int | None = None
-    files: Mapping[str, str] = field(default_factory=dict)
-    folds: tuple[int | str, ...] | None = None
-    checkpoint: str = "checkpoint_final.pth"
-    url: str = ""
+    place: str  # path of the file or folder, beside the registry or, where there is a `url`, in the cache
+    is_folder: bool  # of nnU-Net's results
+    sha256: str | None = None  # of the file, or of what is at the `url`; None where it is not known
+    size: int | None = None  # in bytes, of the same
+    files: Mapping[str, str] = field(default_factory=dict)  # digests of files in the folder, by their path in it
+    folds: tuple[int | str, ...] | None = None  # folds that are used; None for all there are
+    checkpoint: str = "checkpoint_final.pth"  # file name of each fold's checkpoint
+    url: str = ""  # address of the file, or of a zip with the folder; empty where nothing is to be fetched
 
 
 @dataclass(frozen=True)
 class SlidingWindow:
-    """How patches are laid and looked at; each setting but the axes is a value or a reference to a parameter.
+    """How patches are laid and looked at; each setting but the axes is a value or a reference to a parameter."""
 
-    Attributes
-    ----------
-    step
-        Distance between patches as a fraction of their size.
-    mirror
-        Whether patches are looked at mirrored too; None for what the runtime does.
-    skip_air
-        Whether patches that hold nothing but the air around the body of a CT are left out.
-    around_body
-        Whether patches are laid around the body of a CT, and not over the whole image.
-    mirror_axes
-        Axes (0 is z) that may be mirrored.
-    """
-
-    step: float | Mapping[str, Any] = 0.5
-    mirror: bool | Mapping[str, Any] | None = None
-    skip_air: bool | Mapping[str, Any] = True
-    around_body: bool | Mapping[str, Any] = False
-    mirror_axes: tuple[int, ...] = (0, 1, 2)
+    step: float | Mapping[str, Any] = 0.5  # distance between patches as a fraction of their size
+    mirror: bool | Mapping[str, Any] | None = None  # looked at mirrored too; None: as the runtime does
+    skip_air: bool | Mapping[str, Any] = True  # those of nothing but air around a CT's body are left out
+    around_body: bool | Mapping[str, Any] = False  # laid around the body of a CT, not over the whole image
+    mirror_axes: tuple[int, ...] = (0, 1, 2)  # axes (0 is z) that may be mirrored
 
 
 @dataclass(frozen=True)
 class PostprocessingStep:
-    """One step of what is done with the network's classes; `NativeDLLib.postprocess.steps` has those there are.
-
-    Attributes
-    ----------
-    step
-        Name of the step.
-    settings
-        Settings by name, each a value or a reference to a parameter.
-    enabled
-        Whether the step is done, or the parameter that says so.
-    """
+    """One step of what is done with the network's classes; `NativeDLLib.postprocess.steps` has those there are."""
 
     step: str
-    settings: Mapping[str, Any]
-    enabled: bool | Mapping[str, Any] = True
+    settings: Mapping[str, Any]  # settings by name, each a value or a reference to a parameter
+    enabled: bool | Mapping[str, Any] = True  # whether the step is done, or the parameter that says so
 
 
 @dataclass(frozen=True)
 class Made:
-    """Segments that a postprocessing step makes of some of the network's classes.
+    """Segments that a postprocessing step makes of some of the network's classes."""
 
-    Attributes
-    ----------
-    name
-        Name of all of them together.
-    description
-        Phrase for the model's card.
-    labels
-        Labels of the segments.
-    classes
-        Classes of the network.
-    """
-
-    name: str
-    description: str
-    labels: tuple[int, ...]
-    classes: tuple[int, ...]
+    name: str  # name of all of them together
+    description: str  # phrase for the model's card
+    labels: tuple[int, ...]  # those of the segments
+    classes: tuple[int, ...]  # those of the network
 
 
 @dataclass(frozen=True)

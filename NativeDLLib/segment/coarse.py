@@ -104,11 +104,10 @@ def find_box(
     run: Callable[[Model, Progress], tuple[State, str, str]],
     progress: Progress,
 ) -> Box:
-    """Run the coarse model of a model on the whole image, and return where the latter is to look.
-
-    `grid` and `image` are those of the whole image, `parameters` those of `model`, one of which may switch its coarse
-    model off. `run` runs a model on the whole image and returns its segments, the device in words, and the digest of
-    the weights. The box is all of the image where there is no coarse model, it is not used, or it finds nothing.
+    """Run the coarse model of a model on the whole image, and return where the latter is to look. `grid` and `image`
+    are those of the whole image, `parameters` those of `model`, one of which may switch its coarse model off. `run`
+    runs a model on the whole image and returns its segments, the device in words, and the digest of the weights. The
+    box is all of the image where there is no coarse model, it is not used, or it finds nothing.
     """
     coarse = model.coarse
     if coarse is None or not resolve(coarse.use, parameters):

@@ -54,11 +54,10 @@ class _ForeignError(Exception):
 def segment_remotely(
     request: "Request", source: Source, progress: Progress
 ) -> tuple[SegmentationResult, dict[str, Any]]:
-    """Result of a server for a series, on its grid, and more rows of the report.
-
-    These are the choice of the model and the server's stages. The request's device is the URL of the server. Its token
-    is in the environment variable ``NATIVEDL_TOKEN`` or, by URL, in ``~/.nativedl/tokens.json``. Errors are those of a
-    run here, and `ModelError` where the server cannot be used or answers with another result.
+    """Result of a server for a series, on its grid, and more rows of the report. These are the choice of the model and
+    the server's stages. The request's device is the URL of the server. Its token is in the environment variable
+    ``NATIVEDL_TOKEN`` or, by URL, in ``~/.nativedl/tokens.json``. Errors are those of a run here, and `ModelError`
+    where the server cannot be used or answers with another result.
     """
     url = request.machine.device.rstrip("/")
     if not isinstance(source, Series):

@@ -12,11 +12,10 @@ _MOST, _MOST_OF_ADDRESS = 256, 64
 
 
 class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """Connection that is closed when the head of a request does not come in time, or others need its place.
-
-    Where there are too many, in all or from one address, the oldest without a whole request is closed, so that half
-    requests keep nobody out; where all have one, the new connection is. For loopback, where a proxy may be, only the
-    number in all counts.
+    """Connection that is closed when the head of a request does not come in time, or others need its place. Where there
+    are too many, in all or from one address, the oldest without a whole request is closed, so that half requests keep
+    nobody out; where all have one, the new connection is. For loopback, where a proxy may be, only the number in all
+    counts.
     """
 
     _open: dict["Connection", str]

@@ -93,7 +93,6 @@ def _stopping() -> ServeError:
 
 async def _run_command(arguments: Sequence[str], folder: Path, settings: Settings) -> None:
     """Run a command of this program to its end; ServeError where it fails, or takes too long or too much memory.
-
     `folder` is that of the request; clients are not told its name. Then, and where this task is cancelled, the process
     and all that it started are gone.
     """

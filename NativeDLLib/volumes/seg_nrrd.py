@@ -33,11 +33,10 @@ def write_seg_nrrd(
     layers: Sequence[int] | None = None,
     types: Sequence[str] | None = None,
 ) -> None:
-    """Write a label map with its segments.
-
-    `labels` are Segment Numbers, 0 for none; several components are layers of overlapping segments. `segments` are all
-    of the model: those that were not found are there, and empty. `algorithm` is name and version of the model, `layers`
-    the layer of each segment (by default the first), `types` its Segment Algorithm Type (by default AUTOMATIC).
+    """Write a label map with its segments. `labels` are Segment Numbers, 0 for none; several components are layers of
+    overlapping segments. `segments` are all of the model: those that were not found are there, and empty. `algorithm`
+    is name and version of the model, `layers` the layer of each segment (by default the first), `types` its Segment
+    Algorithm Type (by default AUTOMATIC).
     """
     values = sitk.GetArrayViewFromImage(labels)
     box = _box(values.any(axis=-1) if values.ndim == 4 else values)

@@ -96,7 +96,8 @@ def _fields(reader: sitk.ImageFileReader) -> dict[int, dict[str, str]]:
 def _segment(path: Path, index: int, fields: Mapping[str, str], layers: int) -> StoredSegment:
     name = fields.get("Name") or fields["ID"]
     # What Slicer itself takes where a field is missing.
-    layer, value = (_number(path, name, key, fields.get(key, default)) for key, default in _defaults(index))
+    defaults = (("Layer", str(index)), ("LabelValue", "1"))
+    layer, value = (_number(path, name, key, fields.get(key, default)) for key, default in defaults)
     if not 0 <= layer < layers:
         raise InputError(f"{path}: segment '{name[:64]}' is in layer {layer}, but there are {layers}")
     if value < 1:
@@ -104,10 +105,6 @@ def _segment(path: Path, index: int, fields: Mapping[str, str], layers: int) -> 
     pairs = [pair.partition(":") for pair in fields.get("Tags", "").split("|")]
     tags = {key: text for key, colon, text in pairs if colon}
     return StoredSegment(name, _color(fields.get("Color", "")), layer, value, tags)
-
-
-def _defaults(index: int) -> tuple[tuple[str, str], ...]:
-    return ("Layer", str(index)), ("LabelValue", "1")
 
 
 def _number(path: Path, name: str, key: str, text: str) -> int:
@@ -124,8 +121,5 @@ def _color(text: str) -> tuple[int, int, int]:
         return 128, 128, 128
     if not all(math.isfinite(part) for part in (red, green, blue)):
         return 128, 128, 128
-    return _byte(red), _byte(green), _byte(blue)
-
-
-def _byte(value: float) -> int:
-    return round(255 * min(max(value, 0.0), 1.0))
+    red, green, blue = (min(max(part, 0.0), 1.0) for part in (red, green, blue))
+    return round(255 * red), round(255 * green), round(255 * blue)
