@@ -8,11 +8,12 @@ from typing import Any
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.quality.body import wrong_sides
 from NativeDLLib.quality.field import cut_by_field
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.hounsfield import not_hounsfield
+from NativeDLLib.quality.look import Look
 from NativeDLLib.quality.masks import cut_by_border, implausible_volumes
+from NativeDLLib.quality.orientation import doubtful_orientation, wrong_sides
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.source.geometry import Grid
 from NativeDLLib.source.source import Source
@@ -39,7 +40,9 @@ def examine(
     if is_ct and (why := not_hounsfield(values, source.text("RescaleType"))):
         findings.append(Finding("not-hounsfield", f"the values of the images do not look like Hounsfield units: {why}"))
     elif is_ct:
-        findings += wrong_sides(values, pixels, source.grid, segments)
+        if (look := Look.at(values, source.grid)) is not None:
+            findings += doubtful_orientation(look)
+            findings += wrong_sides(look, pixels, source.grid, segments)
         findings += cut_by_field(values, pixels, source.grid, segments)
     return findings + _of_masks(pixels, source.grid, segments, volumes_ml, findings)
 

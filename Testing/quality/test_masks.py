@@ -1,13 +1,11 @@
-"""Volumes, borders and sides: what is told, in the patient's terms, and what is expected and so is not."""
+"""Volumes and borders: what is told, in the patient's terms, and what is expected and so is not."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 from drawing import KIDNEY, LIVER
 
-from NativeDLLib.quality.body import wrong_sides
 from NativeDLLib.quality.field import cut_by_field
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.masks import cut_by_border, implausible_volumes
@@ -136,67 +134,3 @@ def test_a_mask_inside_a_round_field_or_in_the_corner_of_a_square_one_is_let_pas
 
     assert messages(cut_by_field(values, labels(), grid(), [LIVER])) == []
     assert messages(cut_by_field(square, labels(x=slice(3, 20), y=slice(5, 15)), grid(), [LIVER])) == []
-
-
-def body(width=26, depth=18, table=False):
-    values = np.full(SHAPE, -1000, np.int16)
-    y, x = np.indices(SHAPE[1:]) - 31.5
-    values[:, (x / width) ** 2 + (y / depth) ** 2 < 1] = 30
-    if table:
-        values[:, 52:54, 4:60] = 100
-    return values
-
-
-def sides(values, mask, side="R", direction=AXIAL):
-    return messages(wrong_sides(values, mask, grid(direction), [liver(side=side)]))
-
-
-@pytest.mark.parametrize("table", [False, True])
-def test_an_organ_on_the_wrong_side_of_the_body_is_told_with_its_distance(table):
-    values, right = body(table=table), labels(x=slice(10, 25), y=slice(25, 40))
-
-    assert sides(values, right) == []
-    assert sides(values[:, :, ::-1], right[:, :, ::-1]) == [
-        "Liver: its centre lies 58 mm left of the middle of the body, where right of it is normal; "
-        "the images may be mirrored or turned"
-    ]
-
-
-def test_front_and_back_are_told_apart_too():
-    back = labels(y=slice(40, 48), x=slice(27, 37))
-
-    assert sides(body(), back, "P") == []
-    assert "anterior of the middle" in sides(body()[:, ::-1], back[:, ::-1], "P")[0]
-    assert "right of the middle" in sides(body(), labels(y=slice(35, 48), x=slice(10, 20)), "LP")[0]
-
-
-def test_the_side_is_the_patients_whichever_way_the_rows_run():
-    turned = (-1.0, 0, 0, 0, -1, 0, 0, 0, 1)
-
-    assert sides(body(), labels(x=slice(35, 50)), direction=turned) == []
-    assert "left of the middle" in sides(body(), labels(x=slice(10, 25)), direction=turned)[0]
-
-
-def test_lungs_and_gas_do_not_move_the_middle_of_the_body():
-    values = body()
-    values[:, 24:40, 34:50] = -850
-
-    assert sides(values, labels(x=slice(26, 30))) == []
-
-
-def test_nothing_is_said_near_the_middle_or_where_the_body_is_cut_off():
-    assert sides(body(), labels(x=slice(26, 39))) == []
-    assert sides(body(width=80, depth=60), labels(x=slice(40, 60))) == []
-
-
-def test_the_organs_of_a_real_patient_lie_right_until_the_images_are_mirrored(real_data):
-    image = sitk.ReadImage(str(real_data / "torso_ct_3mm" / "ct.nii.gz"))
-    given = sitk.GetArrayFromImage(sitk.ReadImage(str(real_data / "torso_ct_3mm" / "labels.nii.gz")))
-    values = sitk.GetArrayFromImage(image)
-    mask = ((given == 5) + 2 * np.isin(given, range(27, 34))).astype(np.uint8)
-    there = Grid(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
-    both = [liver(side="R"), replace(KIDNEY, plausible=Plausible(side="P"))]
-
-    assert list(wrong_sides(values, mask, there, both)) == []
-    assert "left of" in next(wrong_sides(values[:, :, ::-1], mask[:, :, ::-1], there, both)).message
-    assert "anterior of" in next(wrong_sides(values[:, ::-1], mask[:, ::-1], there, both)).message

@@ -7,7 +7,10 @@ import factories
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK as sitk
 from tools import dciodvfy_errors, nativedl
+
+from NativeDLLib.phantom.torso import make_phantom
 
 
 def registry(tmp_path):
@@ -76,6 +79,23 @@ def test_a_result_without_findings_says_nothing(tmp_path):
     assert "SegmentDescription" not in seg.SegmentSequence[0]
 
 
+def test_a_mirrored_patient_is_told_of_the_whole_image_whatever_the_model_marked(tmp_path):
+    image, _ = make_phantom(1, (64, 64, 40), (6.0, 6.0, 8.0))
+    values = sitk.GetArrayFromImage(image)[:, :, ::-1]
+    factories.ct_series(tmp_path / "series", values, spacing=(6.0, 6.0, 8.0))
+    arguments = ("--input", tmp_path / "series", "--output", tmp_path / "out")
+    assert nativedl("run", *arguments, registry=registry(tmp_path)) == 0
+
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    (told,) = (row for row in report["quality"] if row["segment"] is None)
+    assert told["code"] == "orientation-suspicious"
+    assert told["message"].startswith(
+        "the images may be mirrored or turned: the largest soft organ, as a rule the liver,"
+    )
+    assert told["message"] in report["warnings"]
+    assert "check: orientation" in pydicom.dcmread(tmp_path / "out" / "segmentation.dcm").SeriesDescription
+
+
 def test_nothing_found_and_no_hounsfield_units_are_said_of_the_whole_image(tmp_path):
     def subtract_twice(dataset, _):
         dataset.RescaleIntercept = -2048
@@ -125,8 +145,6 @@ def test_an_approved_result_still_says_what_is_to_be_checked(tmp_path, suspiciou
 
 
 def test_what_a_physician_corrects_is_judged_anew_and_what_needs_the_image_stays(tmp_path, suspicious):
-    import SimpleITK as sitk
-
     edited = sitk.ReadImage(str(tmp_path / "out" / "segmentation.seg.nrrd"))
     edited[:, :, edited.GetDepth() - 3 :] = 0
     sitk.WriteImage(edited, str(tmp_path / "edited.seg.nrrd"))

@@ -1,0 +1,206 @@
+"""A coarse look at a CT: outline of the body, lungs, spine and the side of the liver, seen in the values alone.
+
+No model and no header takes part. The signs are those of nearly every patient: the spine runs behind the middle of the
+trunk, lungs lie at the upper end of the abdomen, and the largest soft organ lies right of the spine. Each is told only
+where it is plain. The table tells nothing, because patients lie prone too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from NativeDLLib.source.geometry import Grid
+
+_Bools = npt.NDArray[np.bool_]
+
+_SAMPLING_MM = 5.0
+# On a grid that is turned further, no plane is a section of the body.
+_LEAST_COSINE = 0.8
+# The body is denser than lung. Soft organs are meant with and without contrast; only bone and metal are as the skull.
+_BODY_HU, _LUNG_HU, _SOFT_HU, _BONE_HU, _SKULL_HU = -300, (-950, -550), (0, 230), 180, 300
+# A border that shows this part of the body's largest section cuts it.
+_CUT = 0.3
+# Radius of half a vertebra, and what lies further from it than any part of it.
+_VERTEBRA_MM, _FAR_MM = 18.0, 60.0
+# Lungs within the outermost levels, on either side, and the length of the abdomen beyond them.
+_END_MM, _LUNG_PART, _LUNG_MM3, _ABDOMEN_MM = 12.0, 0.06, 15_000, 100.0
+# What is left of a soft organ without its outermost layer, where the liver is and elsewhere.
+_LAYER_MM, _LIVER_MM3, _TIMES = 20.0, 150_000, 3
+
+
+@dataclass(frozen=True)
+class Look:
+    """A CT sampled coarsely along the patient's axes.
+
+    Attributes
+    ----------
+    values
+        HU, (z, y, x) from feet to head, front to back and right to left.
+    spacing
+        Distance of the samples (z, y, x) in mm.
+    body
+        Largest part denser than lung, with all that it encloses in its sections; of the shape of the values.
+    """
+
+    values: npt.NDArray[np.float32]
+    spacing: tuple[float, float, float]
+    body: _Bools
+
+    @classmethod
+    def at(cls, values: npt.NDArray[Any], grid: Grid) -> Look | None:
+        """Look at values in HU (z, y, x); None where they show no body, or the grid lies askew in the patient."""
+        sampled, spacing = along_patient(values, grid)
+        coarse = sampled.astype(np.float32)
+        dense = coarse > _BODY_HU
+        if not dense.any() or np.abs(np.reshape(grid.direction, (3, 3))).max(axis=0).min() < _LEAST_COSINE:
+            return None
+        return cls(coarse, spacing, _filled(_largest_part(dense)))
+
+    @cached_property
+    def lung_part(self) -> npt.NDArray[np.float64]:
+        """Part of the body's section that is lung, for each level."""
+        return _areas(self._lungs) / np.maximum(_areas(self.body), 1)
+
+    @cached_property
+    def spine(self) -> tuple[int, int] | None:
+        """Index (y, x) about which the body is densest over all levels; None where that is not plain."""
+        across = np.flatnonzero(self.body.any(axis=(0, 1)))
+        first, width = int(across[0]), int(np.ptp(across))
+        middle = slice(first + int(0.35 * width), first + int(0.65 * width) + 1)
+        # Marrow is hardly denser than a vessel with contrast, but the bone about it is.
+        bone = sitk.BinaryDilate(_image((self.values > _BONE_HU) & self.body), [1, 1, 0])
+        over_levels = sitk.GetArrayViewFromImage(bone).mean(axis=0, dtype=np.float32)
+        dense = sitk.GetArrayFromImage(sitk.BoxMean(sitk.GetImageFromArray(over_levels), self._voxels(_VERTEBRA_MM)))
+        y, x = np.unravel_index(dense[:, middle].argmax(), dense[:, middle].shape)
+        x += middle.start
+        # A vertebra is larger than the breastbone, a rib or a vessel. Hips are as large, but not in the middle.
+        before = dense[np.abs(np.arange(len(dense)) - y) * self.spacing[1] > _FAR_MM, middle]
+        beside = dense[:, np.abs(np.arange(dense.shape[1]) - x) * self.spacing[2] > _FAR_MM]
+        is_plain = dense[y, x] > max(0.35, 2 * before.max(initial=0), 1.2 * beside.max(initial=0))
+        return (int(y), int(x)) if is_plain else None
+
+    @property
+    def back(self) -> int:
+        """1 where the spine lies behind the middle of the body, -1 where before it, 0 where that is not plain."""
+        if self.spine is None or _is_cut(self.body, 1):
+            return 0
+        y, x = self.spine
+        column = self.body[:, :, max(0, x - 4) : x + 5].sum(axis=(0, 2))
+        inside = np.flatnonzero(column > column.max() / 4)
+        place = (y - inside[0]) / max(1, inside[-1] - inside[0])
+        return 1 if place > 0.58 else -1 if place < 0.42 else 0
+
+    @property
+    def head(self) -> int:
+        """1 where lungs lie at the head's end of an abdomen, -1 where at the feet's, 0 where that is not plain."""
+        if self.spine is None:
+            return 0
+        end, length = (max(1, round(mm / self.spacing[0])) for mm in (_END_MM, _ABDOMEN_MM))
+        for head in (1, -1):
+            # Levels from the lungs on, if the head is there.
+            part, lungs, body = self.lung_part[::-head], self._lungs[::-head], self.body[::-head]
+            halves = [np.count_nonzero(half[:end]) for half in np.split(lungs, [self.spine[1]], axis=2)]
+            if part[:end].mean() < _LUNG_PART or min(halves) * np.prod(self.spacing) < _LUNG_MM3:
+                continue
+            base = int(np.flatnonzero(part > 0.02)[-1]) + 1
+            abdomen = body[base : base + length]
+            # Neck and shoulders are not as long and as wide.
+            is_wide = len(abdomen) == length and _areas(abdomen).min() > 0.6 * np.median(_areas(body[:end]))
+            if is_wide and not _is_cut(abdomen, 2):
+                return head
+        return 0
+
+    @cached_property
+    def liver(self) -> int:
+        """1 where the largest soft organ lies right of the spine, -1 where left of it, 0 where that is not plain."""
+        if self.spine is None:
+            return 0
+        smooth = sitk.GetArrayViewFromImage(means := sitk.BoxMean(sitk.GetImageFromArray(self.values), [1, 1, 1]))
+        soft = (smooth > _SOFT_HU[0]) & (smooth < _SOFT_HU[1]) & self.body
+        del smooth, means
+        # Between lungs it would be the heart, or a fluid.
+        soft[self.lung_part > 0.1] = False
+        inner = sitk.BinaryErode(_image(soft), [*self._voxels(_LAYER_MM), 0], sitk.sitkBall)
+        halves = np.split(sitk.GetArrayFromImage(inner), [self.spine[1]], axis=2)
+        # Where the two sides differ most: muscles and bowel of other levels tell nothing.
+        count = min(len(soft), max(1, round(_ABDOMEN_MM / self.spacing[0])))
+        right, left = (np.convolve(_areas(half), np.ones(count), "valid") for half in halves)
+        at = int(np.abs(right - left).argmax())
+        less, more = sorted((float(right[at]), float(left[at])))
+        is_plain = more * np.prod(self.spacing) > _LIVER_MM3 and more > _TIMES * less
+        if not is_plain or _is_cut(self.body[at : at + count], 2):
+            return 0
+        return 1 if right[at] > left[at] else -1
+
+    @property
+    def parts(self) -> list[str]:
+        """Parts of the body that it seems to show, in words of Body Part Examined (PS3.16 L); an estimate."""
+        areas = _areas(self.body) * self.spacing[1] * self.spacing[2] / 100
+        if self.spine is None:
+            bone = np.count_nonzero((self.values > _SKULL_HU) & self.body) / np.count_nonzero(self.body)
+            return ["HEAD"] if 50 < np.median(areas) < 350 and bone > 0.08 and not _is_cut(self.body, 2) else []
+        chest = self.lung_part > 0.2
+        trunk = (self.lung_part < 0.2) & (areas > 300)
+        found = {"CHEST": chest.mean() > 0.2, "ABDOMEN": self.liver != 0 or trunk.mean() > 0.4}
+        return [part for part, is_there in found.items() if is_there]
+
+    @cached_property
+    def _lungs(self) -> _Bools:
+        return (self.values > _LUNG_HU[0]) & (self.values < _LUNG_HU[1]) & self.body
+
+    def _voxels(self, mm: float) -> list[int]:
+        """Return a length in samples along x and y."""
+        return [max(1, round(mm / spacing)) for spacing in self.spacing[:0:-1]]
+
+
+def along_patient(values: npt.NDArray[Any], grid: Grid) -> tuple[npt.NDArray[Any], tuple[float, float, float]]:
+    """Coarse samples of an array (z, y, x) from feet to head, front to back, right to left, and their spacing in mm."""
+    direction = np.reshape(grid.direction, (3, 3))
+    # Image axes (0 for x) that follow the patient's x, y and z.
+    axes = max(permutations(range(3)), key=lambda order: float(np.abs(direction[range(3), order]).sum()))
+    turned = values.transpose([2 - axis for axis in axes[::-1]])
+    steps = [max(1, round(_SAMPLING_MM / grid.spacing[axis])) for axis in axes]
+    sampled = turned[tuple(slice(None, None, step) for step in steps[::-1])]
+    flips = tuple(slice(None, None, 1 if direction[i, axes[i]] > 0 else -1) for i in (2, 1, 0))
+    z, y, x = (steps[i] * grid.spacing[axes[i]] for i in (2, 1, 0))
+    return sampled[flips], (z, y, x)
+
+
+def _largest_part(mask: _Bools) -> _Bools:
+    components = sitk.ConnectedComponent(_image(mask))
+    parts = sitk.GetArrayViewFromImage(components)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    largest: _Bools = (parts == sizes.argmax()) & mask
+    return largest
+
+
+def _filled(mask: _Bools) -> _Bools:
+    """Fill what lies between parts of a mask both along the rows and along the columns of a section."""
+    filled = np.ones_like(mask)
+    for axis in (1, 2):
+        filled &= np.logical_or.accumulate(mask, axis)
+        filled &= np.flip(np.logical_or.accumulate(np.flip(mask, axis), axis), axis)
+    return filled
+
+
+def _is_cut(body: _Bools, axis: int) -> bool:
+    """Tell whether a border of the images across an array axis cuts the body."""
+    profile = body.sum(axis=tuple(other for other in range(3) if other != axis))
+    return bool(max(profile[0], profile[-1]) > _CUT * profile.max())
+
+
+def _areas(mask: npt.NDArray[Any]) -> npt.NDArray[np.int_]:
+    """Return the voxels of each level."""
+    return np.asarray(np.count_nonzero(mask, axis=(1, 2)))
+
+
+def _image(mask: npt.NDArray[Any]) -> sitk.Image:
+    return sitk.GetImageFromArray(np.ascontiguousarray(mask, np.uint8))
