@@ -220,6 +220,7 @@ def entry(**changes: Any) -> dict[str, Any]:
             "keywords": ["liver", "abdomen", "bright block"],
             "channels": [{"name": "CT"}],
             "orientation": "LPS",
+            "axes": "zyx",
             "spacing": [1.5, 1.0, 1.0],
             "intensity": {"clip": [-200, 400], "normalization": {"mean": 0.0, "std": 100.0}},
             "patch_size": [16, 16, 16],
@@ -260,6 +261,8 @@ def entry(**changes: Any) -> dict[str, Any]:
             },
         ],
     }
+    if changes.get("runtime") == "nnunetv2":
+        del result["input"]["axes"]
     return result | changes
 
 

@@ -10,7 +10,7 @@ from tools import nativedl
 from NativeDLLib.models.add import read_source
 
 PURPOSE = {"body_parts": ["ABDOMEN", "LIVER"], "keywords": []}
-CONTRACT = {"orientation": "LPS", "spacing": [2.0, 1.0, 1.0], "intensity": {"normalization": "none"}}
+CONTRACT = {"axes": "zyx", "orientation": "LPS", "spacing": [2.0, 1.0, 1.0], "intensity": {"normalization": "none"}}
 IDENTITY = {"title": "Bright block", "license": "Ours", "intended_use": "Tests."}
 OTHER = {
     "label": 2,

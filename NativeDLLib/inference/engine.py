@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.inference.adapted import AdaptedNetwork
 from NativeDLLib.inference.label_maker import Head
 from NativeDLLib.inference.network import ArrayOrTensor, Loaded, Network, silent
 from NativeDLLib.inference.preprocess import Prepared, prepare, restore
@@ -19,6 +20,11 @@ from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.parameters import Value, resolve
 from NativeDLLib.registry.runtimes import RUNTIMES
 from NativeDLLib.registry.weights import Weights
+
+_UNORDERED = (
+    "the registry does not say in which order the network of {} takes the axes of an image: it is run as z, y, x, and "
+    "its result is wrong if it was trained with x, y, z, as MONAI does; its entry needs input.axes, such as zyx"
+)
 
 
 class Engine(Protocol):
@@ -70,8 +76,11 @@ class ContractEngine:
 
     def __init__(self, model: Model, loaded: Loaded) -> None:
         assert model.input.patch_size is not None
-        self.networks: Sequence[Network] = (loaded.network,)
-        self.warnings = loaded.warnings
+        axes = model.input.array_axes
+        self.networks: Sequence[Network] = (
+            loaded.network if axes == (0, 1, 2) else AdaptedNetwork(loaded.network, axes),
+        )
+        self.warnings = [*loaded.warnings, *([] if model.input.axes else [_UNORDERED.format(model.id)])]
         self.patch_size: tuple[int, ...] = model.input.patch_size
         self.mirror_axes = model.sliding_window.mirror_axes
         self._contract = model.input

@@ -44,6 +44,11 @@ def flipped(array: ArrayOrTensor, axes: Sequence[int]) -> ArrayOrTensor:
     return array.flip(tuple(axes)) if is_tensor(array) else np.flip(array, tuple(axes))
 
 
+def transposed(array: ArrayOrTensor, axes: Sequence[int]) -> ArrayOrTensor:
+    """Return an array with its axes in another order."""
+    return array.permute(tuple(axes)) if is_tensor(array) else array.transpose(axes)
+
+
 def joined(arrays: Sequence[ArrayOrTensor], axis: int) -> ArrayOrTensor:
     """Return arrays one after the other along an axis."""
     if not is_tensor(arrays[0]):

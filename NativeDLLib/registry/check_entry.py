@@ -38,6 +38,8 @@ def _input(model: Model, where: str) -> None:
     _rising(model.input.clip, f"{where}.input.intensity.clip")
     if model.runtime != "nnunetv2" and model.input.orientation is None:
         raise ModelError(f"{where}.input.orientation: stored is for nnunetv2; name the axes, as in LPS")
+    if model.runtime == "nnunetv2" and model.input.axes is not None:
+        raise ModelError(f"{where}.input.axes: is for torch and onnx; nnU-Net's plans say it for their network")
 
 
 def _rising(bounds: tuple[float, float] | None, place: str) -> None:
@@ -58,7 +60,7 @@ def _architecture(model: Model, where: str) -> None:
     taken, patch = model.architecture["input_shape"], model.input.patch_size
     assert patch is not None
     # A network for slices is given them one by one.
-    sizes = patch if len(taken) == 4 else patch[1:]
+    sizes = tuple(patch[axis] for axis in model.input.array_axes)[4 - len(taken) :]
     if taken[0] != len(model.input.channels):
         raise ModelError(
             f"{where}.architecture.input_shape: is for {taken[0]} channels, input.channels names another number"

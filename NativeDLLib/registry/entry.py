@@ -65,8 +65,8 @@ class Parameter:
 class InputContract:
     """Input that a model needs; lists of three are (z, y, x), spacing in mm.
 
-    `padding` continues an image with fewer slices than a patch: by a constant such as air, or by its own slices,
-    reflected.
+    `axes` is the order of the axes of the network's own array, None where the entry does not say. `padding` continues
+    an image with fewer slices than a patch: by a constant such as air, or by its own slices, reflected.
     """
 
     modality: str
@@ -79,6 +79,12 @@ class InputContract:
     normalization: Mapping[str, float] | str
     patch_size: tuple[int, int, int] | None
     padding: Literal["constant", "reflect"] = "constant"
+    axes: str | None = None
+
+    @property
+    def array_axes(self) -> tuple[int, ...]:
+        """Axes of arrays (z, y, x) in the order in which the network takes them: (2, 1, 0) where that is x, y, z."""
+        return tuple("zyx".index(letter) for letter in self.axes or "zyx")
 
 
 @dataclass(frozen=True)

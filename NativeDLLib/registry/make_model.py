@@ -41,6 +41,7 @@ def make_model(data: Mapping[str, Any], registry: Path) -> Model:
             normalization=intensity["normalization"],
             patch_size=_triple(given.get("patch_size"), int),
             padding=given.get("padding", "constant"),
+            axes=given.get("axes"),
         ),
         segments=tuple(segment_of(row, number) for number, row in enumerate(output["segments"], 1)),
         output_channels=output.get("channels"),

@@ -108,6 +108,8 @@ def write_entry(config: Config, folder: Path, evaluation: Sequence[Mapping[str, 
     entry.
     """
     entry = dict(config.data["entry"]) | {"weights": _weights(config, folder)}
+    if config.model.runtime != "nnunetv2":
+        entry["input"] = entry["input"] | {"axes": "zyx"}
     if evaluation:
         entry["evaluation"] = [dict(row) for row in evaluation]
     entry["card"] = f"{config.model.id}.md"

@@ -96,6 +96,7 @@ def test_what_the_file_says_is_filled_in_and_the_rest_is_missing(tmp_path):
     torch_draft = read_source(factories.threshold_pt2(tmp_path / "a.pt2", 1))
 
     missing = [question.place for question in questions(torch_draft)]
+    torch_draft.put(("input", "axes"), "xyz")
     assert torch_draft.entry["input"]["patch_size"] == [16, 16, 16]
     assert torch_draft.entry["output"]["channels"] == onnx_draft.entry["output"]["channels"] == 2
     assert missing == [
@@ -105,6 +106,7 @@ def test_what_the_file_says_is_filled_in_and_the_rest_is_missing(tmp_path):
         ("input", "modality"),
         ("input", "body_parts"),
         ("input", "keywords"),
+        ("input", "axes"),
         ("input", "orientation"),
         ("input", "spacing"),
         ("input", "intensity"),

@@ -97,6 +97,8 @@ def test_what_is_missing_is_asked_for_until_it_is_right(network):
     terminal.answer("modality", "ct")
     terminal.answer("body parts", "abdomen, liver")
     terminal.answer("words of series", "none")
+    terminal.answer("order of the axes", "zyz")
+    terminal.answer("order of the axes", "xyz")
     terminal.answer("axes x, y, z", "LPL")
     terminal.wait_for("does not match")
     terminal.answer("axes x, y, z", "lps")
@@ -122,6 +124,7 @@ def test_what_is_missing_is_asked_for_until_it_is_right(network):
     assert model.input.modality == "CT"
     assert model.input.body_parts == ("ABDOMEN", "LIVER")
     assert model.input.keywords == ()
+    assert model.input.axes == "xyz"
     assert model.input.orientation == "LPS"
     assert model.input.spacing == (2, 1, 1)
     assert model.input.clip == (-200, 400)
@@ -141,7 +144,8 @@ def test_a_name_that_the_table_has_is_shown_with_its_code_and_not_asked_for(netw
         ("modality", "CT"),
         ("body parts", "any"),
         ("words", "none"),
-        ("axes", "LPS"),
+        ("order of the axes", "zyx"),
+        ("axes x, y, z", "LPS"),
     ]:
         terminal.answer(question, text)
     for question, text in [

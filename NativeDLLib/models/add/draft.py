@@ -44,6 +44,10 @@ class Draft:
         Proposals for unknown places: shown to a person, never taken without one.
     told
         Remarks for the user.
+    shape
+        Sizes of a patch along the axes of the network's own array, where the files tell all of them.
+    any_slices
+        Whether the network takes as many planes along the first of these axes as it is given.
     """
 
     entry: dict[str, Any]
@@ -52,6 +56,8 @@ class Draft:
     fixed: Sequence[Place] = ()
     offers: dict[Place, Any] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
+    shape: Sequence[int] = ()
+    any_slices: bool = False
 
     def at(self, place: Place) -> Any:
         """Value at a place, None where nothing is known."""
@@ -69,6 +75,7 @@ class Draft:
         for step in place[:-1]:
             here = here.setdefault(step, {}) if isinstance(here, dict) else here[step]
         here[place[-1]] = value
+        self._settle()
 
     def take(self, place: Place) -> None:
         """Fill in a place with what is offered for it; a code with the side that its name has."""
@@ -93,6 +100,20 @@ class Draft:
             if before != after:
                 raise UsageError(f"{where}: {shown(place)}: the network says {before}, not {str(after)[:80]}")
         self.entry = merged
+        self._settle(where)
+
+    def _settle(self, where: str = "") -> None:
+        """Fill in, or offer, the patch (z, y, x) as soon as the order of the network's own axes is known."""
+        axes, place = self.at(("input", "axes")), ("input", "patch_size")
+        if not self.shape or not isinstance(axes, str) or sorted(axes) != ["x", "y", "z"]:
+            return
+        patch, given = [self.shape[axes.index(letter)] for letter in "zyx"], self.at(place)
+        if self.any_slices:
+            self.offers[place] = patch
+        elif given is None:
+            self.entry["input"]["patch_size"] = patch
+        elif given != patch:
+            raise UsageError(f"{where}: {shown(place)}: the network says {patch} (z y x), not {str(given)[:80]}")
 
     def keep(self, names: Sequence[str]) -> None:
         """Leave out all segments but those of these names; UsageError where there is none of a name."""

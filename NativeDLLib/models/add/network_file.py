@@ -10,7 +10,7 @@ from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.jsonfile import parse_json, read_json
 from NativeDLLib.inference.network import require
 from NativeDLLib.inference.pt2_archive import Pt2Archive
-from NativeDLLib.models.add.draft import STEP, Draft, Place, identifier
+from NativeDLLib.models.add.draft import STEP, Draft, identifier
 
 HINTS = "nativedl.json"
 """Where a file may carry a fragment of its entry: a key of ONNX's metadata, an extra file in a ``.pt2``."""
@@ -76,17 +76,16 @@ def read_described(path: Path, architecture: Path) -> Draft:
     channels, *sizes = description["input_shape"]
     shape = _checked_shape(path, [1, channels, *([1] if len(sizes) == 2 else []), *sizes])
     load_described(path.read_bytes(), path, description, "cpu", 1)
+    draft = _draft(path, "torch", shape, shapes[-1][0])
     # A network for slices is given as many at once as it may.
-    draft = _draft(path, "torch", shape if len(sizes) == 3 else (None, *shape[1:]), shapes[-1][0])
+    draft.any_slices = len(sizes) == 2
     draft.entry["architecture"] = description
     draft.told.insert(0, f"weights of the network in {architecture.name}, input {description['input_shape']}")
-    if len(sizes) == 2:
-        draft.offers[("input", "patch_size")] = [1, *sizes]
     return draft
 
 
 def _checked_shape(path: Path, shape: Sequence[Any] | None) -> tuple[int | None, ...]:
-    """Return the sizes (z, y, x) that a network takes, None for those that are free."""
+    """Return the sizes of a patch along the network's own axes, None for those that are free."""
     sizes = [size if isinstance(size, int) else None for size in shape or ()]
     if len(sizes) != _AXES:
         raise ModelError(f"{path}: takes {len(sizes)} axes; an input (batch, channels, z, y, x) is needed")
@@ -112,11 +111,9 @@ def _draft(path: Path, runtime: str, shape: Sequence[int | None], classes: int) 
         "output": {"channels": classes, "segments": [{"label": label} for label in range(1, classes)]},
         "parameters": [STEP],
     }
-    fixed: list[Place] = [("output", "channels")]
-    if None not in shape:
-        entry["input"]["patch_size"] = list(shape)
-        fixed.append(("input", "patch_size"))
-    draft = Draft(entry, {f"weights{_suffix(path)}": path}, fixed=fixed)
+    draft = Draft(entry, {f"weights{_suffix(path)}": path}, fixed=[("output", "channels")])
+    sizes = [size for size in shape if size is not None]
+    draft.shape = sizes if len(sizes) == len(shape) else ()
     draft.told.append(f"{classes} classes, the background included")
     return draft
 

@@ -46,7 +46,9 @@ def questions(draft: Draft) -> list[Question]:
         label = f"label {row['label']}" + (f" '{row['name']}'" if isinstance(row.get("name"), str) else "")
         for key, text, pointer, parse in _SEGMENT:
             asked.append(_question(draft, ("output", "segments", index, key), f"{text} of {label}", pointer, parse))
-    return [question for question in asked if draft.at(question.place) is None]
+    # The patch follows from the order of the axes, where the files tell its sizes.
+    known = [("input", "patch_size")] if draft.shape and not draft.any_slices else []
+    return [question for question in asked if draft.at(question.place) is None and question.place not in known]
 
 
 def template(draft: Draft) -> dict[str, Any]:
@@ -166,6 +168,13 @@ _FIELDS: tuple[tuple[Place, str, str, Callable[[str], Any]], ...] = (
     ),
 )
 _CONTRACT: tuple[tuple[Place, str, str, Callable[[str], Any]], ...] = (
+    (
+        ("input", "axes"),
+        "order of the axes of its array after batch and channels: zyx (NumPy arrays of SimpleITK or of DICOM slices), "
+        "xyz (MONAI, TorchIO, nibabel), or another; what is asked as z y x stays so",
+        "/$defs/input/properties/axes",
+        str.lower,
+    ),
     (
         ("input", "orientation"),
         "where its axes x, y, z point in the patient, as in LPS",

@@ -101,6 +101,8 @@ def read_published(path: Path, folder: Path) -> Draft:
         raise ModelError(f"{path}: {reason}") from error
     draft.entry |= {"id": identifier(name), "description": f"Network {name!r} in the layout of IODeep's authors."}
     draft.entry["input"] |= {"modality": modality, **({"body_parts": [body_part]} if body_part else {})}
+    # The rows and columns of a picture.
+    draft.put(("input", "axes"), "zyx")
     draft.take(("input", "patch_size"))
     draft.fixed = [*draft.fixed, ("input", "modality")]
     draft.told.append("its authors resize an image to its input; here pixels have the spacing that you give")
