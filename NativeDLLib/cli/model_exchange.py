@@ -76,7 +76,9 @@ def _pull(args: argparse.Namespace, progress: Progress) -> None:
     report: dict[str, Any] = {"peer": args.source_peer, "models": rows}
     if series:
         models = {row.model.id: row.model for row in pulled}
-        best, reasons, _ = select(models, series)
+        best, reasons, notes = select(models, series)
+        for note in notes:
+            progress.warn(note)
         rest = [row for row in rank(models.values(), series) if row.model is not best]
         others = [{"id": row.model.id, "reason": "; ".join(row.reasons)} for row in rest]
         report["chosen"] = {"id": best.id, "reasons": reasons, "others": others}

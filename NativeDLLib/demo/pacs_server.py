@@ -3,6 +3,7 @@
 import contextlib
 import fnmatch
 import io
+import itertools
 import ssl
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,16 +12,7 @@ from typing import Any
 
 from pydicom import DataElement, Dataset, dcmread
 from pydicom.multival import MultiValue
-from pynetdicom import AE, build_context, evt
-from pynetdicom.sop_class import (
-    PatientRootQueryRetrieveInformationModelFind,
-    PatientRootQueryRetrieveInformationModelGet,
-    PatientRootQueryRetrieveInformationModelMove,
-    StudyRootQueryRetrieveInformationModelFind,
-    StudyRootQueryRetrieveInformationModelGet,
-    StudyRootQueryRetrieveInformationModelMove,
-    Verification,
-)
+from pynetdicom import AE, build_context, evt, sop_class
 
 from NativeDLLib.core.errors import PacsError
 from NativeDLLib.core.files import atomic_path
@@ -28,21 +20,14 @@ from NativeDLLib.core.uids import is_uid
 from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, no_delay
 from NativeDLLib.pacs.retrieve import storage_support
 
-UNIQUE_KEYS = {
-    "PATIENT": "PatientID",
-    "STUDY": "StudyInstanceUID",
-    "SERIES": "SeriesInstanceUID",
-    "IMAGE": "SOPInstanceUID",
-}
+_STUDY, _SERIES, _IMAGE = "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"
+UNIQUE_KEYS = {"PATIENT": "PatientID", "STUDY": _STUDY, "SERIES": _SERIES, "IMAGE": _IMAGE}
 _RANGE_VRS = ("DA", "TM", "DT")
 _TEXT_VRS = ("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT")
 _COUNTS = {
-    "NumberOfPatientRelatedStudies": "StudyInstanceUID",
-    "NumberOfPatientRelatedSeries": "SeriesInstanceUID",
-    "NumberOfPatientRelatedInstances": "SOPInstanceUID",
-    "NumberOfStudyRelatedSeries": "SeriesInstanceUID",
-    "NumberOfStudyRelatedInstances": "SOPInstanceUID",
-    "NumberOfSeriesRelatedInstances": "SOPInstanceUID",
+    **{"NumberOfPatientRelatedStudies": _STUDY, "NumberOfPatientRelatedSeries": _SERIES},
+    **{"NumberOfPatientRelatedInstances": _IMAGE, "NumberOfStudyRelatedSeries": _SERIES},
+    **{"NumberOfStudyRelatedInstances": _IMAGE, "NumberOfSeriesRelatedInstances": _IMAGE},
 }
 
 
@@ -103,17 +88,6 @@ def _strings(value: object) -> list[str]:
     return [str(item) for item in values if item is not None]
 
 
-_SERVICES = (
-    Verification,
-    PatientRootQueryRetrieveInformationModelFind,
-    PatientRootQueryRetrieveInformationModelGet,
-    PatientRootQueryRetrieveInformationModelMove,
-    StudyRootQueryRetrieveInformationModelFind,
-    StudyRootQueryRetrieveInformationModelGet,
-    StudyRootQueryRetrieveInformationModelMove,
-)
-
-
 class EmbeddedPacs:
     """A Storage and Query/Retrieve SCP on loopback, as a context manager. Objects in `folder`, each named by its SOP
     Instance UID, are served too. Port 0 is any free one; `port` then tells it. `destinations` has the addresses by AE
@@ -145,8 +119,10 @@ class EmbeddedPacs:
         self._entity.supported_contexts = storage_support()
         for context in self._entity.supported_contexts:
             context.scu_role = context.scp_role = True  # C-GET sends objects to whom opened the association
-        for service in _SERVICES:
-            self._entity.add_supported_context(service)
+        self._entity.add_supported_context(sop_class.Verification)
+        for root, service in itertools.product(("Patient", "Study"), ("Find", "Get", "Move")):
+            name = f"{root}RootQueryRetrieveInformationModel{service}"
+            self._entity.add_supported_context(getattr(sop_class, name))
         handlers = [
             (evt.EVT_CONN_OPEN, no_delay),
             (evt.EVT_C_STORE, self._store),

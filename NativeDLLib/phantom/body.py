@@ -64,8 +64,7 @@ class Body:
         u, v = x / (np.float32(self.half_width) * waist), y / (np.float32(self.half_depth) * waist)
         u, v = u * u, v * v
         rho = np.sqrt(np.sqrt(u * u + v * v + np.float32(1.5) * u * v)) + np.float32(1e-4)  # squarer than an ellipse
-        d: Array = (1 - 1 / rho) * np.sqrt(x * x + y * y)
-        return d
+        return np.asarray((1 - 1 / rho) * np.sqrt(x * x + y * y))
 
     def cavity(self, x: Array, y: Array, z: Array) -> Array:
         """Signed distance in mm from the inner surface of the muscle wall."""
@@ -127,22 +126,15 @@ def paint_surroundings(rng: np.random.Generator, canvas: Canvas, body: Body) -> 
     top = body.half_depth * 1.03 + float(rng.uniform(2, 12))
     sag = float(rng.uniform(1e-4, 9e-4))
 
+    def sheet(x: Array, y: Array, z: Array, *, top: float) -> Array:
+        bent = np.abs(y - np.float32(top) + np.float32(sag) * x * x + 0 * z) - np.float32(1.5)
+        return np.asarray(np.maximum(bent, np.abs(x) - np.float32(215) + 0 * y + 0 * z))
+
     for depth, hu in ((0.0, float(rng.uniform(-250, 100))), (35.0, float(rng.uniform(-350, 0)))):
-        sheet = intersection(partial(_sheet, top=top + depth, sag=sag), _narrow)
-        canvas.paint(sheet, EVERYWHERE, hu)
+        canvas.paint(partial(sheet, top=top + depth), EVERYWHERE, hu)
     if rng.random() < 0.3:
         for side in (-1, 1):
             x, y = side * (body.half_width + 48), float(rng.uniform(-20, 50))
             for radius, hu in ((42, FAT), (35, MUSCLE), (11, 700.0), (7, 60.0)):
                 arm, box = capsule((x, y, -500), (x * 1.05, y, 800), radius)
                 canvas.paint(arm, box, hu, texture=8)
-
-
-def _sheet(x: Array, y: Array, z: Array, *, top: float, sag: float) -> Array:
-    d: Array = np.abs(y - np.float32(top) + np.float32(sag) * x * x + 0 * z) - np.float32(1.5)
-    return d
-
-
-def _narrow(x: Array, y: Array, z: Array) -> Array:
-    d: Array = np.abs(x) - np.float32(215) + 0 * y + 0 * z
-    return d

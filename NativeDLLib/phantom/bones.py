@@ -7,7 +7,7 @@ import numpy as np
 
 from NativeDLLib.core.arrays import Array
 from NativeDLLib.phantom.body import EVERYWHERE, Body
-from NativeDLLib.phantom.canvas import Box, Canvas, Distance, Point, capsule, ellipsoid, outside, union
+from NativeDLLib.phantom.canvas import Box, Canvas, Distance, Point, capsule, ellipsoid, intersection, outside, union
 
 VERTEBRAE, SACRUM, HIPS, RIBS, CANAL = 2, 3, 4, 5, 19
 LEVELS = {20 + i: f"L{5 - i}" for i in range(5)} | {25 + i: f"T{12 - i}" for i in range(7)}
@@ -53,10 +53,7 @@ def _paint_vertebra(
     canvas.paint(hole, box, 25, texture=8)
     canvas.paint(frame.place(core), box, bone, texture=35, label=label)
     arch = reduce(union, _arch(rng, s, half_width, half_depth, thoracic=thoracic))
-    hollow = outside(canal)
-    canvas.paint(
-        frame.place(lambda x, y, z: np.maximum(arch(x, y, z), hollow(x, y, z))), box, bone, texture=35, label=label
-    )
+    canvas.paint(frame.place(intersection(arch, outside(canal))), box, bone, texture=35, label=label)
     canvas.mark(hole, box, CANAL)
 
 
@@ -74,17 +71,12 @@ def _arch(rng: np.random.Generator, s: float, w: float, d: float, *, thoracic: b
     reach, droop = rng.uniform(0.85, 1.15), -26 if thoracic else -8
     tip = (0.0, d + (44 + 6 * rng.random()) * s, droop * s)
     rods: list[tuple[Point, Point, float, float]] = [((0, d + 20 * s, -4 * s), tip, 4.2 * s, 3.6 * s)]
-    side_tip = (31, 24, 5) if thoracic else (41 * reach, 13, 3)
+    across, back, up = (31, 24, 5) if thoracic else (41 * reach, 13, 3)
     for side in (-1, 1):
         rods += [
             ((side * 0.62 * w, 0.5 * d, 5 * s), (side * 15.5 * s, d + 10 * s, 4 * s), 5.2 * s, 5.2 * s),
             ((side * 15 * s, d + 13 * s, 0), (0, d + 21 * s, -5 * s), 4 * s, 4 * s),
-            (
-                (side * 16 * s, d + 10 * s, 2 * s),
-                (side * side_tip[0] * s, d + side_tip[1] * s, side_tip[2] * s),
-                4.6 * s,
-                3.4 * s,
-            ),
+            ((side * 16 * s, d + 10 * s, 2 * s), (side * across * s, d + back * s, up * s), 4.6 * s, 3.4 * s),
             ((side * 16 * s, d + 13 * s, 2 * s), (side * 17.5 * s, d + 10 * s, 16 * s), 4.6 * s, 4.2 * s),
             ((side * 15 * s, d + 14 * s, 0), (side * 14 * s, d + 16 * s, -16 * s), 4.6 * s, 4.6 * s),
         ]
@@ -110,10 +102,10 @@ def _paint_pelvis(rng: np.random.Generator, canvas: Canvas, body: Body, bone: Bo
     s = body.scale
     x, y = body.spine_at(0)
     steps = [(0, -15, 52), (16, -38, 46), (30, -62, 36), (36, -86, 26), (30, -106, 12)]  # back, up and half width in mm
-    segments = [
-        ellipsoid((x, y + b * s, u * s), (w * s, (17 - i * 2) * s, 17 * s)) for i, (b, u, w) in enumerate(steps)
+    parts = [
+        ellipsoid((x, y + b * s, u * s), (w * s, (17 - i * 2) * s, 17 * s))[0] for i, (b, u, w) in enumerate(steps)
     ]
-    sacrum = reduce(lambda a, b: union(a, b, 8), [distance for distance, _ in segments])
+    sacrum = reduce(lambda a, b: union(a, b, 8), parts)
     hole, _ = capsule((x, y + 22 * s, 10), (x, y + 42 * s, -70 * s), 8 * s, 4 * s)
     box = Box((-75 * s + x, y - 30, -135 * s), (75 * s + x, y + 75, 10))
     canvas.paint(lambda x, y, z: np.maximum(sacrum(x, y, z), -hole(x, y, z)), box, bone, texture=35, label=SACRUM)
@@ -145,8 +137,7 @@ def _paint_ribs(canvas: Canvas, body: Body, bone: Bone, lowest: float) -> None:
         thin = (body.skin(x, y, z) + depth) / np.float32(4)
         rod = (np.sqrt((dz / np.float32(6.5)) ** 2 + thin**2) - 1) * np.float32(4)
         beyond = (around - lengths[level.astype(np.int64)]) * np.float32(80)
-        d: Array = np.maximum(np.maximum(rod, beyond), np.float32(58 * body.scale) - np.abs(x))
-        return d
+        return np.asarray(np.maximum(np.maximum(rod, beyond), np.float32(58 * body.scale) - np.abs(x)))
 
     box = Box((EVERYWHERE.low[0], EVERYWHERE.low[1], lowest - 75 * body.scale), EVERYWHERE.high)
     canvas.paint(ribs, box, bone, texture=30, label=RIBS)

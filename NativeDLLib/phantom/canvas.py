@@ -65,41 +65,32 @@ class Canvas:
         area = (where[1].stop - where[1].start) * (where[2].stop - where[2].start)
         step = max(1, _BLOCK_VOXELS // area)
         for start in range(where[0].start, where[0].stop, step):
-            block = slice(start, min(start + step, where[0].stop))
-            self._paint_block((block, where[1], where[2]), distance, hu, texture, label, only)
+            part = slice(start, min(start + step, where[0].stop)), where[1], where[2]
+            d = distance(*self._coordinates(part)).astype(np.float32, copy=False)
+            weight = np.clip(0.5 - d / self.edge, 0, 1)
+            if not weight.any():
+                continue
+            labels = self.labels[part]
+            if only is not None:
+                weight *= np.isin(labels, only)
+            value = hu(d) if callable(hu) else np.float32(hu)
+            if texture:
+                index = [np.arange(s.start, s.stop) % n for s, n in zip(part, self._texture.shape, strict=True)]
+                value = value + np.float32(texture) * self._texture[np.ix_(*index)]
+            block = self.hu[part]
+            block += weight * (value - block)
+            if label is not None:
+                labels[weight > 0.5] = label
 
     def mark(self, distance: Distance, box: Box, label: int) -> None:
         """Give the unlabelled voxels of a shape a label, and leave the image as it is."""
         where = self._region(box)
         if where is not None:
             labels = self.labels[where]
-            x, y, z = self.x[None, None, where[2]], self.y[None, where[1], None], self.z[where[0], None, None]
-            labels[(distance(x, y, z) < 0) & (labels == 0)] = label
+            labels[(distance(*self._coordinates(where)) < 0) & (labels == 0)] = label
 
-    def _paint_block(
-        self,
-        where: tuple[slice, slice, slice],
-        distance: Distance,
-        hu: float | Callable[[Array], Array],
-        texture: float,
-        label: int | None,
-        only: tuple[int, ...] | None,
-    ) -> None:
-        x, y, z = self.x[None, None, where[2]], self.y[None, where[1], None], self.z[where[0], None, None]
-        d = distance(x, y, z).astype(np.float32, copy=False)
-        weight = np.clip(0.5 - d / self.edge, 0, 1)
-        if not weight.any():
-            return
-        labels = self.labels[where]
-        if only is not None:
-            weight *= np.isin(labels, only)
-        value = hu(d) if callable(hu) else np.float32(hu)
-        if texture:
-            value = value + np.float32(texture) * self._mottle(where)
-        block = self.hu[where]
-        block += weight * (value - block)
-        if label is not None:
-            labels[weight > 0.5] = label
+    def _coordinates(self, where: tuple[slice, slice, slice]) -> tuple[Array, Array, Array]:
+        return self.x[None, None, where[2]], self.y[None, where[1], None], self.z[where[0], None, None]
 
     def _region(self, box: Box) -> tuple[slice, slice, slice] | None:
         slices = []
@@ -111,10 +102,6 @@ class Canvas:
             slices.append(slice(start, stop))
         return slices[0], slices[1], slices[2]
 
-    def _mottle(self, where: tuple[slice, slice, slice]) -> Array:
-        index = [np.arange(s.start, s.stop) % n for s, n in zip(where, self._texture.shape, strict=True)]
-        return self._texture[np.ix_(*index)]
-
 
 def ellipsoid(centre: Point, radii: Point) -> tuple[Distance, Box]:
     """Give an axis-parallel ellipsoid from its centre and half axes (x, y, z) in mm."""
@@ -125,8 +112,7 @@ def ellipsoid(centre: Point, radii: Point) -> tuple[Distance, Box]:
         q = ((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 + ((z - cz) / rz) ** 2
         return (np.sqrt(q) - 1) * scale
 
-    low, high = np.subtract(centre, radii), np.add(centre, radii)
-    return distance, Box.around([low, high], 3)
+    return distance, Box.around([np.subtract(centre, radii), np.add(centre, radii)], 3)
 
 
 def capsule(start: Point, end: Point, radius: float, end_radius: float | None = None) -> tuple[Distance, Box]:
@@ -139,8 +125,8 @@ def capsule(start: Point, end: Point, radius: float, end_radius: float | None = 
     def distance(x: Array, y: Array, z: Array) -> Array:
         px, py, pz = x - ax, y - ay, z - az
         t = np.clip((px * ux + py * uy + pz * uz) / length2, 0, 1)
-        d: Array = np.sqrt((px - t * ux) ** 2 + (py - t * uy) ** 2 + (pz - t * uz) ** 2) - (radius + widening * t)
-        return d
+        away = np.sqrt((px - t * ux) ** 2 + (py - t * uy) ** 2 + (pz - t * uz) ** 2)
+        return np.asarray(away - (radius + widening * t))
 
     return distance, Box.around([start, end], max(radius, radius + widening) + 3)
 
@@ -167,8 +153,7 @@ def union(first: Distance, second: Distance, blend: float = 0.0) -> Distance:
         if not blend:
             return np.minimum(a, b)
         h = np.clip(blend - np.abs(a - b), 0, None)
-        d: Array = np.minimum(a, b) - h * h / np.float32(4 * blend)
-        return d
+        return np.asarray(np.minimum(a, b) - h * h / np.float32(4 * blend))
 
     return distance
 

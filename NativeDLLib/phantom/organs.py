@@ -1,24 +1,13 @@
 """The phantom's organs: bowel, stomach, spleen, kidneys, liver, gallbladder, pancreas and the great vessels."""
 
-from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from NativeDLLib.core.arrays import Array
 from NativeDLLib.phantom.body import Body
-from NativeDLLib.phantom.canvas import (
-    Box,
-    Canvas,
-    Distance,
-    Point,
-    capsule,
-    ellipsoid,
-    intersection,
-    outside,
-    union,
-    wobble,
-)
+from NativeDLLib.phantom.canvas import Box, Canvas, Distance, capsule, ellipsoid, intersection, outside, union, wobble
 
 LIVER, SPLEEN, KIDNEYS = 1, 6, 7
 
@@ -53,14 +42,7 @@ def _paint_hollow(
 
 
 def _paint_tube(
-    rng: np.random.Generator,
-    canvas: Canvas,
-    body: Body,
-    points: Sequence[Point],
-    radius: float,
-    *,
-    gas: float,
-    stool: float,
+    rng: np.random.Generator, canvas: Canvas, body: Body, points: list[Any], radius: float, gas: float, stool: float
 ) -> None:
     for start, end in pairwise(points):
         tube, box = capsule(start, end, radius * rng.uniform(0.8, 1.2), radius * rng.uniform(0.8, 1.2))
@@ -77,11 +59,8 @@ def _paint_bowel(rng: np.random.Generator, canvas: Canvas, body: Body) -> None:
         _paint_tube(rng, canvas, body, [start, end], rng.uniform(9, 17) * s, gas=0.3, stool=12)
     side, top = 0.78 * w, rng.uniform(80, 130) * s
     ascending = [(-side, 8, -50 * s), (-side, 10, 30 * s), (-0.9 * side, -10, top - 15)]
-    across = [
-        (-0.9 * side, 0.5 * front, top),
-        (0, 0.8 * front, top - rng.uniform(0, 60)),
-        (0.8 * side, 0.5 * front, top),
-    ]
+    sagging = (0, 0.8 * front, top - rng.uniform(0, 60))
+    across = [(-0.9 * side, 0.5 * front, top), sagging, (0.8 * side, 0.5 * front, top)]
     descending = [(0.95 * side, -5, top + 40), (side, 15, 60 * s), (0.95 * side, 10, -60 * s)]
     for points in (ascending, across, [across[-1], descending[0]], descending):
         _paint_tube(rng, canvas, body, points, rng.uniform(15, 26) * s, gas=0.55, stool=rng.uniform(10, 120))
@@ -146,9 +125,8 @@ def _paint_liver(rng: np.random.Generator, canvas: Canvas, body: Body) -> None:
     for _ in range(int(rng.choice([0, 1, 3], p=[0.6, 0.2, 0.2]))):
         spot, spot_box = ellipsoid(right_centre + rng.normal(0, 30, 3), rng.uniform(5, 16, 3))
         canvas.paint(intersection(spot, shape), spot_box, parenchyma + float(rng.uniform(-60, 10)), texture=6)
-    gall, gall_box = ellipsoid(
-        np.array([-45, 0.45 * front / s, 128]) * s, np.array([17, 18, 26]) * s * rng.uniform(0.5, 1.1)
-    )
+    bladder = np.array([17, 18, 26]) * s * rng.uniform(0.5, 1.1)
+    gall, gall_box = ellipsoid(np.array([-45, 0.45 * front / s, 128]) * s, bladder)
     canvas.paint(_abdominal(gall, body), gall_box, float(rng.uniform(0, 20)), texture=4, label=0, only=(0, LIVER))
 
 
@@ -156,13 +134,12 @@ def _shrunk(distance: Distance, by: float) -> Distance:
     return lambda x, y, z: distance(x, y, z) + np.float32(by)
 
 
-def _plane(normal: Point, point: Point) -> Distance:
+def _plane(normal: Array, point: Array) -> Distance:
     n = np.asarray(normal, np.float32) / np.float32(np.linalg.norm(normal))
     p = np.asarray(point, np.float32)
 
     def distance(x: Array, y: Array, z: Array) -> Array:
-        d: Array = n[0] * (x - p[0]) + n[1] * (y - p[1]) + n[2] * (z - p[2])
-        return d
+        return np.asarray(n[0] * (x - p[0]) + n[1] * (y - p[1]) + n[2] * (z - p[2]))
 
     return distance
 

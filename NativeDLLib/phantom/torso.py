@@ -64,8 +64,7 @@ def _mottle(rng: np.random.Generator, spacing: tuple[float, ...], size: tuple[in
     frequency = np.meshgrid(*(np.fft.fftfreq(n, s) for n, s in zip(shape, spacing[::-1], strict=True)), indexing="ij")
     smooth = np.exp(-2 * np.pi**2 * 3.5**2 * sum(f * f for f in frequency))
     noise = np.fft.ifftn(np.fft.fftn(rng.standard_normal(shape)) * smooth).real
-    tile: Array = (noise / noise.std()).astype(np.float32)
-    return tile
+    return np.asarray(noise / noise.std(), np.float32)
 
 
 def _add_noise(rng: np.random.Generator, hu: Array, x: Array, y: Array, *, level: float) -> None:

@@ -48,8 +48,10 @@ def scan(image: Tensor, rng: Generator) -> Tensor:
         image = _blur(image, axes=(0, 1, 2))
     elif kind < 0.5:  # a sharp kernel
         image = image + (image - _blur(image, axes=(1, 2))) * uniform(rng, 0.2, 1.2)
-    if chance(rng, 0.3):
-        image = _thicken(image, factor=2 + whole(rng, 2))
+    if chance(rng, 0.3):  # the mean of thick slices, interpolated between them again
+        factor = (2 + whole(rng, 2), 1, 1)
+        thick = functional.avg_pool3d(image[None, None], factor, stride=factor, ceil_mode=True)
+        image = functional.interpolate(thick, size=image.shape, mode="trilinear", align_corners=False)[0, 0]
     if chance(rng, 0.8):
         noise = normal(rng, *image.shape)
         if chance(rng, 0.5):
@@ -60,12 +62,6 @@ def scan(image: Tensor, rng: Generator) -> Tensor:
         centre, width = uniform(rng, 20, 80), uniform(rng, 350, 600)
         image = image.clip(float(centre - width / 2), float(centre + width / 2))
     return image
-
-
-def _thicken(image: Tensor, factor: int) -> Tensor:
-    """Average slices as thick ones do, and interpolate between them again."""
-    thick = functional.avg_pool3d(image[None, None], (factor, 1, 1), stride=(factor, 1, 1), ceil_mode=True)
-    return functional.interpolate(thick, size=image.shape, mode="trilinear", align_corners=False)[0, 0]
 
 
 def _blur(image: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -160,7 +156,11 @@ def recolour(image: Tensor, classes: Tensor, case: Case, rng: Generator) -> Tens
         offset = torch.where(soft, drawn - case.means, offset)
         offset = torch.where(bony, uniform(rng, -60, 150) + normal(rng, _CLASSES) * 25, offset)
     if chance(rng, 0.15):  # contrast medium in the bowel, or full vessels: a few structures far brighter than the rest
-        bright = soft & ~_targets(case) & (torch.rand(_CLASSES, generator=rng) < 0.15)
+        # Not those that are mostly what is to be segmented.
+        index = case.classes.flatten().long()
+        inside = torch.bincount(index, (case.target > 0).flatten().float(), minlength=_CLASSES)
+        targets = inside > 0.5 * torch.bincount(index, minlength=_CLASSES)
+        bright = soft & ~targets & (torch.rand(_CLASSES, generator=rng) < 0.15)
         offset = torch.where(bright, offset + uniform(rng, 80, 400), offset)
     image = image + _partial_volume(offset[classes])
     density = float(uniform(rng, 0.55, 1.5))
@@ -183,15 +183,8 @@ def synthesise(classes: Tensor, case: Case, rng: Generator) -> Tensor:
     return _partial_volume(mean[classes] + deviation[classes] * texture)
 
 
-def _targets(case: Case) -> Tensor:
-    """Tell which of the classes are mostly what is to be segmented."""
-    inside = torch.bincount(case.classes.flatten().long(), (case.target > 0).flatten().float(), minlength=_CLASSES)
-    return inside > 0.5 * torch.bincount(case.classes.flatten().long(), minlength=_CLASSES)
-
-
 def _partial_volume(values: Tensor) -> Tensor:
-    mean = functional.avg_pool3d(values[None, None], 3, stride=1, padding=1, count_include_pad=False)
-    return mean[0, 0]
+    return functional.avg_pool3d(values[None, None], 3, stride=1, padding=1, count_include_pad=False)[0, 0]
 
 
 def _calcify(image: Tensor, rng: Generator) -> Tensor:
@@ -226,18 +219,14 @@ def vary_shape(image: Tensor, classes: Tensor, target: Tensor, rng: Generator) -
     # The median, and no deviation of what is no tissue: at the border of the case there is air.
     own = float(image[mask].median())
     empty = float(uniform(rng, -120, -80)) if chance(rng, 0.6) else own - float(uniform(rng, 30, 60))
-    texture = float(uniform(rng, 8, 20)) * _texture(image.shape, rng)
+    # Noise of unit variance, partly that of neighbours.
+    deviation, fine = float(uniform(rng, 8, 20)), normal(rng, *image.shape)
+    coarse = functional.avg_pool3d(fine[None, None], 3, stride=1, padding=1)[0, 0]
+    texture = deviation * (0.7 * fine + 0.5 * 27**0.5 * coarse)
     image = torch.where(left, empty + texture, torch.where(grown, own + texture, image))
     classes = torch.where(grown, classes[mask].mode().values, classes)
     classes = torch.where(left, torch.tensor(FAT if empty < _FAT_HU else SOFT, dtype=classes.dtype), classes)
     return image, classes, torch.where(grown, target.max(), target) * ~left
-
-
-def _texture(shape: torch.Size, rng: Generator) -> Tensor:
-    """Return noise of unit variance, partly that of neighbours."""
-    fine = normal(rng, *shape)
-    coarse = functional.avg_pool3d(fine[None, None], 3, stride=1, padding=1)[0, 0]
-    return 0.7 * fine + 0.5 * 27**0.5 * coarse
 
 
 def _share_near(mask: Tensor) -> Tensor:

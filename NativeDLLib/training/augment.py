@@ -76,16 +76,12 @@ def sampling_points(case: Case, config: Config, rng: Generator) -> Tensor:
     axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in config.patch]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1) @ _affine(rng).T
     if chance(rng, 0.8):
-        points = points + _bending(config.patch, rng)
+        bent = torch.zeros((1, 3, *config.patch))
+        for nodes, voxels in _BENDINGS:
+            moves = normal(rng, 1, 3, *nodes) * voxels * uniform(rng, 0.2, 1)
+            bent += functional.interpolate(moves, size=config.patch, mode="trilinear", align_corners=True)
+        points = points + bent[0].permute(1, 2, 3, 0)
     return points + centre
-
-
-def _bending(patch: tuple[int, int, int], rng: Generator) -> Tensor:
-    total = torch.zeros((1, 3, *patch))
-    for nodes, voxels in _BENDINGS:
-        moves = normal(rng, 1, 3, *nodes) * voxels * uniform(rng, 0.2, 1)
-        total += functional.interpolate(moves, size=patch, mode="trilinear", align_corners=True)
-    return total[0].permute(1, 2, 3, 0)
 
 
 def _affine(rng: Generator) -> Tensor:

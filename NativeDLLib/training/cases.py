@@ -41,7 +41,9 @@ def make_case(
     """
     prepared = prepare(image, replace(contract, clip=None, normalization="none"))
     hu = torch.from_numpy(prepared.volume[0]).clip(-1024, 3071)
-    structures, table = _few(_nearest(labels, prepared.grid))
+    if not _is_same(labels, prepared.grid):
+        labels = sitk.Resample(labels, prepared.grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    structures, table = _few(sitk.GetArrayFromImage(labels))
     classes = torch.from_numpy(structures)
     smooth = functional.avg_pool3d(hu[None, None], 3, stride=1, padding=1, count_include_pad=False)[0, 0]
     kind = torch.bucketize(smooth, torch.tensor(_UNLABELLED_EDGES)).to(torch.uint8) + _FIRST_UNLABELLED
@@ -61,11 +63,9 @@ def on_grid(classes: sitk.Image, grid: sitk.Image) -> npt.NDArray[np.uint8]:
     the source voxels and interpolated linearly, as images are; outside is background.
     """
     if _is_same(classes, grid):
-        same: npt.NDArray[np.uint8] = sitk.GetArrayFromImage(classes).astype(np.uint8)
-        return same
-    oriented = sitk.DICOMOrient(
-        classes, sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(grid.GetDirection())
-    )
+        return np.asarray(sitk.GetArrayFromImage(classes), np.uint8)
+    orientation = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(grid.GetDirection())
+    oriented = sitk.DICOMOrient(classes, orientation)
     sizes = zip(grid.GetSpacing(), oriented.GetSpacing(), oriented.GetSize(), strict=True)
     shrink = [min(size, max(1, int(new / old + 0.01))) for new, old, size in sizes]
     best: Any = np.zeros(grid.GetSize()[::-1], np.float32)
@@ -83,13 +83,6 @@ def on_grid(classes: sitk.Image, grid: sitk.Image) -> npt.NDArray[np.uint8]:
     return found
 
 
-def _nearest(labels: sitk.Image, grid: sitk.Image) -> npt.NDArray[Any]:
-    if not _is_same(labels, grid):
-        labels = sitk.Resample(labels, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
-    values: npt.NDArray[Any] = sitk.GetArrayFromImage(labels)
-    return values
-
-
 def _few(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], dict[int, int]]:
     """Labels below those of unlabelled voxels, with the new ones by the old; those beyond that number become
     unlabelled.
@@ -105,10 +98,5 @@ def _few(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], dict[int, int
 
 def _is_same(image: sitk.Image, grid: sitk.Image) -> bool:
     corners = [(0, 0, 0), tuple(n - 1 for n in grid.GetSize())]
-    return image.GetSize() == grid.GetSize() and all(
-        np.abs(
-            np.subtract(image.TransformPhysicalPointToContinuousIndex(grid.TransformIndexToPhysicalPoint(c)), c)
-        ).max()
-        < _SAME_GRID
-        for c in corners
-    )
+    places = [image.TransformPhysicalPointToContinuousIndex(grid.TransformIndexToPhysicalPoint(c)) for c in corners]
+    return image.GetSize() == grid.GetSize() and float(np.abs(np.subtract(places, corners)).max()) < _SAME_GRID

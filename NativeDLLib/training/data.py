@@ -127,14 +127,9 @@ def _read(
         yield ImageFile.read(path, config.contract.modality), labels, named_labels(config, row, {})
         return
     series = Series.read([config.file(row["series"])], row.get("uid"))
-    labels, names = _series_labels(config, row, series)
-    yield series, labels, named_labels(config, row, names)
-
-
-def _series_labels(config: Config, row: Mapping[str, Any], series: Series) -> tuple[sitk.Image, dict[str, int]]:
-    """Read the segmentation of a series, and the labels of its segments by their names."""
     path = config.file(row["segmentation"])
-    return read_segmentation(path, series) if path.suffix == ".dcm" else (read_labels(path), {})
+    labels, names = read_segmentation(path, series) if path.suffix == ".dcm" else (read_labels(path), {})
+    yield series, labels, named_labels(config, row, names)
 
 
 def _phantom(config: Config, row: Mapping[str, Any], seed: int, progress: Progress) -> tuple[sitk.Image, sitk.Image]:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,27 +19,21 @@ from NativeDLLib.training.config import Config
 from NativeDLLib.training.data import Example, examples
 
 
-@dataclass(frozen=True)
-class Score:
-    """A mask compared with the true one; distances are those of surface voxels, None where a mask is empty."""
-
-    dice: float  # 1 where both are empty
-    mean_mm: float | None
-    hausdorff95_mm: float | None  # the 95th percentile
-
-
-def score(found: npt.NDArray[Any], truth: npt.NDArray[Any], spacing: tuple[float, ...]) -> Score:
-    """Compare two masks (z, y, x); `spacing` is (x, y, z) in mm."""
+def score(found: npt.NDArray[Any], truth: npt.NDArray[Any], spacing: tuple[float, ...]) -> dict[str, float | None]:
+    """Overlap ``dice`` of two masks (z, y, x), 1 where both are empty, and mean ``surface_mm`` and 95th percentile
+    ``hausdorff95_mm`` of the distances of their surface voxels, None where one is empty; `spacing` (x, y, z) is in mm.
+    """
     a, b = found.astype(bool), truth.astype(bool)
     sizes = int(np.count_nonzero(a)), int(np.count_nonzero(b))
     if not all(sizes):
-        return Score(0.0 if any(sizes) else 1.0, None, None)
+        return {"dice": 0.0 if any(sizes) else 1.0, "surface_mm": None, "hausdorff95_mm": None}
     dice = 2 * int(np.count_nonzero(a & b)) / sum(sizes)
     box = box_of(a | b)
     assert box is not None
     a, b = a[box], b[box]
     distances = np.concatenate([_to_surface(a, b, spacing), _to_surface(b, a, spacing)])
-    return Score(dice, float(distances.mean()), float(np.percentile(distances, 95)))
+    far = float(np.percentile(distances, 95))
+    return {"dice": dice, "surface_mm": float(distances.mean()), "hausdorff95_mm": far}
 
 
 def _to_surface(mask: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], spacing: tuple[float, ...]) -> Any:
@@ -59,8 +52,7 @@ def _surface(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     inner = padded.copy()
     for axis in range(3):
         inner &= np.roll(padded, 1, axis) & np.roll(padded, -1, axis)
-    result: npt.NDArray[np.bool_] = mask & ~inner[1:-1, 1:-1, 1:-1]
-    return result
+    return mask & ~inner[1:-1, 1:-1, 1:-1]
 
 
 def evaluate(model: Model, config: Config, device: str, progress: Progress) -> list[dict[str, Any]]:
@@ -82,10 +74,12 @@ def _measure(model: Model, example: Example, device: str, progress: Progress) ->
     target = sitk.Resample(example.target, result.labels, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
     truth, found = sitk.GetArrayViewFromImage(target), sitk.GetArrayViewFromImage(result.labels)
     segments = []
-    for name, labels, classes in _compared(model):
+    rows = [(segment.name, [segment.label], [segment.label]) for segment in model.network_segments]
+    # The truth of most cases does not tell vertebrae apart.
+    rows += [(made.name, list(made.labels), list(made.classes)) for made in made_segments(model)]
+    for name, labels, classes in rows:
         numbers = [segment.number for segment in result.segments if segment.label in labels]
-        given = score(np.isin(found, numbers), np.isin(truth, classes), result.labels.GetSpacing())
-        values = {"dice": given.dice, "surface_mm": given.mean_mm, "hausdorff95_mm": given.hausdorff95_mm}
+        values = score(np.isin(found, numbers), np.isin(truth, classes), result.labels.GetSpacing())
         segments.append({"name": name, **{key: _rounded(value) for key, value in values.items()}})
     peak = max(stage.peak_mib for stage in quiet.stages)
     return {
@@ -95,14 +89,6 @@ def _measure(model: Model, example: Example, device: str, progress: Progress) ->
         "seconds": round(seconds, 2),
         "peak_mib": round(peak),
     }
-
-
-def _compared(model: Model) -> list[tuple[str, list[int], list[int]]]:
-    """Rows to compare: name, labels of the segments, and classes in the truth."""
-    rows = [(segment.name, [segment.label], [segment.label]) for segment in model.network_segments]
-    # The truth of most cases does not tell vertebrae apart.
-    rows += [(made.name, list(made.labels), list(made.classes)) for made in made_segments(model)]
-    return rows
 
 
 def summary(cases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

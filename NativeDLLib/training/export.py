@@ -29,7 +29,13 @@ def write_results_folder(
     """Write ``dataset.json``, ``plans.json`` and the checkpoint of one fold for a network on the CPU. Clip, mean and
     std of the training become nnU-Net's statistics of the foreground; `cases` is the number of cases.
     """
-    plans, dataset = _plans(architecture, config), _dataset(config, cases)
+    plans = _plans(architecture, config)
+    dataset = {
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, **{name: number for number, name in config.classes.items()}},
+        "numTraining": cases,
+        "file_ending": ".nii.gz",
+    }
     write_json(folder / "dataset.json", dataset)
     write_json(folder / "plans.json", plans)
     checkpoint = {
@@ -41,15 +47,6 @@ def write_results_folder(
     }
     with atomic_path(folder / "fold_0" / "checkpoint_final.pth") as temporary:
         torch.save(checkpoint, temporary)
-
-
-def _dataset(config: Config, cases: int) -> dict[str, Any]:
-    return {
-        "channel_names": {"0": "CT"},
-        "labels": {"background": 0, **{name: number for number, name in config.classes.items()}},
-        "numTraining": cases,
-        "file_ending": ".nii.gz",
-    }
 
 
 def _plans(architecture: Architecture, config: Config) -> dict[str, Any]:
@@ -116,14 +113,8 @@ def export(network: nn.Module, patch: tuple[int, int, int], path: Path) -> float
         program = torch.export.export(network, (example,), dynamic_shapes=({0: batch},))
     with atomic_path(path) as temporary:
         if path.suffix == ".onnx":
-            torch.onnx.export(
-                program,
-                f=str(temporary),
-                input_names=["image"],
-                output_names=["logits"],
-                external_data=False,
-                verbose=False,
-            )
+            names = {"input_names": ["image"], "output_names": ["logits"]}
+            torch.onnx.export(program, f=str(temporary), external_data=False, verbose=False, **names)
         else:
             program._example_inputs = None  # only these would be pickled into the archive
             with temporary.open("wb") as stream:  # a path would become part of the archive and of its digest

@@ -77,16 +77,14 @@ def _largest_hole(ring: Bools) -> Bools:
     numbers = sitk.GetArrayFromImage(holes)
     counts = np.bincount(numbers.ravel())
     counts[0] = 0
-    largest: Bools = (numbers == counts.argmax()) & (numbers > 0)
-    return largest
+    return np.asarray((numbers == counts.argmax()) & (numbers > 0))
 
 
 def _core(body: Bools) -> Bools:
     filled = sitk.BinaryFillhole(sitk.GetImageFromArray(body.astype(np.uint8)))
     eroded = sitk.BinaryErode(filled, [1, 1, 1], sitk.sitkBox, 0, 1, True)
     parts = sitk.RelabelComponent(sitk.ConnectedComponent(eroded), sortByObjectSize=True)
-    core: Bools = sitk.GetArrayFromImage(parts) == 1
-    return core & body
+    return np.asarray(sitk.GetArrayFromImage(parts) == 1) & body
 
 
 def _at_spacing(labels: sitk.Image) -> sitk.Image:
@@ -157,16 +155,15 @@ def named_labels(config: Config, row: Mapping[str, Any], names: Mapping[str, int
     classes = {name: number for number, name in config.classes.items()}
     mapping = row.get("map") or {name: classes[name] for name in names if name in classes}
     result = {}
+    there = ", ".join(f"'{known}'" for known in names if not known.isdecimal())
     for name, number in mapping.items():
         if name not in names and (names or not name.isdecimal()):
-            there = ", ".join(f"'{known}'" for known in names if not known.isdecimal())
             raise UsageError(
                 f"{config.path}: {row['name']}: there is no segment '{name[:64]}'"
                 + f"; there are {there}" * bool(there)
             )
         result[names.get(name, int(name) if name.isdecimal() else 0)] = int(number)
     if not result:
-        there = ", ".join(f"'{known}'" for known in names if not known.isdecimal())
         raise UsageError(
             f"{config.path}: {row['name']}: none of its segments ({there}) is named as a class: give a map"
         )

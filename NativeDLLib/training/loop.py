@@ -1,7 +1,6 @@
 """The training loop: AdamW on a cosine schedule, its loss (Isensee et al. 2021), log and checkpoint."""
 
 import copy
-import csv
 import hashlib
 import json
 import math
@@ -10,8 +9,7 @@ import pickle
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +22,10 @@ from NativeDLLib.training.augment import batches
 from NativeDLLib.training.cases import Case
 from NativeDLLib.training.config import SETTINGS, Config
 from NativeDLLib.training.unet import Architecture
+
+CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
+# On smaller patches oneDNN's bfloat16 gradients of the deepest layer read memory that nobody wrote.
+_SMALLEST_FOR_BFLOAT16 = 48
 
 
 def deep_supervision(outputs: Sequence[Tensor], target: Tensor) -> Tensor:
@@ -54,9 +56,6 @@ def dice_and_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return entropy + 1 - ((2 * overlap + 1) / (size + 1)).mean()
 
 
-CHECKPOINT = "checkpoint.pt"
-
-
 def fingerprint(config: Config, architecture: Architecture, start: str) -> str:
     """SHA-256 of everything that influences the result of a training. The allowed minutes are no part of it. `start` is
     the digest of the weights to start from, empty for new ones.
@@ -67,12 +66,6 @@ def fingerprint(config: Config, architecture: Architecture, start: str) -> str:
     parts += [{name: data[name] for name in SETTINGS if name in data}]
     text = json.dumps([*parts, repr(architecture), start], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint, atomically: tensors and plain values by name."""
-    with atomic_path(folder / CHECKPOINT) as temporary:
-        torch.save(state, temporary)
 
 
 def load_checkpoint(folder: Path, training: str) -> dict[str, Any]:
@@ -96,37 +89,11 @@ def load_checkpoint(folder: Path, training: str) -> dict[str, Any]:
     return state
 
 
-LOG = "log.csv"
-_COLUMNS = ("step", "loss", "learning_rate", "seconds")
-
-
-class Log:
-    """The log of a training, ``log.csv``, one line a step; what it says of steps after `step` belonged to work that was
-    lost.
-    """
-
-    def __init__(self, folder: Path, step: int) -> None:
-        self._path = folder / LOG
-        kept = self._path.read_text(encoding="utf-8").splitlines()[1 : step + 1] if step and self._path.exists() else []
-        write_text(self._path, "\n".join([",".join(_COLUMNS), *kept]) + "\n")
-
-    def __enter__(self) -> "Log":
-        self._stream = self._path.open("a", newline="", encoding="utf-8", buffering=1)
-        self._writer = csv.writer(self._stream, lineterminator="\n")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stream.close()
-
-    def add(self, step: int, loss: float, learning_rate: float, seconds: float) -> None:
-        """Add a step; `seconds` are counted from the start of the training."""
-        self._writer.writerow([step, repr(loss), f"{learning_rate:.3g}", f"{seconds:.1f}"])
-
-
-# On smaller patches oneDNN's bfloat16 gradients of the deepest layer read memory that nobody wrote.
-_SMALLEST_FOR_BFLOAT16 = 48
+def _open_log(path: Path, step: int) -> TextIO:
+    # What it says of steps after this one belonged to work that was lost.
+    kept = path.read_text(encoding="utf-8").splitlines()[1 : step + 1] if step and path.exists() else []
+    write_text(path, "\n".join(["step,loss,learning_rate,seconds", *kept]) + "\n")
+    return path.open("a", newline="", encoding="utf-8", buffering=1)
 
 
 def train(
@@ -148,7 +115,10 @@ def train(
     """
     device, progress = device or torch.device("cpu"), progress or Progress()
     schedule = config.schedule
-    _repeatable(device)
+    if device.type == "cuda":
+        # cuBLAS looks at it when it is first used.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     network = network.to(device, memory_format=torch.channels_last_3d).train()
     average = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=1e-2)
@@ -162,12 +132,14 @@ def train(
     started = saved = time.monotonic()
 
     def keep() -> None:
-        seconds = before + time.monotonic() - started
-        states = {name: part.state_dict() for name, part in parts.items()}
-        save_checkpoint(folder, {"training": training, "step": step, "seconds": seconds, **states})
+        state = {"training": training, "step": step, "seconds": before + time.monotonic() - started}
+        with atomic_path(folder / CHECKPOINT) as temporary:
+            torch.save(state | {name: part.state_dict() for name, part in parts.items()}, temporary)
 
-    source = batches(cases, odds, config, first=step, workers=_workers(config, device))
-    with Log(folder, step) as log:
+    # The CPU has the network to train, too.
+    workers = config.threads if device.type == "cuda" else max(1, config.threads // 4)
+    source = batches(cases, odds, config, first=step, workers=workers)
+    with _open_log(folder / LOG, step) as log:
         for images, targets in source:
             seconds = before + time.monotonic() - started
             done = max(step / schedule.steps, seconds / 60 / schedule.minutes)
@@ -194,7 +166,7 @@ def train(
             optimiser.step()
             follow(average, network, min(schedule.ema, step / (step + 10)))
             step += 1
-            log.add(step, value, rate, before + time.monotonic() - started)
+            log.write(f"{step},{value!r},{rate:.3g},{before + time.monotonic() - started:.1f}\n")
             progress.update("train", max(step / schedule.steps, seconds / 60 / schedule.minutes))
             if time.monotonic() - saved >= 60 * schedule.checkpoint_minutes:
                 keep()
@@ -219,16 +191,3 @@ def _loss(network: nn.Module, images: Tensor, targets: Tensor, config: Config) -
     with torch.autocast(device, torch.bfloat16, enabled=lower):
         outputs = network(images.to(memory_format=torch.channels_last_3d))
     return deep_supervision(outputs if config.schedule.deep_supervision else outputs[:1], targets)
-
-
-def _workers(config: Config, device: torch.device) -> int:
-    # The CPU has the network to train, too.
-    return config.threads if device.type == "cuda" else max(1, config.threads // 4)
-
-
-def _repeatable(device: torch.device) -> None:
-    if device.type == "cuda":
-        # cuBLAS looks at it when it is first used.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.backends.cudnn.deterministic = True
-        torch.backends.cudnn.benchmark = False

@@ -21,6 +21,8 @@ from NativeDLLib.training.config import Config
 from NativeDLLib.training.export import FILES, FOLDER, SUFFIXES
 from NativeDLLib.volumes.preview import write_preview
 
+REGISTRY = "registry.json"
+
 
 def pictures_of(config: Config) -> dict[str, str]:
     """File names of a training's pictures, and the title of each."""
@@ -41,15 +43,18 @@ def take_pictures(model: Model, config: Config, device: str, folder: Path, progr
 def card(config: Config, entry: Mapping[str, Any]) -> str:
     """Card of a trained model as Markdown, from its training and its registry entry."""
     weights, extra = entry["weights"], config.data.get("card", {})
+    if "file" in weights:
+        file = f"`{weights['file']}`, {weights['size']} bytes, SHA-256 `{weights['sha256']}`"
+    else:
+        file = ", ".join([f"`{weights['folder']}`", *(f"{n} SHA-256 `{sha}`" for n, sha in weights["files"].items())])
     found = [segment.name for segment in config.model.network_segments]
     found += [made.description for made in made_segments(config.model)]
-    names = ", ".join(found)
     patch = " × ".join(str(n) for n in config.patch)
     spacing = " × ".join(f"{mm:g}" for mm in config.contract.spacing or ())
     low, high = config.clip
     rows = {
-        "Finds": names,
-        "File": _file(weights),
+        "Finds": ", ".join(found),
+        "File": file,
         "Network": f"nnU-Net's PlainConvUNet, {len(config.classes) + 1} output channels (the background first)",
         "Input": f"CT in {config.contract.orientation} orientation at {spacing} mm (z, y, x), HU clipped to "
         f"[{low:g}, {high:g}], then (x - {config.mean:g}) / {config.std:g}; patches of {patch} voxels (z, y, x)",
@@ -58,64 +63,45 @@ def card(config: Config, entry: Mapping[str, Any]) -> str:
     }
     lines = [f"# {entry['id']} {entry['version']}", "", entry["description"], ""]
     lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
-    lines += ["", "## Trained on", "", *_items([*extra.get("trained_on", ()), *_data(config)])]
+    lines += ["", "## Trained on", "", *(f"- {text}" for text in extra.get("trained_on", ()))]
+    # Paths may tell who a patient is: only what the rows are called is said.
+    for row in config.rows("train"):
+        lines.append(f"- {row['name']}" + (f": {row['phantoms']} random phantoms" if "phantoms" in row else ""))
     schedule = config.schedule
     lines += ["", f"{schedule.steps} steps of {schedule.batch} patches, seed {schedule.seed}."]
     if entry.get("evaluation"):
         lines += ["", "## Measured", "", "Through the stages that a user's series goes through.", ""]
         lines += ["| data | cases | segment | Dice | mean surface distance | 95 % Hausdorff distance |"]
-        lines += ["|---|---|---|---|---|---|", *_measured(entry)]
-    pictures = pictures_of(config)
-    if pictures:
+        lines += ["|---|---|---|---|---|---|"]
+        for row in entry["evaluation"]:
+            for segment, dice in row["dice"].items():
+                apart = [row[key].get(segment) for key in ("surface_mm", "hausdorff95_mm")]
+                shown = " | ".join("-" if value is None else f"{value:.1f} mm" for value in apart)
+                lines.append(f"| {row['data']} | {row['cases']} | {segment} | {dice:.3f} | {shown} |")
+    if pictures := pictures_of(config):
         lines += ["", "## What it finds in series without labels", ""]
         lines += [line for file, name in pictures.items() for line in (f"{name}:", "", f"![{name}]({file})", "")][:-1]
     if extra.get("limits"):
-        lines += ["", "## Where it fails", "", *_items(extra["limits"])]
+        lines += ["", "## Where it fails", "", *(f"- {text}" for text in extra["limits"])]
     return "\n".join(lines) + "\n"
-
-
-def _file(weights: Mapping[str, Any]) -> str:
-    if "file" in weights:
-        return f"`{weights['file']}`, {weights['size']} bytes, SHA-256 `{weights['sha256']}`"
-    return f"`{weights['folder']}`, " + ", ".join(f"{name} SHA-256 `{sha}`" for name, sha in weights["files"].items())
-
-
-def _data(config: Config) -> list[str]:
-    # Paths may tell who a patient is: only what the rows are called is said.
-    rows = config.rows("train")
-    return [f"{row['name']}: {row['phantoms']} random phantoms" if "phantoms" in row else row["name"] for row in rows]
-
-
-def _measured(entry: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for row in entry["evaluation"]:
-        for segment, dice in row["dice"].items():
-            apart = [row[key].get(segment) for key in ("surface_mm", "hausdorff95_mm")]
-            shown = " | ".join("-" if value is None else f"{value:.1f} mm" for value in apart)
-            lines.append(f"| {row['data']} | {row['cases']} | {segment} | {dice:.3f} | {shown} |")
-    return lines
-
-
-def _items(texts: list[str]) -> list[str]:
-    return [f"- {text}" for text in texts]
-
-
-REGISTRY = "registry.json"
 
 
 def write_entry(config: Config, folder: Path, evaluation: Sequence[Mapping[str, Any]] = ()) -> Model:
     """Write ``registry.json`` and the model card beside the weights in a folder. ModelError where no registry takes the
     entry.
     """
-    entry = dict(config.data["entry"]) | {"weights": _weights(config, folder)}
-    if config.model.runtime != "nnunetv2":
+    entry = dict(config.data["entry"])
+    if config.model.runtime == "nnunetv2":
+        entry["weights"] = {"folder": FOLDER, "files": {name: sha256(folder / FOLDER / name) for name in FILES}}
+    else:
+        path = folder / f"{config.model.id}{SUFFIXES[config.model.runtime]}"
+        entry["weights"] = {"file": path.name, "sha256": sha256(path), "size": path.stat().st_size}
         entry["input"] = entry["input"] | {"axes": "zyx"}
     if evaluation:
         entry["evaluation"] = [dict(row) for row in evaluation]
     entry["card"] = f"{config.model.id}.md"
     write_text(folder / entry["card"], card(config, entry))
-    schema_version = {"schema_version": "1.0"}
-    write_json(folder / REGISTRY, schema_version | {"models": [entry]})
+    write_json(folder / REGISTRY, {"schema_version": "1.0", "models": [entry]})
     return load_registry(folder / REGISTRY)[0]
 
 
@@ -144,10 +130,3 @@ def publish(model: Model, registry: Path, pictures: Iterable[str] = ()) -> None:
     data["models"][place : place + 1] = [entry]
     write_json(registry, data)
     load_registry(registry)
-
-
-def _weights(config: Config, folder: Path) -> dict[str, Any]:
-    if config.model.runtime == "nnunetv2":
-        return {"folder": FOLDER, "files": {name: sha256(folder / FOLDER / name) for name in FILES}}
-    path = folder / f"{config.model.id}{SUFFIXES[config.model.runtime]}"
-    return {"file": path.name, "sha256": sha256(path), "size": path.stat().st_size}

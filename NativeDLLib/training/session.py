@@ -63,14 +63,22 @@ def run_session(session: Session, progress: Progress) -> dict[str, Any]:
     with progress.stage("data"):
         cases, odds = read_cases(config, progress)
     if not session.resume:
-        _clear(config, output)
+        # No file shall lie beside those of another training.
+        names = [*(f"{config.model.id}{suffix}" for suffix in (*SUFFIXES.values(), ".md")), *pictures_of(config)]
+        for name in (CHECKPOINT, REGISTRY, REPORT, *names, *(f"{FOLDER}/{file}" for file in FILES)):
+            (output / name).unlink(missing_ok=True)
     with progress.stage("train"):
         network = train(
             network, cases, odds, config, training=training, folder=output, resume=session.resume, device=device,
             progress=progress,
         )  # fmt: skip
+    differences = {}  # of the logits of each file to the network's
     with progress.stage("export"):
-        differences = _export(network, architecture, config, len(cases), output)
+        for kind in config.outputs:
+            if kind == "nnunetv2":
+                write_results_folder(network, architecture, config, len(cases), output / FOLDER)
+            else:
+                differences[kind] = export(network, config.patch, output / f"{config.model.id}{SUFFIXES[kind]}")
         model = write_entry(config, output)
     with progress.stage("evaluate"):
         measured = evaluate(model, config, session.device, progress)
@@ -100,13 +108,6 @@ def run_session(session: Session, progress: Progress) -> dict[str, Any]:
     return report
 
 
-def _clear(config: Config, output: Path) -> None:
-    """Remove what an earlier training left, so that no file lies beside those of another one."""
-    names = [*(f"{config.model.id}{suffix}" for suffix in (*SUFFIXES.values(), ".md")), *pictures_of(config)]
-    for name in (CHECKPOINT, REGISTRY, REPORT, *names, *(f"{FOLDER}/{file}" for file in FILES)):
-        (output / name).unlink(missing_ok=True)
-
-
 def _network(session: Session, progress: Progress) -> tuple[Architecture, torch.nn.Module, str]:
     config = session.config
     torch.manual_seed(config.schedule.seed)
@@ -120,28 +121,14 @@ def _network(session: Session, progress: Progress) -> tuple[Architecture, torch.
         network = architecture.build(len(config.classes) + 1)
         kept = load_weights(network, weights)
     except ModelError as error:
-        raise ModelError(
-            f"model {session.start.id}: training cannot start from it: {error}", hint=error.hint
-        ) from error
+        message = f"model {session.start.id}: training cannot start from it: {error}"
+        raise ModelError(message, hint=error.hint) from error
     if config.architecture is not None and config.architecture != architecture:
         raise UsageError(f"{config.path}: network: is not that of model {session.start.id}; leave it out")
     check_patch(config, architecture)
     if any(name.startswith(f"decoder.seg_layers.{len(architecture.features) - 2}.") for name in kept):
         progress.warn(f"the last layer of {session.start.id} is for other classes; a new one is trained")
     return architecture, network, digest
-
-
-def _export(
-    network: torch.nn.Module, architecture: Architecture, config: Config, cases: int, output: Path
-) -> dict[str, float]:
-    """Write the formats, and return how far each file's logits are from the network's."""
-    differences = {}
-    for kind in config.outputs:
-        if kind == "nnunetv2":
-            write_results_folder(network, architecture, config, cases, output / FOLDER)
-        else:
-            differences[kind] = export(network, config.patch, output / f"{config.model.id}{SUFFIXES[kind]}")
-    return differences
 
 
 def _files(config: Config) -> list[str]:

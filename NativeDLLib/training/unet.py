@@ -148,7 +148,9 @@ def start_weights(model: Model) -> tuple[dict[str, Tensor], str]:
         raise ModelError(f"model {model.id}: its network is described as JSON; training starts from a PlainConvUNet")
     try:
         if model.runtime == "nnunetv2":
-            found = _of_folder(model, weights)
+            # Of an ensemble the first is as good a start as any other.
+            path = find_folds(weights.path, model.weights.folds, model.weights.checkpoint)[0]
+            found = load_checkpoint(weights.read(f"{path.parent.name}/{path.name}"), path).weights
         elif model.runtime == "onnx":
             found = _of_onnx(weights.read(), weights.path)
         else:
@@ -161,16 +163,9 @@ def start_weights(model: Model) -> tuple[dict[str, Tensor], str]:
     return canonical(found), weights.digest
 
 
-def _of_folder(model: Model, weights: Weights) -> dict[str, Tensor]:
-    # Of an ensemble the first is as good a start as any other.
-    path = find_folds(weights.path, model.weights.folds, model.weights.checkpoint)[0]
-    return load_checkpoint(weights.read(f"{path.parent.name}/{path.name}"), path).weights
-
-
 def _of_onnx(content: bytes, path: Path) -> dict[str, Tensor]:
     onnx = require("onnx", "train")
     check_alone(content, path)
     model = onnx.load_model_from_string(content)
-    return {
-        tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in model.graph.initializer
-    }
+    tensors = model.graph.initializer
+    return {tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in tensors}

@@ -83,4 +83,4 @@ def test_a_bundled_model_finds_its_structure_in_a_phantom_it_has_not_seen(name: 
     source = Volume.of(image)
     result = run_pipeline(entry, source, effective(entry), Machine("cpu"), Progress())
     truth = sitk.GetArrayFromImage(labels) == {"liver-ct-demo": 1, "vertebra-ct-demo": 2}[name]
-    assert score(sitk.GetArrayFromImage(result.labels) > 0, truth, image.GetSpacing()).dice > 0.85
+    assert score(sitk.GetArrayFromImage(result.labels) > 0, truth, image.GetSpacing())["dice"] > 0.85

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -55,7 +56,10 @@ def download(url: str, part: Path, size: int | None, progress: Progress) -> None
         failures = 1 if _size(part) > had else failures + 1
         if failures >= _TRIES:
             raise ModelError(f"{url}: {cause}; what came is kept, the same command goes on from there") from cause
-        _wait(_FIRST_WAIT_S * 2 ** (failures - 1), progress)
+        end = time.monotonic() + _FIRST_WAIT_S * 2 ** (failures - 1)
+        while (left := end - time.monotonic()) > 0:
+            progress.check()
+            time.sleep(min(left, 0.1))
 
 
 def forget_part(part: Path) -> None:
@@ -82,7 +86,10 @@ def _attempt(session: requests.Session, url: str, part: Path, size: int | None, 
             check_space(part.parent, total - done)
         if not done:
             part.unlink(missing_ok=True)
-            write_json(_notes(part), {"url": url, "validator": _validator(response), "size": total})
+            # With it the server tells this file from another one at the same address, if it has one.
+            tag = response.headers.get("ETag", "")
+            validator = tag if tag.startswith('"') else response.headers.get("Last-Modified")
+            write_json(_notes(part), {"url": url, "validator": validator, "size": total})
         with part.open("ab") as target:
             for data in response.iter_content(_CHUNK):
                 progress.check()
@@ -99,19 +106,13 @@ def _attempt(session: requests.Session, url: str, part: Path, size: int | None, 
 def _open(session: requests.Session, url: str, headers: dict[str, str]) -> requests.Response:
     """Ask for a URL, following redirects to nothing that is less safe."""
     here, secure = url, False
+    get = partial(session.get, headers=headers, stream=True, timeout=_TIMEOUT_S, allow_redirects=False)
     for _ in range(_MOST_REDIRECTS):
         parts = urlsplit(here)
         secure = secure or parts.scheme == "https"
         if parts.scheme != "https" and (secure or parts.scheme != "http" or parts.hostname not in _LOOPBACK):
             raise ModelError(f"{url}: leads to an address without TLS, from which nothing is downloaded")
-        response = session.get(
-            here,
-            headers=headers,
-            stream=True,
-            timeout=_TIMEOUT_S,
-            allow_redirects=False,
-            verify=os.environ.get("SSL_CERT_FILE") or True,
-        )
+        response = get(here, verify=os.environ.get("SSL_CERT_FILE") or True)
         if not response.is_redirect:
             return response
         here = urljoin(here, response.headers["Location"])
@@ -137,12 +138,6 @@ def _start(response: requests.Response, url: str, part: Path, done: int) -> int 
     return int(length) if length.isdecimal() else None
 
 
-def _validator(response: requests.Response) -> str | None:
-    """Mark with which the server tells this file from another one at the same address, if it has one."""
-    tag = response.headers.get("ETag", "")
-    return tag if tag.startswith('"') else response.headers.get("Last-Modified")
-
-
 def _notes(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
@@ -164,10 +159,3 @@ def _reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.exceptions.ProxyError):
         return "the proxy cannot be reached or refuses"
     return "the server does not answer" if isinstance(error, requests.Timeout) else "the connection fails or breaks off"
-
-
-def _wait(seconds: float, progress: Progress) -> None:
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        progress.check()
-        time.sleep(min(left, 0.1))

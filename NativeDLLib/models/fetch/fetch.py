@@ -52,7 +52,9 @@ def fetch(
                 f"model {model.id}: {runtime.problem}, without which it cannot be checked",
                 hint=f"install it with: pip install 'NativeDL[{runtime.extra}]'",
             )
-        wanted = _wanted_digest(model)
+        known, wanted = read_lock(models_folder(), model.id), model.weights.sha256
+        if not wanted:
+            wanted = known.sha256 if known is not None and known.url == model.weights.url else None
         if wanted is None and not agrees(_question(model, file)):
             raise UsageError(f"model {model.id}: nothing was fetched")
         part = place / "download.part"
@@ -118,7 +120,12 @@ def _install(model: Model, archive: BufferedReader, wanted: str | None, place: P
         with progress.stage("check"):
             if not path.exists():
                 raise ModelError(f"model {model.id}: what was fetched holds no {weights.place}")
-            fetched = Fetched(weights.url, digest, size, _tried(Weights(model, path), model))
+            # Imported where it is used: listing models needs no runtime.
+            from NativeDLLib.inference.engine import load_engine
+
+            loaded = Weights(model, path)
+            load_engine(model, loaded, "cpu", measure=False)
+            fetched = Fetched(weights.url, digest, size, loaded.digests if weights.is_folder else {})
         progress.check()
         # Recorded first: weights without a record are never run, a record without weights does no harm.
         write_lock(models_folder(), model.id, fetched)
@@ -127,23 +134,6 @@ def _install(model: Model, archive: BufferedReader, wanted: str | None, place: P
             target.rename(staged / ".old")
         content.rename(target)
     return fetched
-
-
-def _tried(weights: Weights, model: Model) -> dict[str, str]:
-    """Load a network, and return the digests of the files of its folder that were loaded."""
-    # Imported where it is used: listing models needs no runtime.
-    from NativeDLLib.inference.engine import load_engine
-
-    load_engine(model, weights, "cpu", measure=False)
-    return weights.digests if model.weights.is_folder else {}
-
-
-def _wanted_digest(model: Model) -> str | None:
-    """Return the SHA-256 that the registry says or that was recorded, None where nobody knows it yet."""
-    if model.weights.sha256:
-        return model.weights.sha256
-    known = read_lock(models_folder(), model.id)
-    return known.sha256 if known is not None and known.url == model.weights.url else None
 
 
 def _question(model: Model, file: Path | None) -> str:

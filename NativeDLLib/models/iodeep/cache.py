@@ -46,8 +46,15 @@ def known(series_uid: str, content_mark: str) -> tuple[Model, str | None] | None
     for uid, row in _index().items():
         if series_uid == uid or (content_mark and content_mark == row["mark"]):
             model = _models().get(row["id"])
+            if model is None:
+                continue
             # A version pulled later may have taken its place, or someone has cleared the cache.
-            if model is not None and _is_there(model, row):
+            if model.weights.url:
+                is_here = model.version == row["version"]
+            else:
+                place = _place(model)
+                is_here = place == row["digest"][:32] and (pulled_registry().parent / str(place)).is_dir()
+            if is_here:
                 return model, row["signer"]
     return None
 
@@ -98,13 +105,6 @@ def remove_pulled(model: Model) -> None:
     remove_entry(model)
     if place := _place(model):
         shutil.rmtree(pulled_registry().parent / place, ignore_errors=True)
-
-
-def _is_there(model: Model, row: dict[str, Any]) -> bool:
-    place = _place(model)
-    if model.weights.url:
-        return bool(model.version == row["version"])
-    return bool(place == row["digest"][:32]) and (pulled_registry().parent / str(place)).is_dir()
 
 
 def _place(model: Model) -> str | None:

@@ -6,7 +6,7 @@ import tarfile
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pydicom.dataset import Dataset
 
@@ -24,23 +24,8 @@ STUDY_DESCRIPTION = "NATIVEDL-IODEEP"
 
 ENTRY, ID, VERSION, MODEL_UID, RUNTIME, FORM, WEIGHTS, URI = range(0x01, 0x09)
 SHA256, SIZE, FRAGMENT, FRAGMENTS, DIGEST, SIGNATURE, PUBLIC_KEY = range(0x09, 0x10)
-VRS = {
-    ENTRY: "UT",
-    ID: "LO",
-    VERSION: "LO",
-    MODEL_UID: "UI",
-    RUNTIME: "CS",
-    FORM: "CS",
-    WEIGHTS: "OB",
-    URI: "UR",
-    SHA256: "LO",
-    SIZE: "UL",
-    FRAGMENT: "US",
-    FRAGMENTS: "US",
-    DIGEST: "LO",
-    SIGNATURE: "OB",
-    PUBLIC_KEY: "OB",
-}
+_VR = ("UT", "LO", "LO", "UI", "CS", "CS", "OB", "UR", "LO", "UL", "US", "US", "LO", "OB", "OB")
+VRS = dict(enumerate(_VR, ENTRY))
 _LARGEST_TEXT = 2**20
 
 
@@ -170,20 +155,17 @@ def unpack(archive: Path, folder: Path, declared: Mapping[str, str], what: str) 
                 if path.exists() or not 0 <= member.size <= archive.stat().st_size:
                     raise ModelError(f"{what}: '{member.name[:80]}' in its archive is there twice or too large")
                 path.parent.mkdir(parents=True, exist_ok=True)
+                left = member.size
                 with path.open("xb") as target:
-                    _copy(source, target, member.size)
+                    while left and (chunk := source.read(min(left, _CHUNK))):
+                        target.write(chunk)
+                        left -= len(chunk)
                 source.seek(-member.size % tarfile.BLOCKSIZE, 1)
     except (tarfile.TarError, OSError, ValueError) as error:
         raise ModelError(f"{what}: its archive cannot be unpacked ({error})") from error
     for name, digest in declared.items():
         if not (folder / name).is_file() or sha256(folder / name) != digest:
             raise ModelError(f"{what}: {name} in its archive is not the file that its entry declares")
-
-
-def _copy(source: IO[bytes], target: IO[bytes], size: int) -> None:
-    while size and (chunk := source.read(min(size, _CHUNK))):
-        target.write(chunk)
-        size -= len(chunk)
 
 
 def _archive(model: Model, root: Path, archive: Path) -> dict[str, str]:

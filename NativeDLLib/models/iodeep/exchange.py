@@ -1,5 +1,6 @@
 """Models on a peer: which there are, bringing one there, and fetching them so that they are models like any other."""
 
+import contextlib
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -83,8 +84,10 @@ def push(
         with progress.stage("write"):
             files = write_model(model, folder, signing_key=signing_key, chunk_size=chunk_size)
         mark = str(dcmread(files[0], specific_tags=["StudyID"]).StudyID)
-        if any(row.mark == mark and row.instances in (None, len(files)) for row in _there(peer)):
-            return []
+        # A peer that only stores cannot say what it has.
+        with contextlib.suppress(AssociationLostError, NoneAcceptedError, RefusedError):
+            if any(row.mark == mark and row.instances in (None, len(files)) for row in find_models(peer)):
+                return []
         progress.check()
         with progress.stage("send"):
             deliver(files, peer, progress)
@@ -164,20 +167,10 @@ def _fetch(peer: Peer, row: Stored, accept_unsigned: bool, asked: bool, progress
             if found := objections(received.model, signer):
                 told = f"model {received.model.tool_name} {' and '.join(found)}"
                 if not asked:
-                    raise ModelError(
-                        f"{told}; it was not taken",
-                        hint=f"to take it all the same: nativedl models pull {row.id} --from {peer.name}",
-                    )
+                    hint = f"to take it all the same: nativedl models pull {row.id} --from {peer.name}"
+                    raise ModelError(f"{told}; it was not taken", hint=hint)
                 progress.warn(f"{told}; it was taken, as it was asked for by name")
         return Pulled(install(received, folder / "model", row.series_uid, signer, peer.name), signer, fetched=True)
-
-
-def _there(peer: Peer) -> list[Stored]:
-    try:
-        return find_models(peer)
-    except (AssociationLostError, NoneAcceptedError, RefusedError):
-        # A peer that only stores cannot say what it has.
-        return []
 
 
 def _stored(study: Dataset, series: Dataset) -> Stored:

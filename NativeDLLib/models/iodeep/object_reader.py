@@ -33,32 +33,11 @@ class ReceivedModel:
     """A model that was read from DICOM, whole and consistent; its signer is not judged yet."""
 
     model: Model  # its ``registry.json`` lies in the folder that it was read to
-    uid: str
     place: str  # name of the folder with the weights, made from the digest
     digest: str
     statement: bytes  # what digest and signature are made of
     signature: bytes
     public_key: bytes
-
-
-@dataclass(frozen=True)
-class _Common:
-    """Values that all fragments share."""
-
-    entry: str
-    id: str
-    version: str
-    uid: str
-    runtime: str
-    form: str
-    uri: str
-    sha256: str
-    size: int
-    fragments: int
-    digest: str
-    signature: bytes
-    public_key: bytes
-    series: str
 
 
 def read_model(files: Sequence[Path], folder: Path) -> ReceivedModel:
@@ -79,38 +58,34 @@ def read_model(files: Sequence[Path], folder: Path) -> ReceivedModel:
 
 def _read(files: Sequence[Path], folder: Path, what: str) -> ReceivedModel:
     parts = {}
-    first: _Common | None = None
+    shared: tuple[str, dict[int, Any]] | None = None
     for file in files:
         dataset = _open(file)
         elements = e.Elements(dataset, f"object {file.stem}")
-        common, number = _common(dataset, elements), elements.number(e.FRAGMENT)
-        if first is not None and common != first:
+        here, number = (str(dataset.get("SeriesInstanceUID", "")), _common(elements)), elements.number(e.FRAGMENT)
+        if shared not in (None, here):
             raise ModelError(f"{what}: its fragments are of different models, or one is damaged")
-        first = common
+        shared = here
         if number in parts:
             raise ModelError(f"{what}: fragment {number} is there twice")
         parts[number] = (dataset, elements)
-    assert first is not None
-    if sorted(parts) != list(range(1, first.fragments + 1)):
-        raise ModelError(f"{what}: {len(parts)} of its {first.fragments} fragments are there")
-    content = e.statement(first.entry, first.form, first.sha256, first.size)
-    if hashlib.sha256(content).hexdigest() != first.digest or e.model_uid(first.digest) != first.uid:
+    assert shared is not None
+    common, digest = shared[1], shared[1][e.DIGEST]
+    if sorted(parts) != list(range(1, common[e.FRAGMENTS] + 1)):
+        raise ModelError(f"{what}: {len(parts)} of its {common[e.FRAGMENTS]} fragments are there")
+    content = e.statement(common[e.ENTRY], common[e.FORM], common[e.SHA256], common[e.SIZE])
+    if hashlib.sha256(content).hexdigest() != digest or e.model_uid(digest) != common[e.MODEL_UID]:
         raise ModelError(f"{what}: is damaged: its registry entry and weights are not those that its digest means")
-    received = ReceivedModel(
-        model=_entry(first, folder, what),
-        uid=first.uid,
-        place=first.digest[:32],
-        digest=first.digest,
-        statement=content,
-        signature=first.signature,
-        public_key=first.public_key,
-    )
-    _check_attributes(parts[1][0], received.model, what)
-    if first.form == "URI":
+    model, expected = _entry(common, folder, what), parts[1][0]
+    for keyword in _CHECKED_ATTRIBUTES:
+        if str(expected.get(keyword, "")) != str(e.image_attributes(model)[keyword]):
+            raise ModelError(f"{what}: its {keyword} is not that of its registry entry")
+    received = ReceivedModel(model, digest[:32], digest, content, common[e.SIGNATURE], common[e.PUBLIC_KEY])
+    if common[e.FORM] == "URI":
         return received
     archive = folder / "weights"
-    _write_weights([parts[number][1] for number in sorted(parts)], first, archive, what)
-    return replace(received, model=_place(received, first, archive, folder, what))
+    _write_weights([parts[number][1] for number in sorted(parts)], common, archive, what)
+    return replace(received, model=_place(received, common, archive, folder, what))
 
 
 def _open(file: Path) -> Dataset:
@@ -126,31 +101,22 @@ def _open(file: Path) -> Dataset:
     return dataset
 
 
-def _common(dataset: Dataset, elements: e.Elements) -> _Common:
-    form, sha256 = elements.text(e.FORM), elements.text(e.SHA256)
-    return _Common(
-        entry=elements.text(e.ENTRY),
-        id=elements.text(e.ID),
-        version=elements.text(e.VERSION),
-        uid=elements.text(e.MODEL_UID),
-        runtime=elements.text(e.RUNTIME),
-        form=form,
-        uri=elements.text(e.URI),
-        sha256=elements.sha256(e.SHA256) if sha256 or form != "URI" else "",
-        size=elements.number(e.SIZE),
-        fragments=elements.number(e.FRAGMENTS),
-        digest=elements.sha256(e.DIGEST),
-        signature=elements.content(e.SIGNATURE),
-        public_key=elements.content(e.PUBLIC_KEY),
-        series=str(dataset.get("SeriesInstanceUID", "")),
-    )
+def _common(elements: e.Elements) -> dict[int, Any]:
+    """Return the values that all fragments share, by element."""
+    texts = (e.ENTRY, e.ID, e.VERSION, e.MODEL_UID, e.RUNTIME, e.FORM, e.URI, e.SHA256)
+    values: dict[int, Any] = {element: elements.text(element) for element in texts}
+    if values[e.SHA256] or values[e.FORM] != "URI":
+        values[e.SHA256] = elements.sha256(e.SHA256)
+    values |= {element: elements.number(element) for element in (e.SIZE, e.FRAGMENTS)}
+    values |= {element: elements.content(element) for element in (e.SIGNATURE, e.PUBLIC_KEY)}
+    return values | {e.DIGEST: elements.sha256(e.DIGEST)}
 
 
-def _entry(common: _Common, folder: Path, what: str) -> Model:
+def _entry(common: dict[int, Any], folder: Path, what: str) -> Model:
     """Check the entry as that of any registry, and that the other elements say the same."""
     folder.mkdir(parents=True, exist_ok=True)
     registry = folder / "registry.json"
-    write_text(registry, f'{{"schema_version": "1.0", "models": [{common.entry}]}}')
+    write_text(registry, f'{{"schema_version": "1.0", "models": [{common[e.ENTRY]}]}}')
     try:
         models = load_registry(registry)
     except ModelError as error:
@@ -160,45 +126,37 @@ def _entry(common: _Common, folder: Path, what: str) -> Model:
     (model,) = models
     weights = model.weights
     form = "URI" if weights.url else "TAR" if weights.is_folder else "FILE"
-    said = (common.id, common.version, common.runtime, common.form, common.uri)
+    said = tuple(common[element] for element in (e.ID, e.VERSION, e.RUNTIME, e.FORM, e.URI))
     if said != (model.id, model.version, model.runtime.upper(), form, weights.url):
         raise ModelError(f"{what}: its elements contradict its registry entry")
-    if form != "TAR" and (weights.sha256 or "") != common.sha256:
+    if form != "TAR" and (weights.sha256 or "") != common[e.SHA256]:
         raise ModelError(f"{what}: its registry entry means other weights than it holds")
     return model
 
 
-def _check_attributes(dataset: Dataset, model: Model, what: str) -> None:
-    """Check that an object is offered for the images that its entry is for."""
-    expected = e.image_attributes(model)
-    for keyword in _CHECKED_ATTRIBUTES:
-        if str(dataset.get(keyword, "")) != str(expected[keyword]):
-            raise ModelError(f"{what}: its {keyword} is not that of its registry entry")
-
-
-def _write_weights(parts: Sequence[e.Elements], common: _Common, path: Path, what: str) -> None:
-    if not 0 < common.size <= LARGEST_WEIGHTS:
-        raise ModelError(f"{what}: says that its weights have {common.size} bytes")
-    left, digest = common.size, hashlib.sha256()
+def _write_weights(parts: Sequence[e.Elements], common: dict[int, Any], path: Path, what: str) -> None:
+    if not 0 < common[e.SIZE] <= LARGEST_WEIGHTS:
+        raise ModelError(f"{what}: says that its weights have {common[e.SIZE]} bytes")
+    left, digest = common[e.SIZE], hashlib.sha256()
     with path.open("xb") as stream:
         for elements in parts:
             piece = elements.content(e.WEIGHTS)
             # One byte of padding, and only where nothing is to come.
             if not piece or len(piece) > left + left % 2:
-                raise ModelError(f"{what}: its weights do not have the {common.size} bytes that it says")
+                raise ModelError(f"{what}: its weights do not have the {common[e.SIZE]} bytes that it says")
             piece = piece[:left]
             left -= len(piece)
             digest.update(piece)
             stream.write(piece)
-    if left or digest.hexdigest() != common.sha256:
+    if left or digest.hexdigest() != common[e.SHA256]:
         raise ModelError(f"{what}: is damaged: its weights are not those that its digest means")
 
 
-def _place(received: ReceivedModel, common: _Common, archive: Path, folder: Path, what: str) -> Model:
+def _place(received: ReceivedModel, common: dict[int, Any], archive: Path, folder: Path, what: str) -> Model:
     """Put the weights where the registry's entry finds them, and check them as those of any model."""
-    entry: dict[str, Any] = json.loads(common.entry)
+    entry: dict[str, Any] = json.loads(common[e.ENTRY])
     weights = entry["weights"]
-    if common.form == "FILE":
+    if common[e.FORM] == "FILE":
         weights["file"] = f"{received.place}/{weights['file']}"
         target = folder / weights["file"]
         target.parent.mkdir(parents=True)

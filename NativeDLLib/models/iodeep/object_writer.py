@@ -24,11 +24,8 @@ from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.files import atomic_path, scratch, sha256
 from NativeDLLib.models.iodeep import elements as e
 from NativeDLLib.models.iodeep.elements import pack
-from NativeDLLib.models.iodeep.object_reader import ReceivedModel, read_model
 from NativeDLLib.models.iodeep.signing import load_private_key, public_bytes
 from NativeDLLib.registry.entry import Model
-
-__all__ = ["CHUNK_SIZE", "ReceivedModel", "read_model", "write_model"]
 
 CHUNK_SIZE = 64 * 2**20
 """Bytes of weights in one instance: what any PACS takes and a workstation holds in memory."""
@@ -48,7 +45,8 @@ def write_model(
         other = model.coarse.model.id
         raise ModelError(f"model {model.id}: needs the coarse model {other} too, and an object holds one; leave it out")
     key = None if signing_key is None else load_private_key(signing_key)
-    with scratch(".partial-", _made(folder)) as staged:
+    folder.mkdir(parents=True, exist_ok=True)
+    with scratch(".partial-", folder) as staged:
         entry, form, weights = pack(model, staged)
         text = json.dumps(entry, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
         size = 0 if weights is None else weights.stat().st_size
@@ -96,30 +94,18 @@ def _header(model: Model, study_id: str) -> Dataset:
     values: dict[str, Any] = {
         "SpecificCharacterSet": "ISO_IR 192",
         "SOPClassUID": e.RAW_DATA_STORAGE,
-        "InstanceCreationDate": date,
-        "InstanceCreationTime": time,
-        "StudyDate": date,
-        "SeriesDate": date,
-        "ContentDate": date,
-        "StudyTime": time,
-        "SeriesTime": time,
-        "ContentTime": time,
-        "AccessionNumber": "",
-        "ReferringPhysicianName": "",
+        **dict.fromkeys(("InstanceCreationDate", "StudyDate", "SeriesDate", "ContentDate"), date),
+        **dict.fromkeys(("InstanceCreationTime", "StudyTime", "SeriesTime", "ContentTime"), time),
+        **dict.fromkeys(("PatientName", "PatientID", "PatientBirthDate", "PatientSex"), ""),
+        **dict.fromkeys(("AccessionNumber", "ReferringPhysicianName"), ""),
         "StudyDescription": e.STUDY_DESCRIPTION,
         "SeriesDescription": model.id,
         "ProtocolName": model.version,
         "CreatorVersionUID": generate_uid(entropy_srcs=["NativeDL", __version__]),
-        "PatientName": "",
-        "PatientID": "",
-        "PatientBirthDate": "",
-        "PatientSex": "",
-        "StudyInstanceUID": uid,
-        "SeriesInstanceUID": uid,
+        **dict.fromkeys(("StudyInstanceUID", "SeriesInstanceUID"), uid),
         "StudyID": study_id,
         "SeriesNumber": 1,
-        "Manufacturer": "NativeDL",
-        "ManufacturerModelName": "NativeDL",
+        **dict.fromkeys(("Manufacturer", "ManufacturerModelName"), "NativeDL"),
         "SoftwareVersions": __version__,
         "AcquisitionContextSequence": [],
         "ContentLabel": "MODEL",
@@ -146,8 +132,3 @@ def _write(header: Dataset, values: dict[int, Any], folder: Path) -> Path:
     with atomic_path(path) as temporary:
         dataset.save_as(temporary, enforce_file_format=True)
     return path
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -55,9 +55,8 @@ def pulled_draft(peer: Peer, uid: str, accept_unsigned: bool, progress: Progress
     if not is_uid(uid):
         raise UsageError(f"'{uid[:80]}' is no UID")
     if not accept_unsigned:
-        raise ModelError(
-            f"network {uid} has no signature in this layout", hint="to use it all the same: --accept-unsigned"
-        )
+        hint = "to use it all the same: --accept-unsigned"
+        raise ModelError(f"network {uid} has no signature in this layout", hint=hint)
     with scratch("nativedl-pull-") as folder:
         with progress.stage("retrieve"):
             files = retrieve(peer, uid, uid, folder / "objects", progress)
@@ -83,11 +82,10 @@ def read_published(path: Path, folder: Path) -> Draft:
     if modality not in _MODALITIES:
         raise ModelError(f"{path}: is for {modality or 'no'} images; a model can be for {', '.join(_MODALITIES)}")
     description = _architecture(_content(dataset, _ARCHITECTURE, path), path)
-    state = _load(_decoded(_content(dataset, _WEIGHTS, path), path), path)
+    state = _load(_content(dataset, _WEIGHTS, path), path)
     torch = require("torch", "torch")
-    if not isinstance(state, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
-    ):
+    rows = state.items() if isinstance(state, Mapping) else [(None, state)]
+    if not all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in rows):
         raise ModelError(f"{path}: its weights are no dictionary of tensors by name")
     weights, network = folder / "weights.pth", folder / "architecture.json"
     try:
@@ -141,7 +139,7 @@ def _architecture(content: bytes, path: Path) -> Mapping[str, Any]:
     written = content.decode("utf-8", "replace").strip(" \0")
     found: Any = None
     try:
-        found = json.loads(written) if written.startswith("{") else _load(_decoded(content, path), path)
+        found = json.loads(written) if written.startswith("{") else _load(content, path)
     except (ValueError, RecursionError):
         try:
             found = ast.literal_eval(written)
@@ -152,15 +150,12 @@ def _architecture(content: bytes, path: Path) -> Mapping[str, Any]:
     return found
 
 
-def _decoded(content: bytes, path: Path) -> bytes:
+def _load(written: bytes, path: Path) -> Any:
+    """Load the base64 of a torch file, tensors and plain values only."""
     try:
-        return base64.b64decode(content.strip(b" \0"), validate=True)
+        content = base64.b64decode(written.strip(b" \0"), validate=True)
     except binascii.Error as error:
         raise ModelError(f"{path}: holds something else than base64 where a torch file should be") from error
-
-
-def _load(content: bytes, path: Path) -> Any:
-    """Load a torch file, tensors and plain values only."""
     require("torch", "torch")
     if not content.startswith(b"PK"):
         raise ModelError(f"{path}: holds no torch file")

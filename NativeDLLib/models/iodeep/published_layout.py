@@ -13,15 +13,8 @@ from typing import Any
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.registry.architecture.check import parameter_shapes
 
-_PLAIN = {
-    "relu": "relu",
-    "tanh": "tanh",
-    "softmax": "softmax",
-    "sigmoid": "sigmoid",
-    "prelu": "prelu",
-    "batchnorm2d": "batch_normalisation",
-    "flatten": "flatten",
-}
+_PLAIN = {name: name for name in ("relu", "tanh", "softmax", "sigmoid", "prelu", "flatten")}
+_PLAIN["batchnorm2d"] = "batch_normalisation"
 _POOLING = {"maxpool2d": "max_pooling", "avgpool2d": "average_pooling"}
 _DOUBLE = ("doubleconv", "elbowunet", "updoubleconv", "updoubleconv_out")
 
@@ -32,7 +25,12 @@ def from_iodeep(description: Mapping[str, Any], state_dict: Mapping[str, Any]) -
     """
     weights = [value for name, value in state_dict.items() if not str(name).endswith("num_batches_tracked")]
     found = [tuple(getattr(value, "shape", ())) for value in weights]
-    readings = [_Reader(description, interpolates, bias).read() for interpolates, bias in _readings(description)]
+    layers = description.get("architecture")
+    codes = [str(code).lower() for code in layers.values()] if isinstance(layers, Mapping) else []
+    ways = product(
+        (True, False) if "upsample" in codes else (True,), (False, True) if set(codes) & set(_DOUBLE) else (True,)
+    )
+    readings = [_Reader(description, interpolates, bias).read() for interpolates, bias in ways]
     for reading in readings:
         wanted = parameter_shapes(reading)
         if list(wanted.values()) == found:
@@ -42,13 +40,6 @@ def from_iodeep(description: Mapping[str, Any], state_dict: Mapping[str, Any]) -
     name, shape, other = next(((n, w, f) for (n, w), f in pairs if w != f), ("", (), ()))
     what = f"{name} should have the shape {list(shape)}, not {list(other)}" if name else f"{len(found)} are too many"
     raise ModelError(f"the weights do not fit the architecture: {what}")
-
-
-def _readings(description: Mapping[str, Any]) -> list[tuple[bool, bool]]:
-    layers = description.get("architecture")
-    codes = [str(code).lower() for code in layers.values()] if isinstance(layers, Mapping) else []
-    double = any(code in _DOUBLE for code in codes)
-    return list(product((True, False) if "upsample" in codes else (True,), (False, True) if double else (True,)))
 
 
 class _Reader:
@@ -90,20 +81,22 @@ class _Reader:
 
     def _layer(self, number: str, code: Any) -> None:
         known = str(code).lower()
-        where = f"IODeep architecture.{number[:20]}"
         if known in _PLAIN:
             self._add(number, type=_PLAIN[known])
         elif known in _POOLING:
             self._add(number, type=_POOLING[known], kernel_size=self._next("pooling", "pool"))
+        elif known == "upsample" and self._interpolates:
+            self._add(number, type="upsampling", scale=2, mode="linear", align_corners=True)
         elif known == "upsample":
-            self._upsample(number)
+            self._channels //= 2
+            self._add(number, type="transposed_convolution", filters=self._channels, kernel_size=2, stride=2)
         elif known == "cnn2d":
             padding = self._single("padding_conv", 0)
             self._convolution(number, self._next("convolutional", "cn"), padding, bias=True)
         elif known in _DOUBLE:
             self._double(number, known)
         else:
-            raise ModelError(f"{where}: the layer '{str(code)[:40]}' is not known")
+            raise ModelError(f"IODeep architecture.{number[:20]}: the layer '{str(code)[:40]}' is not known")
 
     def _double(self, number: str, code: str) -> None:
         filters, kernel = self._next("convolutional", "cn"), self._next("kernel", "kernel")
@@ -116,17 +109,9 @@ class _Reader:
             self._add(number, type="batch_normalisation")
             self._add(number, type="relu")
 
-    def _upsample(self, number: str) -> None:
-        if self._interpolates:
-            self._add(number, type="upsampling", scale=2, mode="linear", align_corners=True)
-            return
-        self._channels //= 2
-        self._add(number, type="transposed_convolution", filters=self._channels, kernel_size=2, stride=2)
-
     def _convolution(self, number: str, filters: int, padding: int, *, bias: bool, kernel: int | None = None) -> None:
         size = self._next("kernel", "kernel") if kernel is None else kernel
-        stride = self._single("stride", 1)
-        sizes = {"kernel_size": size, "stride": stride, "padding": padding}
+        sizes = {"kernel_size": size, "stride": self._single("stride", 1), "padding": padding}
         self._add(number, type="convolution", filters=filters, **sizes, bias=bias)
         self._channels = filters
 

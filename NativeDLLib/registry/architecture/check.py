@@ -9,16 +9,8 @@ from typing import Any
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.jsonfile import check_schema, json_path
-from NativeDLLib.registry.architecture.rules import (
-    ANY,
-    DEFAULTS,
-    PER_AXIS,
-    SPATIAL,
-    MisfitError,
-    Options,
-    Parameters,
-    Shape,
-)
+from NativeDLLib.registry.architecture import rules
+from NativeDLLib.registry.architecture.rules import Options, Parameters, Shape
 
 # 1 GiB of float32, three times the largest networks of nnU-Net.
 MOST_PARAMETERS = 2**28
@@ -63,11 +55,8 @@ class Plan:
     @property
     def parameters(self) -> dict[str, Shape]:
         """Shapes of the weights by canonical name, in the order of the layers."""
-        return {
-            f"layers.{index}.{name}": shape
-            for index, layer in enumerate(self.layers)
-            for name, shape in layer.parameters.items()
-        }
+        layers = enumerate(self.layers)
+        return {f"layers.{i}.{name}": shape for i, layer in layers for name, shape in layer.parameters.items()}
 
 
 def check_architecture(description: Mapping[str, Any]) -> list[Shape]:
@@ -127,10 +116,8 @@ def _joins(data: Any) -> dict[int, list[Join]]:
     for number, row in enumerate(data.get("skip_connection", ())):
         source, target = int(row["from"]), int(row["to"])
         if not source < target < len(data["architecture"]):
-            raise ModelError(
-                f"{_ORIGIN}: skip_connection[{number}]: leads from layer {source} to layer {target}; it must lead to "
-                f"a later one of the {len(data['architecture'])} layers"
-            )
+            where = f"{_ORIGIN}: skip_connection[{number}]: leads from layer {source} to layer {target}"
+            raise ModelError(f"{where}; it must lead to a later one of the {len(data['architecture'])} layers")
         first = row.get("position", "last") == "first"
         joins.setdefault(target, []).append(Join(source, row["mode"] == "add", first))
     return joins
@@ -142,16 +129,16 @@ def _waiting(joins: Mapping[int, Sequence[Join]], index: int) -> set[int]:
 
 def _layer(data: Any, index: int, row: Mapping[str, Any], shape: Shape, axes: int) -> Layer:
     kind = row["type"]
-    options = {**DEFAULTS.get(kind, {}), **{k: v for k, v in row.items() if k not in ("type", "name")}}
+    options = {**rules.DEFAULTS.get(kind, {}), **{k: v for k, v in row.items() if k not in ("type", "name")}}
     if kind in ("max_pooling", "average_pooling"):
         options.setdefault("stride", options["kernel_size"])
     for field in options:
         options[field] = _value(data, index, field, options[field], axes)
-    if kind in SPATIAL and len(shape) == 1:
+    if kind in rules.SPATIAL and len(shape) == 1:
         raise _error(data, index, "", f"takes an image, but gets the flat shape {list(shape)}")
     try:
-        gives, parameters = (SPATIAL.get(kind) or ANY[kind])(options, shape)
-    except MisfitError as misfit:
+        gives, parameters = (rules.SPATIAL.get(kind) or rules.ANY[kind])(options, shape)
+    except rules.MisfitError as misfit:
         raise _error(data, index, misfit.field, str(misfit)) from None
     if min(gives) < 1:
         raise _error(data, index, "", f"would give the shape {list(gives)} for an input of {list(shape)}")
@@ -159,7 +146,7 @@ def _layer(data: Any, index: int, row: Mapping[str, Any], shape: Shape, axes: in
 
 
 def _value(data: Any, index: int, field: str, value: Any, axes: int) -> Any:
-    if field in PER_AXIS:
+    if field in rules.PER_AXIS:
         if isinstance(value, list) and len(value) != axes:
             raise _error(data, index, field, f"has {len(value)} values for {axes} axes")
         return tuple(int(n) for n in value) if isinstance(value, list) else (int(value),) * axes
@@ -169,13 +156,9 @@ def _value(data: Any, index: int, field: str, value: Any, axes: int) -> Any:
 
 def _joined(data: Any, index: int, shape: Shape, other: Shape, join: Join) -> Shape:
     if (shape != other) if join.add else (len(shape) != len(other) or shape[1:] != other[1:]):
-        raise _error(
-            data,
-            index,
-            "",
-            f"gives the shape {list(shape)}, to which {list(other)} of layer {join.source} cannot be "
-            f"{'added' if join.add else 'concatenated'}",
-        )
+        joined = "added" if join.add else "concatenated"
+        reason = f"gives the shape {list(shape)}, to which {list(other)} of layer {join.source} cannot be {joined}"
+        raise _error(data, index, "", reason)
     return shape if join.add else (shape[0] + other[0], *shape[1:])
 
 

@@ -11,16 +11,11 @@ Parameters = dict[str, Shape]
 PER_AXIS = frozenset({"kernel_size", "stride", "padding", "dilation", "output_padding", "scale"})
 
 _AFFINE = {"epsilon": 1e-5, "affine": True}
-_POOLING = {"padding": 0}
 DEFAULTS: Mapping[str, Options] = {
     "convolution": {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True},
     "transposed_convolution": {"stride": 1, "padding": 0, "output_padding": 0, "bias": True},
-    "max_pooling": _POOLING,
-    "average_pooling": _POOLING,
-    "batch_normalisation": _AFFINE,
-    "instance_normalisation": _AFFINE,
-    "group_normalisation": _AFFINE,
-    "layer_normalisation": _AFFINE,
+    **{kind: {"padding": 0} for kind in ("max_pooling", "average_pooling")},
+    **dict.fromkeys([f"{kind}_normalisation" for kind in ("batch", "instance", "group", "layer")], _AFFINE),
     "leaky_relu": {"slope": 0.01},
     "elu": {"alpha": 1.0},
     "gelu": {"approximate": False},
@@ -78,10 +73,6 @@ def _pooling(given: Options, shape: Shape) -> tuple[Shape, Parameters]:
     return (shape[0], *size), {}
 
 
-def _global(given: Options, shape: Shape) -> tuple[Shape, Parameters]:
-    return shape[:1], {}
-
-
 def _batch(given: Options, shape: Shape) -> tuple[Shape, Parameters]:
     channels = shape[:1]
     return shape, {**_affine(given, channels), "running_mean": channels, "running_var": channels}
@@ -99,18 +90,6 @@ def _group(given: Options, shape: Shape) -> tuple[Shape, Parameters]:
     return shape, _affine(given, shape[:1])
 
 
-def _layer(given: Options, shape: Shape) -> tuple[Shape, Parameters]:
-    return shape, _affine(given, shape)
-
-
-def _same(given: Options, shape: Shape) -> tuple[Shape, Parameters]:
-    return shape, {}
-
-
-def _prelu(given: Options, shape: Shape) -> tuple[Shape, Parameters]:
-    return shape, {"weight": shape[:1] if given["per_channel"] else (1,)}
-
-
 def _upsampling(given: Options, shape: Shape) -> tuple[Shape, Parameters]:
     if given["align_corners"] and given["mode"] == "nearest":
         raise MisfitError("align_corners", "has no meaning for the mode nearest")
@@ -124,10 +103,6 @@ def _dense(given: Options, shape: Shape) -> tuple[Shape, Parameters]:
     return (units,), {"weight": (units, shape[0]), **_bias(given, units)}
 
 
-def _flatten(given: Options, shape: Shape) -> tuple[Shape, Parameters]:
-    return (prod(shape),), {}
-
-
 def _bias(given: Options, number: int) -> Parameters:
     return {"bias": (number,)} if given["bias"] else {}
 
@@ -136,23 +111,24 @@ def _affine(given: Options, shape: Shape) -> Parameters:
     return {"weight": shape, "bias": shape} if given["affine"] else {}
 
 
+_SAME = ("relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "softmax", "tanh", "dropout")
 # Types that need an image, and those that take also what is flat.
 SPATIAL: Mapping[str, Rule] = {
     "convolution": _convolution,
     "transposed_convolution": _transposed,
     "max_pooling": _pooling,
     "average_pooling": _pooling,
-    "global_max_pooling": _global,
-    "global_average_pooling": _global,
+    "global_max_pooling": lambda given, shape: (shape[:1], {}),
+    "global_average_pooling": lambda given, shape: (shape[:1], {}),
     "instance_normalisation": _instance,
     "group_normalisation": _group,
     "upsampling": _upsampling,
 }
 ANY: Mapping[str, Rule] = {
     "batch_normalisation": _batch,
-    "layer_normalisation": _layer,
-    "prelu": _prelu,
+    "layer_normalisation": lambda given, shape: (shape, _affine(given, shape)),
+    "prelu": lambda given, shape: (shape, {"weight": shape[:1] if given["per_channel"] else (1,)}),
     "dense": _dense,
-    "flatten": _flatten,
-    **dict.fromkeys(("relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "softmax", "tanh", "dropout"), _same),
+    "flatten": lambda given, shape: ((prod(shape),), {}),
+    **dict.fromkeys(_SAME, lambda given, shape: (shape, {})),
 }

@@ -9,7 +9,8 @@ import pytest
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.files import sha256
 from NativeDLLib.models.iodeep.elements import unpack
-from NativeDLLib.models.iodeep.object_writer import read_model, write_model
+from NativeDLLib.models.iodeep.object_reader import read_model
+from NativeDLLib.models.iodeep.object_writer import write_model
 from NativeDLLib.registry import load_registry
 from NativeDLLib.registry.weights import verified_weights
 

@@ -13,7 +13,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.models.iodeep import elements as e
 from NativeDLLib.models.iodeep import object_reader as iodeep_reader
-from NativeDLLib.models.iodeep.object_writer import read_model, write_model
+from NativeDLLib.models.iodeep.object_reader import read_model
+from NativeDLLib.models.iodeep.object_writer import write_model
 from NativeDLLib.registry.weights import verified_weights
 
 

@@ -12,7 +12,8 @@ from tools import dciodvfy_errors
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.models.iodeep import elements as e
-from NativeDLLib.models.iodeep.object_writer import read_model, write_model
+from NativeDLLib.models.iodeep.object_reader import read_model
+from NativeDLLib.models.iodeep.object_writer import write_model
 from NativeDLLib.registry import load_models, load_registry
 from NativeDLLib.registry.weights import verified_weights
 

@@ -8,7 +8,8 @@ import pytest
 from servers import require
 
 from NativeDLLib.core.errors import ModelError, UsageError
-from NativeDLLib.models.iodeep.object_writer import read_model, write_model
+from NativeDLLib.models.iodeep.object_reader import read_model
+from NativeDLLib.models.iodeep.object_writer import write_model
 from NativeDLLib.models.iodeep.signing import fingerprint, judge, trusted_keys_folder
 
 
