@@ -105,7 +105,9 @@ def _measure(module: Any, shape: Sequence[int], folder: Path, key: str) -> tuple
         if choice["way"] not in _AT_ONCE:
             weights.unlink(missing_ok=True)
         write_json(folder / f"{key}.json", choice | {"seconds": seconds})
-        _forget(folder)
+        used = sorted(folder.glob("*.onnx"), key=lambda path: path.stat().st_mtime)
+        for other in used[:-_REMEMBERED]:
+            other.unlink(missing_ok=True)
     except OSError:
         # What cannot be kept would be measured at every run.
         return _TORCH, b""
@@ -156,13 +158,6 @@ def _export(module: Any, patch: Floats, path: Path) -> bool:
         except Exception:
             return False
     return True
-
-
-def _forget(folder: Path) -> None:
-    """Remove what was not used for longest."""
-    kept = sorted(folder.glob("*.onnx"), key=lambda path: path.stat().st_mtime)
-    for path in kept[:-_REMEMBERED]:
-        path.unlink(missing_ok=True)
 
 
 def _key(module: Any, shape: Sequence[int]) -> str:

@@ -40,16 +40,14 @@ def torch_device(word: str) -> tuple[torch.device, str, list[str]]:
     check_device(word)
     cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
     mps = torch.backends.mps.is_available()
+    warnings = []
     if word == "auto":
-        warnings = []
         if not cuda and has_nvidia_gpu():
             warnings.append(
                 f"an NVIDIA GPU is here but this torch ({torch.__version__}) cannot use it: running on the CPU; "
                 "install a CUDA build of torch that fits the driver"
             )
         word = "cuda:0" if cuda else "mps" if mps else "cpu"
-    else:
-        warnings = []
     if word == "cpu":
         return torch.device("cpu"), f"cpu ({torch.get_num_threads()} threads)", warnings
     if word == "mps":

@@ -113,9 +113,7 @@ class LabelMaker:
             return torch.from_numpy(values).to(planes.device)
 
         shape = self.labels.shape[1:]
-        (y, y_matrix), (x, x_matrix) = (
-            axis.piece(0, count) for axis, count in zip((self._y, self._x), shape, strict=True)
-        )
+        (y, y_matrix), (x, x_matrix) = self._y.piece(0, shape[0]), self._x.piece(0, shape[1])
         along_y, along_x = there(y_matrix), there(np.ascontiguousarray(x_matrix.T))
         head = None if self._head is None else (there(self._head.weights), there(self._head.bias)[:, None])
         channels = len(planes) + (0 if self._head is None else len(self._head.bias))

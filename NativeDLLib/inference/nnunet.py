@@ -22,7 +22,6 @@ from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.label_maker import Head, LabelMaker
 from NativeDLLib.inference.network import ArrayOrTensor, Network, require, silent, to_numpy
 from NativeDLLib.inference.nnunet_files import (
-    Checkpoint,
     check_configuration,
     find_folds,
     keeps_network,
@@ -168,8 +167,14 @@ def load_nnunet(model: Model, weights: Weights, device: str, *, measure: bool = 
         flat = len(configuration.patch_size) == 2
         with _quiet():
             classes = plans.get_label_manager(dataset).num_segmentation_heads
-            modules = [_module(folder, configuration, classes, c).to(chosen) for c in checkpoints]
-        separable = _is_separable(plans, configuration, dataset)
+            modules = []
+            for checkpoint in checkpoints:
+                module = make_unet(folder, configuration.configuration["architecture"], classes)
+                module.load_state_dict(checkpoint.weights, assign=True)
+                modules.append(module.float().eval().to(chosen))
+        # Our preprocessing and way back give what nnU-Net's do where it resamples as usual, without regions.
+        plain = not plans.get_label_manager(dataset).has_regions and not any(configuration.use_mask_for_norm)
+        separable = plain and is_separable(configuration)
         head = _split_head(modules) if separable else None
         networks: list[Network]
         if measure and chosen.type == "cpu" and not flat:
@@ -206,18 +211,6 @@ def _filled(values: Floats, axis: int) -> list[int]:
     first = next(i for i in range(len(planes)) if planes[i].any())
     last = next(i for i in reversed(range(len(planes))) if planes[i].any())
     return [first, last + 1]
-
-
-def _module(folder: Path, configuration: Any, classes: int, checkpoint: Checkpoint) -> Any:
-    module = make_unet(folder, configuration.configuration["architecture"], classes)
-    module.load_state_dict(checkpoint.weights, assign=True)
-    return module.float().eval()
-
-
-def _is_separable(plans: Any, configuration: Any, dataset: dict[str, Any]) -> bool:
-    """Whether our preprocessing and way back give what nnU-Net's do: its usual resampling, without regions."""
-    regions = plans.get_label_manager(dataset).has_regions
-    return not regions and not any(configuration.use_mask_for_norm) and is_separable(configuration)
 
 
 def _split_head(modules: Sequence[Any]) -> Head | None:

@@ -69,16 +69,11 @@ def load_checkpoint(content: bytes, path: Path) -> Checkpoint:
             # A tensor of a few numbers can pretend to be one of any size, until it is computed with.
             if value.untyped_storage().nbytes() < value.numel() * value.element_size():
                 raise ValueError(f"{name} is larger than the file")
-        return Checkpoint(
-            weights=weights,
-            configuration=str(found["init_args"]["configuration"]),
-            trainer=str(found["trainer_name"])[:120],
-            mirror_axes=tuple(int(axis) for axis in axes or ()),
-        )
+        configuration, trainer = str(found["init_args"]["configuration"]), str(found["trainer_name"])[:120]
+        return Checkpoint(weights, configuration, trainer, tuple(int(axis) for axis in axes or ()))
     except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path}: holds more than tensors and plain values, so it is not loaded ({str(error)[:200]})"
-        ) from error
+        reason = f"holds more than tensors and plain values, so it is not loaded ({str(error)[:200]})"
+        raise ModelError(f"{path}: {reason}") from error
     except (RuntimeError, KeyError, AttributeError, TypeError, ValueError, EOFError, OSError) as error:
         raise ModelError(f"{path}: is not a checkpoint of nnU-Net ({str(error)[:200]})") from error
 
@@ -88,13 +83,8 @@ def _plain_numpy() -> list[Any]:
     scalar = np.float64(0).__reduce__()[0]
     kinds = [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
     # The module moved with NumPy 2; checkpoints written before it still name the old place.
-    return [
-        np.dtype,
-        *kinds,
-        scalar,
-        (scalar, "numpy.core.multiarray.scalar"),
-        (scalar, "numpy._core.multiarray.scalar"),
-    ]
+    places = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    return [np.dtype, *kinds, scalar, *places]
 
 
 _LAYERS = {

@@ -6,26 +6,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-_ARITHMETIC = (
-    "add",
-    "sub",
-    "mul",
-    "floordiv",
-    "truediv",
-    "mod",
-    "neg",
-    "eq",
-    "ne",
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "and_",
-    "or_",
-)
+_ARITHMETIC = ("add", "sub", "mul", "floordiv", "truediv", "mod", "neg")
+_COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge", "and_", "or_")
 # Of sizes, which Python computes.
 _OF_SIZES: Mapping[str, Callable[..., Any]] = {
-    **{f"_operator.{name}": getattr(operator, name) for name in _ARITHMETIC},
+    **{f"_operator.{name}": getattr(operator, name) for name in _ARITHMETIC + _COMPARISONS},
     **{f"math.{name}": getattr(math, name) for name in ("ceil", "floor", "trunc", "sqrt")},
     **{"torch.sym_max": max, "torch.sym_min": min, "torch.sym_int": int, "torch.sym_float": float},
     **{"torch.sym_not": operator.not_, "torch.sym_sum": sum},

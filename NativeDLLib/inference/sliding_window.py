@@ -155,8 +155,7 @@ class _Blend:
     def add(self, fold: int, column: Window, logits: ArrayOrTensor, progress: Progress) -> None:
         """Add what a network gave (channels, z, y, x) for the patch at a place (y, x)."""
         if len(self._sums) == fold:
-            room = self._room(len(logits), progress)
-            self._sums.append(room)
+            self._sums += [self._room(len(logits), progress)]
         sums = self._sums[fold][:, :, *column]
         if is_tensor(sums):
             sums += logits.to(sums.dtype) * self._weights
@@ -276,14 +275,9 @@ def gaussian(patch_size: Sequence[int]) -> Floats:
     """Return the weight (z, y, x) of each voxel of a patch: a Gaussian of an eighth of its size, 10 in the centre."""
     result = np.full((1,) * len(patch_size), _LARGEST_WEIGHT)
     for axis, size in enumerate(patch_size):
-        result = result * _profile(size).reshape([-1 if a == axis else 1 for a in range(len(patch_size))])
-    weights: Floats = np.maximum(result, _SMALLEST_WEIGHT).astype(np.float32)
-    return weights
-
-
-def _profile(size: int) -> npt.NDArray[np.float64]:
-    profile: npt.NDArray[np.float64] = np.exp(-0.5 * ((np.arange(size) - size // 2) / (size / 8)) ** 2)
-    return profile
+        profile = np.exp(-0.5 * ((np.arange(size) - size // 2) / (size / 8)) ** 2)
+        result = result * profile.reshape([-1 if a == axis else 1 for a in range(len(patch_size))])
+    return np.asarray(np.maximum(result, _SMALLEST_WEIGHT), np.float32)
 
 
 def _flipped_mean(network: Network, patch: ArrayOrTensor, flips: Sequence[tuple[int, ...]]) -> ArrayOrTensor:

@@ -147,5 +147,4 @@ def _dropped(mask: Bools, drop: Callable[[npt.NDArray[np.intp]], Bools]) -> Bool
     """Return the voxels of the connected parts that are dropped, given how many voxels each part has."""
     components = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), True)
     parts = sitk.GetArrayViewFromImage(components)
-    dropped: Bools = np.concatenate([[False], drop(np.bincount(parts.ravel())[1:])])[parts]
-    return dropped
+    return np.asarray(np.concatenate([[False], drop(np.bincount(parts.ravel())[1:])])[parts], bool)

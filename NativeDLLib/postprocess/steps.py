@@ -6,7 +6,7 @@ It is read with every registry, also where neither NumPy nor SimpleITK is needed
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, cast
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.registry.entry import Made, Model
@@ -40,10 +40,6 @@ def made_levels(settings: Mapping[str, Any]) -> Made:
 Settings = Mapping[str, Any]
 
 
-def _any_model(model: Model, settings: Settings, where: str) -> None:
-    pass
-
-
 def _ct_only(model: Model, settings: Settings, where: str) -> None:
     if model.input.modality != "CT":
         raise ModelError(f"{where}: is for CT, where bone has its Hounsfield units")
@@ -59,7 +55,7 @@ class Step:
     module: str  # of this room; its function of the step's name takes a `State` and the entry's settings as keywords
     about: str  # one line for the manual
     on_classes: bool = False
-    check: Callable[[Model, Settings, str], None] = _any_model
+    check: Callable[[Model, Settings, str], None] = lambda model, settings, where: None
     makes: Callable[[Settings], Made] | None = None  # segments that it makes of the network's classes
 
 
@@ -91,8 +87,7 @@ STEPS: Mapping[str, Step] = {
 
 def function_of(name: str) -> Callable[..., None]:
     """Return the function of a step, whose module is imported now."""
-    function: Callable[..., None] = resolve_name(f"{__package__}.{STEPS[name].module}:{name}")
-    return function
+    return cast("Callable[..., None]", resolve_name(f"{__package__}.{STEPS[name].module}:{name}"))
 
 
 def made_segments(model: Model) -> list[Made]:

@@ -35,15 +35,15 @@ def outlines(mask: npt.NDArray[np.bool_], pixel: tuple[float, float], tolerance:
     2), column then row, pixel centres being whole numbers; the first is not repeated.
     """
     # Imported where it is used: whoever only reads and judges regions, as Slicer's panel does, needs none of it.
-    from skimage.measure import label, regionprops
+    from skimage.measure import find_contours, label, regionprops
 
     found = []
     for part in regionprops(label(mask, connectivity=1)):
         row, column = part.bbox[:2]
-        lines = _lines(np.pad(part.image, 1).astype(float))
-        scaled = [line * pixel for line in lines]
-        joined = _simplified(scaled, tolerance)
-        found.append(joined / pixel + [column - 1, row - 1])
+        contours = find_contours(np.pad(part.image, 1).astype(float), 0.5, fully_connected="low")
+        # Of (x, y); the outline is the one that encloses all others.
+        lines = sorted((line[:, ::-1] * pixel for line in contours), key=area, reverse=True)
+        found.append(_simplified(lines, tolerance) / pixel + [column - 1, row - 1])
     return found
 
 
@@ -81,15 +81,6 @@ def _joined(path: Points, hole: Points) -> Points | None:
     door = [[met[edge], y]]
     around = np.concatenate([hole[start:], hole[: start + 1]])
     return np.concatenate([path[: edge + 1], door, around, door, path[edge + 1 :]])
-
-
-def _lines(part: Points) -> list[Points]:
-    """Return the outline of a part and those of its holes: closed lines of (x, y), the first point repeated."""
-    from skimage.measure import find_contours
-
-    lines = [line[:, ::-1] for line in find_contours(part, 0.5, fully_connected="low")]
-    # The outline is the one that encloses all others.
-    return sorted(lines, key=area, reverse=True)
 
 
 def _simplified(lines: list[Points], tolerance: float) -> Points:

@@ -41,8 +41,10 @@ def mask_of(series: Series, contours: Iterable[Points]) -> tuple[Bools, int]:
     mask = np.zeros((count, rows, columns), bool)
     lines: dict[int, list[Points]] = {}
     elsewhere = 0
+    normal = np.reshape(series.grid.direction, (3, 3))[:, 2]
     for points in contours:
-        plane = Plane.of(series, _nearest(series, points))
+        height = float((points.mean(axis=0) - series.grid.origin) @ normal)
+        plane = Plane.of(series, int(np.clip(round(height / series.grid.spacing[2]), 0, count - 1)))
         if np.abs(plane.heights(points)).max() > series.grid.spacing[2] / 2:
             elsewhere += 1
         else:
@@ -68,8 +70,7 @@ def fill(lines: Iterable[Points], shape: tuple[int, int]) -> Bools:
 def _upwards(first: Points, second: Points) -> tuple[Points, Points]:
     """Return the ends of edges in one order, so that both ways along a channel are crossed at the same place."""
     swap = (first[:, 1] > second[:, 1]) | ((first[:, 1] == second[:, 1]) & (first[:, 0] > second[:, 0]))
-    swapped = swap[:, None]
-    return np.where(swapped, second, first), np.where(swapped, first, second)
+    return np.where(swap[:, None], second, first), np.where(swap[:, None], first, second)
 
 
 def _cross(low: Points, high: Points, crossed: npt.NDArray[np.int32], touched: npt.NDArray[np.int32]) -> None:
@@ -93,12 +94,6 @@ def _cross(low: Points, high: Points, crossed: npt.NDArray[np.int32], touched: n
     np.add.at(touched, (row, stop), -1)
 
 
-def _nearest(series: Series, points: Points) -> int:
-    normal = np.reshape(series.grid.direction, (3, 3))[:, 2]
-    height = float((points.mean(axis=0) - series.grid.origin) @ normal)
-    return int(np.clip(round(height / series.grid.spacing[2]), 0, len(series.slices) - 1))
-
-
 def structures_to_slicer(path: Path, where: Where, output: Path, progress: Progress) -> Report:
     """Write the regions of interest of any system's structure set on the slices of a series, and return a report. By
     default it is the series that the structure set refers to. `output`, a ``.seg.nrrd``, is replaced; it has layers
@@ -118,7 +113,8 @@ def structures_to_slicer(path: Path, where: Where, output: Path, progress: Progr
         labels, layers = in_layers(masks, series.grid.size[::-1], len(given.rois))
     with progress.stage("write"):
         output.parent.mkdir(parents=True, exist_ok=True)
-        image = sitk.GetImageFromArray(labels, isVector=True) if labels.shape[-1] > 1 else _scalar(labels)
+        one = np.ascontiguousarray(labels[..., 0])
+        image = sitk.GetImageFromArray(labels, isVector=True) if labels.shape[-1] > 1 else sitk.GetImageFromArray(one)
         segments, types = [roi.segment for roi in given.rois], [roi.algorithm_type for roi in given.rois]
         with atomic_path(output) as partial:
             write_seg_nrrd(partial, series.grid.apply(image), segments, given.label, layers=layers, types=types)
@@ -139,17 +135,11 @@ def _masks(
         progress.check()
         mask, elsewhere = mask_of(series, roi.contours)
         if elsewhere or roi.ignored:
-            empty = "" if elsewhere < len(roi.contours) else ", and nothing is left of it"
-            progress.warn(
-                f"'{roi.segment.name}': {elsewhere} contour(s) lie on no slice of the series, "
-                f"{roi.ignored} are no closed lines or have no area; they are left out{empty}"
-            )
+            end = "" if elsewhere < len(roi.contours) else ", and nothing is left of it"
+            lost = f"{roi.ignored} are no closed lines or have no area; they are left out{end}"
+            progress.warn(f"'{roi.segment.name}': {elsewhere} contour(s) lie on no slice of the series, {lost}")
         voxels.append(int(np.count_nonzero(mask)))
         yield mask
-
-
-def _scalar(labels: npt.NDArray[Any]) -> sitk.Image:
-    return sitk.GetImageFromArray(np.ascontiguousarray(labels[..., 0]))
 
 
 def in_layers(
