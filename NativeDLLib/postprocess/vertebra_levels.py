@@ -1,6 +1,7 @@
 """Counting the levels of vertebrae from the sacrum or from the last ribs."""
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal
 
 LEVELS = (
@@ -9,81 +10,104 @@ LEVELS = (
     *(f"C{number}" for number in range(7, 0, -1)),
 )
 """From the bottom up."""
-UNKNOWN = (
-    "levels unknown: neither the sacrum nor the last ribs are in the image; vertebrae are numbered from the top of the "
-    "image"
-)
+_NUMBERED = "numbered from the top of the image"
 _LAST_WITH_RIBS = LEVELS.index("T12")
+_Counted = list[int | None]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Evidence about the vertebrae of an image, from the bottom up.
+    """Evidence about the vertebrae of an image, each tuple from the bottom up.
 
-    Attributes
-    ----------
-    sacrum
-        Whether the sacrum follows below the first.
-    ribs
-        Vertebrae with ribs.
-    complete
-        Vertebrae that the image's border does not cut.
-    missing_below
-        Number of vertebrae not found between each and the one below it.
+    Whether the `sacrum` follows below the first; which have `ribs`, are `complete` within the image, and are certainly
+    one vertebra (`sure`); how many were not found between each and the one below it, None where that is not sure.
     """
 
     sacrum: bool
     ribs: tuple[bool, ...]
     complete: tuple[bool, ...]
-    missing_below: tuple[int, ...]
+    sure: tuple[bool, ...]
+    missing_below: tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
 class Named:
-    """Levels from the bottom up, none where they are not known; what they were counted from; what to tell the user."""
+    """Levels from the bottom up, None where one is not certain; what they were counted from; what to tell the user."""
 
-    levels: tuple[str, ...]
+    levels: tuple[str | None, ...]
     known_from: Literal["sacrum", "ribs"] | None
     notes: tuple[str, ...]
 
 
 def levels_of(evidence: Evidence) -> Named:
-    """Name the levels of vertebrae."""
-    places = [0]
-    for missing in evidence.missing_below[1:]:
-        places.append(places[-1] + 1 + missing)
-    by_ribs = _lowest_by_ribs(evidence, places)
-    lowest = 0 if evidence.sacrum else by_ribs
-    if lowest is None:
-        return Named((), None, (UNKNOWN,))
-    if lowest < 0 or lowest + places[-1] >= len(LEVELS):
-        return Named(
-            (), None, (f"levels unknown: counting gives more vertebrae than there are; {UNKNOWN.split('; ')[1]}",)
-        )
-    notes = []
-    if evidence.sacrum and by_ribs not in (None, 0):
-        assert by_ribs is not None
-        other = LEVELS[by_ribs] if by_ribs > 0 else "a sixth lumbar vertebra"
-        notes.append(
-            f"the vertebra above the sacrum is called L5; the last ribs would make it {other} "
-            "(13 thoracic or 6 lumbar vertebrae?)"
-        )
-    notes += [
-        f"no body was found between {LEVELS[lowest + places[i - 1]]} and {LEVELS[lowest + places[i]]}, "
-        "where there is room for one"
-        for i in range(1, len(places))
-        if evidence.missing_below[i]
+    """Name the levels of vertebrae that are certain.
+
+    Levels are counted from the vertebra above the sacrum and from the last one with ribs, as far as it is sure that no
+    vertebra was missed and none is two. Where the two ways contradict each other, no level is certain.
+    """
+    last = _last_with_ribs(evidence)
+    by_sacrum = _counted(evidence, 0, 0) if evidence.sacrum else []
+    by_ribs = _counted(evidence, last, _LAST_WITH_RIBS) if last is not None else []
+    places = [_either(*both) for both in zip_longest(by_sacrum, by_ribs)]
+    doubts = _doubts(evidence)
+    if any(a != b for a, b in zip(by_sacrum, by_ribs, strict=False) if a is not None and b is not None):
+        return _unnamed("counted from the sacrum and from the last ribs they differ (13 thoracic or 6 lumbar "
+                        "vertebrae?)", evidence, doubts)  # fmt: skip
+    if not evidence.sacrum and last is None:
+        return _unnamed("neither the sacrum nor the last ribs can be made out", evidence, doubts)
+    if any(place is not None and not 0 <= place < len(LEVELS) for place in places):
+        return _unnamed("counting gives more vertebrae than there are", evidence, doubts)
+    levels = tuple(None if place is None else LEVELS[place] for place in places)
+    if not any(levels):
+        return _unnamed("the vertebrae that they are counted from could not be told apart", evidence, doubts)
+    gaps = [
+        f"no body was found between {below} and {above}, where there is room for one"
+        for below, above, missing in zip(levels, levels[1:], evidence.missing_below[1:], strict=False)
+        if missing and below and above
     ]
-    known: Literal["sacrum", "ribs"] = "sacrum" if evidence.sacrum else "ribs"
-    return Named(tuple(LEVELS[lowest + place] for place in places), known, tuple(notes))
+    if unknown := levels.count(None):
+        doubts.insert(0, f"the levels of {unknown} vertebrae are not certain; these are {_NUMBERED}")
+    known: Literal["sacrum", "ribs"] = "sacrum" if evidence.sacrum and levels[0] else "ribs"
+    return Named(levels, known, (*gaps, *doubts))
 
 
-def _lowest_by_ribs(evidence: Evidence, places: list[int]) -> int | None:
-    """Return the index of the lowest vertebra's level by the last ribs; negative below L5; None without evidence."""
-    last = next((i for i in range(len(places)) if evidence.ribs[i] and _ribs_go_on(evidence, i + 1)), None)
-    if last is None or not any(evidence.complete[:last]):
+def _unnamed(why: str, evidence: Evidence, doubts: list[str]) -> Named:
+    note = f"levels unknown: {why}; vertebrae are {_NUMBERED}"
+    return Named((None,) * len(evidence.sure), None, (note, *doubts))
+
+
+def _counted(evidence: Evidence, start: int, level: int) -> _Counted:
+    """Index in LEVELS of each vertebra, counted up and down from one; None beyond the first that is not sure."""
+    places: _Counted = [None] * len(evidence.sure)
+    if evidence.sure[start]:
+        places[start] = level
+    for indices, step in ((range(start + 1, len(places)), 1), (range(start - 1, -1, -1), -1)):
+        for index in indices:
+            before, missing = places[index - step], evidence.missing_below[max(index, index - step)]
+            if before is None or missing is None or not evidence.sure[index]:
+                break
+            places[index] = before + step * (1 + missing)
+    return places
+
+
+def _either(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first
+
+
+def _doubts(evidence: Evidence) -> list[str]:
+    """Sentence about the vertebrae that may be several, by their numbers from the top."""
+    numbers = [str(len(evidence.sure) - index) for index, sure in enumerate(evidence.sure) if not sure][::-1]
+    if not numbers:
+        return []
+    return [f"vertebrae that have run together could not be told apart for certain: {', '.join(numbers)} from the top"]
+
+
+def _last_with_ribs(evidence: Evidence) -> int | None:
+    """Return the index of the lowest vertebra with ribs; None where not a whole one without any follows below it."""
+    last = next((i for i, has in enumerate(evidence.ribs) if has and _ribs_go_on(evidence, i + 1)), None)
+    if not last or evidence.missing_below[last] != 0:
         return None
-    return _LAST_WITH_RIBS - places[last]
+    return last if evidence.complete[last - 1] and evidence.sure[last - 1] else None
 
 
 def _ribs_go_on(evidence: Evidence, index: int) -> bool:

@@ -26,7 +26,7 @@ def vertebra_levels(
     vertebrae = number_vertebrae(image, classes)
     labels = sitk.GetArrayFromImage(image).astype(np.uint16, copy=False)
     count = int(vertebrae.labels.max())
-    names = [levels[level] for level in vertebrae.levels] or list(numbered[:count])
+    names = [levels[level] if level else number for level, number in zip(vertebrae.levels, numbered, strict=False)]
     state.remarks += vertebrae.notes
     if count > len(names):
         state.remarks.append(f"{count} vertebrae were found, the lowest {count - len(names)} of them are left out")

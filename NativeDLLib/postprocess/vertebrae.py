@@ -9,7 +9,8 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.core.arrays import Array, Bools, Index
-from NativeDLLib.postprocess.vertebra_bodies import EDGE_MM, centres, find_bodies, missing_below, spacing_mm
+from NativeDLLib.postprocess.vertebra_bodies import Body, centres, find_bodies, missing_below, spacing_mm
+from NativeDLLib.postprocess.vertebra_cores import EDGE_MM
 from NativeDLLib.postprocess.vertebra_levels import Evidence, levels_of
 
 _OUTSIDE = 255  # of the image
@@ -32,7 +33,7 @@ class Vertebrae:
     labels
         Array (z, y, x): each vertebra's place counted from the top of the image, 0 for none.
     levels
-        Their levels, ``C1`` to ``L5``, in that order; empty where they are unknown.
+        Their levels, ``C1`` to ``L5``, in that order; None where one is not certain.
     known_from
         Structure that the levels are counted from; None where they are unknown.
     notes
@@ -40,7 +41,7 @@ class Vertebrae:
     """
 
     labels: Array
-    levels: tuple[str, ...]
+    levels: tuple[str | None, ...]
     known_from: Literal["sacrum", "ribs"] | None
     notes: tuple[str, ...]
 
@@ -103,7 +104,7 @@ def _in_grid(image: sitk.Image, grid: sitk.Image, indices: npt.NDArray[np.intp])
     return places[:, 2], places[:, 1], places[:, 0]
 
 
-def _spread_over(bodies: list[Index], vertebrae: Bools, sacrum: Bools) -> tuple[Array, list[Index]]:
+def _spread_over(bodies: list[Body], vertebrae: Bools, sacrum: Bools) -> tuple[Array, list[Body]]:
     """Return the number, from the bottom up, of the vertebra that each voxel belongs to, and the bodies."""
     numbers = _spread_from(bodies, vertebrae)
     # A sliver is a piece of the vertebra beside it: bridged by bone, their cores run together.
@@ -114,7 +115,8 @@ def _spread_over(bodies: list[Index], vertebrae: Bools, sacrum: Bools) -> tuple[
     ends = _without_core(bodies, vertebrae & (numbers == 0), sacrum)
     if ends[0] is None and ends[1] is None:
         return numbers, bodies
-    bodies = [*([] if ends[0] is None else [ends[0]]), *bodies, *([] if ends[1] is None else [ends[1]])]
+    below, above = ([] if end is None else [Body(end, sure=False)] for end in ends)
+    bodies = [*below, *bodies, *above]
     if ends[0] is not None:
         numbers[numbers > 0] += 1
         numbers.reshape(-1)[ends[0]] = 1
@@ -123,15 +125,15 @@ def _spread_over(bodies: list[Index], vertebrae: Bools, sacrum: Bools) -> tuple[
     return numbers, bodies
 
 
-def _spread_from(bodies: Sequence[Index], vertebrae: Bools) -> Array:
+def _spread_from(bodies: Sequence[Body], vertebrae: Bools) -> Array:
     numbers = np.zeros(vertebrae.shape, np.uint16)
     for number, body in enumerate(bodies, 1):
-        numbers.reshape(-1)[body] = number
+        numbers.reshape(-1)[body.voxels] = number
     # What is behind a body belongs to it or to the one above: spinous and lower articular processes point downwards.
     return _spread(numbers, vertebrae, _FAR, up=_UP)
 
 
-def _without_core(bodies: list[Index], rest: Bools, sacrum: Bools) -> tuple[Index | None, Index | None]:
+def _without_core(bodies: list[Body], rest: Bools, sacrum: Bools) -> tuple[Index | None, Index | None]:
     """Rest of a vertebra below the others and of one above them, whose cores are out of the image."""
     points, apart = centres(bodies, rest.shape), spacing_mm(bodies, rest.shape)
     components = sitk.ConnectedComponent(sitk.GetImageFromArray(rest.astype(np.uint8)), True)
@@ -168,13 +170,13 @@ def _spread(seeds: Array, allowed: Bools, reach: int, up: int = 1) -> Array:
     return result
 
 
-def _evidence(bodies: list[Index], near: Array, masks: Mapping[str, Bools], outside: Bools) -> Evidence:
+def _evidence(bodies: list[Body], near: Array, masks: Mapping[str, Bools], outside: Bools) -> Evidence:
     shape = near.shape
     points, apart = centres(bodies, shape), spacing_mm(bodies, shape)
     sacrum = np.flatnonzero(masks["sacrum"].any(axis=(1, 2))) * EDGE_MM
     heights = np.flatnonzero(masks["sacrum"]) // near[0].size * EDGE_MM
     below = len(heights) * _VOXEL_ML > _SACRUM_ML and float(heights.mean()) < points[0, 0]
-    gap = float(bodies[0].min() // near[0].size) * EDGE_MM - float(sacrum.max()) if below else np.inf
+    gap = float(bodies[0].voxels.min() // near[0].size) * EDGE_MM - float(sacrum.max()) if below else np.inf
     ribs = np.bincount(near[masks["rib"]], minlength=len(bodies) + 1)[1:] * _VOXEL_ML >= _RIB_ML
     cores = near * masks["core"]
     whole = set(np.unique(cores)) - set(np.unique(_spread(cores, outside, 1)[outside]))
@@ -182,5 +184,6 @@ def _evidence(bodies: list[Index], near: Array, masks: Mapping[str, Bools], outs
         sacrum=gap < 1.5 * apart,
         ribs=tuple(bool(has) for has in ribs),
         complete=tuple(number in whole for number in range(1, len(bodies) + 1)),
+        sure=tuple(body.sure for body in bodies),
         missing_below=tuple(missing_below(bodies, shape)),
     )

@@ -24,6 +24,8 @@ class Plausible:
     volume_ml: tuple[float, float] | None = None  # least and largest of the whole structure
     side: str = ""  # of its centre in the body, in letters R, L, A, P of Patient Orientation (PS3.3 C.7.6.1.1.1)
     cut_at: tuple[str, ...] = ()  # borders of the images at which it usually ends, in the same letters with H and F
+    extent_mm: float | None = None  # along the spine, the largest, without the outermost hundredths
+    level: int | None = None  # place in the spine, from 1 for C1 to 25 for S1
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from NativeDLLib.registry.entry import Code, Plausible, Segment
+from NativeDLLib.registry.structures import plausible_of
 
 _CODES = ("category", "type", "type_modifier", "region", "region_modifier")
 
@@ -29,12 +30,20 @@ def segment_of(row: Mapping[str, Any], number: int | None = None) -> Segment:
     own = int(row["number"]) if number is None else number
     if own < 1:
         raise ValueError("a segment has no number")
-    label, plausible = own if number is None else int(row["label"]), row.get("plausible", {})
-    return Segment(own, label, str(row["name"]), (red, green, blue), **codes, plausible=make_plausible(plausible))
+    label = own if number is None else int(row["label"])
+    plausible = make_plausible(plausible_of(row["type"], row.get("type_modifier")) | row.get("plausible", {}))
+    return Segment(own, label, str(row["name"]), (red, green, blue), **codes, plausible=plausible)
 
 
 def make_plausible(row: Mapping[str, Any]) -> Plausible:
     """Make `Plausible` from the values of an entry or of a report."""
     bounds = row.get("volume_ml")
     volume_ml = None if bounds is None else (float(bounds[0]), float(bounds[1]))
-    return Plausible(volume_ml, str(row.get("side", "")), tuple(map(str, row.get("cut_at", ()))))
+    extent_mm, level = row.get("extent_mm"), row.get("level")
+    return Plausible(
+        volume_ml,
+        str(row.get("side", "")),
+        tuple(map(str, row.get("cut_at", ()))),
+        None if extent_mm is None else float(extent_mm),
+        None if level is None else int(level),
+    )

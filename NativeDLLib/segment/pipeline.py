@@ -17,6 +17,7 @@ from NativeDLLib.inference.memory_estimate import check_memory, check_reading
 from NativeDLLib.inference.sliding_window import sliding_window
 from NativeDLLib.postprocess.state import State, postprocess
 from NativeDLLib.quality.gates import examine
+from NativeDLLib.quality.levels import certain_levels
 from NativeDLLib.quality.measure import measure
 from NativeDLLib.registry import Model, effective
 from NativeDLLib.registry.parameters import Value
@@ -52,9 +53,10 @@ def run_pipeline(
         for remark in [*state.remarks, *box.remarks_on(state.levels)]:
             progress.warn(remark)
         # Of segments that are not there a step may have left none.
-        segments, labels = state.segments, source.image_of(state.labels)
+        labels = source.image_of(state.labels)
+        segments, quality = certain_levels(labels, state.segments)
         measured = measure(source, image, labels, segments)
-        quality = examine(source, image, labels, segments, [row["volume_ml"] for row in measured])
+        quality += examine(source, image, labels, segments, [row["volume_ml"] for row in measured])
         quality += box.cut_segments(labels, segments)
     for finding in quality:
         progress.warn(finding.message)

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from NativeDLLib.core.errors import ModelError
-from NativeDLLib.core.jsonfile import read_json
-from NativeDLLib.core.places import resources_folder
+from NativeDLLib.registry.structures import structures
 
 ANATOMICAL = {"value": "123037004", "scheme": "SCT", "meaning": "Anatomical Structure"}
 _SIDES = ("left", "right")
@@ -64,8 +62,12 @@ def code_doubts(segment: dict[str, Any]) -> Iterator[str]:
 
 @cache
 def _table() -> dict[str, dict[str, Any]]:
-    rows = read_json(resources_folder() / "structures.json", ModelError)["structures"]
-    return {name: {key: value for key, value in row.items() if key != "names"} for row in rows for name in row["names"]}
+    # What is plausible needs not be written into each entry: it follows from the codes.
+    return {
+        name: {key: value for key, value in row.items() if key not in ("names", "plausible")}
+        for row in structures()
+        for name in row["names"]
+    }
 
 
 @cache
