@@ -131,13 +131,11 @@ class EmbeddedPacs:
             (evt.EVT_C_MOVE, self._move),
         ]
         try:
-            server = self._entity.start_server(
-                ("127.0.0.1", self.port), block=False, ssl_context=self._tls, evt_handlers=handlers
-            )
+            here = ("127.0.0.1", self.port)
+            server = self._entity.start_server(here, block=False, ssl_context=self._tls, evt_handlers=handlers)
         except OSError as error:
-            raise PacsError(
-                f"the embedded PACS cannot listen on port {self.port}: {error.strerror or error}; choose another"
-            ) from error
+            reason = error.strerror or error
+            raise PacsError(f"the embedded PACS cannot listen on port {self.port}: {reason}; choose another") from error
         self.port = server.socket.getsockname()[1]
         return self
 

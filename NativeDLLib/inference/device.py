@@ -56,9 +56,8 @@ def torch_device(word: str) -> tuple[torch.device, str, list[str]]:
         return torch.device("mps"), "mps (Apple GPU)", warnings
     index = int(word.partition(":")[2] or 0)
     if index >= cuda:
-        raise ModelError(
-            f"device {word} was asked for, but torch {torch.__version__} sees {cuda} CUDA device(s); use auto or cpu"
-        )
+        there = f"torch {torch.__version__} sees {cuda} CUDA device(s)"
+        raise ModelError(f"device {word} was asked for, but {there}; use auto or cpu")
     return torch.device("cuda", index), f"cuda:{index} ({torch.cuda.get_device_name(index)})", warnings
 
 

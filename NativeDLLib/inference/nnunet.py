@@ -231,9 +231,8 @@ def _split_head(modules: Sequence[Any]) -> Head | None:
     # Where every patch was skipped there are no features, and the background is.
     nowhere = np.zeros((lasts[0].out_channels, 1), np.float32)
     nowhere[0] = _CERTAIN
-    biases = [
-        np.zeros(len(nowhere)) if last.bias is None else last.bias.detach().float().cpu().numpy() for last in lasts
-    ]
+    given = [None if last.bias is None else last.bias.detach().float().cpu().numpy() for last in lasts]
+    biases = [np.zeros(len(nowhere)) if bias is None else bias for bias in given]
     for decoder in decoders:
         decoder.seg_layers[-1] = torch.nn.Identity()
     return Head(np.concatenate([*weights, nowhere], axis=1), np.mean(biases, axis=0).astype(np.float32))

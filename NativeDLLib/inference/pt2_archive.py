@@ -75,9 +75,7 @@ class Pt2Archive:
         for member in self._archive.infolist():
             root, _, name = member.filename.partition("/")
             if root != self._root or not _MEMBER.fullmatch(name):
-                raise ModelError(
-                    f"{path}: holds '{member.filename[:80]}', which an exported network has no need for; {EXPORT}"
-                )
+                raise ModelError(f"{path}: holds '{member.filename[:80]}', which a network has no need for; {EXPORT}")
             if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
                 raise ModelError(f"{path}: '{member.filename[:80]}' is compressed, which torch never writes")
         if not {"models/model.json", "archive_format"} <= {name.partition("/")[2] for name in names}:

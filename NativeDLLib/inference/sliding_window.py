@@ -70,10 +70,8 @@ def sliding_window(
         _starts_in(slice(p.start + i.start, p.stop + i.start), n, patch, step)
         for p, i, n, patch in zip(part[1:], across, padded.shape[2:], patch_size[1:], strict=True)
     ]
-    columns = [
-        tuple(slice(start, start + size) for start, size in zip(corner, patch_size[1:], strict=True))
-        for corner in itertools.product(*rest)
-    ]
+    sides = [[slice(start, start + size) for start in row] for row, size in zip(rest, patch_size[1:], strict=True)]
+    columns = list(itertools.product(*sides))
     axes = settings.mirror_axes
     flips = [some for count in range(len(axes) + 1) for some in itertools.combinations(axes, count)]
     weights = gaussian(patch_size).astype(np.float16 if settings.half and not settings.features else np.float32)
@@ -91,9 +89,8 @@ def sliding_window(
     def is_needed(window: Window) -> bool:
         if body is None or not settings.skip_air:
             return True
-        return not body.is_air(
-            tuple(slice(w.start - i.start, w.stop - i.start) for w, i in zip(window, (inside, *across), strict=True))
-        )
+        pairs = zip(window, (inside, *across), strict=True)
+        return not body.is_air(tuple(slice(w.start - i.start, w.stop - i.start) for w, i in pairs))
 
     windows = [(slice(start, start + depth), *column) for start in starts for column in columns]
     # The first one is looked at all the same: it tells how many classes there are.
@@ -232,9 +229,7 @@ class _Blend:
         try:
             return zeros(size, self._weights)
         except torch.OutOfMemoryError:
-            progress.warn(
-                "the GPU has no room for the results of a whole slab: they are kept in main memory, which is slower"
-            )
+            progress.warn("the GPU has no room for the results of a slab; they are kept in main memory, which is slow")
         self._weights, self._weight_sums = to_numpy(self._weights), to_numpy(self._weight_sums)
         self._sums = [to_numpy(sums) for sums in self._sums]
         return zeros(size, self._weights)

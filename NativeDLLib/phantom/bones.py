@@ -102,9 +102,8 @@ def _paint_pelvis(rng: np.random.Generator, canvas: Canvas, body: Body, bone: Bo
     s = body.scale
     x, y = body.spine_at(0)
     steps = [(0, -15, 52), (16, -38, 46), (30, -62, 36), (36, -86, 26), (30, -106, 12)]  # back, up and half width in mm
-    parts = [
-        ellipsoid((x, y + b * s, u * s), (w * s, (17 - i * 2) * s, 17 * s))[0] for i, (b, u, w) in enumerate(steps)
-    ]
+    rows = enumerate(steps)
+    parts = [ellipsoid((x, y + b * s, u * s), (w * s, (17 - i * 2) * s, 17 * s))[0] for i, (b, u, w) in rows]
     sacrum = reduce(lambda a, b: union(a, b, 8), parts)
     hole, _ = capsule((x, y + 22 * s, 10), (x, y + 42 * s, -70 * s), 8 * s, 4 * s)
     box = Box((-75 * s + x, y - 30, -135 * s), (75 * s + x, y + 75, 10))

@@ -37,9 +37,8 @@ def make_phantom(
     fine = (size[0], size[1], size[2] * thin)
     step = (spacing[0], spacing[1], spacing[2] / thin)
     rng, noise_rng = np.random.default_rng(seed), np.random.default_rng([seed, 1])
-    x, y, z = (
-        ((np.arange(n) - (n - 1) / 2) * s + c).astype(np.float32) for n, s, c in zip(fine, step, centre, strict=True)
-    )
+    axes = zip(fine, step, centre, strict=True)
+    x, y, z = (((np.arange(n) - (n - 1) / 2) * s + c).astype(np.float32) for n, s, c in axes)
     canvas = Canvas(x, y, z, _mottle(rng, step, fine))
     body = Body.random(rng)
     paint_trunk(rng, canvas, body)

@@ -77,12 +77,11 @@ def skull_extent(image: sitk.Image) -> tuple[float, float] | None:
         sitk.ConstantPad(axial > _SKULL_HU, (_CLOSING_VOXELS,) * 2 + (0,), (_CLOSING_VOXELS,) * 2 + (0,)),
         (_CLOSING_VOXELS, _CLOSING_VOXELS, 0),
     )[_CLOSING_VOXELS:-_CLOSING_VOXELS, _CLOSING_VOXELS:-_CLOSING_VOXELS, :]
-    heights = [
-        axial.GetOrigin()[2] + k * _GRID_MM[2]
-        for k in range(axial.GetSize()[2])
-        if _encloses_brain(axial[:, :, k], bone[:, :, k])
-    ]
-    return (heights[0], heights[-1]) if len(heights) >= min(_LEAST_SLICES, axial.GetSize()[2]) else None
+    count, origin = axial.GetSize()[2], axial.GetOrigin()[2]
+    found = [k for k in range(count) if _encloses_brain(axial[:, :, k], bone[:, :, k])]
+    if len(found) < min(_LEAST_SLICES, count):
+        return None
+    return origin + found[0] * _GRID_MM[2], origin + found[-1] * _GRID_MM[2]
 
 
 def _axial(image: sitk.Image) -> sitk.Image:

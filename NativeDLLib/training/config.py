@@ -176,10 +176,8 @@ def _check(config: Config) -> None:
         raise UsageError(f"{path}: classes: two have the same name")
     channels = config.model.output_channels
     if channels is not None and channels != len(classes) + 1:
-        raise UsageError(
-            f"{path}: entry.output.channels: is {channels}; {len(classes)} classes and the background are "
-            f"{len(classes) + 1}"
-        )
+        needed = f"{len(classes)} classes and the background are {len(classes) + 1}"
+        raise UsageError(f"{path}: entry.output.channels: is {channels}; {needed}")
     for segment in config.model.network_segments:
         if segment.label not in classes:
             raise UsageError(f"{path}: entry.output.segments: there is no class {segment.label} for '{segment.name}'")

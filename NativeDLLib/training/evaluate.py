@@ -40,10 +40,8 @@ def _to_surface(mask: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], spaci
     """Return the distances of the surface of `mask` to that of `other`."""
     surface = sitk.GetImageFromArray(_surface(other).astype(np.uint8))
     surface.SetSpacing(spacing)
-    distance = sitk.SignedMaurerDistanceMap(
-        surface, insideIsPositive=False, squaredDistance=False, useImageSpacing=True
-    )
-    return np.maximum(sitk.GetArrayViewFromImage(distance)[_surface(mask)], 0)
+    away = sitk.SignedMaurerDistanceMap(surface, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
+    return np.maximum(sitk.GetArrayViewFromImage(away)[_surface(mask)], 0)
 
 
 def _surface(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -82,13 +80,8 @@ def _measure(model: Model, example: Example, device: str, progress: Progress) ->
         values = score(np.isin(found, numbers), np.isin(truth, classes), result.labels.GetSpacing())
         segments.append({"name": name, **{key: _rounded(value) for key, value in values.items()}})
     peak = max(stage.peak_mib for stage in quiet.stages)
-    return {
-        "data": example.name,
-        "segments": segments,
-        "device": result.facts["device"],
-        "seconds": round(seconds, 2),
-        "peak_mib": round(peak),
-    }
+    costs = {"device": result.facts["device"], "seconds": round(seconds, 2), "peak_mib": round(peak)}
+    return {"data": example.name, "segments": segments, **costs}
 
 
 def summary(cases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

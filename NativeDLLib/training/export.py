@@ -131,6 +131,6 @@ def _difference(network: nn.Module, patch: tuple[int, int, int], path: Path) -> 
     difference = float(np.abs(written(image.numpy()) - expected).max())
     if not difference <= LARGEST_DIFFERENCE:
         raise ModelError(
-            f"{path}: differs from the trained network by {difference:.2g}; use another torch or onnxruntime"
+            f"{path}: differs from the trained network by {difference:.2g}; try another torch, onnxruntime"
         )
     return difference

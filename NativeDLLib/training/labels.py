@@ -90,11 +90,8 @@ def _core(body: Bools) -> Bools:
 def _at_spacing(labels: sitk.Image) -> sitk.Image:
     size = [max(1, round(n * s / SPACING_MM)) for n, s in zip(labels.GetSize(), labels.GetSpacing(), strict=True)]
     first = [(SPACING_MM / s - 1) / 2 for s in labels.GetSpacing()]
-    origin = labels.TransformContinuousIndexToPhysicalPoint(first)
-    spacing = (SPACING_MM,) * 3
-    return sitk.Resample(
-        labels, size, sitk.Transform(), sitk.sitkNearestNeighbor, origin, spacing, labels.GetDirection(), 0
-    )
+    place = labels.TransformContinuousIndexToPhysicalPoint(first), (SPACING_MM,) * 3, labels.GetDirection()
+    return sitk.Resample(labels, size, sitk.Transform(), sitk.sitkNearestNeighbor, *place, 0)
 
 
 _LARGEST_LABEL = 65535
@@ -155,18 +152,14 @@ def named_labels(config: Config, row: Mapping[str, Any], names: Mapping[str, int
     classes = {name: number for number, name in config.classes.items()}
     mapping = row.get("map") or {name: classes[name] for name in names if name in classes}
     result = {}
-    there = ", ".join(f"'{known}'" for known in names if not known.isdecimal())
+    where, there = f"{config.path}: {row['name']}", ", ".join(f"'{known}'" for known in names if not known.isdecimal())
     for name, number in mapping.items():
         if name not in names and (names or not name.isdecimal()):
-            raise UsageError(
-                f"{config.path}: {row['name']}: there is no segment '{name[:64]}'"
-                + f"; there are {there}" * bool(there)
-            )
+            others = f"; there are {there}" * bool(there)
+            raise UsageError(f"{where}: there is no segment '{name[:64]}'{others}")
         result[names.get(name, int(name) if name.isdecimal() else 0)] = int(number)
     if not result:
-        raise UsageError(
-            f"{config.path}: {row['name']}: none of its segments ({there}) is named as a class: give a map"
-        )
+        raise UsageError(f"{where}: none of its segments ({there}) is named as a class: give a map")
     return result
 
 

@@ -149,7 +149,7 @@ def train(
                 source.close()  # type: ignore[attr-defined]
                 keep()
                 raise CancelledError(
-                    f"cancelled after step {step}", hint="the same command with --resume goes on from there"
+                    f"cancelled after step {step}", hint="the same command with --resume goes on there"
                 )
             rate = schedule.rate(step, done)
             for group in optimiser.param_groups:
@@ -157,9 +157,8 @@ def train(
             loss = _loss(network, images.to(device), targets.to(device), config)
             value = float(loss.detach())
             if not math.isfinite(value):
-                raise ModelError(
-                    f"the loss of step {step + 1} is not a number; lower schedule.learning_rate, or look at the images"
-                )
+                advice = "lower schedule.learning_rate, or look at the images"
+                raise ModelError(f"the loss of step {step + 1} is not a number; {advice}")
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)

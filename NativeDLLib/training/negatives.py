@@ -83,9 +83,8 @@ def _material(rng: np.random.Generator, z: Array, y: Array, x: Array, size: tupl
     box = (np.abs(z) < rz) & (np.abs(y) < ry) & (np.abs(x) < rx)
     ball, cylinder = (z / rz) ** 2 + (y / rz) ** 2 + (x / rz) ** 2 < 1, (y / ry) ** 2 + (x / ry) ** 2 < 1
     shape = (box, ball, cylinder, np.True_)[int(rng.integers(4))]
-    image[np.broadcast_to(shape, size)] = rng.choice(
-        [0.0, 0.0, 0.0, AIR, rng.uniform(-150, 300), rng.uniform(300, 1200)]
-    )
+    materials = [0.0, 0.0, 0.0, AIR, rng.uniform(-150, 300), rng.uniform(300, 1200)]
+    image[np.broadcast_to(shape, size)] = rng.choice(materials)
     return image
 
 

@@ -149,9 +149,7 @@ def unpack(archive: Path, folder: Path, declared: Mapping[str, str], what: str) 
                 member = tarfile.TarInfo.frombuf(header, "ascii", "strict")
                 path = folder / member.name
                 if member.type != tarfile.REGTYPE or not _NAME.fullmatch(member.name) or member.name not in declared:
-                    raise ModelError(
-                        f"{what}: its archive holds '{member.name[:80]}', which its entry does not declare"
-                    )
+                    raise ModelError(f"{what}: its archive holds '{member.name[:80]}', which its entry does not name")
                 if path.exists() or not 0 <= member.size <= archive.stat().st_size:
                     raise ModelError(f"{what}: '{member.name[:80]}' in its archive is there twice or too large")
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,10 +27,9 @@ def from_iodeep(description: Mapping[str, Any], state_dict: Mapping[str, Any]) -
     found = [tuple(getattr(value, "shape", ())) for value in weights]
     layers = description.get("architecture")
     codes = [str(code).lower() for code in layers.values()] if isinstance(layers, Mapping) else []
-    ways = product(
-        (True, False) if "upsample" in codes else (True,), (False, True) if set(codes) & set(_DOUBLE) else (True,)
-    )
-    readings = [_Reader(description, interpolates, bias).read() for interpolates, bias in ways]
+    interpolations = (True, False) if "upsample" in codes else (True,)
+    biases = (False, True) if set(codes) & set(_DOUBLE) else (True,)
+    readings = [_Reader(description, *way).read() for way in product(interpolations, biases)]
     for reading in readings:
         wanted = parameter_shapes(reading)
         if list(wanted.values()) == found:

@@ -55,10 +55,8 @@ def _transposed(given: Options, shape: Shape) -> tuple[Shape, Parameters]:
         # Beyond the padding there would be nothing but the bias.
         if more and (more >= stride or more > padding):
             raise MisfitError("output_padding", f"{more} must be below the stride {stride} and not above the padding")
-    size = tuple(
-        (n - 1) * s + k - 2 * p + e
-        for n, k, s, p, e in zip(shape[1:], kernel, given["stride"], given["padding"], extra, strict=True)
-    )
+    axes = zip(shape[1:], kernel, given["stride"], given["padding"], extra, strict=True)
+    size = tuple((n - 1) * s + k - 2 * p + e for n, k, s, p, e in axes)
     return (filters, *size), {"weight": (shape[0], filters, *kernel), **_bias(given, filters)}
 
 
@@ -66,10 +64,8 @@ def _pooling(given: Options, shape: Shape) -> tuple[Shape, Parameters]:
     for kernel, padding in zip(given["kernel_size"], given["padding"], strict=True):
         if 2 * padding > kernel:
             raise MisfitError("padding", f"{padding} is more than half the kernel_size {kernel}")
-    size = tuple(
-        (n + 2 * p - k) // s + 1
-        for n, k, s, p in zip(shape[1:], given["kernel_size"], given["stride"], given["padding"], strict=True)
-    )
+    axes = zip(shape[1:], given["kernel_size"], given["stride"], given["padding"], strict=True)
+    size = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in axes)
     return (shape[0], *size), {}
 
 

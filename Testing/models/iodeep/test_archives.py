@@ -90,7 +90,7 @@ def test_a_member_that_is_no_plain_declared_file_is_refused(tmp_path, member):
     declared = {member[0]: "0" * 64} if member[0] != "undeclared" else {}
     (tmp_path / "deep" / "er").mkdir(parents=True)
 
-    with pytest.raises(ModelError, match="which its entry does not declare"):
+    with pytest.raises(ModelError, match="which its entry does not name"):
         unpack(archive(tmp_path / "a.tar", member), tmp_path / "deep" / "er", declared, "model x")
 
     assert not list(tmp_path.rglob("evil"))
