@@ -11,7 +11,7 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from NativeDLLib.dicom.seg import Algorithm, make_segmentation
-from NativeDLLib.dicom.seg_assembly import element
+from NativeDLLib.dicom.seg_assembly import _element
 from NativeDLLib.dicom.seg_frames import Frame, PixelStream, binary_pixels, frames_of, label_pixels
 from NativeDLLib.dicom.write import save
 from NativeDLLib.registry.make_model import make_model
@@ -205,4 +205,4 @@ def test_a_buffered_segmentation_is_the_same_file(tmp_path, kind):
 
 def test_what_does_not_fit_a_length_of_two_bytes_is_refused():
     with pytest.raises(ValueError, match="a LO of 65536 bytes does not fit"):
-        element("PatientID", "LO", bytes(65536))
+        _element("PatientID", "LO", bytes(65536))
