@@ -60,9 +60,8 @@ class _Round:
     def _start(self, task: Task, worker: str) -> Happening:
         self._attempts[task.name] += 1
         # The key is new each time: what became of an earlier attempt is of no interest any more.
-        future = self._client.submit(
-            _DO, asdict(task), workers=[worker], allow_other_workers=False, pure=False, retries=0
-        )
+        options = {"workers": [worker], "allow_other_workers": False, "pure": False, "retries": 0}
+        future = self._client.submit(_DO, asdict(task), **options)
         self._running[worker] = (task, future)
         return Happening(task.name, worker)
 
@@ -133,9 +132,8 @@ def _connect(address: str) -> Any:
     try:
         from distributed import Client
     except ImportError as error:
-        raise UsageError(
-            "a Dask scheduler needs the library distributed", hint="install it with: pip install 'NativeDL[dask]'"
-        ) from error
+        hint = "install it with: pip install 'NativeDL[dask]'"
+        raise UsageError("a Dask scheduler needs the library distributed", hint=hint) from error
     for name in ("distributed", "distributed.client", "distributed.core", "tornado.application"):
         # What matters of it is told in one line of ours.
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -73,19 +73,15 @@ def _check_unchanged(manifest: Manifest, cases: Sequence[Case], settings: Settin
     """Refuse to mix results of different options in one folder, and to write into folders of somebody else."""
     for case in cases:
         if manifest.state(case.name) is None and (settings.output / case.name).exists():
-            raise UsageError(
-                f"{settings.output / case.name}: is not of this batch; choose another folder",
-                hint="name it with --output",
-            )
+            place = settings.output / case.name
+            raise UsageError(f"{place}: is not of this batch; choose another folder", hint="name it with --output")
         if settings.again or manifest.state(case.name) is None:
             continue
         asked = manifest.last[case.name]["asked"]
         for name, now in _asked(case, settings).items():
             if (before := asked.get(name)) != now:
-                raise UsageError(
-                    f"{manifest.path}: case {case.name} was begun with {name} {before}, which is now {now}",
-                    hint="give --again to do every case anew, or choose another --output",
-                )
+                changed = f"{manifest.path}: case {case.name} was begun with {name} {before}, which is now {now}"
+                raise UsageError(changed, hint="give --again to do every case anew, or choose another --output")
 
 
 def _begin(manifest: Manifest, cases: Sequence[Case], settings: Settings, progress: Progress) -> list[Case]:

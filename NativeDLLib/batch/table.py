@@ -69,10 +69,8 @@ def _case(row: dict[str, str], folder: Path, place: Sequence[str], where: str) -
     elif not series:
         raise UsageError(f"{where}: has neither a path nor a series")
     elif not place:
-        raise UsageError(
-            f"{where}: has no path, and no place to look for its series is named",
-            hint="name it with --database FILE or --from PEER",
-        )
+        told = f"{where}: has no path, and no place to look for its series is named"
+        raise UsageError(told, hint="name it with --database FILE or --from PEER")
     elif place[0] == "--from" and not study:
         raise UsageError(f"{where}: has no study, which a peer is asked for")
     else:

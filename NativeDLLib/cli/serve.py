@@ -71,6 +71,8 @@ def run(args: argparse.Namespace, progress: Progress) -> None:
             max_upload=args.max_upload * 2**20,
             max_parts=args.max_parts,
             max_memory=args.max_memory * 2**20 if args.max_memory else share,
+            certificate=args.cert,
+            key=args.key,
             timeout=args.timeout,
             tokens=tokens,
             names=frozenset({"localhost", "127.0.0.1", "[::1]", args.host}) if local else frozenset(),
@@ -78,4 +80,4 @@ def run(args: argparse.Namespace, progress: Progress) -> None:
         host = f"[{args.host}]" if ":" in args.host else args.host
         url = f"{'https' if args.cert else 'http'}://{host}:{listening.getsockname()[1]}"
         event = {"event": "listening", "url": url, "description": f"{url}/openapi.json"}
-        serve(settings, listening, args.cert, args.key, lambda: progress.show(event), progress)
+        serve(settings, listening, lambda: progress.show(event), progress)

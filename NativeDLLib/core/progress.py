@@ -91,14 +91,8 @@ class Progress:
         self._shown_at = now
         elapsed = now - self._fraction_started
         remaining = elapsed * (1 - fraction) / fraction if fraction > 0 else None
-        self.show(
-            {
-                "event": "progress",
-                "stage": stage,
-                "fraction": round(fraction, 4),
-                "remaining_s": None if remaining is None else round(remaining, 1),
-            }
-        )
+        left = None if remaining is None else round(remaining, 1)
+        self.show({"event": "progress", "stage": stage, "fraction": round(fraction, 4), "remaining_s": left})
 
     def warn(self, message: str, hint: str = "") -> None:
         """Report, once, something the user should know but that does not stop the job; see `NativeDLError`."""

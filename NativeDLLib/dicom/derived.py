@@ -19,7 +19,6 @@ def derived_instance(
     series: Series,
     header: SourceHeader,
     algorithm: Algorithm,
-    *,
     sop_class: str,
     modality: str,
     title: str,

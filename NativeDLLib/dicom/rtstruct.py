@@ -5,17 +5,16 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import highdicom as hd
 from pydicom.dataset import Dataset
-from pydicom.sr.coding import Code as DicomCode
 from pydicom.uid import ImplicitVRLittleEndian
 
 from NativeDLLib.core.arrays import Points
 from NativeDLLib.dicom.derived import derived_instance
 from NativeDLLib.dicom.provenance import REVIEWED, Algorithm, AlgorithmType, Review
+from NativeDLLib.dicom.seg_segments import coded
 from NativeDLLib.dicom.source_header import SourceHeader
 from NativeDLLib.quality.finding import Finding, titled
-from NativeDLLib.registry.entry import Code, Segment
+from NativeDLLib.registry.entry import Segment
 from NativeDLLib.source.plane import Plane
 from NativeDLLib.source.series import Series
 
@@ -62,49 +61,29 @@ def make_structure_set(
     """
     if not rois or not all(roi.contours for roi in rois):
         raise ValueError("a structure set has regions of interest, and each of them contours")
-    header = SourceHeader(series)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        dataset = _build(series, header, rois, algorithm, review, findings)
-        header.finish(dataset)
-    return dataset
-
-
-def _build(
-    series: Series,
-    header: SourceHeader,
-    rois: Sequence[Roi],
-    algorithm: Algorithm,
-    review: Review | None,
-    findings: Sequence[Finding],
-) -> Dataset:
     now = datetime.datetime.now()
     state = "automatic" if review is None else "approved" if review.status == REVIEWED else "not approved"
     title = titled(algorithm.title, findings, state)
-    dataset = derived_instance(
-        series,
-        header,
-        algorithm,
-        sop_class=STRUCTURE_SET,
-        modality="RTSTRUCT",
-        title=title,
-        transfer_syntax=ImplicitVRLittleEndian,
-    )
-    dataset.SeriesDate, dataset.SeriesTime = dataset.InstanceCreationDate, dataset.InstanceCreationTime
-    dataset.OperatorsName = ""
-    dataset.StructureSetLabel = algorithm.name[:_LONGEST_LABEL]
-    dataset.StructureSetName = title
-    dataset.StructureSetDate = now.strftime("%Y%m%d")
-    dataset.StructureSetTime = now.strftime("%H%M%S")
-    planes = {index: Plane.of(series, index) for index in sorted({c.slice_index for r in rois for c in r.contours})}
-    dataset.ReferencedFrameOfReferenceSequence = [_frame_of_reference(series, planes.values())]
-    frame = series.text("FrameOfReferenceUID")
-    described = f"{algorithm.name} {algorithm.version}"[:_LONGEST_TITLE]
-    reviewer = "" if review is None else review.reviewer
-    dataset.StructureSetROISequence = [_roi_item(roi, n, frame, described) for n, roi in enumerate(rois, 1)]
-    dataset.ROIContourSequence = [_contour_item(roi, n, planes) for n, roi in enumerate(rois, 1)]
-    dataset.RTROIObservationsSequence = [_observation_item(roi, n, reviewer) for n, roi in enumerate(rois, 1)]
-    _approve(dataset, review, now)
+    header = SourceHeader(series)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = derived_instance(series, header, algorithm, STRUCTURE_SET, "RTSTRUCT", title, ImplicitVRLittleEndian)
+        dataset.SeriesDate, dataset.SeriesTime = dataset.InstanceCreationDate, dataset.InstanceCreationTime
+        dataset.OperatorsName = ""
+        dataset.StructureSetLabel = algorithm.name[:_LONGEST_LABEL]
+        dataset.StructureSetName = title
+        dataset.StructureSetDate = now.strftime("%Y%m%d")
+        dataset.StructureSetTime = now.strftime("%H%M%S")
+        planes = {index: Plane.of(series, index) for index in sorted({c.slice_index for r in rois for c in r.contours})}
+        dataset.ReferencedFrameOfReferenceSequence = [_frame_of_reference(series, planes.values())]
+        frame = series.text("FrameOfReferenceUID")
+        described = f"{algorithm.name} {algorithm.version}"[:_LONGEST_TITLE]
+        reviewer = "" if review is None else review.reviewer
+        dataset.StructureSetROISequence = [_roi_item(roi, n, frame, described) for n, roi in enumerate(rois, 1)]
+        dataset.ROIContourSequence = [_contour_item(roi, n, planes) for n, roi in enumerate(rois, 1)]
+        dataset.RTROIObservationsSequence = [_observation_item(roi, n, reviewer) for n, roi in enumerate(rois, 1)]
+        _approve(dataset, review, now)
+        header.finish(dataset)
     return dataset
 
 
@@ -172,15 +151,15 @@ def _observation_item(roi: Roi, number: int, interpreter: str) -> Dataset:
     is_organ = segment.category.scheme == scheme and segment.category.value in values
     item.RTROIInterpretedType = "ORGAN" if is_organ else ""
     item.ROIInterpreter = interpreter
-    item.SegmentedPropertyCategoryCodeSequence = [_code(segment.category)]
-    kind = _code(segment.type)
+    item.SegmentedPropertyCategoryCodeSequence = [coded(segment.category)]
+    kind = coded(segment.type)
     if segment.type_modifier:
-        kind.SegmentedPropertyTypeModifierCodeSequence = [_code(segment.type_modifier)]
+        kind.SegmentedPropertyTypeModifierCodeSequence = [coded(segment.type_modifier)]
     item.RTROIIdentificationCodeSequence = [kind]
     if segment.region:
-        region = _code(segment.region)
+        region = coded(segment.region)
         if segment.region_modifier:
-            region.AnatomicRegionModifierSequence = [_code(segment.region_modifier)]
+            region.AnatomicRegionModifierSequence = [coded(segment.region_modifier)]
         item.AnatomicRegionSequence = [region]
     return item
 
@@ -191,9 +170,4 @@ def _image_item(plane: Plane) -> Dataset:
     item.ReferencedSOPInstanceUID = plane.sop_instance_uid
     if plane.frame is not None:
         item.ReferencedFrameNumber = plane.frame
-    return item
-
-
-def _code(code: Code) -> Dataset:
-    item: Dataset = hd.sr.CodedConcept.from_code(DicomCode(code.value, code.scheme, code.meaning))
     return item

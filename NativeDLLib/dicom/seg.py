@@ -25,14 +25,8 @@ __all__ = ["SOP_CLASSES", "Algorithm", "EmptySegmentationError", "Kind", "make_s
 Kind = Literal["BINARY", "LABELMAP"]
 SOP_CLASSES: dict[str, str] = {"BINARY": "1.2.840.10008.5.1.4.1.1.66.4", "LABELMAP": "1.2.840.10008.5.1.4.1.1.66.7"}
 _SCANNER = (
-    "Manufacturer",
-    "ManufacturerModelName",
-    "InstitutionName",
-    "InstitutionalDepartmentName",
-    "InstitutionAddress",
-    "StationName",
-    "DeviceSerialNumber",
-    "SoftwareVersions",
+    "Manufacturer ManufacturerModelName InstitutionName InstitutionalDepartmentName InstitutionAddress StationName "
+    "DeviceSerialNumber SoftwareVersions"
 )
 
 
@@ -72,47 +66,25 @@ def make_segmentation(
         raise EmptySegmentationError(
             f"series {series.uid}: {algorithm.name} found none of its {len(segments)} segments"
         )
-    header = SourceHeader(series)
+    title = titled(algorithm.title, findings, "" if review is None else review.status)
+    creator = "NativeDL^Automatic" if review is None else review.reviewer
+    types = None if review is None else review.algorithm_types
+    header, sop_class = SourceHeader(series), SOP_CLASSES[kind]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dataset = _build(series, header, segments, algorithm, kind, review, findings)
+        hd.valuerep.check_person_name(creator)
+        dataset = derived_instance(series, header, algorithm, sop_class, "SEG", title, ExplicitVRLittleEndian)
+        dataset.ContentDate, dataset.ContentTime = dataset.InstanceCreationDate, dataset.InstanceCreationTime
+        dataset.ContentLabel = "SEGMENTATION"
+        dataset.ContentDescription = title
+        dataset.ContentCreatorName = creator
+        dataset.ContributingEquipmentSequence = _equipment(header, algorithm, findings)
+        dataset.SegmentationType = kind
+        dataset.SegmentSequence = described(segments, algorithm, types, findings, with_background=kind == "LABELMAP")
         add_frames(dataset, series, header, labels, len(segments), buffered=buffered)
         if review is not None and review.predecessor is not None:
             _refer_to(dataset, review.predecessor)
         header.finish(dataset)
-    return dataset
-
-
-def _build(
-    series: Series,
-    header: SourceHeader,
-    segments: Sequence[Segment],
-    algorithm: Algorithm,
-    kind: Kind,
-    review: Review | None,
-    findings: Sequence[Finding],
-) -> Dataset:
-    """Make the SEG without its frames."""
-    title = titled(algorithm.title, findings, "" if review is None else review.status)
-    creator = "NativeDL^Automatic" if review is None else review.reviewer
-    hd.valuerep.check_person_name(creator)
-    dataset = derived_instance(
-        series,
-        header,
-        algorithm,
-        sop_class=SOP_CLASSES[kind],
-        modality="SEG",
-        title=title,
-        transfer_syntax=ExplicitVRLittleEndian,
-    )
-    dataset.ContentDate, dataset.ContentTime = dataset.InstanceCreationDate, dataset.InstanceCreationTime
-    dataset.ContentLabel = "SEGMENTATION"
-    dataset.ContentDescription = title
-    dataset.ContentCreatorName = creator
-    dataset.ContributingEquipmentSequence = _equipment(header, algorithm, findings)
-    dataset.SegmentationType = kind
-    types = None if review is None else review.algorithm_types
-    dataset.SegmentSequence = described(segments, algorithm, types, findings, with_background=kind == "LABELMAP")
     return dataset
 
 
@@ -128,7 +100,7 @@ def _equipment(header: SourceHeader, algorithm: Algorithm, findings: Sequence[Fi
         contribution_description=". ".join(filter(None, (made_by, sentences(findings, None))))[:1024],
     )
     scanner = Dataset()
-    header.put(scanner, _SCANNER)
+    header.put(scanner, _SCANNER.split())
     if "Manufacturer" not in scanner:
         return [ours, hd.ContributingEquipment.for_highdicom()]
     scanner.PurposeOfReferenceCodeSequence = [hd.sr.CodedConcept.from_code(codes.DCM.AcquisitionEquipment)]

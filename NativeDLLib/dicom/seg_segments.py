@@ -1,11 +1,11 @@
 """The segments of a Segmentation as its Segment Sequence describes them (PS3.3 C.8.20.2)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import highdicom as hd
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code as DicomCode
 
 from NativeDLLib.dicom.provenance import Algorithm, AlgorithmType
 from NativeDLLib.quality.finding import Finding, sentences
@@ -59,21 +59,21 @@ def _describe(
     description = hd.seg.SegmentDescription(
         segment_number=segment.number,
         segment_label=segment.name,
-        segmented_property_category=_code(segment.category),
-        segmented_property_type=_code(segment.type),
+        segmented_property_category=coded(segment.category),
+        segmented_property_type=coded(segment.type),
         algorithm_type=algorithm_type,
         algorithm_identification=None if algorithm_type == "MANUAL" else identification,
-        anatomic_regions=[_code(segment.region)] if segment.region else None,
+        anatomic_regions=[coded(segment.region)] if segment.region else None,
         display_color=hd.color.CIELabColor.from_rgb(*segment.color),
     )
     if segment.type_modifier:
-        modifier = hd.sr.CodedConcept.from_code(_code(segment.type_modifier))
-        description.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [modifier]
+        (kind,) = description.SegmentedPropertyTypeCodeSequence
+        kind.SegmentedPropertyTypeModifierCodeSequence = [coded(segment.type_modifier)]
     if segment.region_modifier:
-        modifier = hd.sr.CodedConcept.from_code(_code(segment.region_modifier))
-        description.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [modifier]
+        description.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [coded(segment.region_modifier)]
     return description
 
 
-def _code(code: Code) -> DicomCode:
-    return DicomCode(code.value, code.scheme, code.meaning)
+def coded(code: Code) -> Any:
+    """Return a code of the registry as the item of a code sequence."""
+    return hd.sr.CodedConcept(code.value, code.scheme, code.meaning)

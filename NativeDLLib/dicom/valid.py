@@ -93,12 +93,8 @@ _PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 _SPECIES = "PatientSpeciesDescription"
 _BREED = ("PatientBreedDescription", "PatientBreedCodeSequence", "BreedRegistrationSequence")
 _STRAIN = (
-    "StrainDescription",
-    "StrainNomenclature",
-    "StrainStockSequence",
-    "StrainAdditionalInformation",
-    "StrainCodeSequence",
-    "GeneticModificationsSequence",
+    "StrainDescription StrainNomenclature StrainStockSequence StrainAdditionalInformation StrainCodeSequence "
+    "GeneticModificationsSequence"
 )
 # Attributes that DICOM has only beside another.
 _ONLY_WITH = {
@@ -106,7 +102,7 @@ _ONLY_WITH = {
     "PatientDeathDateInAlternativeCalendar": "PatientAlternativeCalendar",
     "ResponsiblePerson": "ResponsiblePersonRole",
     "ResponsiblePersonRole": "ResponsiblePerson",
-    **dict.fromkeys((*_BREED, *_STRAIN), _SPECIES),
+    **dict.fromkeys((*_BREED, *_STRAIN.split()), _SPECIES),
     "LongitudinalTemporalEventType": "LongitudinalTemporalOffsetFromEvent",
     "LongitudinalTemporalOffsetFromEvent": "LongitudinalTemporalEventType",
     "ClinicalTrialProtocolEthicsCommitteeApprovalNumber": "ClinicalTrialProtocolEthicsCommitteeName",
@@ -117,17 +113,13 @@ _ONLY_WITH_EITHER = {
     "PatientAlternativeCalendar": ("PatientBirthDateInAlternativeCalendar", "PatientDeathDateInAlternativeCalendar"),
 }
 # Attributes of type 2, which must be there and may be empty, beside any of others.
+_STUDY = ("StudyDate", "StudyTime", "AccessionNumber", "StudyID", "ReferringPhysicianName")
+_ANIMAL = (*_BREED, "ResponsiblePerson", "ResponsibleOrganization", "PatientSexNeutered")
 _EVEN_IF_EMPTY = (
-    (
-        ("StudyInstanceUID",),
-        (*_PATIENT, "StudyDate", "StudyTime", "AccessionNumber", "StudyID", "ReferringPhysicianName"),
-    ),
+    (("StudyInstanceUID",), (*_PATIENT, *_STUDY)),
     (_TRIAL, ("ClinicalTrialProtocolName", "ClinicalTrialSiteID", "ClinicalTrialSiteName")),
     (ATTRIBUTES["clinical-trial-study"].split(), ("ClinicalTrialTimePointID",)),
-    (
-        (_SPECIES, "PatientSpeciesCodeSequence"),
-        (*_BREED, "ResponsiblePerson", "ResponsibleOrganization", "PatientSexNeutered"),
-    ),
+    ((_SPECIES, "PatientSpeciesCodeSequence"), _ANIMAL),
 )
 
 

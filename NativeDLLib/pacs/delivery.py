@@ -75,10 +75,8 @@ def complain(outbox: Outbox, ids: Collection[int] | None = None) -> None:
     if left:
         reasons = list(dict.fromkeys(entry.reason or "another process is sending it" for entry in left))
         told = "; ".join(reasons[:3]) + ("; and others" if len(reasons) > 3 else "")
-        raise PacsError(
-            f"{len(left)} object(s) stay in the outbox: {told}",
-            hint="try again with: nativedl outbox send, or give one up with: nativedl outbox drop ID",
-        )
+        hint = "try again with: nativedl outbox send, or give one up with: nativedl outbox drop ID"
+        raise PacsError(f"{len(left)} object(s) stay in the outbox: {told}", hint=hint)
 
 
 @dataclass

@@ -140,15 +140,10 @@ class Outbox:
 
     def mark_failed(self, entry: Entry, reason: str, unclear: bool) -> None:
         """Keep an object with the reason why it was not delivered; the delay to the next attempt doubles."""
+        state, attempts = "unclear" if unclear else "waiting", entry.attempts + 1
         delay = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(entry.attempts, 20))
         with transaction(self.folder) as ledger:
-            ledger.update(
-                entry.id,
-                state="unclear" if unclear else "waiting",
-                attempts=entry.attempts + 1,
-                reason=reason,
-                next_attempt=time.time() + delay,
-            )
+            ledger.update(entry.id, state=state, attempts=attempts, reason=reason, next_attempt=time.time() + delay)
 
     def _copy(self, made: Sequence[tuple[Path, Path]]) -> None:
         """Copy files, and return when the copies and their names are on disk."""

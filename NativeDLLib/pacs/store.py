@@ -18,7 +18,7 @@ _Object = tuple[Path, Identity]
 _Pair = tuple[str, str]
 # Every peer must take the default transfer syntax, and these can be rewritten in it without touching the pixels.
 _CONVERTIBLE = (ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
-_ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
+_ACCEPTED, _ABSTRACT_SYNTAX_NOT_SUPPORTED = 0, 3
 
 
 def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, None, None]:
@@ -63,37 +63,30 @@ def _store_group(peer: Peer, group: Sequence[_Object]) -> Generator[StoreOutcome
     try:
         with associate(peer, contexts) as association:
             # Context IDs are the odd numbers, in the order of the proposal.
-            accepted = {pairs[context.context_id // 2] for context in association.accepted_contexts}
-            refused = {pairs[context.context_id // 2]: context.result for context in association.rejected_contexts}
-            for path, header in group:
-                outcome = _store_one(peer, association, path, header, accepted, refused, done)
+            answered = (*association.accepted_contexts, *association.rejected_contexts)
+            results = {pairs[context.context_id // 2]: context.result for context in answered}
+            for item in group:
+                outcome = _store_one(peer, association, item, results, done)
                 done += 1
                 yield outcome
                 if outcome.unclear:
                     raise AssociationLostError(f"not sent, for {peer} ended the association")
     except NoneAcceptedError as error:
-        for path, header in group:
-            yield _refused(peer, path, header, dict(zip(pairs, error.results, strict=True)))
+        for item in group:
+            yield _refused(peer, item, dict(zip(pairs, error.results, strict=True)))
     except (PacsError, UsageError) as error:
         for path, header in group[done:]:
             yield StoreOutcome(path, header.sop_instance_uid, None, False, str(error))
 
 
-def _store_one(
-    peer: Peer,
-    association: Any,
-    path: Path,
-    header: Identity,
-    accepted: set[_Pair],
-    refused: Mapping[_Pair, int],
-    number: int,
-) -> StoreOutcome:
+def _store_one(peer: Peer, association: Any, item: _Object, results: Mapping[_Pair, int], number: int) -> StoreOutcome:
+    path, header = item
     uid = header.sop_instance_uid
     content: Any = path
-    if (header.sop_class_uid, header.transfer_syntax_uid) not in accepted:
-        stand_in = (header.sop_class_uid, str(ImplicitVRLittleEndian))
-        if header.transfer_syntax_uid not in _CONVERTIBLE or stand_in not in accepted:
-            return _refused(peer, path, header, refused)
+    if results.get((header.sop_class_uid, header.transfer_syntax_uid)) != _ACCEPTED:
+        stand_in = results.get((header.sop_class_uid, str(ImplicitVRLittleEndian)))
+        if header.transfer_syntax_uid not in _CONVERTIBLE or stand_in != _ACCEPTED:
+            return _refused(peer, item, results)
         content = dcmread(path)
     try:
         response = association.send_c_store(content, msg_id=number % 0xFFFF + 1)
@@ -108,9 +101,10 @@ def _store_one(
     return StoreOutcome(path, uid, response.Status, delivered(response.Status), message)
 
 
-def _refused(peer: Peer, path: Path, header: Identity, refused: Mapping[_Pair, int]) -> StoreOutcome:
+def _refused(peer: Peer, item: _Object, results: Mapping[_Pair, int]) -> StoreOutcome:
+    path, header = item
     sop_class, syntax = UID(header.sop_class_uid).name, UID(header.transfer_syntax_uid).name
-    result = refused.get((header.sop_class_uid, header.transfer_syntax_uid))
+    result = results.get((header.sop_class_uid, header.transfer_syntax_uid))
     if result == _ABSTRACT_SYNTAX_NOT_SUPPORTED:
         reason = f"{peer} does not take objects of the class {sop_class}; its administrator can allow it"
     else:

@@ -6,15 +6,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.registry.entry import (
-    Coarse,
-    InputContract,
-    Model,
-    Parameter,
-    PostprocessingStep,
-    SlidingWindow,
-    WeightsEntry,
-)
+from NativeDLLib.registry import entry
+from NativeDLLib.registry.entry import Model, PostprocessingStep
 from NativeDLLib.registry.segment_json import segment_of
 
 _MARGIN_MM = 20.0
@@ -27,10 +20,11 @@ def make_model(data: Mapping[str, Any], registry: Path) -> Model:
     given, output = data["input"], data["output"]
     intensity = given.get("intensity", {"normalization": "none"})
     weights = {name: value for name, value in data["weights"].items() if name not in ("file", "folder")}
+    place = data["weights"].get("file") or data["weights"]["folder"]
     texts: dict[str, Any] = {name: data.get(name, "") for name in _TEXTS}
     return Model(
         **texts,
-        input=InputContract(
+        input=entry.InputContract(
             modality=given["modality"],
             body_parts=tuple(given.get("body_parts", ())),
             keywords=tuple(given.get("keywords", ())),
@@ -46,16 +40,11 @@ def make_model(data: Mapping[str, Any], registry: Path) -> Model:
         segments=tuple(segment_of(row, number) for number, row in enumerate(output["segments"], 1)),
         output_channels=output.get("channels"),
         architecture=data.get("architecture"),
-        parameters=tuple(_made(Parameter, row) for row in data.get("parameters", ())),
-        sliding_window=_made(SlidingWindow, data.get("sliding_window", {})),
+        parameters=tuple(_made(entry.Parameter, row) for row in data.get("parameters", ())),
+        sliding_window=_made(entry.SlidingWindow, data.get("sliding_window", {})),
         postprocessing=tuple(_step(row) for row in data.get("postprocessing", ())),
         evaluation=tuple(data.get("evaluation", ())),
-        weights=_made(
-            WeightsEntry,
-            weights,
-            place=data["weights"].get("file") or data["weights"]["folder"],
-            is_folder="folder" in data["weights"],
-        ),
+        weights=_made(entry.WeightsEntry, weights, place=place, is_folder="folder" in data["weights"]),
         card=registry.parent / data["card"] if "card" in data else None,
         registry=registry,
         data=data,
@@ -86,7 +75,7 @@ def with_coarse(model: Model, others: Mapping[str, Model], where: str) -> Model:
         raise ModelError(f"{place}: this model normalises by the whole image, which a part of it would change")
     segments = tuple(s for s in coarse.segments if s.name in given.get("segments", (s.name,)))
     margin_mm = float(given.get("margin_mm", _MARGIN_MM))
-    return replace(model, coarse=Coarse(coarse, segments, margin_mm, given.get("use", True)))
+    return replace(model, coarse=entry.Coarse(coarse, segments, margin_mm, given.get("use", True)))
 
 
 def _made(kind: type[Kind], row: Mapping[str, Any], **others: Any) -> Kind:

@@ -42,10 +42,9 @@ def read_lock(cache: Path, model_id: str) -> Fetched | None:
         files = {str(name): str(digest) for name, digest in row["files"].items()}
         return Fetched(str(row["url"]), str(row["sha256"]), int(row["size"]), files)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(
-            f"{path}: is damaged, so nothing says what the weights of {model_id} should be",
-            hint=f"if you know it, nativedl models remove {model_id} --forget, and fetch them again",
-        ) from error
+        told = f"{path}: is damaged, so nothing says what the weights of {model_id} should be"
+        hint = f"if you know it, nativedl models remove {model_id} --forget, and fetch them again"
+        raise ModelError(told, hint=hint) from error
 
 
 def write_lock(cache: Path, model_id: str, fetched: Fetched) -> None:
@@ -81,10 +80,8 @@ def check_there(model: Model) -> None:
         find_weights(needed)
         runtime = RUNTIMES[needed.runtime]
         if runtime.problem:
-            raise ModelError(
-                f"model {needed.id}: {runtime.problem}, which is not installed",
-                hint=f"install it with: pip install 'NativeDL[{runtime.extra}]'",
-            )
+            hint = f"install it with: pip install 'NativeDL[{runtime.extra}]'"
+            raise ModelError(f"model {needed.id}: {runtime.problem}, which is not installed", hint=hint)
 
 
 def fetch_hint(model: Model) -> str:
@@ -155,9 +152,8 @@ class Weights:
         if fetched is None:
             raise ModelError(f"model {model.id}: there is no record of what was fetched into {self.path}", hint=again)
         if fetched.url != model.weights.url:
-            raise ModelError(
-                f"model {model.id}: was fetched from {fetched.url}, which the registry no longer names", hint=again
-            )
+            told = f"model {model.id}: was fetched from {fetched.url}, which the registry no longer names"
+            raise ModelError(told, hint=again)
         self._another, self._again = "is not what was fetched", again
         if added := sorted(names.keys() ^ fetched.files.keys()):
             raise ModelError(f"model {model.id}: {self.path / added[0]} {self._another}", hint=again)

@@ -112,7 +112,5 @@ def check_output(output: Path, names: Sequence[str], overwrite: bool) -> None:
         raise UsageError(f"{output}: is a file, where a folder is needed")
     there = [name for name in names if (output / name).exists()]
     if there and not overwrite:
-        raise UsageError(
-            f"{output}: already holds {', '.join(there)}; choose another folder",
-            hint="or give --overwrite to replace it",
-        )
+        told = f"{output}: already holds {', '.join(there)}; choose another folder"
+        raise UsageError(told, hint="or give --overwrite to replace it")

@@ -132,10 +132,8 @@ def _check_pending(reviewed: Sequence[ReviewedSegment], unreviewed: bool) -> Non
     pending = [segment.segment.name for segment in reviewed if segment.decision == "pending"]
     if pending and not unreviewed:
         names = ", ".join(f"'{name}'" for name in pending[:8]) + (" ..." if len(pending) > 8 else "")
-        raise UsageError(
-            f"{len(pending)} segment(s) are not reviewed: {names}; accept or reject them",
-            hint="or give --unreviewed to store them as they are",
-        )
+        told = f"{len(pending)} segment(s) are not reviewed: {names}; accept or reject them"
+        raise UsageError(told, hint="or give --unreviewed to store them as they are")
 
 
 def _status(stored: Sequence[ReviewedSegment]) -> str:

@@ -23,15 +23,7 @@ from NativeDLLib.inference.memory_estimate import check_reading
 from NativeDLLib.quality.measure import measure
 from NativeDLLib.results.names import LABELS, REPORT, SEG
 from NativeDLLib.results.saved import SavedResult
-from NativeDLLib.segment.remote_connection import (
-    Upload,
-    authorization,
-    connect,
-    largest_upload,
-    receive,
-    send,
-    while_watching,
-)
+from NativeDLLib.segment import remote_connection as server
 from NativeDLLib.segment.result import SegmentationResult
 from NativeDLLib.source import Series
 from NativeDLLib.source.header import text
@@ -96,25 +88,21 @@ def _ask(url: str, request: "Request", series: Series, answer: Path, progress: P
     """Send the files of a series, and write the answer to a file."""
     values = {name: value for _, layer in request.parameters for name, value in layer.items()}
     # The SEG is not used, but it says for which patient the server made it.
-    wanted = {
-        "model": request.model,
-        "set": [f"{name}={value}" for name, value in values.items()],
-        "keep-empty": "true",
-        "format": "zip",
-    }
-    headers = authorization(url)
-    with connect(url) as connection:
-        most = while_watching(progress, connection, lambda: largest_upload(connection, url))
-    upload = Upload(list(dict.fromkeys(instance.path for instance in series.instances)), progress)
+    assigned = [f"{name}={value}" for name, value in values.items()]
+    wanted = {"model": request.model, "set": assigned, "keep-empty": "true", "format": "zip"}
+    headers = server.authorization(url)
+    with server.connect(url) as connection:
+        most = server.while_watching(progress, connection, lambda: server.largest_upload(connection, url))
+    upload = server.Upload(list(dict.fromkeys(instance.path for instance in series.instances)), progress)
     if upload.length > most:
         raise InputError(f"the series has {upload.length >> 20} MiB, but {url} takes {most >> 20} MiB")
     headers |= {"Content-Type": upload.content_type, "Content-Length": str(upload.length)}
     target = "/predict?" + urlencode(wanted, doseq=True)
-    with connect(url) as connection:
+    with server.connect(url) as connection:
         with progress.stage("upload"):
-            while_watching(progress, connection, lambda: send(connection, target, upload, headers))
+            server.while_watching(progress, connection, lambda: server.send(connection, target, upload, headers))
         with progress.stage("remote"):
-            while_watching(progress, connection, lambda: receive(connection, url, answer))
+            server.while_watching(progress, connection, lambda: server.receive(connection, url, answer))
 
 
 def _unpack(answer: Path, folder: Path) -> None:

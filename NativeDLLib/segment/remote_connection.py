@@ -27,12 +27,7 @@ _CHUNK = 2**20
 _LARGEST_ANSWER = 2**33
 _LARGEST_PROBLEM = 2**20
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_KINDS: dict[str, type[NativeDLError]] = {
-    "usage": UsageError,
-    "no_such_model": UsageError,
-    "input": InputError,
-    "too_large": InputError,
-}
+_KINDS = {"usage": UsageError, "no_such_model": UsageError, "input": InputError, "too_large": InputError}
 
 
 class Upload:
@@ -158,8 +153,5 @@ def _refused(response: http.client.HTTPResponse, url: str) -> NativeDLError:
         message, code = f"HTTP {response.status} {response.reason}", ""
     after = response.getheader("Retry-After")
     wait = f" (in {after} s)" if after else ""
-    known = code != "unauthorized"
-    return _KINDS.get(code, ModelError)(
-        f"{url}: {message}{wait}",
-        hint="" if known else "put the token into NATIVEDL_TOKEN, or by URL into ~/.nativedl/tokens.json",
-    )
+    token = "put the token into NATIVEDL_TOKEN, or by URL into ~/.nativedl/tokens.json"
+    return _KINDS.get(code, ModelError)(f"{url}: {message}{wait}", token if code == "unauthorized" else "")

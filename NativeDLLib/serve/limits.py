@@ -20,6 +20,8 @@ class Settings:
     max_upload: int = 2**30  # largest body in bytes
     max_parts: int = 10_000  # most files in it
     max_memory: int = 2**34  # bytes that one prediction may take: a small file can unpack into a very large one
+    certificate: Path | None = None  # PEM files of certificate chain and key, for TLS
+    key: Path | None = None
     timeout: float = 3600.0  # seconds that a prediction may take, and an upload as well
     tokens: tuple[bytes, ...] = ()  # SHA-256 digests of the tokens; empty where none is asked for
     # Host names of the server; empty for any. On loopback they keep out web pages whose own name points there.

@@ -88,17 +88,9 @@ class Report(BaseModel):
 
 def summary(model: Model) -> Summary:
     """Return a model in short."""
-    return Summary(
-        id=model.id,
-        version=model.version,
-        title=model.title,
-        description=model.description,
-        modality=model.input.modality,
-        body_parts=list(model.input.body_parts),
-        runtime=model.runtime,
-        segments=[segment.name for segment in model.segments],
-        intended_use=model.intended_use,
-    )
+    same = {name: getattr(model, name) for name in Summary.model_fields.keys() - {"modality", "body_parts", "segments"}}
+    modality, body_parts = model.input.modality, list(model.input.body_parts)
+    return Summary(**same, modality=modality, body_parts=body_parts, segments=[s.name for s in model.segments])
 
 
 def entry(model: Model) -> Entry:

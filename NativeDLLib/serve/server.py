@@ -39,16 +39,9 @@ def check_certificate(certificate: Path, key: Path) -> None:
         raise UsageError(f"certificate {certificate} with key {key}: cannot be used: {error}") from error
 
 
-def serve(
-    settings: Settings,
-    listening: socket.socket,
-    certificate: Path | None,
-    key: Path | None,
-    started: Callable[[], None],
-    progress: Progress,
-) -> None:
-    """Serve on a socket of `listen`, which is closed at the end, until cancelled. `certificate` and `key` are for TLS;
-    `started` is called when requests are answered. On cancellation jobs are ended and their clients told.
+def serve(settings: Settings, listening: socket.socket, started: Callable[[], None], progress: Progress) -> None:
+    """Serve on a socket of `listen`, which is closed at the end, until cancelled; `started` is called when requests are
+    answered. On cancellation jobs are ended and their clients told.
     """
     desk = Desk(settings)
     config = uvicorn.Config(
@@ -61,8 +54,8 @@ def serve(
         ws="none",
         http=connection_class(),
         timeout_graceful_shutdown=_LEAVE_S,
-        ssl_certfile=certificate,
-        ssl_keyfile=key,
+        ssl_certfile=settings.certificate,
+        ssl_keyfile=settings.key,
     )
     asyncio.run(_serve(_Server(config), desk, listening, started, progress))
 
