@@ -24,8 +24,7 @@ from NativeDLLib.worker.signals import cancelled_by_signals, end_with_parent
 _COMMANDS = {
     "run": ("run",),
     "batch": ("batch",),
-    "approve": ("approve",),
-    "regions": ("regions", "rtstruct", "read-rtstruct"),
+    "review": ("approve", "regions", "rtstruct", "read-rtstruct"),
     "inspect": ("inspect", "devices", "database"),
     "models": ("models",),
     "pacs": ("echo", "find", "get", "send", "outbox"),
