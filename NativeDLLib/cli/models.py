@@ -3,18 +3,20 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.cli import model_exchange, models_add
-from NativeDLLib.cli.options import add_command
+from NativeDLLib.cli import models_add
+from NativeDLLib.cli.models_add import add_answers, add_draft
+from NativeDLLib.cli.options import add_command, add_pacs, peer_named
 from NativeDLLib.cli.terminal import write_line
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.places import kept, resources_folder
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.fetch.fetch import fetch
 from NativeDLLib.models.remove import take_back
-from NativeDLLib.registry import Model, find_model, load_models, load_registry, rank
+from NativeDLLib.registry import Model, find_model, load_models, load_registry, rank, select
 from NativeDLLib.registry.load import pulled_registry
 from NativeDLLib.registry.weights import to_be_fetched, verified_weights
 from NativeDLLib.source import Series
@@ -25,7 +27,7 @@ def add_commands(subparsers: Any) -> None:
     parser = add_command(subparsers, "models", _list, "list, show and check models", __doc__)
     commands = parser.add_subparsers(metavar="COMMAND")
     listing = add_command(commands, "list", _list, "list the models in force (default), or those of a peer")
-    model_exchange.add_commands(commands, listing)
+    _add_exchange(commands, listing)
     models_add.add_commands(commands)
     show = add_command(commands, "show", _show, "show one model")
     show.add_argument("id", metavar="ID")
@@ -48,7 +50,7 @@ def add_commands(subparsers: Any) -> None:
 
 def _list(args: argparse.Namespace, progress: Progress) -> None:
     if getattr(args, "source_peer", None):
-        model_exchange.list_of_peer(args, progress)
+        _list_of_peer(args, progress)
         return
     models = load_models()
     width = max((len(model.id) for model in models.values()), default=0)
@@ -120,3 +122,94 @@ def _asked(question: str, args: argparse.Namespace) -> bool:
         raise UsageError(f"{question} Nobody is there to answer", hint="if you agree, add --yes")
     write_line(sys.stderr, f"{question} [y/N]")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _add_exchange(commands: Any, listing: argparse.ArgumentParser) -> None:
+    """Add ``push`` and ``pull`` to those of ``models``, and the peer to its ``list``."""
+    listing.add_argument("--from", dest="source_peer", metavar="PEER", help="the models of this peer")
+    add_pacs(listing)
+    push = add_command(commands, "push", _push, "store a model on a PACS as a DICOM object")
+    push.add_argument("id", metavar="ID")
+    push.add_argument("--to", dest="target_peer", metavar="PEER", required=True)
+    push.add_argument("--sign", type=Path, metavar="KEY", help="PEM file of an Ed25519 private key")
+    add_pacs(push)
+    about = "fetch and verify models from a PACS, to be used like bundled ones"
+    pull = add_command(commands, "pull", _pull, about)
+    pull.add_argument("ids", metavar="ID", nargs="*", help="models; without them all")
+    pull.add_argument("--from", dest="source_peer", metavar="PEER", required=True)
+    published = pull.add_argument_group("networks in the layout of IODeep's authors")
+    published.add_argument("--published", metavar="UID", help="fetch this one instead, and add it with your answers")
+    add_answers(published)
+    pull.add_argument("--for", dest="images", nargs="+", type=Path, metavar="PATH", help="say which fits this series")
+    pull.add_argument("--series", metavar="UID", help="with --for, where there is more than one")
+    consent = "also those that are not signed, or by a key that is not in ~/.nativedl/trusted_keys"
+    pull.add_argument("--accept-unsigned", action="store_true", help=consent)
+    add_pacs(pull)
+
+
+def _list_of_peer(args: argparse.Namespace, progress: Progress) -> None:
+    """List the models of a peer."""
+    from NativeDLLib.models.iodeep.exchange import find_models
+
+    progress.check()
+    columns = ("id", "version", "modality", "body_part")
+    rows = [
+        {key: getattr(row, key) for key in columns} | {"series": row.series_uid, "here": row.is_here}
+        for row in find_models(peer_named(args, args.source_peer))
+    ]
+    shown = [" ".join([f"{row[key]:<12}" for key in columns] + ["here" if row["here"] else "-"]) for row in rows]
+    progress.result({"peer": args.source_peer, "models": rows}, *(shown or [f"{args.source_peer} has no model"]))
+
+
+def _push(args: argparse.Namespace, progress: Progress) -> None:
+    from NativeDLLib.models.iodeep.exchange import push
+
+    uids = push(args.id, peer_named(args, args.target_peer), progress, signing_key=args.sign)
+    done = f"stored as {len(uids)} instance(s) of the series {uids[0]}" if uids else "is there already"
+    report = {"peer": args.target_peer, "model": args.id, "instances": uids}
+    progress.result(report, f"{args.target_peer}: {args.id} {done}")
+
+
+def _pull(args: argparse.Namespace, progress: Progress) -> None:
+    from NativeDLLib.models.iodeep.exchange import pull
+
+    if args.published:
+        _pull_published(args, progress)
+        return
+    series = Series.read(args.images, args.series) if args.images else None
+    modality = series.text("Modality") if series else None
+    pulled = pull(peer_named(args, args.source_peer), args.ids, args.accept_unsigned, progress, modality=modality)
+    rows = [
+        {"id": row.model.id, "version": row.model.version, "signer": row.signer, "fetched": row.fetched}
+        for row in pulled
+    ]
+    report: dict[str, Any] = {"peer": args.source_peer, "models": rows}
+    if series:
+        models = {row.model.id: row.model for row in pulled}
+        best, reasons, notes = select(models, series)
+        for note in notes:
+            progress.warn(note)
+        rest = [row for row in rank(models.values(), series) if row.model is not best]
+        others = [{"id": row.model.id, "reason": "; ".join(row.reasons)} for row in rest]
+        report["chosen"] = {"id": best.id, "reasons": reasons, "others": others}
+    progress.result(report, *_pulled_lines(report))
+
+
+def _pull_published(args: argparse.Namespace, progress: Progress) -> None:
+    from NativeDLLib.models.iodeep.published import pulled_draft
+
+    if args.ids or args.images:
+        raise UsageError("models pull --published takes neither an ID nor --for")
+    peer = peer_named(args, args.source_peer)
+    with pulled_draft(peer, args.published, args.accept_unsigned, progress) as draft:
+        add_draft(draft, pulled_registry(), args, progress)
+
+
+def _pulled_lines(report: dict[str, Any]) -> Iterator[str]:
+    for row in report["models"]:
+        signer = f"signed by {row['signer']}" if row["signer"] else "accepted without a trusted signature"
+        yield f"{row['id']} {row['version']}: {'verified' if row['fetched'] else 'was here'}, {signer}"
+    if not report["models"]:
+        yield f"{report['peer']} has no such model"
+    if "chosen" in report:
+        yield f"chosen: {report['chosen']['id']} ({'; '.join(report['chosen']['reasons'])})"
