@@ -40,6 +40,13 @@ class Cohort:
     cases: list[Case] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
+    def take(self, case: Case, unfit: str | None) -> None:
+        """Add a case, or count what is none under its heading."""
+        if unfit is None:
+            self.cases.append(case)
+        else:
+            self.left_out[unfit] += 1
+
     def __str__(self) -> str:
         counted = [f"{count} {what}" for what, count in sorted(self.left_out.items())]
         return f"{len(self.cases)} cases" + (f"; left out: {', '.join(counted)}" if counted else "")
@@ -97,11 +104,8 @@ def from_folders(folders: Sequence[Path], wanted: Wanted, progress: Progress) ->
         unfit = wanted.unfit(series.modality, series.description)
         if unfit is None and series.only_localizers:
             unfit = "localizers"
-        if unfit is not None:
-            cohort.left_out[unfit] += 1
-        else:
-            cohort.cases.append(_series_case(uid, series.files))
-            read.update(path.parent for path in series.files)
+        cohort.take(_series_case(uid, series.files), unfit)
+        read.update(path.parent for path in series.files if unfit is None)
     for folder in unreadable:
         if folder not in read:
             name, files = digest_name("unreadable", str(folder)), tree[folder]
@@ -120,10 +124,7 @@ def from_database(database: Path, wanted: Wanted) -> Cohort:
         unfit = wanted.unfit(row["Modality"], row["SeriesDescription"])
         if unfit is None and _starts_with_localizer(database, uid):
             unfit = "localizers"
-        if unfit is not None:
-            cohort.left_out[unfit] += 1
-        else:
-            cohort.cases.append(Case(_name(uid), ("--database", path, "--series", uid)))
+        cohort.take(Case(_name(uid), ("--database", path, "--series", uid)), unfit)
     return cohort
 
 
@@ -141,12 +142,8 @@ def from_peer(peer: Peer, keys: Mapping[str, str], wanted: Wanted, progress: Pro
             continue
         for series in find(peer, "SERIES", {"StudyInstanceUID": study_uid}):
             unfit = wanted.unfit(str(series.get("Modality", "")), str(series.get("SeriesDescription", "")))
-            if unfit is not None:
-                cohort.left_out[unfit] += 1
-                continue
             uid = str(series.get("SeriesInstanceUID", ""))
-            source = ("--from", peer.name, "--study", study_uid, "--series", uid)
-            cohort.cases.append(Case(_name(uid), source))
+            cohort.take(Case(_name(uid), ("--from", peer.name, "--study", study_uid, "--series", uid)), unfit)
         progress.update("cohort", (index + 1) / len(studies))
     return cohort
 

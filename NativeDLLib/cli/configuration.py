@@ -32,7 +32,7 @@ def read_configuration_for(
     """
     # The panel is loaded where nothing that the registry needs is installed yet.
     from NativeDLLib.registry.entry import Parameter
-    from NativeDLLib.registry.parameters import checked
+    from NativeDLLib.registry.parameters import checked_layer
 
     data = read_configuration(path)
     if not models:
@@ -42,13 +42,7 @@ def read_configuration_for(
     if model is None:
         ids = ", ".join(model["id"] for model in models)
         raise UsageError(f"{path}: model '{data['model'][:64]}' is not in the registry; there are {ids}")
-    known = {p["name"]: Parameter(**p) for p in model["parameters"]}
-    values = data.get("parameters", {})
-    for name, value in values.items():
-        if name not in known:
-            raise UsageError(f"{path}: model {model['id']} has no parameter '{name[:64]}'")
-        try:
-            values[name] = checked(known[name], value)
-        except ValueError as error:
-            raise UsageError(f"{path}: parameter {name}: {error}") from error
+    if "parameters" in data:
+        parameters = [Parameter(**parameter) for parameter in model["parameters"]]
+        data["parameters"] = checked_layer(model["id"], parameters, str(path), data["parameters"])
     return data

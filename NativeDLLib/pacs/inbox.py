@@ -16,6 +16,8 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.uids import is_uid
 from NativeDLLib.pacs.peers import Peer
 
+_UIDS = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+
 
 class Inbox:
     """Objects of one study or series, taken into a hidden folder and moved to `folder` at the end. `expected` are the
@@ -61,12 +63,9 @@ class Inbox:
             return self._take(content)
 
     def _take(self, content: bytes) -> int:
+        header = beginning(io.BytesIO(content))[0]
         try:
-            dataset = dcmread(
-                beginning(io.BytesIO(content))[0],
-                stop_before_pixels=True,
-                specific_tags=["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"],
-            )
+            dataset = dcmread(header, stop_before_pixels=True, specific_tags=[*_UIDS])
             uid, study, series = str(dataset.SOPInstanceUID), dataset.StudyInstanceUID, dataset.SeriesInstanceUID
         except Exception as error:  # damaged content can make the parser raise nearly anything
             return self._refuse(0xC000, f"an object that cannot be read: {error}")

@@ -5,57 +5,51 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.pacs.outcome import AssociationLostError, NoneAcceptedError, RefusedError
+from NativeDLLib.pacs.outcome import AssociationLostError, NoneAcceptedError, RefusedError, StoreOutcome
 from NativeDLLib.pacs.peers import Peer
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-    from NativeDLLib.pacs.outcome import StoreOutcome
-
 
 def echo(peer: Peer) -> float:
     """Verify that the peer answers, and return how many seconds that took."""
     if peer.host:
-        from NativeDLLib.pacs import association
-
-        return association.echo(peer)
-    from NativeDLLib.pacs import web
-
-    return web.echo(peer)
+        from NativeDLLib.pacs.association import echo
+    else:
+        from NativeDLLib.pacs.web import echo
+    return echo(peer)
 
 
 def find(peer: Peer, level: str, keys: Mapping[str, str]) -> "list[Dataset]":
     """Find patients, studies, series or images; see `query.find`."""
-    if peer.retrieve == "dicomweb":
-        from NativeDLLib.pacs import web
+    return _find(peer.retrieve, peer, level, keys)
 
-        return web.find(peer, level, keys)
-    from NativeDLLib.pacs import query
 
-    return query.find(peer, level, keys)
+def _find(way: str, peer: Peer, level: str, keys: Mapping[str, str]) -> "list[Dataset]":
+    if way == "dicomweb":
+        from NativeDLLib.pacs.web import find
+    else:
+        from NativeDLLib.pacs.query import find
+    return find(peer, level, keys)
 
 
 def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, progress: Progress) -> list[Path]:
     """Retrieve all instances of a study or series, or none; see `retrieve.retrieve`."""
     if peer.retrieve == "dicomweb":
-        from NativeDLLib.pacs import web
-
-        return web.retrieve(peer, study_uid, series_uid, folder, progress)
-    from NativeDLLib.pacs.retrieve import retrieve as retrieve_dimse
-
-    return retrieve_dimse(peer, study_uid, series_uid, folder, progress)
+        from NativeDLLib.pacs.web import retrieve
+    else:
+        from NativeDLLib.pacs.retrieve import retrieve
+    return retrieve(peer, study_uid, series_uid, folder, progress)
 
 
-def store_each(peer: Peer, files: Sequence[Path]) -> "Generator[StoreOutcome, None, None]":
+def store_each(peer: Peer, files: Sequence[Path]) -> Generator[StoreOutcome, None, None]:
     """Store objects, giving each outcome before the next object is sent; see `store.store_each`."""
     if peer.store == "dicomweb":
-        from NativeDLLib.pacs import web
-
-        return web.store_each(peer, files)
-    from NativeDLLib.pacs.store import store_each as store_each_dimse
-
-    return store_each_dimse(peer, files)
+        from NativeDLLib.pacs.web import store_each
+    else:
+        from NativeDLLib.pacs.store import store_each
+    return store_each(peer, files)
 
 
 def has_instance(peer: Peer, study_uid: str, series_uid: str, sop_instance_uid: str) -> bool:
@@ -64,14 +58,7 @@ def has_instance(peer: Peer, study_uid: str, series_uid: str, sop_instance_uid: 
         return False
     keys = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid, "SOPInstanceUID": sop_instance_uid}
     try:
-        if peer.store == "dicomweb":
-            from NativeDLLib.pacs import web
-
-            matches = web.find(peer, "IMAGE", keys)
-        else:
-            from NativeDLLib.pacs import query
-
-            matches = query.find(peer, "IMAGE", keys)
+        matches = _find(peer.store, peer, "IMAGE", keys)
     except (AssociationLostError, NoneAcceptedError, RefusedError):
         return False
     return any(match.get("SOPInstanceUID") == sop_instance_uid for match in matches)

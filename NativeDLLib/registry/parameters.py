@@ -1,7 +1,7 @@
 """Effective parameters: entry defaults, then the configuration file, then the panel or the command line."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from NativeDLLib.core.errors import NativeDLError, UsageError
@@ -14,17 +14,25 @@ def effective(model: Model, *layers: tuple[str, Mapping[str, Any]]) -> dict[str,
     """Value of every parameter of a model. `layers` are origins (for the message) and values, also as text; a later
     layer wins. UsageError where a name is unknown, or a value is of the wrong kind or out of bounds.
     """
-    known = {parameter.name: parameter for parameter in model.parameters}
     values: dict[str, Value] = {p.name: checked(p, p.default) for p in model.parameters}
     for origin, layer in layers:
-        for name, given in layer.items():
-            if name not in known:
-                names = ", ".join(known) or "none"
-                raise UsageError(f"{origin}: model {model.id} has no parameter '{name}'; it has {names}")
-            try:
-                values[name] = checked(known[name], given)
-            except ValueError as error:
-                raise UsageError(f"{origin}: parameter {name}: {error}") from error
+        values |= checked_layer(model.id, model.parameters, origin, layer)
+    return values
+
+
+def checked_layer(
+    model_id: str, parameters: Iterable[Parameter], origin: str, layer: Mapping[str, Any]
+) -> dict[str, Value]:
+    """Values of a layer by name, each of its parameter's type; UsageError as by `effective`."""
+    known, values = {parameter.name: parameter for parameter in parameters}, dict[str, Value]()
+    for name, given in layer.items():
+        if name not in known:
+            names = ", ".join(known) or "none"
+            raise UsageError(f"{origin}: model {model_id} has no parameter '{name[:64]}'; it has {names}")
+        try:
+            values[name] = checked(known[name], given)
+        except ValueError as error:
+            raise UsageError(f"{origin}: parameter {name}: {error}") from error
     return values
 
 
