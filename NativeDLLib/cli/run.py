@@ -43,19 +43,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, progress: Progress) -> None:
-    """Run the job and print where its results are."""
-    report = run_request(make_request(args), progress)
-    remember(report)
-    progress.result(report.to_json(), *report_lines(report))
-
-
-def make_request(args: argparse.Namespace) -> Request:
-    """Make a request of the arguments; what they leave open comes from the configuration file. UsageError where that
-    file is wrong, or an option needs another or does not go with the source.
-    """
+    """Run the job and print where its results are; what the arguments leave open comes from the configuration file."""
     chosen = given_options(args)
     _check_source(args, chosen)
-    return Request(
+    request = Request(
         options.source_of(args),
         options.destination_of(args),
         model=chosen["model"],
@@ -63,6 +54,9 @@ def make_request(args: argparse.Namespace) -> Request:
         parameters=chosen["parameters"],
         storage=Storage(chosen["kind"], args.keep_empty, options.wants_structures(args)),
     )
+    report = run_request(request, progress)
+    remember(report)
+    progress.result(report.to_json(), *report_lines(report))
 
 
 def _check_source(args: argparse.Namespace, chosen: Mapping[str, Any]) -> None:

@@ -45,7 +45,7 @@ def frames_of(labels: Array, count: int, labelmap: bool) -> list[Frame]:
     return [Frame(n, plane, found[plane][n]) for n in numbers for plane in planes if n in found[plane]]
 
 
-class PixelStream(io.BufferedIOBase):
+class _PixelStream(io.BufferedIOBase):
     """Pixel Data that is made while it is read, so that little of it is held at a time. `make` gives the pieces from
     the start, of `length` bytes together. `owner` keeps alive what the pieces are views of.
     """
@@ -60,24 +60,19 @@ class PixelStream(io.BufferedIOBase):
         self._coming, self._piece, self._start = self._make(), memoryview(b""), 0
 
     def readable(self) -> bool:
-        """Return true: it can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Return true; but what comes before where it was read to is made again."""
-        return True
+        return True  # but what comes before where it was read to is made again
 
     def tell(self) -> int:
-        """Return where the next byte is read."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a byte counted from the beginning, from here or from the end."""
         self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._length}[whence])
         return self._at
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return the next bytes, or all that are left."""
         stop = self._length if size is None or size < 0 else min(self._at + size, self._length)
         if self._at < self._start:
             self._begin()
@@ -93,7 +88,7 @@ class PixelStream(io.BufferedIOBase):
         return b"".join(parts)
 
 
-def label_pixels(labels: Array, frames: Sequence[Frame], dtype: npt.DTypeLike) -> PixelStream:
+def label_pixels(labels: Array, frames: Sequence[Frame], dtype: npt.DTypeLike) -> _PixelStream:
     """Return the Pixel Data of a label map."""
     length = len(frames) * labels[0].size * np.dtype(dtype).itemsize
 
@@ -102,10 +97,10 @@ def label_pixels(labels: Array, frames: Sequence[Frame], dtype: npt.DTypeLike) -
             yield labels[frame.plane].astype(dtype, copy=False).tobytes()
         yield bytes(length % 2)
 
-    return PixelStream(pieces, length + length % 2)
+    return _PixelStream(pieces, length + length % 2)
 
 
-def binary_pixels(labels: Array, frames: Sequence[Frame]) -> PixelStream:
+def binary_pixels(labels: Array, frames: Sequence[Frame]) -> _PixelStream:
     """Return the Pixel Data of binary frames: one bit a pixel, without a gap from frame to frame (PS3.5 8.1.1)."""
     rows, columns = labels.shape[1:3]
     length = (len(frames) * rows * columns + 15) // 16 * 2
@@ -141,7 +136,7 @@ def binary_pixels(labels: Array, frames: Sequence[Frame]) -> PixelStream:
         yield last
         yield nothing[: length - done]
 
-    return PixelStream(pieces, length)
+    return _PixelStream(pieces, length)
 
 
 def overlap(labels: Array) -> bool:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import Any
 
 from NativeDLLib.core.errors import NativeDLError
@@ -48,11 +47,6 @@ class _Run:
         return same and 1 / _REACH < self.voxels / other.voxels < _REACH
 
 
-def timings_file() -> Path:
-    """Return the file in which the last runs of each model on each device are kept."""
-    return kept("timings.json")
-
-
 def remember(report: Report) -> None:
     """Keep the costs in a run's report, in place of those of a run of about the same size."""
     # The result is there; that the next estimate is missing is not worth an error, whatever the reason.
@@ -70,8 +64,8 @@ def remember(report: Report) -> None:
             }
         )
         if new is not None:
-            kept = [run for run in _runs() if not new.replaces(run)]
-            write_json(timings_file(), {"runs": [vars(run) for run in (*kept, new)][-_MOST_RUNS:]})
+            others = [run for run in _runs() if not new.replaces(run)]
+            write_json(kept("timings.json"), {"runs": [vars(run) for run in (*others, new)][-_MOST_RUNS:]})
     except Exception:
         return
 
@@ -110,7 +104,7 @@ def _scaled(run: _Run, model: Model, voxels: float, volume: float) -> Expectatio
 
 def _runs() -> list[_Run]:
     try:
-        entries = read_json(timings_file(), NativeDLError)["runs"]
+        entries = read_json(kept("timings.json"), NativeDLError)["runs"]
         return [run for entry in entries if (run := _run(entry)) is not None]
     except (NativeDLError, RuntimeError, LookupError, TypeError):
         # Nothing depends on it: a file that is missing or broken is written anew after the next run.

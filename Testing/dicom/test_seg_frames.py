@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from NativeDLLib.dicom.seg import Algorithm, make_segmentation
 from NativeDLLib.dicom.seg_assembly import _element
-from NativeDLLib.dicom.seg_frames import Frame, PixelStream, binary_pixels, frames_of, label_pixels
+from NativeDLLib.dicom.seg_frames import Frame, _PixelStream, binary_pixels, frames_of, label_pixels
 from NativeDLLib.dicom.write import save
 from NativeDLLib.registry.make_model import make_model
 from NativeDLLib.source import Series
@@ -195,7 +195,7 @@ def test_a_buffered_segmentation_is_the_same_file(tmp_path, kind):
     series, pixels = Series.read([tmp_path / "s"]), labels((6, 33, 41), 3)
     for name, buffered in (("bytes.dcm", False), ("stream.dcm", True)):
         seg = make_segmentation(series, pixels, segments(tmp_path, 3), ALGORITHM, kind=kind, buffered=buffered)
-        assert isinstance(seg.PixelData, PixelStream if buffered else bytes)
+        assert isinstance(seg.PixelData, _PixelStream if buffered else bytes)
         for _ in range(2):
             save(seg, tmp_path / name)
     plain, streamed = pydicom.dcmread(tmp_path / "bytes.dcm"), pydicom.dcmread(tmp_path / "stream.dcm")

@@ -10,10 +10,11 @@ import pytest
 from conftest import ROOT
 from tools import nativedl
 
+from NativeDLLib.core.places import kept
 from NativeDLLib.core.progress import StageCost
 from NativeDLLib.registry import load_registry
 from NativeDLLib.results.report import ModelName, Report, ReportedSeries
-from NativeDLLib.segment.estimate import expect, remember, timings_file
+from NativeDLLib.segment.estimate import expect, remember
 
 SIZE, SPACING = (256, 256, 100), (0.8, 0.8, 3.0)
 
@@ -41,8 +42,8 @@ def report(size=SIZE, spacing=SPACING, device="cpu (2 threads)", **stages):
 
 
 def broken(content):
-    timings_file().parent.mkdir(parents=True, exist_ok=True)
-    timings_file().write_text(content)
+    kept("timings.json").parent.mkdir(parents=True, exist_ok=True)
+    kept("timings.json").write_text(content)
 
 
 def test_a_real_run_is_remembered_and_expected_again(tmp_path, registry, series, capsys):
@@ -121,7 +122,7 @@ def test_the_last_run_of_about_this_size_counts(bright):
     remember(report((256, 256, 120), infer=(36, 100)))
 
     assert expect(bright, SIZE, SPACING, "cpu").seconds == pytest.approx(30)
-    assert len(json.loads(timings_file().read_text())["runs"]) == 1
+    assert len(json.loads(kept("timings.json").read_text())["runs"]) == 1
 
 
 def test_each_device_has_its_own_and_automatic_is_what_ran_last(bright):
@@ -191,11 +192,11 @@ def test_a_broken_entry_is_left_out_and_the_others_count(bright, change):
 def test_remembering_never_fails_whatever_the_report_lacks(missing):
     remember(replace(report(), **missing))
 
-    assert not timings_file().exists()
+    assert not kept("timings.json").exists()
 
 
 def test_remembering_never_fails_where_nothing_can_be_written():
-    timings_file().parent.write_text("a file where the folder should be")
+    kept("timings.json").parent.write_text("a file where the folder should be")
 
     remember(report())
 
@@ -214,7 +215,7 @@ def test_the_file_does_not_grow_for_ever():
     for index in range(220):
         remember(report(device=f"device{index}"))
 
-    devices = [run["device"] for run in json.loads(timings_file().read_text())["runs"]]
+    devices = [run["device"] for run in json.loads(kept("timings.json").read_text())["runs"]]
     assert (len(devices), devices[-1]) == (200, "device219")
 
 
@@ -230,8 +231,8 @@ def test_runs_that_end_at_the_same_time_leave_a_whole_file(bright):
     writers = [subprocess.Popen([sys.executable, "-c", code, f"cuda:{index}"]) for index in range(3)]
 
     while any(writer.poll() is None for writer in writers):
-        assert not timings_file().exists() or json.loads(timings_file().read_text())["runs"]
+        assert not kept("timings.json").exists() or json.loads(kept("timings.json").read_text())["runs"]
 
     assert [writer.returncode for writer in writers] == [0, 0, 0]
     assert expect(bright, SIZE, SPACING, "auto").seconds == pytest.approx(16)
-    assert [path.name for path in timings_file().parent.iterdir()] == ["timings.json"]
+    assert [path.name for path in kept("timings.json").parent.iterdir()] == ["timings.json"]
