@@ -84,16 +84,12 @@ def _settings(args: argparse.Namespace, chosen: dict[str, Any]) -> Settings:
     arguments += ["--keep-empty"] if chosen["keep_empty"] else []
     arguments += ["--to", target] if target else []
     pacs = ("--pacs", str(args.pacs.resolve())) if args.pacs else ()
+    kept = {"model": chosen["model"], "parameters": values, "segmentation": chosen["kind"]}
+    kept |= {"keep-empty": chosen["keep_empty"], "to": target}
     return Settings(
         output=args.output.resolve(),
         arguments=(*arguments, *pacs),
-        options={
-            "model": chosen["model"],
-            "parameters": values,
-            "segmentation": chosen["kind"],
-            "keep-empty": chosen["keep_empty"],
-            "to": target,
-        },
+        options=kept,
         send=(target, *pacs) if target else (),
         jobs=args.jobs,
         devices=devices if len(devices) > 1 else (),

@@ -19,10 +19,7 @@ _SERIES_NUMBER_OFFSET = 9000
 _UTF_8 = "ISO_IR 192"
 _SET = Tag("SpecificCharacterSet")
 # Defined Terms that stand alone (PS3.3 C.12.1.1.2) and of which Python's codecs write nothing else.
-_CHARACTER_SETS = {
-    *(f"ISO_IR {number}" for number in (100, 101, 109, 110, 126, 127, 138, 144, 148, 166, 192)),
-    "GB18030",
-}
+_CHARACTER_SETS = {"GB18030", *(f"ISO_IR {n}" for n in (100, 101, 109, 110, 126, 127, 138, 144, 148, 166, 192))}
 
 
 class SourceHeader:

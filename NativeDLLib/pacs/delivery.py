@@ -12,6 +12,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.identity import read_identity
 from NativeDLLib.pacs.ledger import Entry
 from NativeDLLib.pacs.outbox import Outbox
+from NativeDLLib.pacs.outcome import StoreOutcome
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.services import has_instance, store_each
 
@@ -103,24 +104,19 @@ class _Work:
                 outcome = next(outcomes)
                 # Each change waits for the disk: that one object is there and the next is on its way is one change.
                 marked = following if outcome.ok and not self.progress.is_cancelled else None
-                self.note(entry, outcome.ok, outcome.message, outcome.status, outcome.unclear, following=marked)
+                self.note(entry, outcome.ok, outcome.message, outcome, marked)
 
     def note(
-        self,
-        entry: Entry,
-        ok: bool,
-        message: str,
-        status: int | None = None,
-        unclear: bool = False,
-        following: Entry | None = None,
+        self, entry: Entry, ok: bool, message: str, outcome: StoreOutcome | None = None, following: Entry | None = None
     ) -> None:
+        unclear, answered = outcome is not None and outcome.unclear, outcome is not None and outcome.status is not None
         if ok:
             self.outbox.mark_delivered(entry, following)
         else:
             if unclear and entry.state == "unclear":
                 message += "; this try ended like the last: the peer may have the object, under its UID or another one"
             # Until the peer says what became of an earlier attempt, a failure to reach it changes nothing.
-            self.outbox.mark_failed(entry, message, unclear or (entry.state == "unclear" and status is None))
+            self.outbox.mark_failed(entry, message, unclear or (entry.state == "unclear" and not answered))
         self.deliveries.append(Delivery(entry.id, entry.peer, entry.sop_instance_uid, ok, message))
         self.progress.update("send", len(self.deliveries) / self.count)
 

@@ -56,6 +56,12 @@ class StoreOutcome:
     message: str
     unclear: bool = False
 
+    @classmethod
+    def answered(cls, path: Path, uid: str, status: int, comment: str = "") -> "StoreOutcome":
+        """Outcome of a status: success, a warning of the standard and a duplicate mean that the peer has the object."""
+        ok = status in (0x0000, DUPLICATE, *_WARNINGS)
+        return cls(path, uid, status, ok, explain_store(status, comment))
+
 
 class AssociationLostError(PacsError):
     """The connection ended, or time ran out, before the peer answered."""
@@ -71,11 +77,6 @@ class NoneAcceptedError(PacsError):
     def __init__(self, message: str, results: Sequence[int]) -> None:
         super().__init__(message)
         self.results = list(results)
-
-
-def delivered(status: int) -> bool:
-    """Tell whether a C-STORE status means that the peer has the object: success, a standard warning, duplicate."""
-    return status in (0x0000, DUPLICATE, *_WARNINGS)
 
 
 def explain_store(status: int, comment: str = "") -> str:

@@ -4,11 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydicom import Dataset
-from pynetdicom import build_context
-from pynetdicom.sop_class import (
-    PatientRootQueryRetrieveInformationModelFind,
-    StudyRootQueryRetrieveInformationModelFind,
-)
+from pynetdicom import build_context, sop_class
 
 from NativeDLLib.core.errors import PacsError
 from NativeDLLib.pacs.association import associate, check_answer
@@ -51,8 +47,8 @@ def inventory(peer: Peer, study_uid: str, series_uid: str | None) -> dict[str, s
 
 def _model(level: str) -> Any:
     if level == "PATIENT":
-        return PatientRootQueryRetrieveInformationModelFind
-    return StudyRootQueryRetrieveInformationModelFind
+        return sop_class.PatientRootQueryRetrieveInformationModelFind
+    return sop_class.StudyRootQueryRetrieveInformationModelFind
 
 
 def _ask(peer: Peer, association: Any, query: Dataset, model: Any) -> list[Dataset]:

@@ -150,13 +150,9 @@ def _storage_scp(peer: Peer, association: Any, handler: Any, strangers: set[str]
         request = event.assoc.requestor.primitive
         strangers.add(f"{request.calling_ae_title} calling {request.called_ae_title}")
 
+    place, handlers = (address, peer.move_port or 0), [handler, (evt.EVT_REJECTED, note)]
     try:
-        server = entity.make_server(
-            (address, peer.move_port or 0),
-            ssl_context=tls,
-            evt_handlers=[handler, (evt.EVT_REJECTED, note)],
-            server_class=_PeerOnly,
-        )
+        server = entity.make_server(place, ssl_context=tls, evt_handlers=handlers, server_class=_PeerOnly)
     except OSError as error:
         raise PacsError(
             f"our Storage SCP for the C-MOVE of {peer} cannot listen on {address}:{peer.move_port}: "

@@ -11,7 +11,7 @@ from pynetdicom import build_context
 from NativeDLLib.core.errors import PacsError, UsageError
 from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, associate
 from NativeDLLib.pacs.identity import Identity, read_identity
-from NativeDLLib.pacs.outcome import AssociationLostError, NoneAcceptedError, StoreOutcome, delivered, explain_store
+from NativeDLLib.pacs.outcome import AssociationLostError, NoneAcceptedError, StoreOutcome
 from NativeDLLib.pacs.peers import Peer
 
 _Object = tuple[Path, Identity]
@@ -97,8 +97,7 @@ def _store_one(peer: Peer, association: Any, item: _Object, results: Mapping[_Pa
     if "Status" not in response:
         message = f"{peer} ended the association, or did not answer within {peer.timeouts.dimse:g} s (timeouts.dimse)"
         return StoreOutcome(path, uid, None, False, message, unclear=True)
-    message = explain_store(response.Status, str(response.get("ErrorComment", "")))
-    return StoreOutcome(path, uid, response.Status, delivered(response.Status), message)
+    return StoreOutcome.answered(path, uid, response.Status, str(response.get("ErrorComment", "")))
 
 
 def _refused(peer: Peer, item: _Object, results: Mapping[_Pair, int]) -> StoreOutcome:

@@ -21,14 +21,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.identity import read_identity
 from NativeDLLib.pacs.inbox import Inbox
 from NativeDLLib.pacs.keys import RETURN_KEYS, identifier
-from NativeDLLib.pacs.outcome import (
-    DUPLICATE,
-    AssociationLostError,
-    RefusedError,
-    StoreOutcome,
-    delivered,
-    explain_store,
-)
+from NativeDLLib.pacs.outcome import DUPLICATE, AssociationLostError, RefusedError, StoreOutcome, explain_store
 from NativeDLLib.pacs.peers import DicomWeb, Peer, Tls
 from NativeDLLib.pacs.tls import client_tls
 
@@ -129,7 +122,7 @@ def _outcome(file: Path, uid: str, answer: Dataset) -> StoreOutcome:
     for item in answer.get("ReferencedSOPSequence") or []:
         if item.get("ReferencedSOPInstanceUID") == uid:
             status = int(item.get("WarningReason") or 0x0000)
-            return StoreOutcome(file, uid, status, delivered(status), explain_store(status))
+            return StoreOutcome.answered(file, uid, status)
     return StoreOutcome(file, uid, None, False, "the server's answer does not say whether it stored the object", True)
 
 

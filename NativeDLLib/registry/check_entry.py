@@ -18,11 +18,8 @@ def check_entry(model: Model, where: str) -> None:
 
 
 def _segments(model: Model, where: str) -> None:
-    for name, values in (
-        ("label", [segment.label for segment in model.segments]),
-        ("name", [segment.name for segment in model.segments]),
-    ):
-        if len(set(values)) < len(values):
+    for name in ("label", "name"):
+        if len({getattr(segment, name) for segment in model.segments}) < len(model.segments):
             raise ModelError(f"{where}.output.segments: two segments have the same {name}")
     for index, segment in enumerate(model.segments):
         place = f"{where}.output.segments[{index}].plausible.volume_ml"

@@ -12,13 +12,8 @@ _CODES = ("category", "type", "type_modifier", "region", "region_modifier")
 
 def segment_json(segment: Segment) -> dict[str, Any]:
     """Return number, name, colour and codes of a segment."""
-    codes = {key: getattr(segment, key) for key in _CODES}
-    return {
-        "number": segment.number,
-        "name": segment.name,
-        "color": list(segment.color),
-        **{key: None if code is None else asdict(code) for key, code in codes.items()},
-    }
+    codes = {key: None if (code := getattr(segment, key)) is None else asdict(code) for key in _CODES}
+    return {"number": segment.number, "name": segment.name, "color": list(segment.color), **codes}
 
 
 def segment_of(row: Mapping[str, Any], number: int | None = None) -> Segment:

@@ -142,14 +142,8 @@ def costs(started: float, progress: Progress) -> dict[str, Any]:
     return {"stages": stages, **forward, "seconds": round(time.perf_counter() - started, 3), "peak_mib": peak}
 
 
-_PARTS: dict[str, Any] = {
-    "series": ReportedSeries,
-    "model": ModelName,
-    "algorithm": Algorithm,
-    "segmentation": StoredObject,
-    "structure_set": StoredObject,
-    "sent": Sent,
-}
+_PARTS: dict[str, Any] = {"series": ReportedSeries, "model": ModelName, "algorithm": Algorithm, "sent": Sent}
+_PARTS |= dict.fromkeys(("segmentation", "structure_set"), StoredObject)
 _LISTS: dict[str, Any] = {"quality": Finding, "stages": StageCost}
 
 

@@ -108,14 +108,9 @@ def _compared(segment: ReviewedSegment, mask: Mask, outside: int, labels: npt.ND
     """Return a segment with its voxels, and so with how it came about."""
     changed = _changed(mask, labels, segment.segment.number)
     edited = changed and segment.algorithm_type == "AUTOMATIC"
-    return replace(
-        segment,
-        decision=segment.decision if mask.voxels else "empty",
-        mask=mask,
-        algorithm_type="SEMIAUTOMATIC" if edited else segment.algorithm_type,
-        changed=changed,
-        outside=outside,
-    )
+    kind = "SEMIAUTOMATIC" if edited else segment.algorithm_type
+    decision = segment.decision if mask.voxels else "empty"
+    return replace(segment, decision=decision, mask=mask, algorithm_type=kind, changed=changed, outside=outside)
 
 
 def _changed(mask: Mask, labels: npt.NDArray[Any], number: int) -> int:

@@ -6,25 +6,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 Code = Literal[
-    "usage",
-    "body",
-    "unauthorized",
-    "forbidden",
-    "not_found",
-    "no_such_model",
-    "method_not_allowed",
-    "not_acceptable",
-    "too_slow",
-    "too_large",
-    "media_type",
-    "input",
-    "no_model_fits",
-    "server",
-    "busy",
-    "timeout",
-    "stopping",
-    "storage",
-]
+    "usage", "body", "unauthorized", "forbidden", "not_found", "no_such_model", "method_not_allowed", "not_acceptable",
+    "too_slow", "too_large", "media_type", "input", "no_model_fits", "server", "busy", "timeout", "stopping", "storage",
+]  # fmt: skip
 
 _MEANINGS = {
     400: "A parameter or the body is wrong.",
