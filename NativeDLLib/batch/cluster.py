@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from NativeDLLib.batch.local import Happening
 from NativeDLLib.batch.manifest import CANCELLED, FAILED
-from NativeDLLib.batch.work import Outcome, Task, perform
+from NativeDLLib.batch.work import Happening, Outcome, Task, perform
 from NativeDLLib.core.errors import NativeDLError, UsageError
 from NativeDLLib.core.progress import Progress
 

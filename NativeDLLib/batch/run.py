@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.batch.cohort import Case, Cohort
-from NativeDLLib.batch.local import Happening, run_here
 from NativeDLLib.batch.manifest import DONE, FAILED, RUNNING, Manifest
-from NativeDLLib.batch.work import Task, end_jobs, is_complete
+from NativeDLLib.batch.work import Happening, Task, end_jobs, is_complete, run_here
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.files import write_text
 from NativeDLLib.core.locking import hold

@@ -1,7 +1,10 @@
 """Attributes that instances derived from a series share: patient, study and origin (PS3.3 C.7.1 to C.7.5)."""
 
 import datetime
+from io import BytesIO
+from pathlib import Path
 
+from pydicom import config
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, generate_uid
 
@@ -13,6 +16,7 @@ from NativeDLLib.source.series import Series
 
 MANUFACTURER = "NativeDL"
 _LONGEST = 64
+_AT_ONCE = 2**20
 
 
 def derived_instance(
@@ -67,3 +71,18 @@ def _long_string(text: str) -> str:
     if len(text) > _LONGEST or "\\" in text:
         raise ValueError(f"'{text[:80]}' is longer than {_LONGEST} characters or has a backslash")
     return text
+
+
+def save(dataset: Dataset, path: Path) -> None:
+    """Write a DICOM file (PS3.10) without pydicom's two copies of its pixels, which may be a stream."""
+    if "PixelData" not in dataset:
+        dataset.save_as(path, enforce_file_format=True)
+        return
+    pixels, size = dataset.PixelData, config.settings.buffered_read_size
+    try:
+        if isinstance(pixels, bytes):
+            dataset.PixelData = BytesIO(pixels)
+        config.settings.buffered_read_size = _AT_ONCE
+        dataset.save_as(path, enforce_file_format=True)
+    finally:
+        dataset.PixelData, config.settings.buffered_read_size = pixels, size

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from NativeDLLib.core.errors import PacsError, UsageError
 from NativeDLLib.core.files import scratch, sync
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.dicom.write import save
+from NativeDLLib.dicom.derived import save
 from NativeDLLib.pacs.delivery import deliver
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.results.report import Report, Sent, StoredObject

@@ -6,19 +6,23 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from NativeDLLib.core.errors import NativeDLError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.serve.app import make_app
-from NativeDLLib.serve.connections import connection_class
+from NativeDLLib.serve.auth import is_loopback
 from NativeDLLib.serve.desk import Desk
 from NativeDLLib.serve.limits import Settings
 
 _POLL_S = 0.1
 # Longer than a job that is asked to end may take.
 _LEAVE_S = 20
+_HEAD_S = 10.0
+_MOST, _MOST_OF_ADDRESS = 256, 64
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -52,7 +56,7 @@ def serve(settings: Settings, listening: socket.socket, started: Callable[[], No
         proxy_headers=False,
         lifespan="off",
         ws="none",
-        http=connection_class(),
+        http=type("Connection", (_Connection,), {"_open": {}}),
         timeout_graceful_shutdown=_LEAVE_S,
         ssl_certfile=settings.certificate,
         ssl_keyfile=settings.key,
@@ -81,3 +85,57 @@ async def _serve(
     desk.stop()
     server.should_exit = True
     await serving
+
+
+class _Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """Connection that is closed when the head of a request does not come in time, or others need its place. Where there
+    are too many, in all or from one address, the oldest without a whole request is closed, so that half requests keep
+    nobody out; where all have one, the new connection is. For loopback, where a proxy may be, only the number in all
+    counts.
+    """
+
+    _open: dict["_Connection", str]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self._timer: asyncio.TimerHandle | None = None
+        address = str((transport.get_extra_info("peername") or ("",))[0])
+        self._open[self] = address
+        same = [other for other, place in self._open.items() if place == address]
+        self._make_room(list(self._open), _MOST)
+        if not is_loopback(address):
+            self._make_room(same, _MOST_OF_ADDRESS)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._open.pop(self, None)
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._timer is None:
+            self._await_head()
+
+    @property
+    def is_waiting(self) -> bool:
+        cycle: Any = self.cycle
+        return cycle is None or bool(cycle.response_complete)
+
+    def _await_head(self) -> None:
+        if self.is_waiting:
+            self._timer = asyncio.get_running_loop().call_later(_HEAD_S, self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        if self.is_waiting:
+            self.transport.abort()
+
+    def _make_room(self, connections: list["_Connection"], most: int) -> None:
+        if len(connections) > most:
+            waiting = [other for other in connections if other.is_waiting and other is not self]
+            halves = [other for other in connections if not other.is_waiting and other.cycle.more_body]
+            given_up = [*waiting, *halves, self][0]
+            self._open.pop(given_up, None)
+            given_up.transport.abort()

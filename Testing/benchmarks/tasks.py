@@ -38,8 +38,8 @@ def read_simpleitk(series: str) -> Callable[[], object]:
 def write_nativedl(series: str, labels: str, seg: str) -> Callable[[], object]:
     """Write a label map as a SEG of a series with our writer."""
     from benchmarks.segments import of_registry
+    from NativeDLLib.dicom.derived import save
     from NativeDLLib.dicom.seg import Algorithm, make_segmentation
-    from NativeDLLib.dicom.write import save
     from NativeDLLib.source import Series
 
     values, source = np.load(labels), Series.read([Path(series)])

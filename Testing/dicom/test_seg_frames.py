@@ -10,10 +10,10 @@ import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from NativeDLLib.dicom.derived import save
 from NativeDLLib.dicom.seg import Algorithm, make_segmentation
 from NativeDLLib.dicom.seg_assembly import _element
 from NativeDLLib.dicom.seg_frames import Frame, _PixelStream, binary_pixels, frames_of, label_pixels
-from NativeDLLib.dicom.write import save
 from NativeDLLib.registry.make_model import make_model
 from NativeDLLib.source import Series
 

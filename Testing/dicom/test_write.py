@@ -4,7 +4,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from NativeDLLib.dicom.write import save
+from NativeDLLib.dicom.derived import save
 
 
 @pytest.mark.parametrize("size", [1000, 3 * 2**20 + 2])
