@@ -28,6 +28,9 @@ def run_on_dask(tasks: Sequence[Task], address: str, output: str, progress: Prog
         yield from _Round(client, address, tasks, progress).run(progress)
         if progress.is_cancelled:
             _end_jobs(client, output)
+    # The connection may break at any call, also while an outcome is fetched.
+    except OSError as error:
+        raise _gone(address) from error
     finally:
         client.close(timeout=2)
 
@@ -84,17 +87,16 @@ class _Round:
 
     def _look(self, *, now: bool = False) -> None:
         """See which workers there are."""
-        gone = f"{self._address}: the Dask scheduler is gone; start the same command again when it is back"
         # What a client that lost its connection had submitted is forgotten, even if it finds the scheduler again.
         if self._client.status != "running":
-            raise NativeDLError(gone)
+            raise _gone(self._address)
         if not now and time.monotonic() - self._looked_at < _LOOK_S:
             return
         try:
             self._workers = set(self._client.nthreads())
         # It may be a closed connection, a time-out or whatever else the library meets on the way.
         except Exception as error:
-            raise NativeDLError(gone) from error
+            raise _gone(self._address) from error
         self._looked_at = time.monotonic()
         if not self._workers:
             self._progress.warn(f"{self._address}: the Dask scheduler has no workers; waiting for some")
@@ -151,6 +153,10 @@ def _end_jobs(client: Any, output: str) -> None:
     # A worker may die or the scheduler go at this very moment; whoever needs them next will say so.
     except Exception as error:
         logging.getLogger(__name__).info("jobs on workers: %s", _line(error))
+
+
+def _gone(address: str) -> NativeDLError:
+    return NativeDLError(f"{address}: the Dask scheduler is gone; start the same command again when it is back")
 
 
 def _not_installed(error: Exception) -> UsageError:
