@@ -121,18 +121,13 @@ def wants_structures(args: argparse.Namespace) -> bool:
     return bool(args.format == _BOTH)
 
 
-def count(text: str) -> int:
-    """Return a number of at least 1, as `type` of an argument."""
-    return _at_least(1, text)
+def at_least(least: int) -> Callable[[str], int]:
+    """Return the `type` of an argument that is a number of at least that."""
 
+    def count(text: str) -> int:
+        number = int(text)
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{text}: at least {least}")
+        return number
 
-def count_or_none(text: str) -> int:
-    """Return a number of at least 0, as `type` of an argument."""
-    return _at_least(0, text)
-
-
-def _at_least(least: int, text: str) -> int:
-    number = int(text)
-    if number < least:
-        raise argparse.ArgumentTypeError(f"{text}: at least {least}")
-    return number
+    return count

@@ -7,13 +7,22 @@ from typing import Any
 
 import psutil
 
-from NativeDLLib.cli.options import add_command, count, count_or_none
+from NativeDLLib.cli.options import add_command, at_least
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.files import scratch
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import check_device, is_server
 
 _OTHERS_MAY_READ = 0o077
+# The least, the default and the unit of each.
+_LIMITS = (
+    ("jobs", 1, 1, "N", "predictions at a time (default 1)"),
+    ("queue", 0, 8, "N", "that may wait (default 8)"),
+    ("max-upload", 1, 1024, "MIB", "of one series (default 1024)"),
+    ("max-parts", 1, 10_000, "N", "files of it (default 10000)"),
+    ("max-memory", 1, None, "MIB", "of one prediction (default: its share of three quarters)"),
+    ("timeout", 1, 3600, "S", "of one prediction (default 3600)"),
+)
 
 
 def add_commands(subparsers: Any) -> None:
@@ -26,14 +35,8 @@ def add_commands(subparsers: Any) -> None:
     parser.add_argument("--key", type=Path, metavar="FILE", help="its key, PEM, without a password")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:N or mps")
     limits = parser.add_argument_group("limits")
-    limits.add_argument("--jobs", type=count, default=1, metavar="N", help="predictions at a time (default 1)")
-    limits.add_argument("--queue", type=count_or_none, default=8, metavar="N", help="that may wait (default 8)")
-    limits.add_argument("--max-upload", type=count, default=1024, metavar="MIB", help="of one series (default 1024)")
-    limits.add_argument("--max-parts", type=count, default=10_000, metavar="N", help="files of it (default 10000)")
-    limits.add_argument(
-        "--max-memory", type=count, metavar="MIB", help="of one prediction (default: its share of three quarters)"
-    )
-    limits.add_argument("--timeout", type=count, default=3600, metavar="S", help="of one prediction (default 3600)")
+    for name, least, default, metavar, about in _LIMITS:
+        limits.add_argument(f"--{name}", type=at_least(least), default=default, metavar=metavar, help=about)
 
 
 def run(args: argparse.Namespace, progress: Progress) -> None:

@@ -50,12 +50,12 @@ class Progress:
         Any thread or signal handler may.
         """
         self._cancellation.reason = reason
-        self._cancellation.event.set()
+        self._cancellation.set()
 
     @property
     def is_cancelled(self) -> bool:
         """Whether the work is to stop."""
-        return self._cancellation.event.is_set()
+        return self._cancellation.is_set()
 
     def check(self) -> None:
         """Raise `CancelledError`, or the reason that was given, if the work is to stop."""
@@ -113,12 +113,10 @@ class Progress:
         """Show one event; the base class keeps quiet."""
 
 
-class _Cancellation:
+class _Cancellation(threading.Event):
     """A flag that one thread sets and another one checks, with the reason."""
 
-    def __init__(self) -> None:
-        self.event = threading.Event()
-        self.reason: NativeDLError | None = None
+    reason: NativeDLError | None = None
 
 
 class Busy:

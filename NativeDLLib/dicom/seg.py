@@ -2,14 +2,14 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import highdicom as hd
-import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
+from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.errors import NativeDLError
 from NativeDLLib.dicom.derived import MANUFACTURER, derived_instance, software_versions
 from NativeDLLib.dicom.provenance import Algorithm, Predecessor, Review
@@ -36,7 +36,7 @@ class EmptySegmentationError(NativeDLError):
 
 def make_segmentation(
     series: Series,
-    labels: npt.NDArray[Any],
+    labels: Array,
     segments: Sequence[Segment],
     algorithm: Algorithm,
     *,
@@ -111,7 +111,7 @@ def _equipment(header: SourceHeader, algorithm: Algorithm, findings: Sequence[Fi
     return [scanner, ours, hd.ContributingEquipment.for_highdicom()]
 
 
-def _check(series: Series, labels: npt.NDArray[Any], count: int, kind: Kind) -> None:
+def _check(series: Series, labels: Array, count: int, kind: Kind) -> None:
     columns, rows, planes = series.grid.size
     overlapping = labels.ndim == 4 and labels.dtype == bool and kind == "BINARY"
     expected = (planes, rows, columns, count) if overlapping else (planes, rows, columns)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.core.arrays import Array, Bools
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.dicom.provenance import Algorithm, AlgorithmType, Predecessor
 from NativeDLLib.registry.entry import Segment
@@ -65,23 +64,23 @@ class SavedResult:
             return None
         return Predecessor(SOP_CLASSES[seg.type], seg.series_instance_uid, seg.sop_instance_uid)
 
-    def labels(self, series: Series) -> npt.NDArray[Any]:
+    def labels(self, series: Series) -> Array:
         """Label map (z, y, x), or for an approval masks (z, y, x, segment), which may overlap. InputError where it is
         missing, not on the slices of the series, or not of whole numbers.
         """
         return self._approved(series) if self.is_approved else self._automatic(series)
 
-    def _automatic(self, series: Series) -> npt.NDArray[Any]:
+    def _automatic(self, series: Series) -> Array:
         path = self.folder / LABELS
         reader = open_volume(path)
         if not series.grid.matches(reader):
             raise InputError(f"{path}: is not on the slices of series {series.uid}")
         if not re.fullmatch(r"\d+-bit (un)?signed integer", sitk.GetPixelIDValueAsString(reader.GetPixelIDValue())):
             raise InputError(f"{path}: holds other values than one whole number a voxel")
-        labels: npt.NDArray[Any] = sitk.GetArrayFromImage(read_volume(path, reader))
+        labels: Array = sitk.GetArrayFromImage(read_volume(path, reader))
         return labels
 
-    def _approved(self, series: Series) -> npt.NDArray[np.bool_]:
+    def _approved(self, series: Series) -> Bools:
         import highdicom as hd
 
         path = self.folder / APPROVED
@@ -98,7 +97,7 @@ class SavedResult:
         return masks
 
 
-def _masks(seg: Any, series: Series) -> npt.NDArray[np.bool_]:
+def _masks(seg: Any, series: Series) -> Bools:
     if len(series.instances) == 1 and len(series.slices) > 1:
         frames = [plane.frame + 1 for plane in series.slices]
         uid = series.text("SOPInstanceUID")
@@ -106,5 +105,5 @@ def _masks(seg: Any, series: Series) -> npt.NDArray[np.bool_]:
     else:
         uids = [instance.text("SOPInstanceUID") for instance in series.instances]
         pixels = seg.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True)
-    masks: npt.NDArray[np.bool_] = pixels.astype(bool)
+    masks: Bools = pixels.astype(bool)
     return masks

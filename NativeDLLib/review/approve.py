@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.person_name import person_name
@@ -102,9 +102,7 @@ def _write(
     progress.check()
 
 
-def _quality(
-    pixels: npt.NDArray[Any], grid: Grid, stored: Sequence[ReviewedSegment], automatic: SavedResult
-) -> list[Finding]:
+def _quality(pixels: Array, grid: Grid, stored: Sequence[ReviewedSegment], automatic: SavedResult) -> list[Finding]:
     """Findings of the stored segments, under their present names."""
     now = {automatic.segments[s.segment.number][0].name: s.segment.name for s in stored if s.segment.number}
     before = [

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.provenance import AlgorithmType
@@ -42,7 +42,7 @@ class ReviewedSegment:
 
 
 def compare_segments(
-    edited: StoredSegmentation, automatic: SavedResult, labels: npt.NDArray[Any], grid: Grid, progress: Progress
+    edited: StoredSegmentation, automatic: SavedResult, labels: Array, grid: Grid, progress: Progress
 ) -> list[ReviewedSegment]:
     """Segments as they came back from Slicer, compared with the automatic ones and their label map (z, y, x).
     InputError where a segment is not of this result, has an unknown decision, or has no name or codes.
@@ -104,7 +104,7 @@ def _identify(edited: StoredSegmentation, stored: StoredSegment, automatic: Save
     return ReviewedSegment(replace(shown, **vars(meaning)), decision, _NOWHERE, "SEMIAUTOMATIC", 0)
 
 
-def _compared(segment: ReviewedSegment, mask: Mask, outside: int, labels: npt.NDArray[Any]) -> ReviewedSegment:
+def _compared(segment: ReviewedSegment, mask: Mask, outside: int, labels: Array) -> ReviewedSegment:
     """Return a segment with its voxels, and so with how it came about."""
     changed = _changed(mask, labels, segment.segment.number)
     edited = changed and segment.algorithm_type == "AUTOMATIC"
@@ -113,7 +113,7 @@ def _compared(segment: ReviewedSegment, mask: Mask, outside: int, labels: npt.ND
     return replace(segment, decision=decision, mask=mask, algorithm_type=kind, changed=changed, outside=outside)
 
 
-def _changed(mask: Mask, labels: npt.NDArray[Any], number: int) -> int:
+def _changed(mask: Mask, labels: Array, number: int) -> int:
     """Return how many voxels are in either the mask or the automatic segment of that number, but not in both."""
     if number == 0:
         return mask.voxels

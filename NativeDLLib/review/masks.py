@@ -9,13 +9,11 @@ voxel belongs to two segments that do not overlap, and segments neither grow nor
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.core.arrays import Bools, Points, box_of
+from NativeDLLib.core.arrays import Array, Bools, Points, box_of
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.seg import Kind
@@ -52,7 +50,7 @@ class Mask:
 class Resampled:
     """Labels of one layer on the source's grid, as far as the layer reaches."""
 
-    labels: npt.NDArray[Any]
+    labels: Array
     start: tuple[int, int, int]
 
     def mask(self, value: int) -> Mask:
@@ -81,7 +79,7 @@ def resample_to(grid: Grid, layer: sitk.Image, values: Sequence[int], progress: 
     return Resampled(labels, (z, y, x))
 
 
-def combined(masks: Sequence[tuple[str, Mask]], grid: Grid, kind: Kind) -> npt.NDArray[Any]:
+def combined(masks: Sequence[tuple[str, Mask]], grid: Grid, kind: Kind) -> Array:
     """Label map (z, y, x) of named masks, numbered from 1, or an array (z, y, x, mask) of booleans where they overlap.
     UsageError where they overlap in a LABELMAP.
     """
@@ -141,7 +139,7 @@ def _relative(layer: sitk.Image, grid: Grid) -> tuple[Points, Points]:
     return np.linalg.solve(ours, theirs), np.linalg.solve(ours, np.subtract(layer.GetOrigin(), grid.origin))
 
 
-def _copy(layer: sitk.Image, labels: npt.NDArray[Any], offset: npt.NDArray[np.int_]) -> None:
+def _copy(layer: sitk.Image, labels: Array, offset: Array) -> None:
     given = sitk.GetArrayViewFromImage(layer)
     target, source = [], []
     for shift, there, here in zip(offset[::-1], given.shape, labels.shape, strict=True):
@@ -152,13 +150,7 @@ def _copy(layer: sitk.Image, labels: npt.NDArray[Any], offset: npt.NDArray[np.in
 
 
 def _sample(
-    layer: sitk.Image,
-    labels: npt.NDArray[Any],
-    values: Sequence[int],
-    grid: Grid,
-    first: npt.NDArray[np.int_],
-    finer: Points,
-    progress: Progress,
+    layer: sitk.Image, labels: Array, values: Sequence[int], grid: Grid, first: Array, finer: Points, progress: Progress
 ) -> None:
     """Fill `labels`, whose first voxel is `first` (x, y, z), slab by slab; `finer` is layer voxels per source voxel."""
     samples = [min(_MOST_SAMPLES, max(1, math.ceil(n - 0.01))) for n in np.abs(finer).max(axis=0)]

@@ -6,10 +6,9 @@ from math import ceil
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.core.arrays import box_of
+from NativeDLLib.core.arrays import Labels, box_of
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.postprocess.state import State
 from NativeDLLib.quality.finding import Finding
@@ -44,7 +43,7 @@ class Box:
         size = [held.stop - held.start for held in self.part[::-1]]
         return sitk.RegionOfInterest(image, size, [held.start for held in self.part[::-1]])
 
-    def put_back(self, classes: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+    def put_back(self, classes: Labels) -> Labels:
         """Return an array (z, y, x) of the part as one of the whole image, in which all else is background."""
         if self.part is None:
             return classes

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.core.arrays import Labels
 from NativeDLLib.core.locking import take_turn
 from NativeDLLib.core.progress import Progress, Stopwatch
 from NativeDLLib.dicom.provenance import Algorithm
@@ -91,7 +90,7 @@ def _look(image: sitk.Image, machine: Machine, model: Model, progress: Progress)
 
 def _infer(
     model: Model, image: sitk.Image, parameters: Mapping[str, Value], machine: Machine, progress: Progress
-) -> tuple[npt.NDArray[np.uint16], str, str]:
+) -> tuple[Labels, str, str]:
     """Classes of the network (z, y, x) on the grid of the image, the device in words, the weights' digest."""
     with take_turn(machine.turns, progress):
         with progress.stage("load"):

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 from PIL import Image, ImageDraw
 
+from NativeDLLib.core.arrays import Array, Bools, Points
 from NativeDLLib.core.threads import in_threads
 from NativeDLLib.registry.entry import Segment
 
@@ -52,9 +51,7 @@ def write_preview(
     sheet.save(path, format="PNG")
 
 
-def _tile(
-    grey: npt.NDArray[np.uint8], numbers: npt.NDArray[Any], segments: Sequence[Segment], image: sitk.Image, caption: str
-) -> Image.Image:
+def _tile(grey: Array, numbers: Array, segments: Sequence[Segment], image: sitk.Image, caption: str) -> Image.Image:
     across, down = (n * s for n, s in zip(image.GetSize()[:2], image.GetSpacing()[:2], strict=True))
     size = (
         (_TILE, max(1, round(_TILE * down / across)))
@@ -91,18 +88,18 @@ def _as_read(image: sitk.Image) -> sitk.Image:
     return image if letters.startswith(within) else sitk.DICOMOrient(image, within + letters[2])
 
 
-def _around(filled: npt.NDArray[np.bool_], size: int) -> tuple[int, int]:
+def _around(filled: Bools, size: int) -> tuple[int, int]:
     """Part of an axis of `size` pixels around the filled part of another grid, with a margin."""
     at, scale = np.flatnonzero(filled), size / len(filled)
     return max(0, int((at[0] - 2) * scale) - 2), min(size, int((at[-1] + 3) * scale) + 3)
 
 
-def _eroded(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _eroded(mask: Bools) -> Bools:
     padded = np.pad(mask, 1)
-    inner: npt.NDArray[np.bool_] = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    inner: Bools = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return inner
 
 
-def _letter(direction: npt.NDArray[np.float64]) -> str:
+def _letter(direction: Points) -> str:
     axis = int(np.abs(direction).argmax())
     return ("LPS" if direction[axis] > 0 else "RAI")[axis]

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.core.arrays import box_of
+from NativeDLLib.core.arrays import Array, box_of
 from NativeDLLib.core.errors import NativeDLError
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.volumes.terminology import meaning_of, terminology_entry
@@ -82,7 +81,7 @@ def write_image(image: sitk.Image, path: Path) -> None:
         raise NativeDLError(f"{path}: cannot be written ({str(error).strip().splitlines()[-1]})") from error
 
 
-def _box(values: npt.NDArray[Any]) -> Box:
+def _box(values: Array) -> Box:
     """Return where (x, y, z) anything was found, from and up to; one voxel where nothing was."""
     found = box_of(values)
     if found is None:
