@@ -17,16 +17,14 @@ QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed"
 
 @dataclass
 class Manifest:
-    """Outcome of each case so far. ``path`` is the file, which only grows; ``last`` is the last line of each case by
-    name, with its options as ``asked``.
-    """
+    """Outcome of each case so far; ``last`` is the last line of each case by name, with its options as ``asked``."""
 
-    path: Path
+    path: Path  # of the file, which only grows
     last: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path) -> "Manifest":
-        """Manifest in a locked folder, without a last line that a kill tore apart. InputError where another line is
+        """Manifest in a locked folder, without a last line that a kill tore; InputError where another one is
         damaged.
         """
         manifest = cls(folder / NAME)

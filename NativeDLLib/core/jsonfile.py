@@ -47,9 +47,7 @@ def parse_json(content: str | bytes, where: str, error: type[NativeDLError]) -> 
 
 
 def check_schema(data: Any, schema_name: str, path: Path, error: type[NativeDLError], list_name: str) -> None:
-    """Check data of a file against a schema in ``Resources``. `error` names the file, the entry (by its ``id`` or
-    ``name`` in the list `list_name`) and the field.
-    """
+    """Check data by a schema in ``Resources``; `error` names the entry in the list `list_name`, and the field."""
     try:
         problem = _best(_validator(schema_name).iter_errors(data))
     except RecursionError as deep:

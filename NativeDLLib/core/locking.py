@@ -15,9 +15,7 @@ _POLL_S = 0.05
 
 @contextmanager
 def hold(folder: Path, busy: str) -> Iterator[None]:
-    """Lock on a folder for the block; the system releases it when the process ends in any way. The folder is made.
-    UsageError with the text `busy` where another process holds it.
-    """
+    """Lock on a folder, which is made, for the block; UsageError with the text `busy` where another process has it."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = _lock(folder / ".lock")
     if not _is_mine(lock):

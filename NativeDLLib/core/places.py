@@ -51,9 +51,7 @@ def kept(name: str) -> Path:
 
 
 def resources_folder() -> Path:
-    """Return the folder of ``registry.json``, its schema and the bundled models. It lies beside the package in a source
-    checkout and in Slicer, and inside it in a wheel.
-    """
+    """Return the folder of registry, schemas and bundled models: beside the package, or inside it in a wheel."""
     package = Path(__file__).resolve().parent.parent
     inside = package / "Resources"
     return inside if inside.is_dir() else package.parent / "Resources"

@@ -46,9 +46,7 @@ class Progress:
         self._shown_at = 0.0
 
     def cancel(self, reason: NativeDLError | None = None) -> None:
-        """Ask for the work to stop at the next `check`, which raises `reason` where it is not the user who wishes it.
-        Any thread or signal handler may.
-        """
+        """Ask, from any thread or signal handler, for the work to stop at the next `check`, which raises `reason`."""
         self._cancellation.reason = reason
         self._cancellation.set()
 

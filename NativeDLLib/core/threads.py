@@ -20,9 +20,7 @@ Result = TypeVar("Result")
 
 
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Results of a function for each item, in their order, computed on all cores. NumPy's matrix products are kept on
-    one core each: threads of their own would wait for each other.
-    """
+    """Results of a function for each item, in order, on all cores; NumPy's matrix products keep to one core each."""
     every, workers = list(items), os.cpu_count() or 1
     # A few items at a time, as handing one over takes as long as a small one.
     size = max(1, len(every) // (_GROUPS * workers))

@@ -34,9 +34,7 @@ _BY_PLACE = ("ImagePositionPatient", "PlanePositionSequence", "Image Position Pa
 def add_frames(
     dataset: Dataset, series: Series, header: SourceHeader, labels: Array, count: int, *, buffered: bool
 ) -> None:
-    """Give a Segmentation the frames of a label map (z, y, x), or of `count` overlapping masks (z, y, x, segment).
-    `buffered` makes Pixel Data while it is read.
-    """
+    """Add the frames of a label map (z, y, x), or of `count` masks (z, y, x, segment); `buffered` as for the SEG."""
     labelmap = dataset.SegmentationType == "LABELMAP"
     frames = frames_of(labels, count, labelmap)
     _describe_pixels(dataset, header, labels.shape, 1 if not labelmap else 8 if count < 256 else 16)

@@ -53,9 +53,7 @@ def send(
 
 
 def deliver(files: Sequence[Path], peer: Peer, progress: Progress) -> list[Delivery]:
-    """Put objects in the user's outbox and send them, with what else is due for the same peer. PacsError where one
-    could not be delivered; it stays in the outbox.
-    """
+    """Send objects by the user's outbox, with what is due for the peer; PacsError where one has to stay in it."""
     peers, outbox = {peer.name: peer}, Outbox()
     ids = outbox.add(files, peer.name)
     entries = {entry.id: entry for entry in outbox.entries() if entry.peer == peer.name}

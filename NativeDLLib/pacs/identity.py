@@ -21,9 +21,7 @@ class Identity:
 
 
 def read_identity(file: Path) -> Identity:
-    """Identity of a DICOM file. InputError where it is no DICOM file, lacks an identifying attribute, or its meta
-    information names another object.
-    """
+    """Identity of a DICOM file; InputError where it is none, or its meta information names another object."""
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
     from pydicom.uid import DeflatedExplicitVRLittleEndian

@@ -56,9 +56,7 @@ class Inbox:
         self._scratch.close()
 
     def take(self, content: bytes) -> int:
-        """Take one object in the DICOM file format, and return the C-STORE status for it (PS3.4 table B.2-1). Several
-        threads may, one for each association.
-        """
+        """Take a DICOM file, from any thread, and return the C-STORE status for it (PS3.4 table B.2-1)."""
         with self._lock:
             return self._take(content)
 

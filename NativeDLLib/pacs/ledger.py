@@ -98,9 +98,7 @@ class Ledger:
 
 @contextlib.contextmanager
 def transaction(folder: Path) -> Iterator[Ledger]:
-    """Ledger in one transaction that keeps other processes out and is on disk at the end. PacsError where it cannot be
-    used.
-    """
+    """Ledger in a transaction that keeps other processes out and is on disk at the end; PacsError if unusable."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # patients' data: for the user's eyes only
         connection = sqlite3.connect(folder / "outbox.sqlite", timeout=_BUSY_S, isolation_level=None)

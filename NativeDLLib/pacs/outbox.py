@@ -97,9 +97,7 @@ class Outbox:
 
     @contextlib.contextmanager
     def claimed(self, ids: Collection[int] | None = None, only_due: bool = True) -> Iterator[list[Entry]]:
-        """Claim on objects for the block, so that no other process sends them. `ids` and `only_due` as in
-        `delivery.send`.
-        """
+        """Claim on objects for the block, which no other process sends then; parameters as in `delivery.send`."""
         with transaction(self.folder):  # makes the folder
             claim = f"{uuid.uuid4().hex}.claim"
         with held(self.folder / claim):

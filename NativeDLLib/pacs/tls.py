@@ -7,9 +7,7 @@ from NativeDLLib.pacs.peers import Tls
 
 
 def client_tls(tls: Tls, name: str) -> ssl.SSLContext:
-    """TLS context of our connections to the peer called `name`. UsageError where a certificate or key is missing or
-    wrong.
-    """
+    """TLS context of our connections to the peer `name`; UsageError where a certificate or key is missing or wrong."""
     try:
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=tls.ca)
         context.check_hostname = tls.check_hostname

@@ -10,9 +10,7 @@ from NativeDLLib.registry.parameters import check_defaults
 
 
 def check_entry(model: Model, where: str) -> None:
-    """Raise ModelError that names, after `where`, the first place in an entry that is wrong though it passed the
-    schema.
-    """
+    """Raise ModelError that names, after `where`, what is wrong first in an entry that passed the schema."""
     for check in _CHECKS:
         check(model, where)
 

@@ -53,9 +53,7 @@ def load_registry(path: Path) -> list[Model]:
 
 
 def models_of(data: Any, path: Path, error: type[NativeDLError] = ModelError) -> list[Model]:
-    """Models in the content of a registry file, checked. Paths in it are relative to `path`. `error` names file, entry
-    and field of the first thing that is wrong.
-    """
+    """Models of a registry's content, with paths relative to `path`; `error` names the first thing that is wrong."""
     check_schema(data, "registry.schema.json", path, error, "models")
     places = [f"{path}: models[{index}] ({entry['id']})" for index, entry in enumerate(data["models"])]
     models: dict[str, Model] = {}

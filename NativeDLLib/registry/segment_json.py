@@ -17,9 +17,7 @@ def segment_json(segment: Segment) -> dict[str, Any]:
 
 
 def segment_of(row: Mapping[str, Any], number: int | None = None) -> Segment:
-    """Segment of the values that `segment_json` made or, with its number, of those of a registry entry. KeyError,
-    TypeError or ValueError where they are others.
-    """
+    """Segment of `segment_json` or, with its number, of a registry entry; KeyError, TypeError or ValueError else."""
     red, green, blue = (int(value) for value in row["color"])
     codes = {key: Code(**{k: str(v) for k, v in row[key].items()}) for key in _CODES if row.get(key) is not None}
     own = int(row["number"]) if number is None else number

@@ -67,9 +67,7 @@ def compare_segments(
 
 
 def decided(reviewed: Sequence[ReviewedSegment], decisions: Mapping[str, Decision]) -> list[ReviewedSegment]:
-    """Segments with decisions about some of them by name; those without voxels stay ``empty`` or ``removed``.
-    UsageError where a name is not that of exactly one segment.
-    """
+    """Segments with decisions by name, except those without voxels; UsageError where a name is not that of one."""
     names = [segment.segment.name for segment in reviewed]
     for name in decisions:
         if names.count(name) != 1:

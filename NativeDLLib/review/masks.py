@@ -80,8 +80,8 @@ def resample_to(grid: Grid, layer: sitk.Image, values: Sequence[int], progress: 
 
 
 def combined(masks: Sequence[tuple[str, Mask]], grid: Grid, kind: Kind) -> Array:
-    """Label map (z, y, x) of named masks, numbered from 1, or an array (z, y, x, mask) of booleans where they overlap.
-    UsageError where they overlap in a LABELMAP.
+    """Label map (z, y, x) of named masks, numbered from 1, or booleans (z, y, x, mask) where they overlap; UsageError
+    where they do in a LABELMAP.
     """
     shape = grid.size[::-1]
     labels = np.zeros(shape, np.uint8 if len(masks) <= 255 else np.uint16)

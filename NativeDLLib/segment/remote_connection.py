@@ -56,9 +56,7 @@ class Upload:
 
 
 def known_servers() -> dict[str, str]:
-    """Servers in ``~/.nativedl/tokens.json`` with the token of each, which may be empty. UsageError where it is
-    damaged.
-    """
+    """Servers in ``~/.nativedl/tokens.json`` with their tokens, which may be empty; UsageError where it is damaged."""
     path = kept("tokens.json")
     servers = read_json(path, UsageError) if path.is_file() else {}
     if not isinstance(servers, dict) or not all(isinstance(token, str) for token in servers.values()):

@@ -55,9 +55,7 @@ class Attributes:
 
 
 async def read_attributes(request: Request) -> Attributes:
-    """Attributes in the body of a request. ServeError where it is of another type, too large, or no JSON object of
-    them.
-    """
+    """Attributes in a request's body; ServeError where it is of another type, too large, or no JSON object of them."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in SCHEMAS:
         raise ServeError(415, "media_type", f"send the attributes as {' or '.join(SCHEMAS)}")

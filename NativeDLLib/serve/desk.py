@@ -51,9 +51,7 @@ class Desk:
             self.taken -= 1
 
     async def run(self, commands: Sequence[Sequence[str]], folder: Path, request: Request) -> None:
-        """Run commands one after the other in one turn; end them when the client goes away or the server is stopped.
-        ServeError where one fails, or is ended.
-        """
+        """Run commands one by one in one turn, until the client goes away; ServeError where one fails or is ended."""
         work = asyncio.create_task(self._in_turn(commands, folder))
         gone = asyncio.create_task(_until_gone(request))
         stopped = asyncio.create_task(self._stopping.wait())

@@ -71,9 +71,7 @@ FORMATS = {
 
 
 def choose_format(name: str | None, accept: str) -> Format:
-    """Form of the parameter ``format``, or else of the header Accept (RFC 9110 section 12.5.1), empty for any.
-    ServeError where there is none.
-    """
+    """Form that ``format``, or else Accept (RFC 9110 12.5.1; empty for any), asks for; ServeError for none."""
     if name is not None:
         return FORMATS[name]
     wanted = _weights(accept or "*/*")
