@@ -24,9 +24,7 @@ class Manifest:
 
     @classmethod
     def open(cls, folder: Path) -> "Manifest":
-        """Manifest in a locked folder, without a last line that a kill tore; InputError where another one is
-        damaged.
-        """
+        """Manifest in a locked folder, without a last line that a kill tore; InputError for another damaged one."""
         manifest = cls(folder / NAME)
         try:
             content = manifest.path.read_bytes()

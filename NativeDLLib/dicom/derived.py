@@ -29,8 +29,7 @@ def derived_instance(
     transfer_syntax: UID,
 ) -> Dataset:
     """The only instance of a new series in the study of a source, without content yet. `SourceHeader.finish` is to be
-    called once everything is there. ValueError where a text is no Long String: longer than 64 characters, or with a
-    backslash.
+    called once everything is there. ValueError where a text is no Long String (over 64 characters, a backslash).
     """
     now = datetime.datetime.now()
     dataset = Dataset()

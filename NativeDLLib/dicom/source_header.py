@@ -23,9 +23,8 @@ _CHARACTER_SETS = {"GB18030", *(f"ISO_IR {n}" for n in (100, 101, 109, 110, 126,
 
 
 class SourceHeader:
-    """The header of a series' first instance, to be taken over attribute by attribute. Text that is in no character set
-    that the source declares is taken over byte for byte, and the derived object declares what the source does. Its own
-    text is ASCII then.
+    """The header of a series' first instance, to be taken over attribute by attribute. Text in none of its declared
+    character sets is taken over byte for byte; the derived object declares the same, and its own text is ASCII.
     """
 
     def __init__(self, series: Series) -> None:

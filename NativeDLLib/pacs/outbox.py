@@ -2,8 +2,7 @@
 
 A row in an SQLite database and a copy of the object belong together. The copy is on disk before its row is committed,
 and the row is gone before its copy is removed. A process killed at any point leaves at worst a copy without a row,
-which the next one clears. A sending process claims rows; the claim of a process that no longer lives counts for
-nothing.
+which the next one clears. A sending process claims rows; the claim of a dead one counts for nothing.
 """
 
 import contextlib

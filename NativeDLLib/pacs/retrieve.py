@@ -41,8 +41,7 @@ _USUAL_CLASSES = """
 def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, progress: Progress) -> list[Path]:
     """Retrieve all instances of a study or series into a folder, or none, by C-GET or C-MOVE as ``peer.retrieve`` says.
     Without a series the whole study comes. Files are named by SOP Instance UID and encoded as the peer sent them.
-    PacsError where the peer cannot be reached, refuses, has nothing, or sends less or other objects than were asked
-    for.
+    PacsError where the peer cannot be reached, refuses, has nothing, or sends less or other objects.
     """
     progress.check()
     listed = inventory(peer, study_uid, series_uid)

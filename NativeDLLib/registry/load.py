@@ -16,8 +16,7 @@ from NativeDLLib.registry.weights import models_folder
 
 def registry_files() -> list[Path]:
     """Registries in force, the bundled one first. The models pulled from a PACS come next, then the site's
-    (``NATIVEDL_REGISTRY``, several paths as in ``PATH``), then the user's ``~/.nativedl/registry.json``; a later one
-    wins.
+    (``NATIVEDL_REGISTRY``, several paths as in ``PATH``), then the user's ``~/.nativedl/registry.json``.
     """
     files = [resources_folder() / "registry.json"]
     files += [pulled_registry()] if pulled_registry().is_file() else []

@@ -36,8 +36,7 @@ class ResultFolder:
 
     `names` are the files that a result may have, the report last. One that was not saved is removed from the folder,
     where it would belong to an earlier result. UsageError where the folder is a file, or holds a result that may not be
-    replaced. PacsError at the end, where an object could not be delivered: it waits in the outbox, and the result
-    stays.
+    replaced. PacsError at the end, where an object could not be delivered: it waits in the outbox.
     """
 
     report: Report

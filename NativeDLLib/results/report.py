@@ -101,8 +101,7 @@ class Report:
     @classmethod
     def from_json(cls, data: Any, where: str = REPORT, *, check: bool = True) -> "Report":
         """Report of JSON values, also of one of an earlier version. `where` names their origin in messages. `check`
-        holds them against the schema first, a tenth of a second for a hundred segments. InputError says what is wrong
-        where it is no report.
+        holds them against the schema first, a tenth of a second for a hundred segments. InputError where it is none.
         """
         if check:
             check_schema(data, "report.schema.json", Path(where), InputError, "segments")

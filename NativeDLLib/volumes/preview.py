@@ -20,8 +20,7 @@ def write_preview(
     path: Path, image: sitk.Image, labels: sitk.Image, segments: Sequence[Segment], *, is_ct: bool
 ) -> None:
     """Write a PNG with up to nine slices. `segments` are drawn in their colours, those with most voxels first; without
-    any voxel the middle slice is shown. `is_ct` asks for the soft-tissue window (40/400 HU) in place of the central 98
-    % of the values.
+    any voxel the middle slice is shown. `is_ct` asks for the soft-tissue window in place of 98 % of the values.
     """
     image, labels = _as_read(image), _as_read(labels)
     values = sitk.GetArrayViewFromImage(image)

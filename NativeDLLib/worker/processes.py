@@ -21,8 +21,7 @@ _LOG_LINES, _LONGEST = 500, 300
 
 def python_command(*arguments: object, python: str | None = None) -> list[str]:
     """Command line for a process of this library, in this Python or another one. ``-P`` and the path of a file, not
-    ``-m`` and a name: a file ``pydicom.py`` in the folder that the process starts in would be imported in place of the
-    library of that name.
+    ``-m`` and a name: a file ``pydicom.py`` in the folder that the process starts in would be imported for the library.
     """
     return [python or sys.executable, "-P", str(_PACKAGE / "__main__.py"), *map(str, arguments)]
 
