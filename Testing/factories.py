@@ -227,6 +227,7 @@ def entry(**changes: Any) -> dict[str, Any]:
         },
         "output": {
             "channels": 2,
+            "activation": "softmax",
             "segments": [
                 {
                     "label": 1,
@@ -262,7 +263,7 @@ def entry(**changes: Any) -> dict[str, Any]:
         ],
     }
     if changes.get("runtime") == "nnunetv2":
-        del result["input"]["axes"]
+        del result["input"]["axes"], result["output"]["activation"]
     return result | changes
 
 

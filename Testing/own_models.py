@@ -27,7 +27,7 @@ def answers(**changes):
     """Return what an administrator says of a network of one segment that takes CT as it is."""
     given = {
         "input": {"modality": "CT", "patch_size": [16, 16, 16], **PURPOSE, **CONTRACT},
-        "output": {"segments": [{"label": 1, "name": "liver"}]},
+        "output": {"activation": "softmax", "segments": [{"label": 1, "name": "liver"}]},
     }
     return IDENTITY | given | changes
 

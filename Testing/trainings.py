@@ -70,7 +70,7 @@ def ball_entry(**changes: Any) -> dict[str, Any]:
         "patch_size": [16, 16, 16],
         "intensity": {"clip": [-200, 400], "normalization": {"mean": 50, "std": 100}},
     }
-    del result["weights"], result["input"]["axes"]
+    del result["weights"], result["input"]["axes"], result["output"]["activation"]
     return result | changes
 
 

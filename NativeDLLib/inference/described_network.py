@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from NativeDLLib.core.errors import ModelError
+from NativeDLLib.inference.activation import activation_of
 from NativeDLLib.inference.confined import confined, load_tensors
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.engine import ContractEngine
@@ -35,7 +36,7 @@ class _Slices:
 
 def torch_engine(model: Model, weights: Weights, device: str, *, measure: bool = True) -> ContractEngine:
     """Load the torch file of a model, or the weights of the network that its entry describes; see `load_engine`."""
-    content, path, classes = weights.read(), weights.path, model.least_channels
+    content, path, classes = weights.read(), weights.path, model.given_channels
     if model.architecture is None:
         return ContractEngine(model, load_torch(content, path, device, classes))
     return ContractEngine(model, load_described(content, path, model.architecture, device, classes))
@@ -69,7 +70,9 @@ def load_described(content: bytes, path: Path, description: Mapping[str, Any], d
     except ModelError as error:
         raise ModelError(f"{path}: {error}", hint=error.hint) from error
     runs = module if len(description["input_shape"]) == 4 else _Slices(module)
-    return Loaded(TorchNetwork(runs, chosen, text, classes, path), notes)
+    layers = {str(index): (row["type"], [str(index - 1)]) for index, row in enumerate(description["architecture"])}
+    activation = activation_of(str(len(layers) - 1), layers)
+    return Loaded(TorchNetwork(runs, chosen, text, classes, path), notes, activation)
 
 
 def load_network(description: Mapping[str, Any], state_dict: Mapping[str, Any]) -> torch.nn.Module:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.adapted import AdaptedNetwork
 from NativeDLLib.inference.label_maker import Head
 from NativeDLLib.inference.network import ArrayOrTensor, Loaded, Network, silent
@@ -21,10 +22,17 @@ from NativeDLLib.registry.parameters import Value, resolve
 from NativeDLLib.registry.runtimes import RUNTIMES
 from NativeDLLib.registry.weights import Weights
 
-_UNORDERED = (
-    "the registry does not say in which order the network of {} takes the axes of an image: it is run as z, y, x, and "
-    "its result is wrong if it was trained with x, y, z, as MONAI does; its entry needs input.axes, such as zyx"
-)
+_SILENT = {
+    "axes": "in which order its network takes the axes of an image: it is run as z, y, x, and the result is wrong if "
+    "it was trained with x, y, z, as MONAI does; its entry needs input.axes, such as zyx",
+    "activation": "whether the classes of its network exclude each other: it is run as if they did, with a background, "
+    "and the result is wrong if they do not; its entry needs output.activation: softmax or sigmoid",
+}
+_ACTIVATIONS = {
+    "sigmoid": "a sigmoid: its channels are structures that do not exclude each other, and none is the background",
+    "softmax": "a softmax: its channels are classes that exclude each other, the background first",
+    "labels": "labels that it decides itself, and not in values of classes",
+}
 
 
 class Engine(Protocol):
@@ -46,8 +54,6 @@ class Engine(Protocol):
         Last layer that makes logits of features; None where the networks give logits.
     is_streamed
         Whether `restore` makes labels of logits as they come.
-    warnings
-        Warnings of loading.
     """
 
     networks: Sequence[Network]
@@ -57,7 +63,10 @@ class Engine(Protocol):
     half: bool
     head: Head | None
     is_streamed: bool
-    warnings: Sequence[str]
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Warnings of loading, and then of what the network gave."""
 
     def prepare(self, image: sitk.Image) -> Prepared:
         """Input of the network."""
@@ -76,14 +85,37 @@ class ContractEngine:
 
     def __init__(self, model: Model, loaded: Loaded) -> None:
         assert model.input.patch_size is not None
-        axes = model.input.array_axes
-        self.networks: Sequence[Network] = (
-            loaded.network if axes == (0, 1, 2) else AdaptedNetwork(loaded.network, axes),
-        )
-        self.warnings = [*loaded.warnings, *([] if model.input.axes else [_UNORDERED.format(model.id)])]
+        found = loaded.activation
+        if found in _ACTIVATIONS and found != (model.activation or "softmax"):
+            told = f"says {model.activation}" if model.activation else "does not say so"
+            raise ModelError(
+                f"model {model.id}: its network ends in {_ACTIVATIONS[found]}; its registry entry {told} "
+                "(output.activation)"
+            )
+        threshold = model.threshold if model.activation == "sigmoid" else None
+        self._adapted = AdaptedNetwork(loaded.network, model.input.array_axes, threshold)
+        is_plain = threshold is None and model.input.array_axes == (0, 1, 2)
+        self.networks: Sequence[Network] = (loaded.network if is_plain else self._adapted,)
+        known = {"axes": model.input.axes, "activation": model.activation or found}
+        silent = [
+            f"the registry does not say of {model.id} {told}" for name, told in _SILENT.items() if not known[name]
+        ]
+        self._warnings = [*loaded.warnings, *silent]
         self.patch_size: tuple[int, ...] = model.input.patch_size
         self.mirror_axes = model.sliding_window.mirror_axes
         self._contract = model.input
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """See `Engine`."""
+        if not self._adapted.shared:
+            return self._warnings
+        share = self._adapted.shared / self._adapted.marked
+        return [
+            *self._warnings,
+            f"{share:.1%} of the voxels that the network marked are marked as several structures; each went to the one "
+            "with the largest value",
+        ]
 
     def prepare(self, image: sitk.Image) -> Prepared:
         """See `Engine`."""

@@ -100,6 +100,8 @@ class Loaded:
 
     network: Network
     warnings: Sequence[str] = ()
+    activation: str = ""
+    """In what the network ends, as `activation_of` tells it."""
 
 
 # Of two threads that put something else in the place of stdout one would leave it there.

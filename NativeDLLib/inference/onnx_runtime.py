@@ -1,6 +1,5 @@
 """Networks as ONNX files."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,16 +7,16 @@ from typing import Any
 import numpy.typing as npt
 
 from NativeDLLib.core.errors import ModelError
+from NativeDLLib.inference.activation import activation_of
 from NativeDLLib.inference.confined import confined
 from NativeDLLib.inference.device import check_device, has_nvidia_gpu
 from NativeDLLib.inference.engine import ContractEngine
 from NativeDLLib.inference.network import ArrayOrTensor, Loaded, checked_output, require
+from NativeDLLib.inference.onnx_file import OnnxFile, check_alone
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import Weights
 
 _CUDA = "CUDAExecutionProvider"
-# What stands before the key "location" in ONNX's files, in whatever length its numbers are written.
-_KEY = re.compile(rb"(\x0a|\x8a\x80*\x00)(\x08|\x88\x80*\x00)\Z")
 
 
 class OnnxNetwork:
@@ -47,7 +46,7 @@ class OnnxNetwork:
 
 def onnx_engine(model: Model, weights: Weights, device: str, *, measure: bool = True) -> ContractEngine:
     """Load the ONNX file of a model; see `load_engine`."""
-    return ContractEngine(model, load_onnx(weights.read(), weights.path, device, model.least_channels))
+    return ContractEngine(model, load_onnx(weights.read(), weights.path, device, model.given_channels))
 
 
 def load_onnx(content: bytes, path: Path, device: str, classes: int) -> Loaded:
@@ -67,7 +66,8 @@ def load_onnx(content: bytes, path: Path, device: str, classes: int) -> Loaded:
         raise ModelError(f"device {device} was asked for, but onnxruntime could not start CUDA; use auto or cpu")
     if device == "auto" and providers[0] != "CPUExecutionProvider" and used != _CUDA:
         notes.append("onnxruntime could not start CUDA on the GPU that is here: running on the CPU")
-    return Loaded(OnnxNetwork(session, _describe(used, providers), classes, path), notes)
+    network = OnnxNetwork(session, _describe(used, providers), classes, path)
+    return Loaded(network, notes, activation_of(*OnnxFile(content, path).operators()))
 
 
 def cpu_session(content: bytes, path: Path, threads: int) -> Any:
@@ -85,22 +85,6 @@ def _session(runtime: Any, content: bytes, path: Path, options: Any, providers: 
         return confined(runtime.InferenceSession, content, options, providers=providers)
     except Exception as error:
         raise ModelError(f"{path}: onnxruntime cannot load it: {str(error)[:300]}") from error
-
-
-def check_alone(content: bytes, path: Path) -> None:
-    """Check that an ONNX file keeps no weights in others, which would be read from the folder that the program runs in.
-
-    Raises
-    ------
-    ModelError
-        Where it does, or is of onnxruntime's own format, of which that is not known.
-    """
-    place, found = content.find(b"location"), content[4:8] == b"ORTM"
-    while place >= 0 and not found:
-        found = _KEY.search(content, max(0, place - 24), place) is not None
-        place = content.find(b"location", place + 1)
-    if found:
-        raise ModelError(f"{path}: keeps weights in other files; save it as one file (save_as_external_data=False)")
 
 
 def _options(runtime: Any) -> Any:

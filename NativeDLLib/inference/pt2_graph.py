@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.jsonfile import parse_json
+from NativeDLLib.inference.activation import activation_of
 from NativeDLLib.inference.pt2_archive import Pt2Archive, dtype
 from NativeDLLib.inference.pt2_operators import find
 
@@ -42,6 +43,7 @@ class ExportedNetwork:
             self._image = taken[0]
             self._sizes = [row.get("as_int") for row in module["graph"]["tensor_values"][self._image]["sizes"]]
             _check_outputs(module)
+            self.activation = activation_of(next(_names(self._graph.outputs)), self._graph.operators)
         except KeyError as error:
             raise ModelError(f"{path}: cannot be run as a network: it has no {error}") from error
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -93,6 +95,7 @@ class _Node:
 class _Graph:
     def __init__(self, graph: Mapping[str, Any], device: torch.device) -> None:
         self._device = device
+        self.operators: dict[str, tuple[str, list[str]]] = {}
         self.inputs = [self._argument(row) for row in graph["inputs"]]
         self.outputs = [self._argument(row) for row in graph["outputs"]]
         self._nodes = [self._node(row) for row in graph["nodes"]]
@@ -124,6 +127,8 @@ class _Graph:
     def _node(self, row: Mapping[str, Any]) -> _Node:
         given = [(argument["name"], self._argument(argument["arg"])) for argument in row["inputs"]]
         gives = [self._argument(output) for output in row["outputs"]]
+        operator = row["target"].rpartition(".")[0].rpartition(".")[2], [*_names([value for _, value in given])]
+        self.operators |= dict.fromkeys(_names(gives), operator)
         if row["target"] == _WITHOUT_GRADIENTS:
             (_, _), (_, inner), *rest = given
             return _Node(lambda *values: inner.run_on(values), [value for _, value in rest], {}, gives)

@@ -90,4 +90,4 @@ def load_torch(content: bytes, path: Path, device: str, classes: int) -> Loaded:
     require("torch", "torch")
     chosen, description, notes = torch_device(device)
     module = confined(ExportedNetwork, Pt2Archive(content, path), chosen, path)
-    return Loaded(TorchNetwork(module, chosen, description, classes, path), notes)
+    return Loaded(TorchNetwork(module, chosen, description, classes, path), notes, module.activation)

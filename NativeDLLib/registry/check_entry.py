@@ -8,6 +8,11 @@ from NativeDLLib.core.errors import ModelError
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.parameters import check_defaults
 
+NO_OVERLAP = (
+    "structures that overlap cannot be kept in one label map; where they exclude each other it is largest, and a voxel "
+    "of several channels is of the one with the largest value"
+)
+
 
 def check_entry(model: Model, where: str) -> None:
     """Raise ModelError that names, after `where`, what is wrong first in an entry that passed the schema."""
@@ -35,6 +40,13 @@ def _input(model: Model, where: str) -> None:
         raise ModelError(f"{where}.input.orientation: stored is for nnunetv2; name the axes, as in LPS")
     if model.runtime == "nnunetv2" and model.input.axes is not None:
         raise ModelError(f"{where}.input.axes: is for torch and onnx; nnU-Net's plans say it for their network")
+
+
+def _output(model: Model, where: str) -> None:
+    if model.runtime == "nnunetv2" and model.activation:
+        raise ModelError(f"{where}.output.activation: is for torch and onnx; nnU-Net's dataset.json says it")
+    if model.activation == "sigmoid" and model.least_channels > 2 and "overlap" not in model.data["output"]:
+        raise ModelError(f"{where}.output.overlap: is missing; {NO_OVERLAP}")
 
 
 def _rising(bounds: tuple[float, float] | None, place: str) -> None:
@@ -108,4 +120,4 @@ def _card(model: Model, where: str) -> None:
         raise ModelError(f"{where}.card: {model.card} does not exist")
 
 
-_CHECKS = (_segments, _steps, _input, _architecture, _parameters, _window_step, _card)
+_CHECKS = (_segments, _steps, _input, _output, _architecture, _parameters, _window_step, _card)

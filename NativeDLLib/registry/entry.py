@@ -169,6 +169,10 @@ class Model:
     data: Mapping[str, Any]
     coarse: Coarse | None = None
     kind: str = "segmentation"
+    activation: str = ""
+    """``softmax`` or ``sigmoid``; empty where the entry does not say."""
+    threshold: float = 0.0
+    """With sigmoid: value of a channel above which a voxel is of its segment."""
 
     @property
     def tool_name(self) -> str:
@@ -182,8 +186,13 @@ class Model:
 
     @property
     def least_channels(self) -> int:
-        """Channels that the network has at least, the background included."""
+        """Classes that the network tells apart at least, the background included."""
         return self.output_channels or max(segment.label for segment in self.segments) + 1
+
+    @property
+    def given_channels(self) -> int:
+        """Channels that the network itself gives at least: with sigmoid there is none for the background."""
+        return self.least_channels - (self.activation == "sigmoid")
 
     @property
     def network_segments(self) -> tuple[Segment, ...]:

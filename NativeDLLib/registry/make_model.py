@@ -48,6 +48,8 @@ def make_model(data: Mapping[str, Any], registry: Path) -> Model:
         card=registry.parent / data["card"] if "card" in data else None,
         registry=registry,
         data=data,
+        activation=output.get("activation", ""),
+        threshold=output.get("threshold", 0.0),
     )
 
 

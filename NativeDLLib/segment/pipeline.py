@@ -96,7 +96,8 @@ def _infer(
         with progress.stage("load"):
             weights = Weights(model)
             engine, digest = load_engine(model, weights, machine.device), weights.digest
-        for note in engine.warnings:
+        told = [*engine.warnings]
+        for note in told:
             progress.warn(note)
         settings = window_settings(model, engine, parameters)
         check_memory(image, model, engine, settings, machine.max_memory, progress)
@@ -109,6 +110,8 @@ def _infer(
             planes = Stopwatch(sliding_window(prepared, engine.networks, settings, progress))
             classes = engine.restore(planes, prepared)
         progress.split_stage("restore", progress.stages[-1].seconds - planes.seconds)
+        for note in engine.warnings[len(told) :]:
+            progress.warn(note)
         device = engine.networks[0].device
         del planes, engine
         give_back_memory()

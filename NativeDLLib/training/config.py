@@ -190,6 +190,8 @@ def _check(config: Config) -> None:
         raise UsageError(f"{path}: entry.input: training needs orientation, spacing and patch_size")
     if contract.array_axes != (0, 1, 2):
         raise UsageError(f"{path}: entry.input.axes: networks are trained with zyx; leave it out")
+    if config.model.activation == "sigmoid":
+        raise UsageError(f"{path}: entry.output.activation: networks are trained with softmax; leave it out")
     if config.vary_shape and min(contract.patch_size) < _LEAST_TO_VARY:
         raise UsageError(f"{path}: vary_shape: needs a patch_size of at least {_LEAST_TO_VARY} voxels along each axis")
     if config.architecture is not None:

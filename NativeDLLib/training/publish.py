@@ -97,6 +97,7 @@ def write_entry(config: Config, folder: Path, evaluation: Sequence[Mapping[str, 
         path = folder / f"{config.model.id}{SUFFIXES[config.model.runtime]}"
         entry["weights"] = {"file": path.name, "sha256": sha256(path), "size": path.stat().st_size}
         entry["input"] = entry["input"] | {"axes": "zyx"}
+        entry["output"] = entry["output"] | {"activation": "softmax"}
     if evaluation:
         entry["evaluation"] = [dict(row) for row in evaluation]
     entry["card"] = f"{config.model.id}.md"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.network import require
 from NativeDLLib.inference.nnunet_files import find_folds, load_checkpoint
-from NativeDLLib.inference.onnx_runtime import check_alone
+from NativeDLLib.inference.onnx_file import check_alone
 from NativeDLLib.inference.pt2_archive import Pt2Archive
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import Weights

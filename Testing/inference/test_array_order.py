@@ -116,7 +116,7 @@ def test_an_entry_that_does_not_say_is_run_as_z_y_x_and_warned_of(tmp_path):
     model.registry.write_text(json.dumps(data))
     (silent,) = load_registry(model.registry)
 
-    assert "does not say in which order" in load_engine(silent, Weights(silent), "cpu").warnings[0]
+    assert "in which order" in load_engine(silent, Weights(silent), "cpu").warnings[0]
     for one, other in zip(labels_of(model, [noise((9, 9, 9))]), labels_of(silent, [noise((9, 9, 9))]), strict=True):
         np.testing.assert_array_equal(sitk.GetArrayFromImage(one), sitk.GetArrayFromImage(other))
 
@@ -135,7 +135,10 @@ def test_no_network_is_added_before_the_order_of_its_axes_is_known(tmp_path):
 def test_a_patch_that_the_network_does_not_have_in_this_order_is_refused(tmp_path):
     path = exported(tmp_path, "xyz")
     given = own_models.answers()
-    given["output"] = {"segments": [{"label": 1, "name": "liver"}, own_models.OTHER | {"name": "spleen"}]}
+    given["output"] = {
+        "activation": "softmax",
+        "segments": [{"label": 1, "name": "liver"}, own_models.OTHER | {"name": "spleen"}],
+    }
     given["input"] |= {"axes": "xyz", "patch_size": list(PATCH)}
     wrong = given | {"input": given["input"] | {"patch_size": list(PATCH[::-1])}}
     with pytest.raises(UsageError, match=r"patch_size: the network says \[5, 6, 7\] \(z y x\)"):

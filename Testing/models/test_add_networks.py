@@ -110,6 +110,7 @@ def test_what_the_file_says_is_filled_in_and_the_rest_is_missing(tmp_path):
         ("input", "orientation"),
         ("input", "spacing"),
         ("input", "intensity"),
+        ("output", "activation"),
         ("output", "segments", 0, "name"),
         ("output", "segments", 0, "type"),
         ("output", "segments", 0, "category"),

@@ -109,6 +109,8 @@ def test_what_is_missing_is_asked_for_until_it_is_right(network):
     terminal.answer("spacing", "2 1 1")
     terminal.answer("intensities", "-200 400 50 100")
     terminal.answer("patch size", "16 16 16")
+    terminal.answer("its channels", "tanh")
+    terminal.answer("its channels", "Softmax")
     terminal.answer("name of label 1", "kidney_right")
     terminal.answer("[64033007 SCT Kidney]", "99999")
     terminal.wait_for("unknown codes are not guessed")
@@ -152,6 +154,7 @@ def test_a_name_that_the_table_has_is_shown_with_its_code_and_not_asked_for(netw
         ("spacing", "2 1 1"),
         ("intensities", "none"),
         ("patch", "16 16 16"),
+        ("its channels", "softmax"),
         ("name", "L1 vertebra"),
     ]:
         terminal.answer(question, text)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.core.errors import UsageError
+from NativeDLLib.registry.check_entry import NO_OVERLAP
 
 Place = tuple[str | int, ...]
 STEP = {
@@ -48,6 +49,8 @@ class Draft:
         Sizes of a patch along the axes of the network's own array, where the files tell all of them.
     any_slices
         Whether the network takes as many planes along the first of these axes as it is given.
+    outputs
+        Channels that the network gives; 0 where its labels are known.
     """
 
     entry: dict[str, Any]
@@ -58,6 +61,7 @@ class Draft:
     told: list[str] = field(default_factory=list)
     shape: Sequence[int] = ()
     any_slices: bool = False
+    outputs: int = 0
 
     def at(self, place: Place) -> Any:
         """Value at a place, None where nothing is known."""
@@ -94,6 +98,10 @@ class Draft:
         for key in _OURS:
             if answers.get(key) is not None:
                 raise UsageError(f"{where}: {key}: follows from the files of the model; leave it out")
+        # It decides which labels there are.
+        activation = answers["output"].get("activation") if isinstance(answers.get("output"), dict) else None
+        if activation is not None and self.at(("output", "activation")) is None:
+            self.put(("output", "activation"), activation)
         merged = _merged(self.entry, copy.deepcopy(answers), where, ())
         for place in self.fixed:
             before, after = self.at(place), _at(merged, place)
@@ -102,8 +110,16 @@ class Draft:
         self.entry = merged
         self._settle(where)
 
-    def _settle(self, where: str = "") -> None:
-        """Fill in, or offer, the patch (z, y, x) as soon as the order of the network's own axes is known."""
+    def _settle(self, where: str = "answers") -> None:
+        """Fill in, or offer, what follows from answers: the labels, and the patch (z, y, x)."""
+        output = self.entry.get("output", {})
+        if self.outputs and output.get("activation") == "sigmoid" and output["channels"] == self.outputs:
+            output["channels"] = self.outputs + 1
+            output["segments"] = [*output["segments"], {"label": self.outputs}]
+        if self.outputs == 1 and output.get("activation") == "softmax":
+            raise UsageError(f"{where}: output.activation: the network gives one channel, which can only be sigmoid")
+        if output.get("overlap") not in (None, "largest"):
+            raise UsageError(f"{where}: output.overlap: {NO_OVERLAP}")
         axes, place = self.at(("input", "axes")), ("input", "patch_size")
         if not self.shape or not isinstance(axes, str) or sorted(axes) != ["x", "y", "z"]:
             return

@@ -19,13 +19,19 @@ _LARGEST_HINTS = 2**20
 # What an axis of free size is tried with: what networks that halve their input five times can take.
 _FREE_SIZE = 32
 _AXES = 5
+_TOLD = {
+    "": "{} channels",
+    "softmax": "{} classes, the background included, as it ends in a softmax",
+    "sigmoid": "{} channel(s) without a background, as it ends in a sigmoid; threshold 0.5",
+}
 
 
 def read_onnx(path: Path) -> Draft:
     """Read an ONNX file; see `read_source`."""
     from NativeDLLib.inference.onnx_runtime import OnnxNetwork, load_onnx
 
-    network = load_onnx(path.read_bytes(), path, "cpu", 1).network
+    loaded = load_onnx(path.read_bytes(), path, "cpu", 1)
+    network = loaded.network
     assert isinstance(network, OnnxNetwork)
     session = network.session
     taken, given = session.get_inputs()[0], session.get_outputs()[0]
@@ -33,7 +39,7 @@ def read_onnx(path: Path) -> Draft:
     classes = given.shape[1] if len(given.shape or ()) == _AXES else None
     if not isinstance(classes, int):
         classes = network(np.zeros([1, 1, *(n or _FREE_SIZE for n in shape)], np.float32)).shape[1]
-    draft = _draft(path, "onnx", shape, classes)
+    draft = _draft(path, "onnx", shape, classes, loaded.activation)
     draft.told.insert(0, f"ONNX, input {taken.name!r} {taken.shape}, output {given.name!r} {given.shape}")
     hints = session.get_modelmeta().custom_metadata_map.get(HINTS)
     return _with_hints(draft, path, hints)
@@ -44,7 +50,7 @@ def read_pt2(path: Path) -> Draft:
     from NativeDLLib.inference.pt2_graph import ExportedNetwork
 
     archive = Pt2Archive(path.read_bytes(), path)
-    ExportedNetwork(archive, require("torch", "torch").device("cpu"), path)
+    network = ExportedNetwork(archive, require("torch", "torch").device("cpu"), path)
     try:
         module = archive.model["graph_module"]
         (taken,) = (row["user_input"] for row in module["signature"]["input_specs"] if "user_input" in row)
@@ -58,7 +64,7 @@ def read_pt2(path: Path) -> Draft:
     shape = _checked_shape(path, inputs)
     if len(outputs) != _AXES or outputs[1] is None:
         raise ModelError(f"{path}: gives {outputs}; an output (batch, classes, z, y, x) is needed")
-    draft = _draft(path, "torch", shape, outputs[1])
+    draft = _draft(path, "torch", shape, outputs[1], network.activation)
     draft.told.insert(0, f"torch.export archive, input {inputs}, output {outputs}")
     return _with_hints(draft, path, archive.extra(HINTS, _LARGEST_HINTS))
 
@@ -75,8 +81,8 @@ def read_described(path: Path, architecture: Path) -> Draft:
         raise ModelError(f"{architecture}: {error}") from error
     channels, *sizes = description["input_shape"]
     shape = _checked_shape(path, [1, channels, *([1] if len(sizes) == 2 else []), *sizes])
-    load_described(path.read_bytes(), path, description, "cpu", 1)
-    draft = _draft(path, "torch", shape, shapes[-1][0])
+    loaded = load_described(path.read_bytes(), path, description, "cpu", 1)
+    draft = _draft(path, "torch", shape, shapes[-1][0], loaded.activation)
     # A network for slices is given as many at once as it may.
     draft.any_slices = len(sizes) == 2
     draft.entry["architecture"] = description
@@ -98,9 +104,11 @@ def _checked_shape(path: Path, shape: Sequence[Any] | None) -> tuple[int | None,
     return tuple(sizes[2:])
 
 
-def _draft(path: Path, runtime: str, shape: Sequence[int | None], classes: int) -> Draft:
-    if not 2 <= classes <= 256:
-        raise ModelError(f"{path}: gives {classes} class(es); 2 to 256, the background included, are needed")
+def _draft(path: Path, runtime: str, shape: Sequence[int | None], channels: int, activation: str) -> Draft:
+    if activation == "labels":
+        raise ModelError(f"{path}: gives labels that it decides itself; export it without its last step (ArgMax)")
+    if not 1 <= channels <= 255:
+        raise ModelError(f"{path}: gives {channels} channels; 1 to 255 can be run")
     entry: dict[str, Any] = {
         "id": identifier(path.stem),
         "version": "1.0.0",
@@ -108,13 +116,20 @@ def _draft(path: Path, runtime: str, shape: Sequence[int | None], classes: int) 
         "runtime": runtime,
         "input": {"channels": [{"name": "image"}]},
         "sliding_window": {"step": {"parameter": "step"}},
-        "output": {"channels": classes, "segments": [{"label": label} for label in range(1, classes)]},
+        "output": {"channels": channels, "segments": [{"label": label} for label in range(1, channels)]},
         "parameters": [STEP],
     }
-    draft = Draft(entry, {f"weights{_suffix(path)}": path}, fixed=[("output", "channels")])
+    draft = Draft(entry, {f"weights{_suffix(path)}": path}, fixed=[("output", "channels")], outputs=channels)
     sizes = [size for size in shape if size is not None]
     draft.shape = sizes if len(sizes) == len(shape) else ()
-    draft.told.append(f"{classes} classes, the background included")
+    draft.told.append(_TOLD[activation].format(channels))
+    if activation:
+        draft.put(("output", "activation"), activation)
+        draft.fixed = [*draft.fixed, ("output", "activation")]
+    if activation == "sigmoid":
+        draft.put(("output", "threshold"), 0.5)
+    else:
+        draft.offers[("output", "threshold")] = 0
     return draft
 
 

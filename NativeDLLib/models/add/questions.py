@@ -8,6 +8,7 @@ from typing import Any
 from NativeDLLib.core.jsonfile import problem_of
 from NativeDLLib.models.add.draft import Draft, Place
 from NativeDLLib.models.add.structures import ANATOMICAL, code_of, known_structure, offered_codes
+from NativeDLLib.registry.check_entry import NO_OVERLAP
 
 _ROW = "/$defs/output/properties/segments/items/properties"
 
@@ -48,6 +49,9 @@ def questions(draft: Draft) -> list[Question]:
             asked.append(_question(draft, ("output", "segments", index, key), f"{text} of {label}", pointer, parse))
     # The patch follows from the order of the axes, where the files tell its sizes.
     known = [("input", "patch_size")] if draft.shape and not draft.any_slices else []
+    sigmoid = draft.at(("output", "activation")) == "sigmoid"
+    known += [] if sigmoid else [("output", "threshold")]
+    known += [] if sigmoid and draft.outputs > 1 else [("output", "overlap")]
     return [question for question in asked if draft.at(question.place) is None and question.place not in known]
 
 
@@ -139,6 +143,12 @@ def _intensity(text: str) -> dict[str, Any]:
     return ({"clip": clip} if clip else {}) | {"normalization": normalization}
 
 
+def _overlap(text: str) -> str:
+    if text.lower() != "largest":
+        raise ValueError(f"{NO_OVERLAP}; Ctrl-C adds nothing")
+    return "largest"
+
+
 def _code(text: str) -> dict[str, str]:
     value, *rest = text.split(None, 2)
     if len(rest) == 2:
@@ -189,6 +199,29 @@ _CONTRACT: tuple[tuple[Place, str, str, Callable[[str], Any]], ...] = (
         _intensity,
     ),
     (("input", "patch_size"), "patch size in voxels (z y x)", "/$defs/input/properties/patch_size", _numbers),
+)
+_OUTPUT = "/$defs/output/properties"
+_CONTRACT += (
+    (
+        ("output", "activation"),
+        "its channels: softmax (classes that exclude each other, the background first) or sigmoid (each a structure "
+        "for itself, without a background)",
+        f"{_OUTPUT}/activation",
+        str.lower,
+    ),
+    (
+        ("output", "threshold"),
+        "value of its output above which a voxel is of a structure: 0.5 of probabilities, 0 of logits",
+        f"{_OUTPUT}/threshold",
+        lambda text: _numbers(text)[0],
+    ),
+    (
+        ("output", "overlap"),
+        "its structures: largest, if they exclude each other, so that a voxel of several is of the one with the "
+        "largest value; structures that overlap cannot be kept in one label map",
+        f"{_OUTPUT}/overlap",
+        _overlap,
+    ),
 )
 _NNUNET: tuple[tuple[Place, str, str, Callable[[str], Any]], ...] = (
     (
