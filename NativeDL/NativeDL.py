@@ -56,6 +56,7 @@ class NativeDLLogic(ScriptedLoadableModuleLogic):
                 folder.remove()
             onDone(folder, error)
 
+        onEvent("stage", {"stage": "start"})
         self.workers.start("run", folder.run_command(), done, onEvent)
 
     def stop(self):
@@ -73,6 +74,8 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
+        # As Slicer's own DICOM module does: as its start-up module this one is set up before there is a database.
+        slicer.modules.DICOMInstance.performPostModuleDiscoveryTasks()
         uiWidget = slicer.util.loadUI(str(resources_folder() / "UI" / "NativeDL.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
@@ -83,7 +86,7 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.model = model.Model(self.ui, self._update)
         self.review = review.Review(self.ui, self._update)
         self.send = send.Send(self.ui, self.review, self._update)
-        self.regions = regions.Regions(self.ui, self.review, self.send.peers, self._update)
+        self.regions = regions.Regions(self.ui, self.review, self.send, self._update)
         self.source = source.Source(self.ui, self.model.show)
         self.watch = watch.Watch(self.ui, self.logic, self._ended, self._event)
         self.ui.runButton.connect("clicked()", self._run)
@@ -93,7 +96,7 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.reviewerEdit.connect("textChanged(QString)", self._update)
         self.ui.unreviewedCheck.connect("toggled(bool)", self._update)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._sceneCloses)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self._sceneClosed)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self._connectParameterNode)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self._nodeRemoved)
         self.install.check()
         self._connectParameterNode()
@@ -120,17 +123,13 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode.disconnectGui(self._guiTag)
         self.removeObservers()
 
-    def _connectParameterNode(self):
+    def _connectParameterNode(self, *_):
         self._parameterNode = NativeDLParameterNode(self.logic.getParameterNode())
         self._guiTag = self._parameterNode.connectGui(self.ui)
 
     def _sceneCloses(self, *_):
         self.review.close()
         self._parameterNode.disconnectGui(self._guiTag)
-
-    def _sceneClosed(self, *_):
-        self._connectParameterNode()
-        self.source.look()
 
     def _nodeRemoved(self, *_):
         if self.review.node is not None and self.review.node.GetScene() is None:
@@ -140,7 +139,6 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.model.listDevices()
         self.source.listSeries()
         self.source.look()
-        self.review.listResults()
         self.send.refresh()
 
     def _update(self, *_):
@@ -157,15 +155,16 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         hint = texts.send_hint(result.report, pending, not any(result.volumes.values()), ui.reviewerEdit.text)
         say(ui.reviewWarning, "\n".join(result.report["warnings"]) if result.report else "")
         say(ui.sendHint, hint)
-        ui.saveButton.enabled = not hint and "export" not in self.send.workers.running
+        idle = "export" not in self.send.workers.running
+        ui.saveButton.enabled = idle and not hint
         ui.sendButton.enabled = ui.saveButton.enabled and ui.peerBox.count > 0
         ui.echoButton.enabled = ui.peerBox.count > 0
         if self.regions.rows and self.regions.folder != result.folder:
             self.regions.clear()
-        noRegions = texts.regions_hint(result.report, self.regions.rows, ui.reviewerEdit.text)
+        noRegions = texts.regions_hint(result.report, [r.status for r in self.regions.rows], ui.reviewerEdit.text)
         ui.roiButton.enabled = ui.runButton.enabled or bool(result.report and not result.report["no_seg_because"])
         ui.validateButton.enabled = ui.rejectButton.enabled = bool(self.regions.rows)
-        ui.saveRegionsButton.enabled = not noRegions and not self.regions.workers.running
+        ui.saveRegionsButton.enabled = idle and not noRegions and not self.regions.workers.running
         ui.sendRegionsButton.enabled = ui.saveRegionsButton.enabled and ui.peerBox.count > 0
         for widget in (ui.acceptAllButton, ui.editButton, ui.show3dCheck):
             widget.enabled = result.node is not None

@@ -47,7 +47,6 @@ class Model:
 
     def show(self, models):
         """List the models, the best first; one that a loaded configuration asked for is chosen all the same."""
-        self._models = []
         self.ui.modelBox.clear()
         self._models = models
         for model in models:

@@ -1,28 +1,28 @@
 """Regions: lines around what was found on the displayed slice, red until they are validated, then green."""
 
-import numpy
+from dataclasses import replace
+
 import qt
 import slicer
 
-from NativeDLLib.panel import region_rows
-from NativeDLPanel import scene, send
-from NativeDLPanel.worker import Workers, say
+from NativeDLLib.regions.region import read_regions, write_regions
+from NativeDLPanel import scene
+from NativeDLPanel.worker import Workers, fit, say
 
-_COLORS = {region_rows.PROPOSED: (0.9, 0.1, 0.1), region_rows.VALIDATED: (0.1, 0.7, 0.2)}
-_WORDS = {region_rows.PROPOSED: "Proposed", region_rows.VALIDATED: "Validated"}
+_COLORS = {"proposed": (0.9, 0.1, 0.1), "validated": (0.1, 0.7, 0.2)}
 
 
 class Regions:
     """The regions that were proposed for the result under review."""
 
-    def __init__(self, ui, review, peers, onChanged):
-        self.ui, self._review, self._peers, self._onChanged = ui, review, peers, onChanged
-        self.workers, self.folder, self.rows, self.curves = Workers(onChanged), None, [], {}
-        ui.regionTable.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        ui.regionTable.connect("itemDoubleClicked(QTableWidgetItem*)", lambda _: self.decide(region_rows.VALIDATED))
+    def __init__(self, ui, review, send, onChanged):
+        self.ui, self._review, self._send, self._onChanged = ui, review, send, onChanged
+        self.workers, self.folder, self._set, self.curves = Workers(onChanged), None, None, {}
+        fit(ui.regionTable)
+        ui.regionTable.connect("itemDoubleClicked(QTableWidgetItem*)", lambda _: self.decide("validated"))
         for button, key, status in (
-            (ui.validateButton, "Return", region_rows.VALIDATED),
-            (ui.rejectButton, "Delete", region_rows.REJECTED),
+            (ui.validateButton, "Return", "validated"),
+            (ui.rejectButton, "Delete", "rejected"),
         ):
             decide = lambda status=status: self.decide(status)  # noqa: E731
             shortcut = qt.QShortcut(qt.QKeySequence(key), ui.regionTable)
@@ -44,40 +44,48 @@ class Regions:
 
     def _proposed(self, _, error):
         self.clear()
-        self.rows = [] if error else region_rows.read_rows(self.folder.regions)
-        self._show(error or ("" if self.rows else "Nothing was found on this slice."))
+        with slicer.util.tryWithErrorDisplay("The regions could not be shown."):
+            self._set = None if error else read_regions(self.folder.regions)
+            self._show(error or ("" if self.rows else "Nothing was found on this slice."))
+
+    @property
+    def rows(self):
+        """The regions that were not rejected."""
+        return [region for region in (self._set.regions if self._set else ()) if region.status != "rejected"]
 
     def clear(self):
-        self.rows = []
+        self._set = None
         self._show("")
 
     def decide(self, status):
         """Validate or reject the selected regions; rejected ones are gone."""
-        chosen = [self.rows[index.row()] for index in self.ui.regionTable.selectionModel().selectedRows()]
-        for row in chosen:
-            row["status"] = status
-        region_rows.decide(self.folder.regions, {row["id"] for row in chosen}, status)
-        self.rows = [row for row in self.rows if row["status"] != region_rows.REJECTED]
-        self._show("")
+        chosen = {self.rows[index.row()].id for index in self.ui.regionTable.selectionModel().selectedRows()}
+        if chosen:
+            with slicer.util.tryWithErrorDisplay("The decision could not be kept."):
+                regions = (replace(r, status=status) if r.id in chosen else r for r in self._set.regions)
+                decided = replace(self._set, regions=tuple(regions))
+                write_regions(self.folder.regions, decided)
+                self._set = decided
+                self._show("")
 
     def _show(self, message):
-        for name in set(self.curves) - {row["id"] for row in self.rows}:
+        for name in set(self.curves) - {region.id for region in self.rows}:
             curve = self.curves.pop(name)
             if curve.GetScene() is not None:
                 slicer.mrmlScene.RemoveNode(curve)
         self.ui.regionTable.rowCount = len(self.rows)
-        for index, row in enumerate(self.rows):
-            for column, text in enumerate((row["name"], f"{row['area_cm2']:.1f} cm²", _WORDS[row["status"]])):
+        for index, region in enumerate(self.rows):
+            texts = region.segment.name, f"{region.area_mm2 / 100:.1f} cm²", region.status.capitalize()
+            for column, text in enumerate(texts):
                 self.ui.regionTable.setItem(index, column, qt.QTableWidgetItem(text))
-            color = qt.QColor.fromRgbF(*_COLORS[row["status"]])
-            self.ui.regionTable.item(index, 0).setData(qt.Qt.DecorationRole, color)
-            if row["id"] not in self.curves:
-                self.curves[row["id"]] = scene.addCurve(row["name"], numpy.array(row["points"]), self._review.node)
-            self.curves[row["id"]].GetDisplayNode().SetSelectedColor(*_COLORS[row["status"]])
+            color = _COLORS[region.status]
+            self.ui.regionTable.item(index, 0).setData(qt.Qt.DecorationRole, qt.QColor.fromRgbF(*color))
+            if region.id not in self.curves:
+                self.curves[region.id] = scene.addCurve(region.segment.name, region.points, self._review.node)
+            self.curves[region.id].GetDisplayNode().SetSelectedColor(*color)
         say(self.ui.regionsMessage, message)
         self._onChanged()
 
     def _store(self, peer=None):
-        say(self.ui.regionsMessage, "Writing the RT Structure Set…")
         command = self.folder.rtstruct_command(self.ui.reviewerEdit.text)
-        send.store(self.workers, command, self.folder.structure_set, self.ui.regionsMessage, peer, self._peers)
+        self._send.store(command, self.folder.structure_set, self.ui.regionsMessage, peer)

@@ -5,6 +5,7 @@ import slicer
 
 from NativeDLLib.panel import jobs as worklist
 from NativeDLPanel import scene
+from NativeDLPanel.worker import fit
 
 _DECISIONS = {scene.PENDING: "To review", scene.ACCEPTED: "Accepted", scene.REJECTED: "Rejected"}
 
@@ -20,7 +21,7 @@ class Review:
         self._rest = qt.QTimer()
         self._rest.setSingleShot(True)
         self._rest.connect("timeout()", self.show)
-        ui.segmentTable.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        fit(ui.segmentTable)
         ui.segmentTable.connect("itemChanged(QTableWidgetItem*)", self._toggled)
         ui.resultBox.connect("activated(int)", self._chosen)
         ui.acceptAllButton.connect("clicked()", self._acceptAll)
@@ -43,7 +44,9 @@ class Review:
     def open(self, folder, volume=None):
         """Show a result over its volume, as it was left; what is not in the scene is loaded."""
         self.close()
-        report, node = folder.report(), scene.resultNode(folder.path.name)
+        report, nodes = folder.report(), slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+        # With all that was decided and edited, where it is in the scene already.
+        node = next((node for node in nodes if node.GetAttribute(scene.RESULT) == folder.path.name), None)
         if node is None:
             volume = volume or scene.volumeOfSeries(report["series"])
             if volume is None and folder.volume.is_file():
@@ -68,8 +71,7 @@ class Review:
 
     def segments(self):
         segmentation = self.node.GetSegmentation() if self.node is not None else slicer.vtkSegmentation()
-        ids = [segmentation.GetNthSegmentID(index) for index in range(segmentation.GetNumberOfSegments())]
-        return {segmentId: segmentation.GetSegment(segmentId) for segmentId in ids}
+        return {segmentId: segmentation.GetSegment(segmentId) for segmentId in segmentation.GetSegmentIDs()}
 
     def pending(self):
         """Names of the segments that are there and were neither accepted nor rejected."""
@@ -86,19 +88,16 @@ class Review:
             shown = self.node.GetDisplayNode().GetSegmentVisibility(segmentId)
             name.setCheckState(qt.Qt.Checked if shown else qt.Qt.Unchecked)
             name.setData(qt.Qt.UserRole, segmentId)
-            pixmap = qt.QPixmap(12, 12)
-            pixmap.fill(qt.QColor.fromRgbF(*segment.GetColor()))
-            name.setIcon(qt.QIcon(pixmap))
+            name.setData(qt.Qt.DecorationRole, qt.QColor.fromRgbF(*segment.GetColor()))
             box = qt.QComboBox()
             box.addItems(list(_DECISIONS.values()))
             box.currentIndex = list(_DECISIONS).index(scene.review(segment))
             box.connect("activated(int)", lambda index, s=segment: s.SetTag(scene.REVIEW, list(_DECISIONS)[index]))
             toCheck = "\n".join(text for about, text in self.report["quality"] if about == segment.GetName())
             volume = qt.QTableWidgetItem(f"{self.volumes[segmentId]:.1f} mL{' ⚠' if toCheck else ''}")
-            for item in (name, volume):
+            for column, item in enumerate((name, volume)):
                 item.setToolTip(toCheck)
-            table.setItem(row, 0, name)
-            table.setItem(row, 1, volume)
+                table.setItem(row, column, item)
             table.setCellWidget(row, 2, box)
         table.blockSignals(False)
         self._onChanged()

@@ -9,7 +9,6 @@ import slicer
 import vtk
 
 from NativeDLLib.core.files import atomic_path
-from NativeDLLib.panel import region_rows
 from NativeDLLib.panel import wording as texts
 
 REVIEW, RESULT = "NativeDL.Review", "NativeDL.Result"
@@ -21,8 +20,9 @@ def openFile(path):
 
 
 def database():
-    """Slicer's DICOM database, or None where none is open."""
-    return slicer.dicomDatabase if slicer.dicomDatabase is not None and slicer.dicomDatabase.isOpen else None
+    """Slicer's DICOM database, or None where none is open, or not yet while Slicer starts."""
+    found = getattr(slicer, "dicomDatabase", None)
+    return found if found is not None and found.isOpen else None
 
 
 def patientName(series):
@@ -76,12 +76,6 @@ def volumeOfSeries(uid):
     return next((node for node in nodes if node is not None and node.IsA("vtkMRMLScalarVolumeNode")), None)
 
 
-def resultNode(name):
-    """The segmentation of a result where it is in the scene already, with all that was decided and edited."""
-    nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
-    return next((node for node in nodes if node.GetAttribute(RESULT) == name), None)
-
-
 def loadResult(path, name, volume):
     """Load a segmentation over its volume, below the volume's study."""
     node = slicer.util.loadSegmentation(str(path), {"name": name})
@@ -90,8 +84,7 @@ def loadResult(path, name, volume):
         node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
         node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-        study = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volume))
-        hierarchy.CreateItem(study, node)
+        hierarchy.CreateItem(hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volume)), node)
         slicer.util.setSliceViewerLayers(background=volume)
     return node
 
@@ -110,22 +103,24 @@ def review(segment):
 
 
 def shownPlace(volume):
-    """The place of the slice of a volume that a slice view shows, in the volume's own space; None where none does."""
+    """The place of the slice of a volume that a displayed view shows, as ``regions --slice`` takes it, or None."""
     toWorld, toVolume = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
     volume.GetIJKToRASDirectionMatrix(toWorld)
     normal = slicer.util.arrayFromVTKMatrix(toWorld)[:3, 2]
-    if volume.GetParentTransformNode() is not None:
-        volume.GetParentTransformNode().GetMatrixTransformFromWorld(toVolume)
+    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(None, volume.GetParentTransformNode(), toVolume)
     fromWorld = slicer.util.arrayFromVTKMatrix(toVolume)
-    views = slicer.util.getNodesByClass("vtkMRMLSliceNode")
-    matrices = [fromWorld @ slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS()) for view in views]
-    return region_rows.shown_place(normal.tolist(), [matrix.ravel().tolist() for matrix in matrices])
+    for view in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        matrix = fromWorld @ slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS())
+        # The node of a view stays when another layout hides it. A more oblique view shows no slice of the images.
+        if view.IsMappedInLayout() and abs(matrix[:3, 2] @ normal) > 0.99:
+            return ",".join(f"{value:.4f}" for value in numpy.round(matrix[:3, 3] * (-1, -1, 1), 4) + 0.0)
+    return None
 
 
 def addCurve(name, points, result):
-    """A closed line over a result, of points (n, 3) in its space; it cannot be dragged by accident."""
+    """A closed line over a result, of points (n, 3) in mm, LPS; it cannot be dragged by accident."""
     curve = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsClosedCurveNode", name)
-    slicer.util.updateMarkupsControlPointsFromArray(curve, points)
+    slicer.util.updateMarkupsControlPointsFromArray(curve, points * (-1, -1, 1))
     curve.SetCurveTypeToLinear()
     curve.SetLocked(True)
     curve.SetAndObserveTransformNodeID(result.GetTransformNodeID())

@@ -9,20 +9,6 @@ from NativeDLPanel import scene
 from NativeDLPanel.worker import Workers, say
 
 
-def store(workers, command, file, label, peer, peers, after=lambda: None):
-    """Run a command that stores a file; put that into Slicer's DICOM database, and say what became of it."""
-
-    def end(result, error):
-        saved = file.is_file()
-        if saved and scene.database():
-            scene.database().insert(str(file), True, False)
-        say(label, texts.export_text(result, error, peer, saved))
-        after()
-
-    file.unlink(missing_ok=True)
-    workers.start("export", [*command, *(["--to", peer, "--pacs", peers] if peer else [])], end)
-
-
 class Send:
     """Where the approved result goes."""
 
@@ -35,10 +21,25 @@ class Send:
         ui.echoButton.connect("clicked()", self._echo)
         ui.retryButton.connect("clicked()", self._retry)
 
+    def store(self, command, file, label, peer):
+        """Run a command that stores a file; put that into Slicer's DICOM database, and say what became of it."""
+
+        def end(result, error):
+            saved = file.is_file()
+            if saved and scene.database():
+                scene.database().insert(str(file), True, False)
+            say(label, texts.export_text(result, error, peer, saved))
+            self.refresh()
+
+        file.unlink(missing_ok=True)
+        say(label, "Writing the DICOM object…")
+        self.workers.start("export", [*command, *(["--to", peer, "--pacs", self.peers] if peer else [])], end)
+
     def refresh(self):
-        """Read the peers and the outbox anew."""
+        """Read the results, the peers and the outbox anew."""
         from NativeDLLib.panel.slicer_servers import peers_for_panel
 
+        self._review.listResults()
         value, chosen = qt.QSettings().value, self.ui.peerBox.currentText
         servers = [value(f"DICOM/ServerNodes/{n}") or "" for n in range(int(value("DICOM/ServerNodeCount") or 0))]
         names, self.ui.peerBox.toolTip, error = peers_for_panel(servers, self.peers)
@@ -69,12 +70,7 @@ class Send:
         with slicer.util.tryWithErrorDisplay("The segmentation could not be saved.", waitCursor=True):
             scene.save(self._review.node, folder.edited)
             command = folder.approve_command(reviewer, unreviewed=self.ui.unreviewedCheck.checked)
-            say(self.ui.sendMessage, "Writing the DICOM SEG…")
-            store(self.workers, command, folder.approved_seg, self.ui.sendMessage, peer, self.peers, self._exported)
-
-    def _exported(self):
-        self._review.listResults()
-        self.refresh()
+            self.store(command, folder.approved_seg, self.ui.sendMessage, peer)
 
     def _showOutbox(self, result, error):
         self.ui.outboxLabel.text = error or texts.outbox_text(result["outbox"])

@@ -17,8 +17,6 @@ class Source:
     def __init__(self, ui, onInspected):
         self.ui, self._onInspected, self.workers = ui, onInspected, Workers()
         self.volume, self.series, self.files, self.noSegBecause = None, None, [], None
-        ui.seriesTree.header().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        ui.seriesTree.header().setSectionResizeMode(2, qt.QHeaderView.Stretch)
         ui.seriesTree.connect("itemSelectionChanged()", self.look)
         ui.seriesSearch.connect("textChanged(QString)", self._filter)
         ui.seriesRefreshButton.connect("clicked()", self.listSeries)
@@ -32,15 +30,22 @@ class Source:
             self.workers.start("list", ["database", scene.database().databaseFilename], self._listed)
 
     def _listed(self, result, error):
-        chosen = self.series
-        self.ui.seriesTree.clear()
+        chosen, tree = self.series, self.ui.seriesTree
+        tree.clear()
         for row in result["series"] if result else []:
             item = qt.QTreeWidgetItem(row["columns"])
+            item.setToolTip(0, row["columns"][0])
             item.setToolTip(2, row["tip"])
             item.setData(0, qt.Qt.UserRole, row["uid"])
             item.setData(1, qt.Qt.UserRole, row["words"])
-            self.ui.seriesTree.addTopLevelItem(item)
+            tree.addTopLevelItem(item)
             item.setSelected(row["uid"] == chosen)
+        for column in range(tree.columnCount):
+            tree.resizeColumnToContents(column)
+        # One patient has many series: the name is cut, not what tells them apart.
+        enough = max(tree.columnWidth(2), 16 * tree.fontMetrics().averageCharWidth())
+        tree.setColumnWidth(0, min(tree.columnWidth(0), enough))
+        tree.setColumnWidth(2, max(map(tree.columnWidth, range(tree.columnCount))))
         self._filter()
         self.ui.seriesCount.text = error or self.ui.seriesCount.text
 

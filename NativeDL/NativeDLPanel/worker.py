@@ -12,11 +12,17 @@ def say(label, text):
     label.text, label.visible = text, bool(text)
 
 
+def fit(table):
+    """Give the first column of a table the room that the others leave, which are as wide as what they hold."""
+    table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+    table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+
+
 class Workers:
     """The processes of one part of the panel, each under a name; a new one takes the place of an older of its name."""
 
     def __init__(self, onChanged=lambda: None, spare=None):
-        self.running, self.log, self._onChanged, self._spare = {}, "", onChanged, spare
+        self.running, self.log, self._onChanged, self._spare, self._cancelled = {}, "", onChanged, spare, None
 
     def start(self, name, arguments, onDone, onEvent=lambda *_: None):
         """Run a command: ``onEvent(kind, event)`` gets its events, ``onDone(result, error)`` what came out of it."""
@@ -31,9 +37,10 @@ class Workers:
                 onEvent(kind, event)
             self.log = "\n".join(reader.log)
 
-        def end(code=1, status=qt.QProcess.CrashExit):
+        def end(code=None, status=qt.QProcess.NormalExit):
             read()
-            reader.end(code, crashed=status != qt.QProcess.NormalExit)
+            crashed, cancelled = status != qt.QProcess.NormalExit, self._cancelled is process
+            reader.end(code, crashed=crashed, cancelled=cancelled, program=process.program())
             # The process must outlive the signal that it is sending.
             qt.QTimer.singleShot(0, lambda: process)
             if self.running.get(name) is process:
@@ -52,7 +59,7 @@ class Workers:
 
     def cancel(self, name):
         """Ask a command to stop and remove what it has half written; kill it where it has not in three seconds."""
-        process = self.running[name]
+        self._cancelled = process = self.running[name]
         process.closeWriteChannel()
         qt.QTimer.singleShot(3000, lambda: self.running.get(name) is process and _kill(process))
 
@@ -66,19 +73,18 @@ class Spare:
     """One process ahead of its time: it has imported what a model needs, and waits to be told what to run."""
 
     def __init__(self):
-        self._process, self._model, self._fits = None, None, None
+        self._process, self._model, self._made = None, None, None
 
     def prepare(self, model):
         """See that there is one for a model; ``NATIVEDL_SPARE=0`` says that there shall be none."""
-        if (self._model == model and self._isReady()) or os.environ.get("NATIVEDL_SPARE") == "0":
-            return
-        self.stop()
-        self._process, self._model, self._fits = qt.QProcess(), model, _surroundings()
-        _start(self._process, spare_command(model))
+        if os.environ.get("NATIVEDL_SPARE") != "0" and not self._isReady(model):
+            self.stop()
+            self._process, self._model, self._made = qt.QProcess(), model, (spare_command(model), dict(os.environ))
+            _start(self._process, spare_command(model))
 
     def take(self):
         """Return it, or None where there is none that a new process would not differ from."""
-        if not self._isReady():
+        if not self._isReady(self._model):
             self.stop()
         process, self._process = self._process, None
         return process
@@ -89,25 +95,15 @@ class Spare:
         if process is not None:
             _kill(process, 1000)
 
-    def _isReady(self):
-        process = self._process
-        if process is None or self._fits != _surroundings():
-            return False
+    def _isReady(self, model):
+        process, made = self._process, (spare_command(model), dict(os.environ))
         # What has just died is found out only by looking.
-        process.waitForFinished(0)
-        return process.state() != qt.QProcess.NotRunning
-
-
-def _surroundings():
-    """All but its arguments that a new process would start with."""
-    program, _, folder = worker_command([])
-    return program, folder, dict(os.environ)
+        return process is not None and self._made == made and not process.waitForFinished(0) and process.processId() > 0
 
 
 def _start(process, command):
-    program, arguments, folder = command
-    process.setWorkingDirectory(folder)
-    process.start(program, arguments)
+    process.setWorkingDirectory(command[2])
+    process.start(*command[:2])
 
 
 def _kill(process, wait=0):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from subprocess import CalledProcessError
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ HELP = (
 )
 
 _STAGES = {
+    "start": "Starting",
     "scan": "Reading the headers",
     "retrieve": "Fetching the images",
     "read": "Reading the images",
@@ -153,8 +154,8 @@ def send_hint(report: Mapping[str, Any] | None, pending: Sequence[str], is_empty
     return "" if reviewer.strip() else "Enter the name of the reviewer."
 
 
-def regions_hint(report: Mapping[str, Any] | None, rows: Sequence[Mapping[str, Any]], reviewer: str) -> str:
-    """Obstacle to storing regions, in words; empty where there is none. `rows` are those of `region_rows.read_rows`."""
-    if report is None or not any(row["status"] == "validated" for row in rows):
+def regions_hint(report: Mapping[str, Any] | None, statuses: Collection[str], reviewer: str) -> str:
+    """Obstacle to storing regions of some statuses, in words; empty where there is none."""
+    if report is None or "validated" not in statuses:
         return "Validate a region first."
     return "" if reviewer.strip() else "Enter the name of the reviewer under Send."

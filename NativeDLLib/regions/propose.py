@@ -122,10 +122,13 @@ def _nearest(series: Series, text: str) -> int:
         raise UsageError(f"slice {text}: a point is x,y,z in mm") from error
     direction = np.reshape(series.grid.direction, (3, 3))
     height = float((point - np.array(series.grid.origin)) @ direction[:, 2]) / series.grid.spacing[2]
+    last = len(series.slices) - 1
     # Half a slice is as far as one reaches.
-    if not -0.5 <= height <= len(series.slices) - 0.5:
-        raise UsageError(f"slice {text}: no slice of the series is there")
-    return min(max(round(height), 0), len(series.slices) - 1)
+    if not -0.5 <= height <= last + 0.5:
+        place = ", ".join(f"{value:.1f}" for value in point)
+        outside = max(-height, height - last) * series.grid.spacing[2]
+        raise UsageError(f"no slice of the series is there: the place {place} mm lies {outside:.1f} mm outside them")
+    return min(max(round(height), 0), last)
 
 
 def _regions(plane: Plane, mask: npt.NDArray[np.bool_], segment: Segment, tolerance: float | None) -> list[Region]:

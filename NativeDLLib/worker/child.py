@@ -51,8 +51,8 @@ def run_command(
                 start_new_session=True,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
-        except OSError as error:
-            reader.error = f"{command[0]}: cannot be started ({error.strerror})"
+        except OSError:
+            reader.end(None, program=command[0])
             return Ended(1, reader)
         assert process.stdin is not None
         assert process.stdout is not None

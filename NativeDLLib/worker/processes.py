@@ -114,12 +114,21 @@ class EventReader:
         for line in self._messages.add(data):
             self._say(line)
 
-    def end(self, exit_code: int, *, crashed: bool = False) -> None:
-        """Take the exit code, below zero or with `crashed` for a crash; `error` is there where it did not end well."""
+    def end(self, exit_code: int | None, *, crashed: bool = False, cancelled: bool = False, program: str = "") -> None:
+        """Take the exit code, None where `program` was not started; `error` is there where it did not end well.
+
+        With `cancelled` that was the wish, whoever ended it: itself, its parent, or the system before it could listen.
+        """
         self.feed_log(b"\n")
         self.feed(b"\n")
         # What was reported is there, whatever a library did when the process was taken down.
-        if self.error is None and self.result is None and (crashed or exit_code != 0):
+        if self.result is not None:
+            return
+        if cancelled:
+            self.error = "Cancelled."
+        elif self.error is None and exit_code is None:
+            self.error = f"{program} could not be started: it is missing, or this computer does not allow it."
+        elif self.error is None and (crashed or exit_code != 0):
             last = f" Its last words: {' '.join(self.log[-1].split())[:_LONGEST]}" if self.log else ""
             self.error = f"The process ended unexpectedly: memory may have run out, or it was killed.{last}"
 

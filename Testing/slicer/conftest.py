@@ -17,15 +17,22 @@ from Testing.slicer import panel as panels
 
 
 @pytest.fixture
-def slicer_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+def slicer_app(starting_app: object) -> object:
     """The application (`Session`); what goes wrong in slots, observers and pop-ups fails the test."""
+    starting_app.slicer.app.startupCompleted.emit()  # type: ignore[attr-defined]
+    return starting_app
+
+
+@pytest.fixture
+def starting_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """The application while it starts: modules are there, the DICOM database is not."""
     pytest.importorskip("slicer_core")
     if sys.platform == "linux":
         _require_libraries_of_qt()
     from PySide6.QtCore import QSettings
 
     from Testing.slicer.standin import session
-    from Testing.slicer.standin.dicomdatabase import ctkDICOMDatabase
+    from Testing.slicer.standin.dicomdatabase import DICOM
 
     QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(tmp_path / "settings"))
     app = session.Session(tmp_path)
@@ -35,17 +42,13 @@ def slicer_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[obje
     monkeypatch.setenv("NATIVEDL_SPARE", "0")
     app.popups.reset()
     app.installer.reset()
-    database = ctkDICOMDatabase()
-    app.slicer.dicomDatabase = database
-    folder = tmp_path / "database"
-    folder.mkdir()
-    database.openDatabase(str(folder / "ctkDICOM.sql"))
+    app.slicer.modules.DICOMInstance = DICOM(tmp_path / "database")
     try:
         yield app
         app._finish()
     finally:
         end()
-        database.closeDatabase()
+        app.slicer.modules.DICOMInstance._quit()
     assert not app.popups.unexpected, f"pop-ups that the test did not announce: {app.popups.unexpected}"
     assert not app.popups.pending, f"announced pop-ups that did not come: {app.popups.pending}"
     assert not app.errors, "\n".join(app.errors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import urllib.request
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,15 @@ class Panel:
         self.app.wait_until(lambda: not self.widget.logic.busy, seconds, "the end of the run")
         self.settle()
         return str(self.ui.runMessage.text)
+
+    def press_all(self, but: Collection[str]) -> set[str]:
+        """Press every button but some, and return the names of those that were pressed."""
+        names = {name for name, widget in vars(self.ui).items() if widget.inherits("QAbstractButton")}
+        names -= {name for name in names if getattr(self.ui, name).inherits("ctkCollapsibleButton")} | set(but)
+        for name in names:
+            getattr(self.ui, name).click()
+            self.settle()
+        return names
 
     def settings(self) -> dict[str, Any]:
         """Return the widgets of the model's settings by their labels."""

@@ -56,7 +56,7 @@ def test_cancel_ends_the_worker_and_leaves_nothing(panel, pictures):
     worker = worker_of(panel)
     panel.ui.cancelButton.click()
 
-    assert panel.finish(10).startswith("cancelled")
+    assert panel.finish(10) == "Cancelled."
     assert not worker.is_running()
     assert results() == []
     assert panel.ui.segmentTable.rowCount == 0
@@ -68,8 +68,34 @@ def test_a_worker_that_does_not_listen_to_cancel_is_killed_with_its_children(pan
     worker.suspend()
     panel.ui.cancelButton.click()
 
-    assert panel.finish(10).startswith("The process ended unexpectedly")
+    assert panel.finish(10) == "Cancelled."
     assert not worker.is_running()
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["by-itself", "by-the-system"])
+def test_a_run_that_is_cancelled_before_it_could_listen_says_so_whoever_ended_it(bright, killed):
+    bright.start()
+    assert bright.ui.runMessage.text == "Starting…"
+    assert (bright.ui.progressBar.minimum, bright.ui.progressBar.maximum) == (0, 0)
+    worker = worker_of(bright)
+    bright.ui.cancelButton.click()
+    if killed:
+        worker.kill()
+
+    assert bright.finish(20) == "Cancelled."
+    assert results() == []
+    assert bright.run() == "Finished: review the result below."
+
+
+def test_a_python_that_cannot_be_started_is_said(slicer_app, bright, tmp_path, monkeypatch):
+    broken = tmp_path / "bin" / "PythonSlicer"
+    broken.parent.mkdir()
+    broken.write_text("#!/nowhere/python\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", str(broken.parent))
+
+    assert bright.run() == f"{broken} could not be started: it is missing, or this computer does not allow it."
+    assert results() == []
 
 
 def test_weights_that_have_gone_keep_the_model_from_running(slicer_app, tmp_path, monkeypatch, pictures):

@@ -36,17 +36,15 @@ def panel(slicer_app, tmp_path, monkeypatch):
     return panel
 
 
-def view(app):
-    """Return the node of the red slice view, which Slicer makes with its layout."""
-    nodes = app.slicer.util.getNodesByClass("vtkMRMLSliceNode")
-    return nodes[0] if nodes else app.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
+def view(app, name="Red"):
+    """Return the node of a slice view, which Slicer makes with its layout."""
+    app.slicer.app.layoutManager()
+    return app.slicer.util.getNode(name)
 
 
 def look_at(app, z):
-    """Show the axial slice at a height in mm, as the view's slider does."""
-    node = view(app)
-    node.SetOrientation("Axial")
-    node.SetSliceOffset(z)
+    """Show the axial slice at a height in mm, as the slider of the red view does."""
+    view(app).SetSliceOffset(z)
 
 
 def select(panel, *rows):
@@ -128,13 +126,40 @@ def test_no_region_is_proposed_where_nothing_was_found(panel):
     assert not panel.ui.saveRegionsButton.enabled
 
 
-def test_without_a_view_of_the_slices_it_is_said(panel):
+def test_without_a_displayed_view_of_the_slices_it_is_said(panel):
     panel.run()
-    view(panel.app).SetOrientation("Sagittal")
+    look_at(panel.app, 106.0)
+    layouts = panel.app.slicer.app.layoutManager()
+    layouts.setLayout(panel.app.slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpGreenSliceView)
     panel.ui.roiButton.click()
     panel.settle()
 
+    assert view(panel.app).GetOrientation() == "Axial"
     assert panel.ui.regionsMessage.text.startswith("No view shows a slice of the series")
+
+
+def test_the_slice_is_that_of_a_displayed_view_however_many_are_hidden(panel):
+    layouts, layout = panel.app.slicer.app.layoutManager(), panel.app.slicer.vtkMRMLLayoutNode
+    look_at(panel.app, 100.0)
+    layouts.setLayout(layout.SlicerLayoutThreeOverThreeView)
+    layouts.setLayout(layout.SlicerLayoutOneUpGreenSliceView)
+    view(panel.app, "Green").SetOrientation("Axial")
+    view(panel.app, "Green").SetSliceOffset(106.0)
+    panel.ui.roiButton.click()
+    panel.finish()
+    panel.settle()
+
+    assert regions(panel) == [("Liver", "Proposed")] * 3
+    heights = {float(point[2]) for region in panel.widget.regions.rows for point in region.points}
+    assert heights == {106.0}
+
+
+def test_a_place_outside_the_images_is_said_in_a_sentence_without_options(panel):
+    propose(panel, 0.0)
+
+    assert regions(panel) == []
+    place = "the place 0.0, 0.0, 0.0 mm lies 100.0 mm outside them"
+    assert panel.ui.regionsMessage.text == f"no slice of the series is there: {place}"
 
 
 def test_regions_go_with_their_result(panel):

@@ -181,5 +181,5 @@ def test_slices_show_what_they_are_told(slicer_app):
     slicer = slicer_app.slicer
     composite = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
     volume, _, _ = segmentation(slicer)
-    slicer.util.setSliceViewerLayers(background=volume, fit=True)
+    slicer.util.setSliceViewerLayers(background=volume)
     assert composite.GetBackgroundVolumeID() == volume.GetID()

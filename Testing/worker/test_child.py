@@ -65,5 +65,5 @@ def test_a_program_that_cannot_be_started_is_named(monkeypatch):
     monkeypatch.setattr("sys.executable", "/nowhere/python")
 
     assert run_command(["models"], never).reader.error == (
-        "/nowhere/python: cannot be started (No such file or directory)"
+        "/nowhere/python could not be started: it is missing, or this computer does not allow it."
     )

@@ -36,7 +36,10 @@ Rules for code under ``NativeDL/``: it runs in PythonQt (Qt 5 and 6) and here.
   takes its place, without a name the patient ID; without a study UID nothing is taken.
 - Parameter nodes keep nodes only, and are connected to exactly a qMRMLNodeComboBox. Slicer keeps more, but refuses
   ``X | None``. A combo box filled at run time is connected by hand.
-- ``slicer.app.layoutManager()`` may be None (``--no-main-window``, and always here).
+- ``slicer.app.layoutManager()`` may be None (``--no-main-window``). The node of a slice view stays when a layout hides
+  it: ``IsMappedInLayout()``. Here the views, nodes without a picture, come with the first call.
+- ``slicer.dicomDatabase`` is not there before start-up is complete, which is after the start-up module was set up, or
+  ``slicer.modules.DICOMInstance.performPostModuleDiscoveryTasks()`` was called.
 - ``shutil.which("PythonSlicer")`` is Slicer's Python, here the one that runs the tests.
 - A loaded ``.seg.nrrd`` has no reference volume: ``SetReferenceImageGeometryParameterFromVolumeNode`` comes after.
 - ``segment.GetTag(name, value)`` with ``value = vtk.reference("")``. The terminologies and colour tables of Slicer's

@@ -82,6 +82,28 @@ class qSlicerMainWindow(QtWidgets.QMainWindow):
 
 
 @closed
+class qSlicerLayoutManager(QtCore.QObject):
+    """Makes the nodes of a layout's slice views and tells which of them it displays; the others stay as they are."""
+
+    def __init__(self, scene: Any) -> None:
+        super().__init__()
+        self._logic = slicer_core.vtkMRMLLayoutLogic()
+        self._logic.SetMRMLScene(scene)
+        self._scene = scene
+        self.setLayout(slicer_core.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+
+    def setLayout(self, arrangement: int) -> None:
+        self._logic.GetLayoutNode().SetViewArrangement(arrangement)
+        views, displayed = self._logic.GetViewNodes(), set()
+        for index in range(views.GetNumberOfItems()):
+            displayed.add(views.GetItemAsObject(index).GetID())
+        nodes = self._scene.GetNodesByClass("vtkMRMLSliceNode")
+        for index in range(nodes.GetNumberOfItems()):
+            node = nodes.GetItemAsObject(index)
+            node.SetMappedInLayout(node.GetID() in displayed)
+
+
+@closed
 class qSlicerApplication(QtWidgets.QApplication):
     """The application as Slicer 5.12 has it, with a main window and without views."""
 
@@ -99,6 +121,7 @@ class qSlicerApplication(QtWidgets.QApplication):
         atexit.register(shutil.rmtree, self._temporary, ignore_errors=True)
         self._options = types.SimpleNamespace(noMainWindow=False, testingEnabled=False)
         self._window: Any = None
+        self._layouts: Any = None
 
     majorVersion = property(lambda self: 5)
     minorVersion = property(lambda self: 12)
@@ -137,8 +160,16 @@ class qSlicerApplication(QtWidgets.QApplication):
     def startupEnvironment(self) -> Any:
         return QtCore.QProcessEnvironment.systemEnvironment()
 
-    def layoutManager(self) -> None:
-        """Return None, as Slicer does with ``--no-main-window``: there are no views here."""
+    def layoutManager(self) -> Any:
+        """Return what lays out the views, whose nodes come with the first call: most tests need none."""
+        if self._layouts is None:
+            self._layouts = qSlicerLayoutManager(self._scene)
+        return self._layouts
+
+    def _close_views(self) -> None:
+        if self._layouts is not None:
+            self._layouts._logic.SetMRMLScene(None)
+            self._layouts = None
 
     def moduleDocumentationUrl(self, name: str) -> str:
         return f"{self.documentationBaseUrl}user_guide/modules/{name.lower()}.html"

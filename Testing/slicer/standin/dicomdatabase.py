@@ -191,5 +191,30 @@ class ctkDICOMDatabase(QtCore.QObject):
         return str(Path(self.databaseDirectory) / name)
 
 
+class DICOM:
+    """Slicer's own DICOM module: it opens the database once start-up is complete, or when a module asks before."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._database = folder, ctkDICOMDatabase()
+        self._connection = QtCore.QCoreApplication.instance().startupCompleted.connect(
+            self.performPostModuleDiscoveryTasks
+        )
+
+    def performPostModuleDiscoveryTasks(self) -> None:
+        import slicer
+
+        if not hasattr(slicer, "dicomDatabase"):
+            slicer.dicomDatabase = self._database
+            self._folder.mkdir()
+            self._database.openDatabase(str(self._folder / "ctkDICOM.sql"))
+
+    def _quit(self) -> None:
+        import slicer
+
+        QtCore.QObject.disconnect(self._connection)
+        self._database.closeDatabase()
+        vars(slicer).pop("dicomDatabase", None)
+
+
 def _now() -> str:
     return datetime.datetime.now().isoformat(timespec="milliseconds")

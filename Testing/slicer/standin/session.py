@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +95,7 @@ class Session:
     def _finish(self) -> None:
         for name in list(self._loaded):
             self.unload(name)
+        self.slicer.app._close_views()
         self.slicer.mrmlScene.Clear(1)
         self.process_events()
 
@@ -119,6 +121,21 @@ class Heartbeat:
     def __exit__(self, *_: Any) -> None:
         self._beat()
         self._timer.stop()
+
+
+class Resizes(QtCore.QObject):
+    """Counts how often widgets were given another size, by the name of each."""
+
+    def __init__(self, *widgets: Any) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+        for widget in widgets:
+            widget.installEventFilter(self)
+
+    def eventFilter(self, widget: QtCore.QObject, event: QtCore.QEvent) -> bool:
+        if event.type() == QtCore.QEvent.Type.Resize:
+            self.counts[str(widget.property("objectName"))] += 1
+        return False
 
 
 def watch(errors: list[str]) -> Callable[[], None]:
