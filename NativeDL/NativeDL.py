@@ -146,8 +146,7 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ui, chosen, result = self.ui, self.model.current, self.review
         if chosen and chosen["problem"]:
             self.install.need(chosen["runtime"])
-        runnable = chosen and not chosen["problem"] and self.install.ready
-        ui.runButton.enabled = bool(runnable and not self.logic.busy)
+        ui.runButton.enabled = bool(chosen and not chosen["problem"] and self.install.ready and not self.logic.busy)
         ui.cancelButton.enabled = ui.progressBar.visible = self.logic.busy
         if ui.runButton.enabled and self._shown:
             self.logic.spare.prepare(chosen["id"])

@@ -5,7 +5,6 @@ from dataclasses import replace
 import qt
 import slicer
 
-from NativeDLLib.regions.region import read_regions, write_regions
 from NativeDLPanel import scene
 from NativeDLPanel.worker import Workers, fit, say
 
@@ -31,7 +30,6 @@ class Regions:
             button.connect("clicked()", decide)
         ui.saveRegionsButton.connect("clicked()", self._store)
         ui.sendRegionsButton.connect("clicked()", lambda: self._store(ui.peerBox.currentText))
-        say(ui.regionsMessage, "")
 
     def propose(self):
         """Propose regions on the slice that is displayed."""
@@ -45,6 +43,8 @@ class Regions:
     def _proposed(self, _, error):
         self.clear()
         with slicer.util.tryWithErrorDisplay("The regions could not be shown."):
+            from NativeDLLib.regions import read_regions  # once there is a result there are the packages for it
+
             self._set = None if error else read_regions(self.folder.regions)
             self._show(error or ("" if self.rows else "Nothing was found on this slice."))
 
@@ -64,6 +64,8 @@ class Regions:
             with slicer.util.tryWithErrorDisplay("The decision could not be kept."):
                 regions = (replace(r, status=status) if r.id in chosen else r for r in self._set.regions)
                 decided = replace(self._set, regions=tuple(regions))
+                from NativeDLLib.regions import write_regions
+
                 write_regions(self.folder.regions, decided)
                 self._set = decided
                 self._show("")

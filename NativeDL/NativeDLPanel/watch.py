@@ -57,4 +57,3 @@ class Watch:
                 self._logic.start(configuration, lambda _, e: self._onEnded(e or ended), files, onEvent=self._onEvent)
         elif not queue and not self._arrivals:
             self._timer.stop()
-        self._rules()
