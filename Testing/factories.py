@@ -81,6 +81,24 @@ def ct_series(
     return paths
 
 
+def several_volumes(folder: Path, *rows: dict[str, Any], shift: float = 0.0) -> Path:
+    """Write one CT series that holds a volume for each row of attributes, in a folder each.
+
+    The values of the volumes are 100 HU apart; `shift` is how much higher in mm each lies than the one before.
+    """
+    uids = {name: generate_uid() for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")}
+    for number, row in enumerate(rows):
+
+        def edit(dataset: Dataset, _: int, row: dict[str, Any] = row) -> None:
+            for keyword, value in (uids | row).items():
+                setattr(dataset, keyword, value)
+
+        ct_series(
+            folder / str(number), block() + 100 * number, origin=(-20.0, -16.0, 100.0 + number * shift), edit=edit
+        )
+    return folder
+
+
 def enhanced_ct(
     path: Path,
     voxels: npt.NDArray[Any],

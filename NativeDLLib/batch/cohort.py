@@ -2,9 +2,10 @@
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from NativeDLLib.pacs.services import find
 from NativeDLLib.source.database import list_series, series_files
 from NativeDLLib.source.header import Instance, read_header
 from NativeDLLib.source.scan import Scan, scan
+from NativeDLLib.source.volumes import SeveralVolumesError
+from NativeDLLib.source.where import Where
 
 _MODALITIES = ("CT", "MR", "PT")
 
@@ -146,6 +149,27 @@ def from_peer(peer: Peer, keys: Mapping[str, str], wanted: Wanted, progress: Pro
             cohort.take(Case(_name(uid), ("--from", peer.name, "--study", study_uid, "--series", uid)), unfit)
         progress.update("cohort", (index + 1) / len(studies))
     return cohort
+
+
+def volumes_of(case: Case, progress: Progress) -> list[Case]:
+    """Return a case of each volume where a series is several; else the case itself, also if its job will fail."""
+    progress.check()
+    told = dict(zip(case.source[::2], case.source[1::2], strict=True))
+    try:
+        where = Where(tuple(map(Path, case.files)) or ((Path(told["--input"]),) if "--input" in told else ()))
+        database = Path(told["--database"]) if "--database" in told else None
+        with replace(where, database=database, series=told.get("--series")).open_series(Progress()):
+            return [case]
+    except SeveralVolumesError as error:
+        parts = {re.sub(r"[^A-Za-z0-9.]+", "-", "_".join(volume))[:64]: volume for volume, _ in error.volumes}
+        if len(parts) < len(error.volumes):
+            parts = {digest_name("volume", "\n".join(volume)): volume for volume, _ in error.volumes}
+        return [
+            replace(case, name=f"{case.name}_{name}", source=(*case.source, *(f"--volume={part}" for part in volume)))
+            for name, volume in parts.items()
+        ]
+    except InputError:
+        return [case]
 
 
 def digest_name(kind: str, text: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.batch.cohort import Cohort, Wanted, from_database, from_folders, from_peer
+from NativeDLLib.batch.cohort import Cohort, Wanted, from_database, from_folders, from_peer, volumes_of
 from NativeDLLib.batch.run import Settings, run_batch
 from NativeDLLib.batch.table import COLUMNS, from_csv
 from NativeDLLib.cli.options import add_command, peer_named, target_of
@@ -43,6 +43,9 @@ def add_commands(subparsers: Any) -> None:
     parser.add_argument(
         "--no-overlap", action="store_true", help="read and write only between runs of the network, for less memory"
     )
+    parser.add_argument(
+        "--every-volume", action="store_true", help="a case of each volume of a series that is several; not with --from"
+    )
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler whose workers see the same files")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed at an earlier start")
     parser.add_argument("--again", action="store_true", help="do every case anew and replace its result")
@@ -54,6 +57,8 @@ def run(args: argparse.Namespace, progress: Progress) -> None:
     settings = _settings(args, chosen)
     with progress.stage("cohort"):
         cohort = _cohort(args, progress)
+        if args.every_volume:
+            cohort.cases = [part for case in cohort.cases for part in volumes_of(case, progress)]
     here = not args.scheduler and not all(map(is_server, str(chosen["device"]).split(",")))
     _check_models(cohort, chosen, here=here)
     if cohort.left_out:
@@ -83,9 +88,10 @@ def _settings(args: argparse.Namespace, chosen: dict[str, Any]) -> Settings:
     arguments += [f"--set={name}={value}" for name, value in values.items()]
     arguments += ["--keep-empty"] if chosen["keep_empty"] else []
     arguments += ["--to", target] if target else []
+    arguments += [f"--volume={attribute}" for attribute in chosen["volume"]]
     pacs = ("--pacs", str(args.pacs.resolve())) if args.pacs else ()
     kept = {"model": chosen["model"], "parameters": values, "segmentation": chosen["kind"]}
-    kept |= {"keep-empty": chosen["keep_empty"], "to": target}
+    kept |= {"keep-empty": chosen["keep_empty"], "to": target, "volume": chosen["volume"] or None}
     return Settings(
         output=args.output.resolve(),
         arguments=(*arguments, *pacs),
@@ -112,6 +118,8 @@ def _cohort(args: argparse.Namespace, progress: Progress) -> Cohort:
         raise UsageError("studies are chosen by patient, date, accession number or UID only with --from, without --csv")
     if args.csv and wanted != Wanted():
         raise UsageError("--modality and --description choose series, which a --csv has done already")
+    if args.every_volume and args.source_peer:
+        raise UsageError("a PACS does not tell the volumes of a series", hint="retrieve it, and use --input")
     if args.input:
         return from_folders(args.input, wanted, progress)
     if args.csv and args.database:

@@ -7,7 +7,9 @@ from typing import Any
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.jsonfile import read_json
 
-_CONFIGURATION = {"model": str, "device": str, "segmentation": str, "parameters": dict}
+_CONFIGURATION = {"model": str, "device": str, "segmentation": str, "parameters": dict, "volume": list}
+
+_KINDS = {str: "text", dict: "an object", list: "a list"}
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
@@ -19,7 +21,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
         if key not in _CONFIGURATION:
             raise UsageError(f"{path}: '{key[:64]}' is not known; there are {', '.join(_CONFIGURATION)}")
         if not isinstance(value, _CONFIGURATION[key]):
-            raise UsageError(f"{path}: {key}: must be {'text' if _CONFIGURATION[key] is str else 'an object'}")
+            raise UsageError(f"{path}: {key}: must be {_KINDS[_CONFIGURATION[key]]}")
     return data
 
 

@@ -23,6 +23,7 @@ from NativeDLLib.segment.estimate import expect
 from NativeDLLib.segment.remote_connection import known_servers
 from NativeDLLib.source import Series
 from NativeDLLib.source.database import list_series
+from NativeDLLib.source.volumes import SeveralVolumesError
 
 _FACTS = {
     "Name": "PatientName",
@@ -48,7 +49,7 @@ def add_commands(subparsers: Any) -> None:
     parser.add_argument("--device", default="auto", metavar="NAME", help="for the time and memory expected")
     # For the panel: a loaded volume as JSON {"size": [3 numbers], "ijk_to_ras": [16 numbers]}, "from_dicom": true where
     # it came from images. It is compared with the series; one that was made regular at loading takes its place.
-    parser.add_argument("--volume", metavar="JSON", help=argparse.SUPPRESS)
+    parser.add_argument("--loaded", metavar="JSON", help=argparse.SUPPRESS)
     parser.add_argument("--regularized", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(run=_inspect)
     devices = subparsers.add_parser("devices", help="list the devices that models can run on")
@@ -60,7 +61,7 @@ def add_commands(subparsers: Any) -> None:
 
 def _inspect(args: argparse.Namespace, progress: Progress) -> int:
     check_device(args.device)
-    volume = _volume(args.volume) if args.volume else None
+    volume = _volume(args.loaded) if args.loaded else None
     has_series = volume is None or any((args.input, args.paths, args.files, args.database, args.source_peer))
     where = source_of(args) if has_series else None
     with ExitStack() as opened:
@@ -70,6 +71,11 @@ def _inspect(args: argparse.Namespace, progress: Progress) -> int:
             if where is not None:
                 source = opened.enter_context(where.open_series(progress))
                 no_seg = _moved(source, volume)
+        except SeveralVolumesError as error:
+            progress.warn(str(error), hint="take one with --volume KEY=VALUE")
+            lines = [f"{' '.join(attributes)}  {slices} slices" for attributes, slices in error.volumes]
+            progress.result(_volumes(error), *lines)
+            return 0
         except InputError as error:
             if not args.regularized or volume is None:
                 raise
@@ -94,7 +100,15 @@ def _inspection(source: Series | _Volume, volume: _Volume | None, no_seg: str, d
         "warnings": list(source.warnings),
         "no_seg_because": no_seg or None,
         "models": [_candidate(c, size, spacing, device) for c in rank(load_models().values(), source)],
+        "volumes": [],
     }
+
+
+def _volumes(error: SeveralVolumesError) -> dict[str, Any]:
+    """Report of a series that is several volumes: what each is taken by."""
+    volumes = [{"volume": list(attributes), "slices": slices} for attributes, slices in error.volumes]
+    unknown = dict.fromkeys(("series", "modality", "size", "spacing_mm", "no_seg_because"))
+    return {"facts": {}, **unknown, "warnings": [str(error)], "models": [], "volumes": volumes}
 
 
 @dataclass(frozen=True)
@@ -120,12 +134,12 @@ def _volume(text: str) -> _Volume:
         given = json.loads(text)
         size, matrix = tuple(int(n) for n in given["size"]), tuple(float(v) for v in given["ijk_to_ras"])
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise UsageError(f"--volume: is not what it should be ({type(error).__name__}: {error})") from error
+        raise UsageError(f"--loaded: is not what it should be ({type(error).__name__}: {error})") from error
     if len(size) != 3 or min(size) < 1 or len(matrix) != 16 or not all(map(math.isfinite, matrix)):
-        raise UsageError("--volume: needs three sizes from 1 and sixteen finite numbers")
+        raise UsageError("--loaded: needs three sizes from 1 and sixteen finite numbers")
     volume = _Volume((size[0], size[1], size[2]), matrix, given.get("from_dicom") is True)
     if min(volume.spacing) <= 0:
-        raise UsageError("--volume: ijk_to_ras has a column without length")
+        raise UsageError("--loaded: ijk_to_ras has a column without length")
     return volume
 
 

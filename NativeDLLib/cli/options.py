@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from NativeDLLib.core.errors import UsageError
 from NativeDLLib.pacs.peers import Peer, find_peer, load_peers
 
 if TYPE_CHECKING:
@@ -46,8 +45,9 @@ def add_source(parser: argparse.ArgumentParser, series: str, *, image: bool = Fa
     parser.add_argument("--series", metavar="UID", help=series)
     if image:
         parser.add_argument("--modality", choices=["CT", "MR", "PT"], help="of --image (default: that of the model)")
-    shown = [f"{name} {settings['metavar']}" for name, settings in places.items()]
-    parser.set_defaults(image=None, modality=None, places=f"{', '.join(shown[:-1])} or {shown[-1]}")
+    volume = "the volume of a series that is several, as in AcquisitionNumber=2; again for a second attribute"
+    parser.add_argument("--volume", action="append", default=[], metavar="KEY=VALUE", help=volume)
+    parser.set_defaults(image=None, modality=None)
 
 
 def source_of(args: argparse.Namespace) -> Where:
@@ -64,9 +64,8 @@ def source_of(args: argparse.Namespace) -> Where:
         study=args.study,
         series=args.series,
         modality=args.modality,
+        volume=tuple(args.volume),
     )
-    if len(where.kinds) != 1:
-        raise UsageError("name one source", hint=f"give {args.places}")
     where.check()
     return where
 

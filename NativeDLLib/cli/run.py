@@ -45,6 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, progress: Progress) -> None:
     """Run the job and print where its results are; what the arguments leave open comes from the configuration file."""
     chosen = given_options(args)
+    args.volume = args.volume or chosen["volume"]
     _check_source(args, chosen)
     request = Request(
         options.source_of(args),
@@ -85,6 +86,7 @@ def given_options(args: argparse.Namespace) -> dict[str, Any]:
         "parameters": (*layers, ("settings", parse_assignments(args.set))),
         "kind": kind,
         "keep_empty": args.keep_empty,
+        "volume": [str(attribute) for attribute in configured.get("volume", ())],
     }
 
 

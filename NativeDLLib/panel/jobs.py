@@ -144,10 +144,10 @@ def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_becau
 def inspect_command(volume: str | None, files: Sequence[str], regularized: bool, folder: Path) -> list[str]:
     """Arguments that look at a volume, at DICOM files, or at a volume and the files that it came from.
 
-    `volume` is its geometry, as ``inspect --volume`` takes it; `regularized` tells that loading made it regular;
+    `volume` is its geometry, as ``inspect --loaded`` takes it; `regularized` tells that loading made it regular;
     `folder` gets the list of the files.
     """
-    command = ["inspect", *(["--volume", volume] if volume else [])]
+    command = ["inspect", *(["--loaded", volume] if volume else [])]
     if files:
         write_text(folder / "nativedl-files.txt", "\n".join(files))
         command += ["--files", str(folder / "nativedl-files.txt"), *(["--regularized"] if regularized else [])]

@@ -41,7 +41,7 @@ def propose_regions(
     if tolerance is not None and not 0 <= tolerance <= _LARGEST_TOLERANCE_MM:
         raise UsageError(f"tolerance: {tolerance:g} is not from 0 to {_LARGEST_TOLERANCE_MM:g} mm")
     result = SavedResult.read(folder)
-    with where.narrowed(result.series_uid, result.study_uid, f"the result in {folder}").open_series(progress) as series:
+    with where.narrowed(result.series, f"the result in {folder}").open_series(progress) as series:
         slices = None if slice_name is None else [find_slice(series, slice_name)]
     with progress.stage("read"):
         labels = result.labels(series)
@@ -53,7 +53,7 @@ def propose_regions(
     uids = [series.text(name) for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")]
     with progress.stage("write"):
         made_by, described = result.algorithm, tuple(result.segments.values())
-        write_regions(output, RegionSet(uids[0], uids[1], uids[2], made_by, described, tuple(regions)))
+        write_regions(output, RegionSet(uids[0], uids[1], uids[2], made_by, described, tuple(regions), series.volume))
     counts = Counter(region.segment.number for region in regions)
     report = Report(
         "proposed" if regions else "empty",

@@ -15,6 +15,7 @@ from NativeDLLib.core.jsonfile import check_schema, read_json
 from NativeDLLib.dicom.provenance import Algorithm, AlgorithmType
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.registry.segment_json import segment_json, segment_of
+from NativeDLLib.results.report import ReportedSeries
 from NativeDLLib.source.geometry import FARTHEST_MM
 
 Status = Literal["proposed", "validated", "rejected"]
@@ -48,6 +49,12 @@ class RegionSet:
     algorithm: Algorithm
     segments: tuple[tuple[Segment, AlgorithmType], ...]
     regions: tuple[Region, ...]
+    volume: tuple[str, ...] = ()  # ``KEY=VALUE`` of attributes, where the series is several volumes
+
+    @property
+    def series(self) -> ReportedSeries:
+        """Series that they are of."""
+        return ReportedSeries(self.study_uid, self.series_uid, volume=self.volume)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values; see ``Resources/regions.schema.json``."""
@@ -57,6 +64,7 @@ class RegionSet:
                 "study_instance_uid": self.study_uid,
                 "series_instance_uid": self.series_uid,
                 "frame_of_reference_uid": self.frame_of_reference_uid,
+                **({"volume": list(self.volume)} if self.volume else {}),
             },
             "algorithm": asdict(self.algorithm),
             "segments": [segment_json(segment) | {"algorithm_type": kind} for segment, kind in self.segments],
@@ -77,7 +85,9 @@ class RegionSet:
             raise ValueError("two regions have the same id")
         series = data["series"]
         uids = series["study_instance_uid"], series["series_instance_uid"], series["frame_of_reference_uid"]
-        return cls(*uids, Algorithm(**data["algorithm"]), tuple(segments), tuple(regions))
+        return cls(
+            *uids, Algorithm(**data["algorithm"]), tuple(segments), tuple(regions), tuple(series.get("volume", ()))
+        )
 
 
 def write_regions(path: Path, regions: RegionSet) -> None:

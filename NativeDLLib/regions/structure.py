@@ -51,7 +51,7 @@ def export_regions(
     validated = [region for region in given.regions if region.status == "validated"]
     if not validated:
         raise UsageError(f"{path}: none of its {len(given.regions)} region(s) is validated")
-    with folder, where.narrowed(given.series_uid, given.study_uid, str(path)).open_series(progress) as series:
+    with folder, where.narrowed(given.series, str(path)).open_series(progress) as series:
         _check_positions(path, given, validated, series)
         details = {"reviewer": review.reviewer, "decisions": _decisions(given.regions)}
         report = Report("approved", ReportedSeries.of(series), algorithm=given.algorithm, details=details)

@@ -23,19 +23,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReportedSeries:
-    """Source of a result; UIDs are None for an image without DICOM origin, size and spacing are (x, y, z)."""
+    """Source of a result; UIDs are None for an image without DICOM origin, size and spacing are (x, y, z). ``volume``
+    are attributes as ``KEY=VALUE`` that tell it where its series is several volumes.
+    """
 
     study_instance_uid: str | None
     series_instance_uid: str | None
     modality: str = ""
     size: Sequence[int] = ()
     spacing_mm: Sequence[float] = ()
+    volume: Sequence[str] = ()
 
     @classmethod
     def of(cls, source: "Source") -> "ReportedSeries":
         """Row of a source in the report."""
         uids = source.text("StudyInstanceUID") or None, source.text("SeriesInstanceUID") or None
-        return cls(*uids, source.text("Modality"), source.grid.size, source.grid.spacing)
+        return cls(*uids, source.text("Modality"), source.grid.size, source.grid.spacing, getattr(source, "volume", ()))
 
 
 @dataclass(frozen=True)

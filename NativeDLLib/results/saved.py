@@ -13,7 +13,7 @@ from NativeDLLib.dicom.provenance import Algorithm, AlgorithmType, Predecessor
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.registry.segment_json import segment_of
 from NativeDLLib.results.names import APPROVED, APPROVED_REPORT, LABELS, REPORT
-from NativeDLLib.results.report import Report
+from NativeDLLib.results.report import Report, ReportedSeries
 from NativeDLLib.source import Series
 from NativeDLLib.source.volume_file import open_volume, read_volume
 
@@ -25,8 +25,7 @@ class SavedResult:
     folder: Path
     report: Report
     is_approved: bool
-    study_uid: str  # this and the next are the UIDs of the source
-    series_uid: str
+    series: ReportedSeries
     algorithm: Algorithm  # algorithm of the run
     # By number, with the Segment Algorithm Type: all that a run looked for, or those approved.
     segments: dict[int, tuple[Segment, AlgorithmType]]
@@ -50,8 +49,7 @@ class SavedResult:
             segments = {row["number"]: (segment_of(row), row.get("algorithm_type", "AUTOMATIC")) for row in rows}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{path}: a segment does not say what it is ({error!r})") from error
-        uids = str(series.study_instance_uid), series.series_instance_uid
-        return cls(folder, report, is_approved, *uids, algorithm, segments)
+        return cls(folder, report, is_approved, series, algorithm, segments)
 
     @property
     def predecessor(self) -> Predecessor | None:

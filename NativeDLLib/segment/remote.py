@@ -90,6 +90,7 @@ def _ask(url: str, request: "Request", series: Series, answer: Path, progress: P
     # The SEG is not used, but it says for which patient the server made it.
     assigned = [f"{name}={value}" for name, value in values.items()]
     wanted = {"model": request.model, "set": assigned, "keep-empty": "true", "format": "zip"}
+    wanted["volume"] = list(series.volume)
     headers = server.authorization(url)
     with server.connect(url) as connection:
         most = server.while_watching(progress, connection, lambda: server.largest_upload(connection, url))
@@ -138,7 +139,7 @@ def _check_object(path: Path, series: Series) -> None:
 def _read(folder: Path, series: Series) -> tuple[SavedResult, sitk.Image]:
     """Read report and label map, held against each other and against the series."""
     found = SavedResult.read(folder, automatic=True)
-    if found.series_uid != series.uid:
+    if found.series.series_instance_uid != series.uid:
         raise _ForeignError("series")
     labels, algorithm = found.labels(series), found.algorithm
     names = [segment.name for segment, _ in found.segments.values()]

@@ -38,6 +38,7 @@ class Wanted(BaseModel):
     segmentation: Literal["BINARY", "LABELMAP"] = Field("BINARY", description="Kind of DICOM SEG.")
     keep_empty: bool = Field(False, alias="keep-empty", description="Make a SEG even if nothing was found.")
     rtstruct: bool = Field(False, description="With the form zip: whether an RT Structure Set is in it too.")
+    volume: list[_Assignment] = Field([], max_length=8, description="Volume of a series that is several, as KEY=VALUE.")
     set: list[_Assignment] = Field([], max_length=100, description="Parameters of the model, as NAME=VALUE.")
     format: Literal[tuple(FORMATS)] | None = Field(  # type: ignore[valid-type]
         None, description="Form of the answer; without it Accept tells."
@@ -94,6 +95,7 @@ def _arguments(wanted: Wanted, names: Path, output: Path, settings: Settings) ->
     arguments += [f"--model={wanted.model}", f"--segmentation={wanted.segmentation}"]
     arguments += [f"--series={wanted.series}"] if wanted.series else []
     arguments += ["--keep-empty"] if wanted.keep_empty else []
+    arguments += [f"--volume={attribute}" for attribute in wanted.volume]
     return arguments + [f"--set={assignment}" for assignment in wanted.set]
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,24 +18,10 @@ from NativeDLLib.source.frames import slices_of
 from NativeDLLib.source.geometry import Grid, Slice, arrange
 from NativeDLLib.source.header import Instance, number
 from NativeDLLib.source.scan import scan
+from NativeDLLib.source.volumes import SeveralVolumesError, of_slices, of_volume, refuse_several
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
-
-
-# Attributes in which volumes of one series differ, the plainest first.
-_OF_VOLUMES = (
-    "AcquisitionNumber",
-    "TemporalPositionIdentifier",
-    "EchoTime",
-    "EchoNumbers",
-    "InversionTime",
-    "DiffusionBValue",
-    "TriggerTime",
-    "ImageType",
-    "ConvolutionKernel",
-    "InstanceNumber",
-)
 
 
 @dataclass(frozen=True)
@@ -54,12 +38,15 @@ class Series:
         Regular grid of the slices.
     warnings
         Remarks that do not stand in the way.
+    volume
+        ``KEY=VALUE`` by which it was taken out of a series of several volumes.
     """
 
     instances: tuple[Instance, ...]
     slices: tuple[Slice, ...]
     grid: Grid
     warnings: tuple[str, ...] = ()
+    volume: tuple[str, ...] = ()
 
     @property
     def header(self) -> Dataset:
@@ -93,7 +80,7 @@ class Series:
         return self.grid.apply(sitk.GetImageFromArray(voxels))
 
     @classmethod
-    def read(cls, paths: Sequence[Path], uid: str | None = None) -> Series:
+    def read(cls, paths: Sequence[Path], uid: str | None = None, volume: Sequence[str] = ()) -> Series:
         """Find a series in files and folders.
 
         Parameters
@@ -102,43 +89,51 @@ class Series:
             Files and folders, which are searched at any depth.
         uid
             Series Instance UID; needed where there is more than one.
+        volume
+            ``KEY=VALUE`` of attributes that tell one volume of the series, where it is several.
 
         Raises
         ------
         InputError
-            Where there is no such series, or it cannot be segmented truthfully.
+            Where there is no such series, or it cannot be segmented truthfully; `SeveralVolumesError` where it is
+            several volumes.
         """
         found = scan(paths)
         where = str(paths[0]) if len(paths) == 1 else f"{len(paths)} paths"
         instances = found.choose(uid, where)
         try:
-            return cls.of(instances, found.warnings)
+            return cls.of(instances, found.warnings, volume)
         except InputError as error:
-            if found.damaged:
+            if found.damaged and not isinstance(error, SeveralVolumesError):
                 raise InputError(f"{error}; {found.damaged[0]}", error.hint) from error
             raise
 
     @classmethod
-    def of(cls, instances: Sequence[Instance], warnings: Sequence[str] = ()) -> Series:
-        """Series of instances that share a Series Instance UID.
+    def of(cls, instances: Sequence[Instance], warnings: Sequence[str] = (), volume: Sequence[str] = ()) -> Series:
+        """Series of instances that share a Series Instance UID, or one volume of it; see `read`.
 
         InputError with everything that is wrong, in one line.
         """
         where = f"series {instances[0].text('SeriesInstanceUID') or 'without UID'} ({instances[0].path.parent})"
+        instances = of_volume(instances, volume, where)
         localizers = [instance for instance in instances if instance.is_localizer]
         if 0 < len(localizers) < len(instances):
             rest = [instance for instance in instances if not instance.is_localizer]
             named = ", ".join(instance.path.name for instance in localizers[:5])
             left_out = f"{where}: {len(localizers)} localizer(s) among {len(instances)} instances left out: {named}"
+            try:
+                return cls.of(rest, [*warnings, left_out], volume)
+            except SeveralVolumesError:
+                raise
             # Where the others are no regular grid either, the series as a whole says what is wrong with it.
-            with contextlib.suppress(InputError):
-                return cls.of(rest, [*warnings, left_out])
+            except InputError:
+                pass
         check_images(instances, where)
-        slices = slices_of(instances)
+        slices = of_slices(instances, slices_of(instances), volume)
         multiframe = instances[0].is_multiframe
         if multiframe and len(instances) > 1 and not _is_concatenation(instances):
-            several = f"is spread over {len(instances)} multi-frame instances; one can be segmented"
-            raise InputError(f"{where}:{_volumes(instances)} {several}")
+            refuse_several(instances, slices, where)
+            raise InputError(f"{where}: is spread over {len(instances)} multi-frame instances; one can be segmented")
         total = instances[0].text("InConcatenationTotalNumber")
         if multiframe and total.isdigit() and int(total) > len(instances):
             raise InputError(f"{where}: has {len(instances)} of the {total} parts of a concatenation")
@@ -148,18 +143,13 @@ class Series:
         if localizers:
             problems.insert(0, f"{len(localizers)} of {len(instances)} instances are localizers")
         if problems or grid is None:
-            why = "; ".join(problems) + _tilt_note(instances)
-            raise InputError(f"{where}:{_volumes(instances)} cannot be segmented truthfully: {why}")
-        ordered = [slices[i] for i in order]
-        if multiframe:
-            return cls(tuple(instances), tuple(ordered), grid, tuple(notes))
-        files = tuple(instances[s.instance] for s in ordered)
-        return cls(files, tuple(_renumbered(s, i) for i, s in enumerate(ordered)), grid, tuple(notes))
-
-
-def _renumbered(plane: Slice, index: int) -> Slice:
-    values = vars(plane) | {"instance": index}
-    return Slice(**values)
+            refuse_several(instances, slices, where)
+            raise InputError(f"{where}: cannot be segmented truthfully: {'; '.join(problems)}{_tilt_note(instances)}")
+        ordered = tuple(slices[i] for i in order)
+        if not multiframe:
+            instances = [instances[s.instance] for s in ordered]
+            ordered = tuple(replace(s, instance=i) for i, s in enumerate(ordered))
+        return cls(tuple(instances), ordered, grid, tuple(notes), tuple(volume))
 
 
 def _is_concatenation(instances: Sequence[Instance]) -> bool:
@@ -167,18 +157,6 @@ def _is_concatenation(instances: Sequence[Instance]) -> bool:
     of = {(i.text("ConcatenationUID"), i.text("InConcatenationTotalNumber")) for i in instances}
     parts = {i.text("InConcatenationNumber") for i in instances}
     return of == {(instances[0].text("ConcatenationUID"), str(len(parts)))} and len(parts) == len(instances)
-
-
-def _volumes(instances: Sequence[Instance]) -> str:
-    """Tell in which attribute the volumes of a series differ, and how many they are; empty where it is one volume."""
-    for keyword in _OF_VOLUMES:
-        counts = Counter(instance.text(keyword) for instance in instances)
-        each = set(counts.values())
-        # An attribute that differs from slice to slice parts no volumes; of multi-frame instances each may be one.
-        if len(counts) > 1 and len(each) == 1 and (each != {1} or instances[0].is_multiframe):
-            shown = ", ".join(sorted(value or "none" for value in counts)[:6])
-            return f" holds {len(counts)} volumes that differ in {keyword} ({shown});"
-    return ""
 
 
 def _check_text(first: Instance) -> list[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.files import scratch
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
     from NativeDLLib.source.image_file import ImageFile
 
 _LONGEST_LIST = 64 * 2**20
+
+
+class Described(Protocol):
+    """Series as a report tells it."""
+
+    @property
+    def study_instance_uid(self) -> str | None: ...  # noqa: D102
+    @property
+    def series_instance_uid(self) -> str | None: ...  # noqa: D102
+    @property
+    def volume(self) -> Sequence[str]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,8 @@ class Where:
         Study and Series Instance UID; the series is needed where there is more than one.
     modality
         Modality of `image`; by default that of the model.
+    volume
+        ``KEY=VALUE`` of attributes that tell one volume of a series that is several.
     """
 
     inputs: tuple[Path, ...] = ()
@@ -54,6 +67,7 @@ class Where:
     study: str | None = None
     series: str | None = None
     modality: str | None = None
+    volume: tuple[str, ...] = ()
 
     @property
     def kinds(self) -> list[str]:
@@ -65,23 +79,32 @@ class Where:
         """Check that exactly one place is named, and that it is there; UsageError or InputError where not."""
         if len(self.kinds) != 1:
             raise UsageError(
-                "name one source: files and folders, a list of files, an image, a database or a peer",
-                hint="give --input PATH..., --files LIST, --image FILE, --database FILE --series UID, or --from PEER",
+                "name one source",
+                hint="give --input PATH..., --files LIST, --database FILE, --from PEER or, to some, --image FILE",
             )
         for path in self.inputs:
             if not path.exists():
                 raise InputError(f"{path}: does not exist")
         if self.modality is not None and self.image is None:
             raise UsageError("a modality is named for an image file only; a DICOM series says its own")
+        if self.volume and self.image is not None:
+            raise UsageError("a volume is chosen of a DICOM series only; an image file is one")
 
-    def narrowed(self, series: str, study: str | None, result: str) -> Where:
-        """Where the series of a result is, by the UIDs that it tells; InputError where another was asked for.
+    def narrowed(self, series: Described, result: str) -> Where:
+        """Where the series of a result is, by what its report tells; InputError where another was asked for.
 
         `result` names it in the message.
         """
-        if self.series not in (None, series):
-            raise InputError(f"series {self.series}: {result} was made from series {series}")
-        return replace(self, series=series, study=self.study or study)
+        if self.series not in (None, series.series_instance_uid):
+            raise InputError(f"series {self.series}: {result} was made from series {series.series_instance_uid}")
+        if self.volume and series.volume and self.volume != tuple(series.volume):
+            raise InputError(f"{' '.join(self.volume)}: {result} was made from the volume {' '.join(series.volume)}")
+        return replace(
+            self,
+            series=series.series_instance_uid,
+            study=self.study or series.study_instance_uid,
+            volume=self.volume or tuple(series.volume),
+        )
 
     @contextmanager
     def open(self, progress: Progress, model: Model | None = None) -> Iterator[Source]:
@@ -104,7 +127,7 @@ class Where:
         self.check()
         if self.peer is None:
             with progress.stage("scan"):
-                series = Series.read(self._files(), self.series)
+                series = Series.read(self._files(), self.series, self.volume)
             yield series
             return
         if not self.study or not self.series:
@@ -116,7 +139,7 @@ class Where:
             with progress.stage("retrieve"):
                 files = retrieve(self.peer, self.study, self.series, folder, progress)
             with progress.stage("scan"):
-                series = Series.read(files, self.series)
+                series = Series.read(files, self.series, self.volume)
             yield series
 
     def _files(self) -> list[Path]:

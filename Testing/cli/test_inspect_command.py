@@ -118,7 +118,7 @@ def test_what_ran_before_tells_what_this_will_take_on_the_device(series, ask):
 def test_a_volume_with_the_voxels_of_its_slices_can_become_a_seg(tmp_path, ask):
     files = factories.ct_series(tmp_path / "s", backwards=True)
 
-    result = ask("inspect", "--files", listed(tmp_path, files), "--volume", volume(files, 0.05))
+    result = ask("inspect", "--files", listed(tmp_path, files), "--loaded", volume(files, 0.05))
 
     assert result["no_seg_because"] is None
 
@@ -127,7 +127,7 @@ def test_a_volume_that_was_moved_cannot_and_is_inspected_as_it_is_now(tmp_path, 
     files = factories.ct_series(tmp_path / "s")
     moved = json.loads(volume(files, 0.5)) | {"size": [40, 32, 12]}
 
-    result = ask("inspect", "--files", listed(tmp_path, files), "--volume", json.dumps(moved))
+    result = ask("inspect", "--files", listed(tmp_path, files), "--loaded", json.dumps(moved))
 
     assert result["no_seg_because"].startswith(
         "The volume's voxels are not those of its DICOM slices: it was resampled"
@@ -144,8 +144,8 @@ def test_a_series_without_a_grid_is_refused_unless_slicer_made_a_volume_of_it(tm
     regular = volume(factories.ct_series(tmp_path / "regular"))
     names = listed(tmp_path, factories.ct_series(tmp_path / "uneven", edit=uneven))
 
-    refused = ask("inspect", "--files", names, "--volume", regular, code=3)
-    result = ask("inspect", "--files", names, "--volume", regular, "--regularized")
+    refused = ask("inspect", "--files", names, "--loaded", regular, code=3)
+    result = ask("inspect", "--files", names, "--loaded", regular, "--regularized")
 
     assert "cannot be segmented truthfully" in refused
     assert result["no_seg_because"] == f"Slicer resampled the volume when it loaded it. {refused}"
@@ -154,7 +154,7 @@ def test_a_series_without_a_grid_is_refused_unless_slicer_made_a_volume_of_it(tm
 
 
 def test_a_volume_without_images_is_inspected_alone(tmp_path, ask):
-    result = ask("inspect", "--volume", volume(factories.ct_series(tmp_path / "s", spacing=(0.5, 0.7, 3))))
+    result = ask("inspect", "--loaded", volume(factories.ct_series(tmp_path / "s", spacing=(0.5, 0.7, 3))))
 
     assert (result["size"], result["spacing_mm"]) == ([40, 32, 6], [0.5, 0.7, 3])
     assert result["no_seg_because"].startswith("The volume does not come from DICOM images")
@@ -179,7 +179,7 @@ MATRIX = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
     ],
 )  # fmt: skip
 def test_a_volume_that_is_none_is_a_mistake_of_usage(ask, text):
-    assert ask("inspect", "--volume", text, code=2).startswith("--volume: ")
+    assert ask("inspect", "--loaded", text, code=2).startswith("--loaded: ")
 
 
 @pytest.mark.parametrize("sources", [(), ("input", "files"), ("files", "database")])
@@ -209,7 +209,7 @@ def test_a_person_reads_facts_voxels_and_a_line_for_each_model(registry, series,
 def test_a_person_reads_which_models_do_not_fit(tmp_path, registry, capsys):
     alone = volume(factories.ct_series(tmp_path / "s"))
 
-    assert nativedl("inspect", "--volume", alone, registry=registry) == 0
+    assert nativedl("inspect", "--loaded", alone, registry=registry) == 0
 
     assert "bright: does not fit: is for CT, the series is without modality" in capsys.readouterr().out.splitlines()
 

@@ -108,7 +108,7 @@ def test_a_folder_and_o_are_all_that_a_run_needs(tmp_path, registry, series):
     assert (tmp_path / "two" / "report.json").exists()
 
 
-@pytest.mark.parametrize("word", ["--with-parent", "--turn", "--volume", "--regularized"])
+@pytest.mark.parametrize("word", ["--with-parent", "--turn", "--loaded", "--regularized"])
 def test_what_is_between_our_own_programs_is_not_in_the_help(capsys, word):
     for command in ("run", "inspect", "batch"):
         with pytest.raises(SystemExit):

@@ -55,6 +55,17 @@ def test_the_result_is_that_of_a_run_here_voxel_for_voxel(service, run):
     assert [stage["name"] for stage in reports[1]["stages"]] == ["scan", "read", "upload", "remote", "write"]
 
 
+def test_one_volume_of_an_object_with_several_is_segmented_there_too(service, registry, tmp_path, real_data):
+    phases = real_data / "field_cases" / "dicom" / "enh_phases"
+    command = ("run", phases, "--model", "bright", "--volume", "TemporalPositionIndex=2", "--device", service.url)
+
+    assert nativedl(*command, "--output", tmp_path / "out", registry=registry) == 0
+
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["series"]["volume"] == ["TemporalPositionIndex=2"]
+    assert report["series"]["size"][2] == 6
+
+
 def test_where_nothing_is_found_the_report_says_so(service, nothing_to_find, registry, tmp_path):
     command = ("run", "--input", nothing_to_find[0].parent, "--model", "bright", "--device", service.url)
     assert nativedl(*command, "--output", tmp_path / "out", registry=registry) == 0

@@ -215,15 +215,3 @@ def test_a_slice_without_place_is_named(tmp_path, keyword, value):
     message, files = refusal(tmp_path, edit=edit)
 
     assert message == f"{files[2]}: has no {keyword}, so its place in the patient is unknown"
-
-
-@pytest.mark.parametrize(
-    ("case", "told"),
-    [
-        ("cl_phases", r"holds 2 volumes that differ in AcquisitionNumber \(1, 2\)"),
-        ("enh_canon", r"holds 3 volumes that differ in InstanceNumber \(1, 2, 3\)"),
-    ],
-)
-def test_several_volumes_in_one_series_are_counted_with_what_differs(real_data, case, told):
-    with pytest.raises(InputError, match=told):
-        Series.read([real_data / "field_cases" / "dicom" / case])

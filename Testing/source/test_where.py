@@ -12,6 +12,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.demo.pacs_server import EmbeddedPacs
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.store import store_each
+from NativeDLLib.results.report import ReportedSeries
 from NativeDLLib.source import Series
 from NativeDLLib.source.image_file import ImageFile
 from NativeDLLib.source.where import Where
@@ -93,7 +94,7 @@ def test_exactly_one_place_is_to_be_named(tmp_path, named):
     places = {"inputs": (tmp_path,), "peer": Peer("A", "A", "127.0.0.1", 1)}
     where = Where(**{name: places.get(name, tmp_path) for name in named})
 
-    with pytest.raises(UsageError, match=r"^name one source: "):
+    with pytest.raises(UsageError, match=r"^name one source$"):
         where.check()
 
 
@@ -112,6 +113,14 @@ def test_a_database_and_a_peer_hold_more_than_one_series(where, message):
 def test_another_series_than_that_of_a_result_is_refused(tmp_path):
     where = Where(inputs=(tmp_path,), series="1.2.3")
 
-    assert where.narrowed("1.2.3", "1.2", "it").study == "1.2"
+    assert where.narrowed(ReportedSeries("1.2", "1.2.3"), "it").study == "1.2"
     with pytest.raises(InputError, match=r"^series 1\.2\.3: the result in x was made from series 1\.2\.4$"):
-        where.narrowed("1.2.4", None, "the result in x")
+        where.narrowed(ReportedSeries(None, "1.2.4"), "the result in x")
+
+
+def test_a_result_says_which_volume_of_the_series_it_was_made_from(tmp_path):
+    made_from = ReportedSeries("1.2", "1.2.3", volume=["AcquisitionNumber=2"])
+
+    assert Where(inputs=(tmp_path,)).narrowed(made_from, "it").volume == ("AcquisitionNumber=2",)
+    with pytest.raises(InputError, match=r"^AcquisitionNumber=1: it was made from the volume AcquisitionNumber=2$"):
+        Where(inputs=(tmp_path,), volume=("AcquisitionNumber=1",)).narrowed(made_from, "it")
