@@ -50,14 +50,12 @@ def make_structure_set(
     review: Review | None = None,
     findings: Sequence[Finding] = (),
 ) -> Dataset:
-    """RT Structure Set of regions of interest, a new instance of a new series, ready to be written.
-
-    Patient, study and frame of reference are carried over, and every image with a contour is referred to. It is in
-    Implicit VR, as Contour Data may be longer than the 65534 bytes that Explicit VR has room for (PS3.3 C.8.8.6).
-
-    There is at least one of `rois`, each with a contour. `review` is that of a physician; None for an automatic result,
-    which is UNAPPROVED. The descriptions tell the `findings` in brief. InputError where the source's patient or study
-    attributes cannot be carried over.
+    """RT Structure Set of regions of interest, a new instance of a new series, ready to be written. Patient, study and
+    frame of reference are carried over, and every image with a contour is referred to. It is in Implicit VR, as Contour
+    Data may be longer than the 65534 bytes that Explicit VR has room for (PS3.3 C.8.8.6). There is at least one of
+    `rois`, each with a contour. `review` is that of a physician; None for an automatic result, which is UNAPPROVED. The
+    descriptions tell the `findings` in brief. InputError where the source's patient or study attributes cannot be
+    carried over.
     """
     if not rois or not all(roi.contours for roi in rois):
         raise ValueError("a structure set has regions of interest, and each of them contours")

@@ -46,20 +46,16 @@ def make_segmentation(
     findings: Sequence[Finding] = (),
     buffered: bool = False,
 ) -> Dataset:
-    """SEG of a label map, or of masks that overlap, on the grid of its series: a new instance of a new series.
-
-    Every instance of the series is referred to; patient, study and frame of reference are carried over. `labels` is an
-    array (z, y, x) of Segment Numbers, 0 for none, one plane for each slice of the series in its order; or an array (z,
-    y, x, segment) of booleans, which a LABELMAP cannot hold. `segments` are all of the model in the order of their
-    numbers; those not found stay described.
-
-    `kind` is BINARY, which every viewer reads, or LABELMAP (Supplement 243); `review` is that of a physician, None for
-    an automatic result. The `findings` are told in brief in its descriptions, in full with the segment or the
-    algorithm. `buffered` makes Pixel Data a stream of bytes that come from `labels` while they are written.
-
-    EmptySegmentationError where nothing was found and `allow_empty`, which stores every frame empty, is false;
-    InputError where the source's patient or study attributes cannot be carried over; ValueError where the label map is
-    not on the series' grid or has other values.
+    """SEG of a label map, or of masks that overlap, on the grid of its series: a new instance of a new series. Every
+    instance of the series is referred to; patient, study and frame of reference are carried over. `labels` is an array
+    (z, y, x) of Segment Numbers, 0 for none, one plane for each slice of the series in its order; or an array (z, y, x,
+    segment) of booleans, which a LABELMAP cannot hold. `segments` are all of the model in the order of their numbers;
+    those not found stay described. `kind` is BINARY, which every viewer reads, or LABELMAP (Supplement 243); `review`
+    is that of a physician, None for an automatic result. The `findings` are told in brief in its descriptions, in full
+    with the segment or the algorithm. `buffered` makes Pixel Data a stream of bytes that come from `labels` while they
+    are written. EmptySegmentationError where nothing was found and `allow_empty`, which stores every frame empty, is
+    false; InputError where the source's patient or study attributes cannot be carried over; ValueError where the label
+    map is not on the series' grid or has other values.
     """
     _check(series, labels, len(segments), kind)
     if not allow_empty and not labels.any():

@@ -20,40 +20,21 @@ from NativeDLLib.registry.entry import InputContract
 
 @dataclass(frozen=True)
 class Prepared:
-    """A volume ready for the network.
+    """A volume ready for the network."""
 
-    Attributes
-    ----------
-    volume
-        Array (channels, z, y, x), float32.
-    grid
-        Its grid as an image without content, in place in the patient.
-    oriented
-        Voxels of the image with their axes in the network's order.
-    source
-        The image itself, to whose grid the way back leads.
-    fill
-        Value of empty space, such as air, in `volume`.
-    reflect
-        Whether slices that a patch lacks are those of `volume`, reflected, and not `fill`.
-    body
-        Blocks of a CT with tissue; None where they are not known.
-    """
-
-    volume: Floats
-    grid: sitk.Image
-    oriented: sitk.Image
-    source: sitk.Image
-    fill: float
-    reflect: bool = False
-    body: Body | None = None
+    volume: Floats  # (channels, z, y, x)
+    grid: sitk.Image  # grid of the volume as an image without content, in place in the patient
+    oriented: sitk.Image  # voxels of the image with their axes in the network's order
+    source: sitk.Image  # image to whose grid the way back leads
+    fill: float  # value of empty space, such as air, in `volume`
+    reflect: bool = False  # whether slices that a patch lacks are those of `volume`, reflected, and not `fill`
+    body: Body | None = None  # blocks of a CT with tissue; None where they are not known
     properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 def prepare(image: sitk.Image, contract: InputContract) -> Prepared:
-    """Orient, resample and normalise an image (HU for CT) as an entry's input contract says.
-
-    InputError where the image is thinner than a voxel of the network, or constant where it is normalised by itself.
+    """Orient, resample and normalise an image (HU for CT) as an entry's input contract says. InputError where the image
+    is thinner than a voxel of the network, or constant where it is normalised by itself.
     """
     assert contract.spacing is not None
     assert contract.orientation is not None
@@ -80,10 +61,9 @@ def prepare(image: sitk.Image, contract: InputContract) -> Prepared:
 
 
 def restore(planes: Iterable[ArrayOrTensor], prepared: Prepared) -> Labels:
-    """Class indices (z, y, x) on the source grid, the most likely of each voxel.
-
-    `planes` are logits (classes, z, y, x) that follow each other along z, together of the network's grid. They are
-    interpolated linearly; voxels beyond the network's outermost centres take the nearest value.
+    """Class indices (z, y, x) on the source grid, the most likely of each voxel. `planes` are logits (classes, z, y, x)
+    that follow each other along z, together of the network's grid. They are interpolated linearly; voxels beyond the
+    network's outermost centres take the nearest value.
     """
     maker = LabelMaker([_axis(prepared, axis) for axis in (2, 1, 0)])
     for logits in planes:
@@ -113,10 +93,9 @@ def _axis(prepared: Prepared, axis: int) -> Axis:
 
 
 def resample_linearly(image: sitk.Image, spacing: tuple[float, ...]) -> sitk.Image:
-    """Image resampled linearly to a spacing (x, y, z) in mm over the same extent, as float32.
-
-    Where a voxel becomes at least twice as large, whole blocks of source voxels are averaged first: linear
-    interpolation alone would look at two of them and keep the noise.
+    """Image resampled linearly to a spacing (x, y, z) in mm over the same extent, as float32. Where a voxel becomes at
+    least twice as large, whole blocks of source voxels are averaged first: linear interpolation alone would look at two
+    of them and keep the noise.
     """
     shrink = [max(1, int(new / old + 0.01)) for new, old in zip(spacing, image.GetSpacing(), strict=True)]
     shrink = [min(factor, size) for factor, size in zip(shrink, image.GetSize(), strict=True)]

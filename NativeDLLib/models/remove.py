@@ -14,7 +14,6 @@ from NativeDLLib.registry.weights import models_folder
 
 def take_back(model: Model, forget: bool) -> list[str]:
     """Remove fetched weights, and the entry of a model that was added or pulled with the weights that came with it.
-
     `forget` allows another SHA-256 to be recorded at the next fetch. Returns what was removed. UsageError where the
     model came in none of these ways, or another one needs it.
     """

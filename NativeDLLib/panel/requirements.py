@@ -3,8 +3,6 @@
 Inside Slicer the panel passes them to ``slicer.packaging.pip_ensure``. None of them is imported here.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.metadata
 import importlib.util
@@ -60,10 +58,9 @@ _NOTES = {
 
 @dataclass(frozen=True)
 class Requirement:
-    """A package that is missing or too old.
-
-    ``specifier`` is pip's, such as ``pynetdicom>=3.0``; ``size`` is that of its download in words, ``purpose`` its use;
-    ``via_pytorch_extension`` leaves its installation to Slicer's PyTorch extension.
+    """A package that is missing or too old. ``specifier`` is pip's, such as ``pynetdicom>=3.0``; ``size`` is that of
+    its download in words, ``purpose`` its use; ``via_pytorch_extension`` leaves its installation to Slicer's PyTorch
+    extension.
     """
 
     name: str
@@ -74,9 +71,8 @@ class Requirement:
 
 
 def missing(extras: Iterable[str] = ()) -> list[Requirement]:
-    """Missing requirements of the base list and of some extras, in the order of ``pyproject.toml``.
-
-    KeyError for no extra.
+    """Missing requirements of the base list and of some extras, in the order of ``pyproject.toml``. KeyError for no
+    extra.
     """
     # What pip has installed since this process started is to be seen.
     importlib.invalidate_caches()
@@ -97,13 +93,8 @@ def skip(wanted: Iterable[Requirement]) -> tuple[str, ...]:
 
 
 def plan(wanted: Sequence[Requirement]) -> tuple[str | None, list[str], list[str]]:
-    """Plan of an installation.
-
-    Returns
-    -------
-    torch, names, kept
-        Versions of torch for the PyTorch extension, None where it is not wanted; requirements for pip; packages that
-        pip must leave as they are.
+    """Plan of an installation: versions of torch for the PyTorch extension, None where it is not wanted; requirements
+    for pip; packages that pip must leave as they are.
     """
     torch = [str(Declared(r.specifier).specifier) for r in wanted if r.name == "torch"]
     others = [r.specifier for r in wanted if not r.via_pytorch_extension]

@@ -4,8 +4,6 @@ Slicer keeps its servers in its settings: ``DICOM/ServerNodeCount``, and under `
 each row of the table in its DICOM module (CTK's ctkDICOMServerNodeWidget2).
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,25 +20,10 @@ _LONGEST_TIMEOUT_S = 86400
 
 
 def merge_peers(own: Path | None, slicer_rows: Sequence[Any], target: Path) -> tuple[list[str], list[str]]:
-    """Write one file with the user's own peers and Slicer's servers.
-
-    Returns all names, and a warning for each changed server. Servers that are switched off in Slicer, and those whose
-    name a peer of `own` has, are left out.
-
-    Parameters
-    ----------
-    own
-        A ``pacs.json``; without it the default one, where there is one.
-    slicer_rows
-        Rows of Slicer's settings in their order: JSON as text or as a ``QByteArray``, or a map from before Slicer wrote
-        JSON.
-    target
-        File to write, readable by the user alone.
-
-    Raises
-    ------
-    UsageError
-        Where `own` is missing or wrong.
+    """Write one file, readable by the user alone, with the peers of `own` (by default the user's ``pacs.json``, where
+    there is one) and Slicer's servers. Its rows are JSON as text or as a ``QByteArray``, or a map from before Slicer
+    wrote JSON. Returns all names, and a warning for each changed server. Servers that are switched off in Slicer, and
+    those whose name a peer of `own` has, are left out. UsageError where `own` is missing or wrong.
     """
     peers, warnings = _own_peers(own), []
     own_names, slicer_names = {peer["name"] for peer in peers}, set()

@@ -6,8 +6,6 @@ Nothing is watched unless the user has written ``~/.nativedl/watch.json`` and sw
                                  "when": {"Modality": "CT", "SeriesDescription": ["*portal*", "*venous*"]}}]}
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,7 +50,6 @@ def rules_file() -> Path:
 
 def load_rules(path: Path | None = None) -> list[Rule]:
     """Rules in force in ``~/.nativedl/watch.json`` or another file; none where it is missing or not ``enabled``.
-
     UsageError names the place where the file is not as ``Resources/watch.schema.json`` asks, names a rule twice, or a
     word that is no DICOM keyword.
     """
@@ -85,9 +82,8 @@ def rules_for_panel() -> tuple[list[Rule], str]:
 
 
 def set_enabled(enabled: bool) -> None:
-    """Switch the user's rules on or off.
-
-    UsageError where the file is wrong, or is only now written, with an example to edit.
+    """Switch the user's rules on or off. UsageError where the file is wrong, or is only now written, with an example to
+    edit.
     """
     new = not rules_file().exists()
     file = written_rules_file()
@@ -106,9 +102,8 @@ def written_rules_file() -> Path:
 
 
 def configuration(rules: Sequence[Rule], value_of: Callable[[str], str]) -> dict[str, Any] | None:
-    """Model and parameters of the first rule that matches a series, or None.
-
-    `value_of` gives an attribute's value by its tag, ``gggg,eeee``, as Slicer's database does.
+    """Model and parameters of the first rule that matches a series, or None. `value_of` gives an attribute's value by
+    its tag, ``gggg,eeee``, as Slicer's database does.
     """
     from pydicom.datadict import tag_for_keyword
 
@@ -119,9 +114,8 @@ def configuration(rules: Sequence[Rule], value_of: Callable[[str], str]) -> dict
 
 
 class Arrivals:
-    """Series that are being imported; one is complete when its number of files has not changed for a while.
-
-    ``queue`` has the files and the configuration of each complete series with a rule, the oldest first.
+    """Series that are being imported; one is complete when its number of files has not changed for a while. ``queue``
+    has the files and the configuration of each complete series with a rule, the oldest first.
     """
 
     def __init__(self) -> None:
@@ -138,10 +132,8 @@ class Arrivals:
     def enqueue(
         self, rules: Sequence[Rule], files_of: Callable[[str], Sequence[str]], value_of: Callable[[str, str], str]
     ) -> None:
-        """Put the complete series that a rule is for into the queue.
-
-        `files_of` gives the files of a series by its UID, `value_of` an attribute's value by file and tag,
-        ``gggg,eeee``.
+        """Put the complete series that a rule is for into the queue. `files_of` gives the files of a series by its UID,
+        `value_of` an attribute's value by file and tag, ``gggg,eeee``.
         """
         for files in self.complete(files_of):
             found = configuration(rules, partial(value_of, files[0]))
@@ -149,9 +141,8 @@ class Arrivals:
                 self.queue.append((files, found))
 
     def complete(self, files_of: Callable[[str], Sequence[str]]) -> list[list[str]]:
-        """Files of each series that has as many as at the last call, once.
-
-        A series that was deleted again is forgotten.
+        """Files of each series that has as many as at the last call, once. A series that was deleted again is
+        forgotten.
         """
         done = []
         for series_uid, before in list(self._counts.items()):
@@ -164,10 +155,8 @@ class Arrivals:
 
 
 def match(rules: Iterable[Rule], attributes: Mapping[str, str]) -> Rule | None:
-    """First rule that matches a series.
-
-    `attributes` are by DICOM keyword, Modality among them, empty where absent; of several values, separated by
-    backslashes, one is enough. Objects made from images never match.
+    """First rule that matches a series. `attributes` are by DICOM keyword, Modality among them, empty where absent; of
+    several values, separated by backslashes, one is enough. Objects made from images never match.
     """
     modality = attributes.get("Modality", "").strip().upper()
     if not modality or modality in _NO_IMAGES:

@@ -27,10 +27,9 @@ class Body(NamedTuple):
 
 
 def find_bodies(core: Bools, vertebrae: Bools) -> list[Body]:
-    """Bodies from the bottom up, in masks (z, y, x), z up, of cores and of whole vertebrae.
-
-    Merged cores are cut, pieces of one are joined, and voxels beside the spine are left out. Where a core is missing
-    between two others, the vertebral voxels half way take its place.
+    """Bodies from the bottom up, in masks (z, y, x), z up, of cores and of whole vertebrae. Merged cores are cut,
+    pieces of one are joined, and voxels beside the spine are left out. Where a core is missing between two others, the
+    vertebral voxels half way take its place.
     """
     # Without any body in the image, what there is of vertebrae is told apart by its gaps.
     found = [Body(part) for part in _parts(core) or _parts(vertebrae)]

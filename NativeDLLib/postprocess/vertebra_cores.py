@@ -51,10 +51,9 @@ def may_be_one(areas: npt.NDArray[np.float64]) -> bool:
 
 
 def cut(areas: npt.NDArray[np.float64], neighbours: Neighbours | None) -> Cut:
-    """Find the borders between bodies that have run together in a core.
-
-    Its own width tells one body from several, its neighbours tell how many. It is certain where the core is narrow
-    at even distances that are those of its neighbours, or where it is as high as two.
+    """Find the borders between bodies that have run together in a core. Its own width tells one body from several, its
+    neighbours tell how many. It is certain where the core is narrow at even distances that are those of its neighbours,
+    or where it is as high as two.
     """
     height, width = height_mm(areas), _width(areas)
     usual = neighbours.height if neighbours else _HEIGHT_OF_ONE * width

@@ -26,31 +26,17 @@ _UP = 3  # found best on one CT and on phantoms
 
 @dataclass(frozen=True)
 class Vertebrae:
-    """The vertebrae of an image.
+    """The vertebrae of an image, counted from its top."""
 
-    Attributes
-    ----------
-    labels
-        Array (z, y, x): each vertebra's place counted from the top of the image, 0 for none.
-    levels
-        Their levels, ``C1`` to ``L5``, in that order; None where one is not certain.
-    known_from
-        Structure that the levels are counted from; None where they are unknown.
-    notes
-        Warnings for the user.
-    """
-
-    labels: Array
-    levels: tuple[str | None, ...]
-    known_from: Literal["sacrum", "ribs"] | None
-    notes: tuple[str, ...]
+    labels: Array  # (z, y, x): each vertebra's place, 0 for none
+    levels: tuple[str | None, ...]  # ``C1`` to ``L5``, in that order; None where one is not certain
+    known_from: Literal["sacrum", "ribs"] | None  # structure that the levels are counted from
+    notes: tuple[str, ...]  # warnings for the user
 
 
 def number_vertebrae(classes: sitk.Image, roles: Mapping[str, int]) -> Vertebrae:
-    """Tell vertebrae apart, body and posterior elements together, and name their levels.
-
-    `classes` is the network's label map on any grid; `roles` has the class of ``vertebra`` (all but the core),
-    ``core``, ``sacrum`` and ``rib``.
+    """Tell vertebrae apart, body and posterior elements together, and name their levels. `classes` is the network's
+    label map on any grid; `roles` has the class of ``vertebra`` (all but the core), ``core``, ``sacrum`` and ``rib``.
     """
     values = sitk.GetArrayViewFromImage(classes)
     where = voxels_of(values, roles)

@@ -1,7 +1,5 @@
 """Masks that end at the edge of the scanner's round field of view, inside square images."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,10 +20,9 @@ _AIR = -900.0  # HU; what stands for nothing is no brighter
 def cut_by_field(
     values: npt.NDArray[Any], labels: npt.NDArray[Any], grid: Grid, segments: Sequence[Segment]
 ) -> Iterator[Finding]:
-    """Findings of segments that end at the circle beyond which a scanner has no data.
-
-    The circle is the largest in the image; it is there if all values beyond it are one, of air or below. `values` is in
-    HU, `labels` has numbers from 1 in the order of the segments; both (z, y, x).
+    """Findings of segments that end at the circle beyond which a scanner has no data. The circle is the largest in the
+    image; it is there if all values beyond it are one, of air or below. `values` is in HU, `labels` has numbers from 1
+    in the order of the segments; both (z, y, x).
     """
     depth, rows, columns = values.shape
     y, x = np.arange(rows)[:, None] - (rows - 1) / 2, np.arange(columns)[None] - (columns - 1) / 2

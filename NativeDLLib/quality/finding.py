@@ -1,7 +1,5 @@
 """Findings of the gates: a sentence for the user, two words for the list of a PACS."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -37,27 +35,16 @@ _LONGEST, _LONGEST_TEXT = 64, 1024
 
 @dataclass(frozen=True)
 class Finding:
-    """One observation to be checked.
+    """One observation to be checked."""
 
-    Attributes
-    ----------
-    code
-        Stable code, for programs.
-    message
-        One line, in ASCII but for the segment's name, with figures and units.
-    segment
-        Name of the segment that it concerns; None for the whole image.
-    """
-
-    code: FindingCode
-    message: str
-    segment: str | None = None
+    code: FindingCode  # stable, for programs
+    message: str  # one line, in ASCII but for the segment's name, with figures and units
+    segment: str | None = None  # name of the segment; None for the whole image
 
 
 def titled(title: str, findings: Sequence[Finding], status: str = "") -> str:
-    """Title with the findings to check and a status, within a Long String of 64 characters.
-
-    ``Liver on CT; check: volume, cut by border (reviewed)`` is an example in a list of series.
+    """Title with the findings to check and a status, within a Long String of 64 characters. ``Liver on CT; check:
+    volume, cut by border (reviewed)`` is an example in a list of series.
     """
     codes = {finding.code for finding in findings}
     found = list(dict.fromkeys(short for code, short in _SHORT.items() if code in codes))

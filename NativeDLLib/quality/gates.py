@@ -1,7 +1,5 @@
 """All gates in their order: after a run, and again after a physician has corrected the masks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,9 +25,8 @@ _NAMED = 8
 def examine(
     source: Source, image: sitk.Image, labels: sitk.Image, segments: Sequence[Segment], volumes_ml: Sequence[float]
 ) -> list[Finding]:
-    """Findings of a new result, the whole image first.
-
-    `labels` holds Segment Numbers on the image's grid; `volumes_ml` is in the order of the segments.
+    """Findings of a new result, the whole image first. `labels` holds Segment Numbers on the image's grid; `volumes_ml`
+    is in the order of the segments.
     """
     values, pixels = sitk.GetArrayViewFromImage(image), sitk.GetArrayViewFromImage(labels)
     findings: list[Finding] = []
@@ -54,18 +51,9 @@ def examine_again(
     volumes_ml: Sequence[float],
     before: Sequence[Finding],
 ) -> list[Finding]:
-    """Findings of masks that a physician has approved.
-
-    Volumes and borders are judged anew; findings that need the image stay.
-
-    Parameters
-    ----------
-    pixels
-        Label map (z, y, x) of numbers from 1 in the order of the segments, or masks (z, y, x, segment).
-    volumes_ml
-        Volume of each segment.
-    before
-        Findings of the automatic result, with the segments under their present names.
+    """Findings of masks that a physician has approved: volumes and borders are judged anew, findings that need the
+    image stay. `pixels` is a label map (z, y, x) of numbers from 1 in the order of the segments, or masks (z, y, x,
+    segment); `before` has the findings of the automatic result, with the segments under their present names.
     """
     names = {None, *(segment.name for segment in segments)}
     kept = [f for f in before if f.code not in (*_OF_MASKS, "nothing-found") and f.segment in names]

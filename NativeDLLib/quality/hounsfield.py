@@ -5,8 +5,6 @@ small part. A narrow field of view may show no air, an air or water phantom noth
 value. Each fault therefore has a rule of its own that none of these meets.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -21,9 +19,8 @@ _NAMED_HU = ("", "HU", "US")
 
 
 def not_hounsfield(values: npt.NDArray[Any], rescale_type: str = "") -> str:
-    """Reason why the values (z, y, x) of a CT are no Hounsfield units; empty where there is none.
-
-    `rescale_type` is Rescale Type (PS3.3 C.11.1.1.2) where the source has it.
+    """Reason why the values (z, y, x) of a CT are no Hounsfield units; empty where there is none. `rescale_type` is
+    Rescale Type (PS3.3 C.11.1.1.2) where the source has it.
     """
     if rescale_type not in _NAMED_HU:
         return f"RescaleType is {rescale_type[:16]!a}"
@@ -61,9 +58,8 @@ def _by_distribution(values: npt.NDArray[Any]) -> str:
 
 
 def _without_padding(values: npt.NDArray[Any], low: float) -> npt.NDArray[Any]:
-    """Values without the corners, and without areas far below air.
-
-    Lossy compression varies the padding in the corners.
+    """Values without the corners, and without areas far below air. Lossy compression varies the padding in the
+    corners.
     """
     y, x = (np.linspace(-1, 1, size) for size in values.shape[1:])
     values = values[:, np.hypot(y[:, None], x) < _INSIDE]

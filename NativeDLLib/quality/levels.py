@@ -27,9 +27,8 @@ _OUTER_PERCENT = 2.0
 
 
 def certain_levels(labels: sitk.Image, segments: Sequence[Segment]) -> tuple[tuple[Segment, ...], list[Finding]]:
-    """Segments, those of doubtful levels without it and renamed, and the findings that say why.
-
-    `labels` holds Segment Numbers. What a vertebra may be is its segment's `plausible`.
+    """Segments, those of doubtful levels without it and renamed, and the findings that say why. `labels` holds Segment
+    Numbers; a segment's `plausible` says what a vertebra may be.
     """
     spine = [segment for segment in segments if segment.plausible.level is not None]
     places = _places(labels, [segment.number for segment in spine])

@@ -5,8 +5,6 @@ trunk, lungs lie at the upper end of the abdomen, and the largest soft organ lie
 where it is plain. The table tells nothing, because patients lie prone too.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
@@ -37,24 +35,14 @@ _LAYER_MM, _LIVER_MM3, _TIMES = 20.0, 150_000, 3
 
 @dataclass(frozen=True)
 class Look:
-    """A CT sampled coarsely along the patient's axes.
+    """A CT sampled coarsely along the patient's axes."""
 
-    Attributes
-    ----------
-    values
-        HU, (z, y, x) from feet to head, front to back and right to left.
-    spacing
-        Distance of the samples (z, y, x) in mm.
-    body
-        Largest part denser than lung, with all that it encloses in its sections; of the shape of the values.
-    """
-
-    values: npt.NDArray[np.float32]
-    spacing: tuple[float, float, float]
-    body: _Bools
+    values: npt.NDArray[np.float32]  # HU, (z, y, x) from feet to head, front to back and right to left
+    spacing: tuple[float, float, float]  # distance of the samples (z, y, x) in mm
+    body: _Bools  # largest part denser than lung, with all that it encloses in its sections
 
     @classmethod
-    def at(cls, values: npt.NDArray[Any], grid: Grid) -> Look | None:
+    def at(cls, values: npt.NDArray[Any], grid: Grid) -> "Look | None":
         """Look at values in HU (z, y, x); None where they show no body, or the grid lies askew in the patient."""
         sampled, spacing = along_patient(values, grid)
         coarse = sampled.astype(np.float32)

@@ -1,7 +1,5 @@
 """Gates that need the masks alone: implausible volumes, and masks that end where the images end."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -36,7 +34,6 @@ def counts(part: npt.NDArray[Any], segments: int) -> npt.NDArray[np.int_]:
 
 def cut_by_border(pixels: npt.NDArray[Any], grid: Grid, segments: Sequence[Segment]) -> Iterator[Finding]:
     """Findings of segments that end at the outermost voxels, except at the borders of their `plausible.cut_at`.
-
     `pixels` is a label map (z, y, x) of numbers from 1 in the order of the segments, or masks (z, y, x, segment).
     """
     areas: list[dict[str, float]] = [{} for _ in segments]
@@ -58,7 +55,6 @@ def implausible_volumes(
     pixels: npt.NDArray[Any], segments: Sequence[Segment], volumes_ml: Sequence[float], elsewhere: Sequence[Finding]
 ) -> Iterator[Finding]:
     """Findings of segments that are larger than such a structure is, or smaller though nothing of it is cut off.
-
     `pixels` as in `cut_by_border`; `volumes_ml` is 0 for a segment that was not found; `elsewhere` are findings of cuts
     inside the images.
     """

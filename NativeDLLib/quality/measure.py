@@ -1,7 +1,5 @@
 """Volume and intensity of each segment."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,22 +13,8 @@ from NativeDLLib.source.source import Source
 
 
 def measure(source: Source, image: sitk.Image, labels: sitk.Image, segments: Sequence[Segment]) -> list[dict[str, Any]]:
-    """Measure the segments of a label map.
-
-    Parameters
-    ----------
-    source
-        Source of the image, whose modality says what its values are.
-    image, labels
-        Values and Segment Numbers on the same grid.
-    segments
-        Segments that were looked for.
-
-    Returns
-    -------
-    list of dict
-        For each segment its number, name, voxels, volume in mL, and mean value (None where there is no voxel): in CT
-        ``mean_hu``, else ``mean_value``.
+    """Measure the segments of a label map of Segment Numbers on the grid of `image`: for each its number, name, voxels,
+    volume in mL, and mean value (None where there is no voxel): in CT ``mean_hu``, else ``mean_value``.
     """
     unit = "hu" if source.text("Modality") == "CT" else "value"
     numbers, values = sitk.GetArrayViewFromImage(labels), sitk.GetArrayViewFromImage(image)

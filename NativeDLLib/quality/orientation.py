@@ -6,8 +6,6 @@ the body by a twentieth of its width, more than scoliosis, a raised arm or a tab
 where the field of view cuts the outline: a narrow reconstruction around an organ has that organ in its middle.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -44,9 +42,8 @@ def doubtful_orientation(look: Look) -> Iterator[Finding]:
 
 
 def wrong_sides(look: Look, labels: npt.NDArray[Any], grid: Grid, segments: Sequence[Segment]) -> Iterator[Finding]:
-    """Findings of segments whose centre is on the other side of the body than their `plausible.side`.
-
-    `labels` (z, y, x) has numbers from 1 in the order of the segments, on the grid that was looked at.
+    """Findings of segments whose centre is on the other side of the body than their `plausible.side`. `labels` (z, y,
+    x) has numbers from 1 in the order of the segments, on the grid that was looked at.
     """
     if not any(segment.plausible.side for segment in segments):
         return

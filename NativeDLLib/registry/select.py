@@ -39,21 +39,18 @@ class Candidate:
 
 
 def rank(models: Iterable[Model], series: Described) -> list[Candidate]:
-    """Verdicts on every model for a series, the best first, with reasons.
-
-    Modality, Body Part Examined, Series, Study and Protocol descriptions count. A model whose weights are yet to be
-    fetched never fits; of equals, one that the user fetched comes first.
+    """Verdicts on every model for a series, the best first, with reasons. Modality, Body Part Examined, Series, Study
+    and Protocol descriptions count. A model whose weights are yet to be fetched never fits; of equals, one that the
+    user fetched comes first.
     """
     candidates = [_fit(model, series) for model in models]
     return sorted(candidates, key=_order)
 
 
 def select(models: Mapping[str, Model], series: Described, wanted: str = "auto") -> tuple[Model, list[str], list[str]]:
-    """Model for a series, with the reasons and warnings.
-
-    `wanted` is an id, which wins whether the model fits or not, or ``auto``. The warnings say why an explicit choice
-    does not fit, or which other models would fit as well. ModelError where there is no such model, its weights are yet
-    to be fetched, or none fits.
+    """Model for a series, with the reasons and warnings. `wanted` is an id, which wins whether the model fits or not,
+    or ``auto``. The warnings say why an explicit choice does not fit, or which other models would fit as well.
+    ModelError where there is no such model, its weights are yet to be fetched, or none fits.
     """
     if wanted != "auto":
         model = find_model(models, wanted)

@@ -1,7 +1,5 @@
 """Text whose character set a data set does not declare, or declares wrongly: nobody can say what it means."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,14 +19,9 @@ _FUNCTIONAL_GROUPS = 0x5200
 
 
 def is_readable(dataset: Dataset, inherited: Sequence[str] = ("",)) -> bool:
-    """Tell whether all text of a data set, and of its sequences, is in the character sets that it declares.
-
-    Parameters
-    ----------
-    dataset
-        A data set as it was read. Private elements and functional groups are not looked at.
-    inherited
-        Defined Terms of the data set that this one is an item of.
+    """Tell whether all text of a data set as it was read, and of its sequences, is in the character sets that it
+    declares. Private elements and functional groups are not looked at; `inherited` has Defined Terms of the data set
+    that this one is an item of.
     """
     terms = declared_terms(dataset) or inherited
     for tag in list(dataset.keys()):

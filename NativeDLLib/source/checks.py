@@ -1,7 +1,5 @@
 """Checks of the instances of a series, before their geometry: whose they are, and that their pixels are values."""
 
-from __future__ import annotations
-
 import contextlib
 from collections import Counter
 from collections.abc import Sequence
@@ -36,11 +34,7 @@ _SIEMENS = (0x0019, "SIEMENS MR HEADER")
 
 def check_images(instances: Sequence[Instance], where: str) -> None:
     """Refuse instances that are not of one patient, study and kind, or whose pixels are not values of one plane each.
-
-    Raises
-    ------
-    InputError
-        With what differs, or with the file and what is wrong with it.
+    InputError says what differs, or names the file and what is wrong with it.
     """
     # A series has thousands of headers: what has the same bytes in all of them is looked at once.
     kinds = [[instances[i] for i in same] for same in groups_alike([i.dataset for i in instances], _LOOKED_AT)]
@@ -132,12 +126,8 @@ def _check_tiles(instance: Instance) -> None:
 
 
 def check_rescaling(instances: Sequence[Instance], where: str) -> list[str]:
-    """Refuse a series of which some slices do not say what their values mean; return a warning where none does.
-
-    Raises
-    ------
-    InputError
-        With the first such slice.
+    """Return a warning where no slice says what its values mean; InputError names the first such slice where some
+    do.
     """
     notes = []
     for keyword in ("RescaleSlope", "RescaleIntercept"):

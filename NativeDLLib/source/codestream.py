@@ -1,7 +1,5 @@
 """The size that a compressed frame itself declares: decoders believe it, and write past the image where it is wrong."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import ceil
 
@@ -26,24 +24,8 @@ class Codestream:
 
 
 def codestream(frame: bytes, syntax: UID) -> Codestream | None:
-    """Read what a compressed frame declares.
-
-    Parameters
-    ----------
-    frame
-        The frame.
-    syntax
-        Its transfer syntax.
-
-    Returns
-    -------
-    Codestream or None
-        None where the transfer syntax has no such declaration, as RLE.
-
-    Raises
-    ------
-    ValueError
-        Where the frame begins with no such declaration.
+    """Declaration of a compressed frame; None where its transfer syntax has no such declaration, as RLE. ValueError
+    where the frame begins with none.
     """
     try:
         if syntax in JPEG2000TransferSyntaxes:

@@ -1,7 +1,5 @@
 """Slicer's DICOM database (CTK, ``ctkDICOM.sql``), read without ever writing to it."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +26,6 @@ _PATIENCE_S = 10
 
 def series_files(database: Path, series_uid: str) -> list[Path]:
     """Files of a series that Slicer has imported or indexed in ``ctkDICOM.sql``, or in the folder that holds it.
-
     InputError where it is no such database, the series is not in it, or files of it are gone.
     """
     with _opened(database) as (path, connection):
@@ -47,9 +44,8 @@ def series_files(database: Path, series_uid: str) -> list[Path]:
 
 
 def list_series(database: Path, modalities: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Series of Slicer's database, the newest study first, optionally of some modalities.
-
-    Each has its patient, study and series attributes by DICOM keyword, as text, and the number of its ``instances``.
+    """Series of Slicer's database, the newest study first, optionally of some modalities. Each has its patient, study
+    and series attributes by DICOM keyword, as text, and the number of its ``instances``.
     """
     names = (*_COLUMNS, "instances")
     columns = ", ".join(f"{table}.{column}" for table, column in _COLUMNS.values())

@@ -1,7 +1,5 @@
 """Frames that a decoder makes: compressed ones, and uncompressed ones of unusual kinds."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -18,28 +16,9 @@ from NativeDLLib.source.native import without_unused_bits
 
 
 def decoded_frame(instance: Instance, frame: int, shape: tuple[int, int]) -> npt.NDArray[Any]:
-    """Return the stored values of one frame.
-
-    Parameters
-    ----------
-    instance
-        The file.
-    frame
-        Index of the frame.
-    shape
-        Rows and columns that the image declares.
-
-    Returns
-    -------
-    ndarray of shape (rows, columns)
-        Without what lies above the bits stored, whatever the transfer syntax.
-
-    Raises
-    ------
-    InputError
-        Where the transfer syntax is read by no decoder here, or the compressed frame is not of the image.
-    Exception
-        Where the pixel data are damaged: decoders raise anything.
+    """Stored values (rows, columns) of the frame of an index, without what lies above the bits stored, whatever the
+    transfer syntax; `shape` is what the image declares. InputError where no decoder here reads the transfer syntax, or
+    the compressed frame is not of the image. Where the pixel data are damaged, decoders raise anything.
     """
     dataset, syntax = instance.dataset, instance.dataset.file_meta.TransferSyntaxUID
     if syntax.is_encapsulated:

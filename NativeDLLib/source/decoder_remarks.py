@@ -1,7 +1,5 @@
 """Remarks of decoders written in C, which go to the process's stderr past Python."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 import threading

@@ -4,8 +4,6 @@ pydicom parses a header quickly but converts its values slowly, and a series has
 converted here; everything else is None, and pydicom's to judge.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
@@ -62,7 +60,6 @@ def plain_whole(dataset: Dataset, keyword: str) -> int | None:
 
 def groups_alike(datasets: Sequence[Dataset], keywords: Sequence[str]) -> list[list[int]]:
     """Indices of the data sets that certainly have the same values of some attributes, in the order of their first.
-
     Whether bytes are the value that another data set has converted already, only conversion would tell: they are apart.
     """
     tags = [_tag(keyword) for keyword in keywords]

@@ -1,7 +1,5 @@
 """The slices that an instance holds: one in a classic image, one a frame in an enhanced one (PS3.3 C.7.6.16)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from pydicom.dataset import Dataset

@@ -4,8 +4,6 @@ Coordinates are the patient's (LPS, mm; PS3.3 C.7.6.2). A grid is regular and or
 numbers, because a mask computed on it lies in the wrong place.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,33 +31,17 @@ FARTHEST_MM, LARGEST_MM, FINEST_MM = 1e5, 5e3, 1e-3
 
 @dataclass(frozen=True)
 class Slice:
-    """One image plane.
+    """One image plane."""
 
-    Attributes
-    ----------
-    instance, frame
-        Index of the instance in its series, and of the frame in the instance.
-    position
-        Centre of the first transmitted pixel (x, y, z) in mm.
-    orientation
-        Direction cosines of the rows, then of the columns.
-    pixel_spacing
-        Distance between rows, then between columns, in mm.
-    slope, intercept
-        Rescale slope and intercept (PS3.3 C.11.1).
-    thickness, distance
-        Slice Thickness and Spacing Between Slices in mm, where given.
-    """
-
-    instance: int
-    frame: int
-    position: tuple[float, ...]
-    orientation: tuple[float, ...]
-    pixel_spacing: tuple[float, ...]
-    slope: float
+    instance: int  # index of the instance in its series
+    frame: int  # index of the frame in the instance
+    position: tuple[float, ...]  # centre of the first transmitted pixel (x, y, z) in mm
+    orientation: tuple[float, ...]  # direction cosines of the rows, then of the columns
+    pixel_spacing: tuple[float, ...]  # distance between rows, then between columns, in mm
+    slope: float  # rescale slope (PS3.3 C.11.1)
     intercept: float
-    thickness: float | None
-    distance: float | None
+    thickness: float | None  # Slice Thickness in mm, where given
+    distance: float | None  # Spacing Between Slices in mm, where given
 
 
 @dataclass(frozen=True)
@@ -71,14 +53,14 @@ class Grid:
     origin: tuple[float, float, float]
     direction: tuple[float, ...]
 
-    def apply(self, image: sitk.Image) -> sitk.Image:
+    def apply(self, image: "sitk.Image") -> "sitk.Image":
         """Give an image of this size the grid's place in the patient, and return it."""
         image.SetSpacing(self.spacing)
         image.SetOrigin(self.origin)
         image.SetDirection(self.direction)
         return image
 
-    def matches(self, image: sitk.Image | sitk.ImageFileReader) -> bool:
+    def matches(self, image: "sitk.Image | sitk.ImageFileReader") -> bool:
         """Tell whether the voxels of an image, or of a file whose header was read, are this grid's."""
         return bool(
             tuple(image.GetSize()) == self.size
@@ -88,9 +70,8 @@ class Grid:
         )
 
     def has_voxels_of(self, size: Sequence[int], ijk_to_ras: Sequence[float]) -> bool:
-        """Whether a volume's voxels lie where this grid's do, in whatever order it counts them.
-
-        `size` is (i, j, k), `ijk_to_ras` the matrix to RAS mm, 16 numbers row by row, as Slicer gives it.
+        """Whether a volume's voxels lie where this grid's do, in whatever order it counts them. `size` is (i, j, k),
+        `ijk_to_ras` the matrix to RAS mm, 16 numbers row by row, as Slicer gives it.
         """
         to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.reshape(np.asarray(ijk_to_ras, float), (4, 4))
         ours = np.eye(4)
@@ -114,13 +95,8 @@ def _corners(size: Sequence[int]) -> Points:
 
 
 def arrange(slices: Sequence[Slice], columns: int, rows: int) -> tuple[list[int], Grid | None, list[str]]:
-    """Sort slices along their normal (row direction x column direction) and find their grid.
-
-    Returns
-    -------
-    order, grid, problems
-        Indices of the slices from the first to the last along the normal; the grid, or None where there is a problem;
-        and the problems, one phrase each.
+    """Sort slices along their normal (row direction x column direction): their indices in that order, their grid, None
+    where there is a problem, and the problems, one phrase each.
     """
     orientation = np.array([s.orientation for s in slices])
     problems = _orientation_problems(orientation)

@@ -1,7 +1,5 @@
 """Reading the headers of DICOM files, and values out of them, with errors that name the file and the attribute."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Iterable
@@ -63,26 +61,14 @@ class DamagedFileError(InputError):
 
 @dataclass(frozen=True)
 class Instance:
-    """One DICOM file: where it is, its data set up to the pixel data, and what it says of these.
-
-    Attributes
-    ----------
-    path
-        The file.
-    dataset
-        Everything before the pixel data, with one geometry: that of the functional groups in a multi-frame image, and
-        that of the image itself in any other.
-    pixel_bytes
-        How many bytes of pixel data follow, 0 where there are none; None where only decoding tells: in compressed
-        files.
-    pixel_start
-        Where in the file they begin, after its inflation where it is deflated; None where they are no integers.
+    """One DICOM file: where it is, its data set up to the pixel data, and what it says of these. The data set has one
+    geometry: that of the functional groups in a multi-frame image, and that of the image itself in any other.
     """
 
     path: Path
     dataset: Dataset
-    pixel_bytes: int | None = None
-    pixel_start: int | None = None
+    pixel_bytes: int | None = None  # how many follow; None where only decoding tells, in compressed files
+    pixel_start: int | None = None  # place in the file, inflated if it is deflated; None where they are no integers
 
     @cached_property
     def sop_class(self) -> str:
@@ -114,9 +100,8 @@ class Instance:
 
 
 def read_header(path: Path) -> Instance | None:
-    """Data set of a file up to the pixel data, None where the file is not DICOM at all.
-
-    The preamble of PS3.10 may be missing. InputError where the file is, or claims to be, DICOM and cannot be read.
+    """Data set of a file up to the pixel data, None where the file is not DICOM at all. The preamble of PS3.10 may be
+    missing. InputError where the file is, or claims to be, DICOM and cannot be read.
     """
     try:
         with path.open("rb") as stream:
@@ -192,9 +177,8 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 
 def numbers(dataset: Dataset, keyword: str, count: int, where: Path) -> tuple[float, ...] | None:
-    """Finite numbers of an attribute, None where it is absent or empty.
-
-    InputError where they are not `count` numbers.
+    """Finite numbers of an attribute, None where it is absent or empty. InputError where they are not `count`
+    numbers.
     """
     result = all_numbers(dataset, keyword, where)
     if not result:

@@ -1,7 +1,5 @@
 """A volume without DICOM origin as a source: it can be segmented, but no SEG can refer to it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +26,9 @@ class ImageFile:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, path: Path, modality: str) -> ImageFile:
-        """Image of a file, its voxels not read yet.
-
-        InputError where it is not one volume of one value a voxel on an orthogonal grid.
+    def read(cls, path: Path, modality: str) -> "ImageFile":
+        """Image of a file, its voxels not read yet. InputError where it is not one volume of one value a voxel on an
+        orthogonal grid.
         """
         reader = open_volume(path)
         kind = reader.GetPixelIDValue()

@@ -1,7 +1,5 @@
 """Pixel data that lie in the file as they are: read in one go, without parsing the file a second time."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 
@@ -15,7 +13,6 @@ from NativeDLLib.source.header import Instance
 
 def native_frame(instance: Instance) -> npt.NDArray[Any] | None:
     """Stored values (rows, columns) of a single uncompressed frame, exactly as pydicom's ``pixel_array`` gives them.
-
     None where anything about the file is unusual: pydicom is to decode or refuse it.
     """
     if instance.pixel_start is None or not instance.pixel_bytes:
@@ -43,14 +40,8 @@ def native_frame(instance: Instance) -> npt.NDArray[Any] | None:
 
 
 def without_unused_bits(stored: npt.NDArray[Any], kept: int) -> npt.NDArray[Any]:
-    """Return whole numbers without the bits above those stored, of which nothing is known (PS3.5 8.1.1).
-
-    Parameters
-    ----------
-    stored
-        The values, which may be changed.
-    kept
-        Bits Stored. The sign of signed values is drawn over the bits above.
+    """Whole numbers, which may be changed, without the bits above the `kept` ones stored, of which nothing is known
+    (PS3.5 8.1.1). The sign of signed values is drawn over them.
     """
     unused = 8 * stored.dtype.itemsize - kept
     if unused and stored.dtype.kind == "i":

@@ -1,7 +1,5 @@
 """Pixel data of the slices of a series, decoded and put through the Modality LUT."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections.abc import Sequence
@@ -29,11 +27,9 @@ _PADDING_HU = (-1000, 3071)
 def read_image(
     instances: Sequence[Instance], slices: Sequence[Slice], progress: Progress
 ) -> tuple[sitk.Image, list[str]]:
-    """Values of the slices, rescaled (HU for CT), without a place yet, and warnings.
-
-    int16 where all are whole numbers that fit, else float32. Padding is air in a CT and the lowest other value
-    elsewhere. InputError where pixel data are missing, damaged, of the wrong size, in colour, or in an unknown
-    compression.
+    """Values of the slices, rescaled (HU for CT), without a place yet, and warnings. int16 where all are whole numbers
+    that fit, else float32. Padding is air in a CT and the lowest other value elsewhere. InputError where pixel data are
+    missing, damaged, of the wrong size, in colour, or in an unknown compression.
     """
     reading = _Reading(instances, slices, progress)
     with decoder_remarks() as remarks, warnings.catch_warnings():

@@ -1,7 +1,5 @@
 """The plane of one slice: between its pixels and places in the patient (PS3.3 C.7.6.2.1.1)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,29 +11,17 @@ from NativeDLLib.source.series import Series
 
 @dataclass(frozen=True)
 class Plane:
-    """One slice of a series in the patient.
+    """One slice of a series in the patient."""
 
-    Attributes
-    ----------
-    index
-        Index of the slice in its series, from 0 along the normal.
-    frame
-        Frame Number, from 1, in a multi-frame instance; else None.
-    origin
-        Centre of the first pixel (x, y, z) in mm.
-    axes
-        Steps from one pixel to the next along a row, and down a column: two rows of (x, y, z) in mm.
-    """
-
-    index: int
+    index: int  # of the slice in its series, from 0 along the normal
     sop_class_uid: str
     sop_instance_uid: str
-    frame: int | None
-    origin: Points
-    axes: Points
+    frame: int | None  # Frame Number, from 1, in a multi-frame instance; else None
+    origin: Points  # centre of the first pixel (x, y, z) in mm
+    axes: Points  # steps to the next pixel along a row, and down a column: two rows of (x, y, z) in mm
 
     @classmethod
-    def of(cls, series: Series, index: int) -> Plane:
+    def of(cls, series: Series, index: int) -> "Plane":
         """Return the plane of a slice."""
         piece = series.slices[index]
         instance = series.instances[piece.instance]

@@ -1,7 +1,5 @@
 """Finding the series in folders and lists of files, whatever else lies among them."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import time
@@ -36,9 +34,8 @@ class Scan:
     warnings: list[str] = field(default_factory=list)
 
     def choose(self, uid: str | None, where: str) -> list[Instance]:
-        """Instances of the series `uid`, or of the only series there is.
-
-        InputError where there is no such series, several to choose from, or a damaged file that may belong to it.
+        """Instances of the series `uid`, or of the only series there is. InputError where there is no such series,
+        several to choose from, or a damaged file that may belong to it.
         """
         if uid is not None and uid not in self.series and uid not in self.faults:
             raise InputError(f"{where}: holds no image series {uid}; {self._listing()}")
@@ -98,17 +95,9 @@ class Scan:
 
 
 def scan(paths: Iterable[Path]) -> Scan:
-    """Read the headers of files and group the image instances by series.
-
-    Parameters
-    ----------
-    paths
-        Files, and folders that are searched at any depth without following links out of them.
-
-    Raises
-    ------
-    InputError
-        Where a path does not exist, or two different files claim to be the same instance.
+    """Read the headers of files, and of all files below folders without following links out of them, and group the
+    image instances by series. InputError where a path does not exist, or two different files claim to be the same
+    instance.
     """
     result = Scan()
     files = list(dict.fromkeys(_files(paths, result.links)))

@@ -1,7 +1,5 @@
 """Image storage classes whose frames are slices with a place in the patient (PS3.4 B.5)."""
 
-from __future__ import annotations
-
 CLASSIC_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.2": "CT Image Storage",
     "1.2.840.10008.5.1.4.1.1.4": "MR Image Storage",

@@ -1,7 +1,5 @@
 """The input of the pipeline, a DICOM series or an image file."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,8 +26,8 @@ class Source(Protocol):
     def text(self, keyword: str) -> str:
         """Return a DICOM attribute as text; empty where the source does not tell it."""
 
-    def image(self, progress: Progress | None = None) -> tuple[sitk.Image, list[str]]:
+    def image(self, progress: Progress | None = None) -> "tuple[sitk.Image, list[str]]":
         """Read the voxels, int16 or float32, and return what was noticed with them."""
 
-    def image_of(self, voxels: npt.NDArray[Any]) -> sitk.Image:
+    def image_of(self, voxels: npt.NDArray[Any]) -> "sitk.Image":
         """Return an array (z, y, x) on the source's grid as an image."""

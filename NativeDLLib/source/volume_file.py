@@ -1,7 +1,5 @@
 """Opening a volume file: its format, its size and its place are looked at before its voxels are read."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -19,9 +17,8 @@ _COSINE_TOLERANCE = 1e-3
 
 
 def open_volume(path: Path) -> sitk.ImageFileReader:
-    """Reader of a NRRD, NIfTI or MetaImage file, with everything but the voxels read.
-
-    A volume of three axes and any number of components that fits in memory; InputError for anything else.
+    """Reader of a NRRD, NIfTI or MetaImage file, with everything but the voxels read. A volume of three axes and any
+    number of components that fits in memory; InputError for anything else.
     """
     if not path.is_file():
         raise InputError(f"{path}: does not exist")

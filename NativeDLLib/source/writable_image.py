@@ -1,7 +1,5 @@
 """An image whose voxels can be written where they are: SimpleITK shows them for reading only, and copies arrays."""
 
-from __future__ import annotations
-
 import ctypes
 from typing import Any
 
@@ -13,9 +11,8 @@ _TYPES = {np.dtype(np.int16): sitk.sitkInt16, np.dtype(np.float32): sitk.sitkFlo
 
 
 def new_image(shape: tuple[int, int, int], dtype: npt.DTypeLike) -> tuple[sitk.Image, npt.NDArray[Any]]:
-    """Image of a shape (z, y, x), int16 or float32, and the array that is its own memory.
-
-    The array must not be used once the image is gone, or was given other voxels.
+    """Image of a shape (z, y, x), int16 or float32, and the array that is its own memory. The array must not be used
+    once the image is gone, or was given other voxels.
     """
     image = sitk.Image(shape[::-1], _TYPES[np.dtype(dtype)])
     view = sitk.GetArrayViewFromImage(image)

@@ -20,11 +20,9 @@ def add_model(
     architecture: Path | None = None,
     replace: bool = False,
 ) -> Model:
-    """Make a registry entry from a network and put it in force.
-
-    `answers` are the fields of the entry that the files do not tell; `registry` is by default the user's own file; the
-    other arguments as in `read_source` and `install`. ModelError or UsageError where the files are refused, a field is
-    missing or wrong, or the network cannot be run.
+    """Make a registry entry from a network and put it in force. `answers` are the fields of the entry that the files do
+    not tell; `registry` is by default the user's own file; the other arguments as in `read_source` and `install`.
+    ModelError or UsageError where the files are refused, a field is missing or wrong, or the network cannot be run.
     """
     draft = read_source(source, architecture=architecture)
     draft.merge(dict(answers), "answers")

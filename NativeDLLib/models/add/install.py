@@ -35,9 +35,8 @@ def user_registry() -> Path:
 
 
 def check_free(model_id: Any, registry: Path, replace: bool) -> None:
-    """Check that no model has an id yet, or that it may be replaced.
-
-    UsageError where it is no id, or a model of the registry or in force has it.
+    """Check that no model has an id yet, or that it may be replaced. UsageError where it is no id, or a model of the
+    registry or in force has it.
     """
     problem = problem_of(model_id, "registry.schema.json", "/$defs/model/properties/id")
     if problem:
@@ -52,10 +51,9 @@ def check_free(model_id: Any, registry: Path, replace: bool) -> None:
 
 
 def install(draft: Draft, registry: Path, *, replace: bool = False, progress: Progress | None = None) -> Model:
-    """Check a complete draft as registries are checked, run its network once on the CPU, and put it in force.
-
-    Weights below the registry's folder stay where they are, others are copied to ``weights/ID`` in it. `replace` allows
-    an entry of the same id, whose copied weights are removed. After an error nothing is left behind.
+    """Check a complete draft as registries are checked, run its network once on the CPU, and put it in force. Weights
+    below the registry's folder stay where they are, others are copied to ``weights/ID`` in it. `replace` allows an
+    entry of the same id, whose copied weights are removed. After an error nothing is left behind.
     """
     progress = progress or Progress()
     check_free(draft.entry.get("id"), registry, replace)

@@ -10,21 +10,10 @@ from NativeDLLib.models.add.draft import Draft
 
 
 def read_source(path: Path, *, architecture: Path | None = None, folds: Sequence[str] | None = None) -> Draft:
-    """Draft of a model from its files, without running code of theirs.
-
-    Parameters
-    ----------
-    path
-        An nnU-Net results folder (or the one above it), or a file with a network or its weights.
-    architecture
-        Network as JSON, where the file holds nothing but weights.
-    folds
-        Folds of a results folder to take (``0`` to ``4``, or ``all``); by default all there are.
-
-    Raises
-    ------
-    ModelError, UsageError
-        Where it is none of these, is damaged, holds more than a network needs, or asks for more than a series gives.
+    """Draft of a model from its files, without running code of theirs: an nnU-Net results folder (or the one above it),
+    of which all folds or those of `folds` (``0`` to ``4``, or ``all``) are taken, or a file with a network or its
+    weights. `architecture` is the network as JSON, where the file holds nothing but weights. ModelError or UsageError
+    where it is none of these, is damaged, holds more than a network needs, or asks for more than a series gives.
     """
     # These import the runtimes' ways of reading, which take their time.
     from NativeDLLib.models.add import network_file

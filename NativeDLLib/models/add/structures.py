@@ -17,9 +17,8 @@ def known_structure(name: str) -> dict[str, Any] | None:
 
 
 def offered_codes(name: str) -> dict[str, Any]:
-    """Codes of DICOM's dictionary for a name such as ``kidney_left``, which a person is to judge.
-
-    ``type`` where there is exactly one of that name, ``type_modifier`` where the name has a side.
+    """Codes of DICOM's dictionary for a name such as ``kidney_left``, which a person is to judge. ``type`` where there
+    is exactly one of that name, ``type_modifier`` where the name has a side.
     """
     words = _plain(name).split()
     sides = [word for word in words if word in _SIDES]
