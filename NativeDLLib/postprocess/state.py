@@ -25,6 +25,7 @@ class State:
     segments: tuple[Segment, ...]  # segments of the registry entry, by their numbers
     only_found: bool = False  # whether the result has no segments but those that were found
     levels: str = ""  # origin of the levels of vertebrae: ``sacrum``, ``ribs``, ``numbered``; empty for other models
+    merged: list[int] = field(default_factory=list)  # labels of segments that may hold several structures
     remarks: list[str] = field(default_factory=list)  # warnings for the user
 
     @cached_property

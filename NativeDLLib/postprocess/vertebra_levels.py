@@ -49,31 +49,30 @@ def levels_of(evidence: Evidence) -> Named:
     by_sacrum = _counted(evidence, 0, 0) if evidence.sacrum else []
     by_ribs = _counted(evidence, last, _LAST_WITH_RIBS) if last is not None else []
     places = [_either(*both) for both in zip_longest(by_sacrum, by_ribs)]
-    doubts = _doubts(evidence)
     if any(a != b for a, b in zip(by_sacrum, by_ribs, strict=False) if a is not None and b is not None):
         return _unnamed("counted from the sacrum and from the last ribs they differ (13 thoracic or 6 lumbar "
-                        "vertebrae?)", evidence, doubts)  # fmt: skip
+                        "vertebrae?)", evidence)  # fmt: skip
     if not evidence.sacrum and last is None:
-        return _unnamed("neither the sacrum nor the last ribs can be made out", evidence, doubts)
+        return _unnamed("neither the sacrum nor the last ribs can be made out", evidence)
     if any(place is not None and not 0 <= place < len(LEVELS) for place in places):
-        return _unnamed("counting gives more vertebrae than there are", evidence, doubts)
+        return _unnamed("counting gives more vertebrae than there are", evidence)
     levels = tuple(None if place is None else LEVELS[place] for place in places)
     if not any(levels):
-        return _unnamed("the vertebrae that they are counted from could not be told apart", evidence, doubts)
-    gaps = [
+        return _unnamed("the vertebrae that they are counted from could not be told apart", evidence)
+    notes = [
         f"no body was found between {below} and {above}, where there is room for one"
         for below, above, missing in zip(levels, levels[1:], evidence.missing_below[1:], strict=False)
         if missing and below and above
     ]
     if unknown := levels.count(None):
-        doubts.insert(0, f"the levels of {unknown} vertebrae are not certain; these are {_NUMBERED}")
+        notes.append(f"the levels of {unknown} vertebrae are not certain; these are {_NUMBERED}")
     known: Literal["sacrum", "ribs"] = "sacrum" if evidence.sacrum and levels[0] else "ribs"
-    return Named(levels, known, (*gaps, *doubts))
+    return Named(levels, known, tuple(notes))
 
 
-def _unnamed(why: str, evidence: Evidence, doubts: list[str]) -> Named:
+def _unnamed(why: str, evidence: Evidence) -> Named:
     note = f"levels unknown: {why}; vertebrae are {_NUMBERED}"
-    return Named((None,) * len(evidence.sure), None, (note, *doubts))
+    return Named((None,) * len(evidence.sure), None, (note,))
 
 
 def _counted(evidence: Evidence, start: int, level: int) -> _Counted:
@@ -92,14 +91,6 @@ def _counted(evidence: Evidence, start: int, level: int) -> _Counted:
 
 def _either(first: int | None, second: int | None) -> int | None:
     return second if first is None else first
-
-
-def _doubts(evidence: Evidence) -> list[str]:
-    """Sentence about the vertebrae that may be several, by their numbers from the top."""
-    numbers = [str(len(evidence.sure) - index) for index, sure in enumerate(evidence.sure) if not sure][::-1]
-    if not numbers:
-        return []
-    return [f"vertebrae that have run together could not be told apart for certain: {', '.join(numbers)} from the top"]
 
 
 def _last_with_ribs(evidence: Evidence) -> int | None:

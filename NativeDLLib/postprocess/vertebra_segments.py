@@ -30,6 +30,7 @@ def vertebra_levels(
     state.remarks += vertebrae.notes
     if count > len(names):
         state.remarks.append(f"{count} vertebrae were found, the lowest {count - len(names)} of them are left out")
+    state.merged = [name for name, sure in zip(names, vertebrae.sure, strict=False) if not sure]
     where = voxels_of(labels, classes)
     table = np.array([0, *names, *[0] * (count - len(names))], np.uint16)
     labels.reshape(-1)[where] = table[vertebrae.labels.reshape(-1)[where]]

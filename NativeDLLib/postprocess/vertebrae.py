@@ -31,6 +31,7 @@ class Vertebrae:
     labels: Array  # (z, y, x): each vertebra's place, 0 for none
     levels: tuple[str | None, ...]  # ``C1`` to ``L5``, in that order; None where one is not certain
     known_from: Literal["sacrum", "ribs"] | None  # structure that the levels are counted from
+    sure: tuple[bool, ...]  # whether each is certainly one vertebra
     notes: tuple[str, ...]  # warnings for the user
 
 
@@ -42,7 +43,7 @@ def number_vertebrae(classes: sitk.Image, roles: Mapping[str, int]) -> Vertebrae
     where = voxels_of(values, roles)
     labels = np.zeros(values.shape, np.uint16)
     if not len(where):
-        return Vertebrae(labels, (), None, ())
+        return Vertebrae(labels, (), None, (), ())
     indices = np.stack(np.unravel_index(where, values.shape), axis=1)[:, ::-1]
     grid = _grid_around(classes, indices)
     given = sitk.GetArrayViewFromImage(grid)
@@ -50,7 +51,7 @@ def number_vertebrae(classes: sitk.Image, roles: Mapping[str, int]) -> Vertebrae
     vertebrae = masks["vertebra"] | masks["core"]
     bodies = find_bodies(masks["core"], vertebrae)
     if not bodies:
-        return Vertebrae(labels, (), None, ("no vertebral body is in the image",))
+        return Vertebrae(labels, (), None, (), ("no vertebral body is in the image",))
     numbers, bodies = _spread_over(bodies, vertebrae, masks["sacrum"])
     everywhere = np.ones_like(vertebrae)
     near = _spread(numbers, everywhere, _REACH_VOXELS)
@@ -59,7 +60,8 @@ def number_vertebrae(classes: sitk.Image, roles: Mapping[str, int]) -> Vertebrae
     joined = _spread(numbers, everywhere, _REACH_OF_ARCH_VOXELS) * vertebrae
     whole = _spread(_spread(joined, vertebrae, _FAR), everywhere, _REACH_VOXELS)
     labels.reshape(-1)[where] = from_top[whole[_in_grid(classes, grid, indices)]]
-    return Vertebrae(labels, tuple(reversed(named.levels)), named.known_from, named.notes)
+    sure = tuple(body.sure for body in reversed(bodies))
+    return Vertebrae(labels, tuple(reversed(named.levels)), named.known_from, sure, named.notes)
 
 
 def voxels_of(classes: Array, roles: Mapping[str, int]) -> npt.NDArray[np.intp]:

@@ -3,7 +3,7 @@
 Such a segment keeps its voxels and loses its level: a wrong code in the PACS is worse than none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -26,9 +26,13 @@ _NEAREST, _FARTHEST = 0.6, 1.6
 _OUTER_PERCENT = 2.0
 
 
-def certain_levels(labels: sitk.Image, segments: Sequence[Segment]) -> tuple[tuple[Segment, ...], list[Finding]]:
-    """Segments, those of doubtful levels without it and renamed, and the findings that say why. `labels` holds Segment
-    Numbers; a segment's `plausible` says what a vertebra may be.
+def certain_levels(
+    labels: sitk.Image, segments: Sequence[Segment], merged: Collection[int]
+) -> tuple[tuple[Segment, ...], list[Finding]]:
+    """Segments, those of doubtful levels without it and renamed, and the findings that say why.
+
+    `labels` holds Segment Numbers. What a vertebra may be is its segment's `plausible`; `merged` has the labels of
+    segments that ran together with others and could not be cut apart for certain.
     """
     spine = [segment for segment in segments if segment.plausible.level is not None]
     places = _places(labels, [segment.number for segment in spine])
@@ -56,7 +60,10 @@ def certain_levels(labels: sitk.Image, segments: Sequence[Segment]) -> tuple[tup
         if down <= 0 or not max(least, _NEAREST_MM) <= steps[index] <= min(most, _FARTHEST_MM):
             told = f"{upper.name} lies {abs(down):.0f} mm {'above' if down > 0 else 'below'} {lower.name}"
             why |= {segment.number: told for segment in (upper, lower) if segment.number not in why}
-    return _without_levels(segments, why, too_large, centres)
+    named, findings = _without_levels(segments, why, too_large, centres)
+    ran_together = "ran together with others; where it ends, and whether it is one, is not certain"
+    apart = [s.name for s in named if s.label in merged]
+    return named, [*findings, *(Finding("not-told-apart", f"{name}: {ran_together}", name) for name in apart)]
 
 
 def _without_levels(

@@ -53,7 +53,7 @@ def run_pipeline(
             progress.warn(remark)
         # Of segments that are not there a step may have left none.
         labels = source.image_of(state.labels)
-        segments, quality = certain_levels(labels, state.segments)
+        segments, quality = certain_levels(labels, state.segments, state.merged)
         measured = measure(source, image, labels, segments)
         quality += examine(source, image, labels, segments, [row["volume_ml"] for row in measured])
         quality += box.cut_segments(labels, segments)

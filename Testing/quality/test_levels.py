@@ -50,7 +50,7 @@ def codes_of(findings):
 def test_a_spine_as_it_should_be_keeps_all_its_levels(spine, direction):
     segments, values = spine
 
-    assert certain_levels(image_of(values, direction=direction), segments) == (segments, [])
+    assert certain_levels(image_of(values, direction=direction), segments, ()) == (segments, [])
 
 
 def test_real_vertebrae_keep_their_levels(real_data, spine):
@@ -60,7 +60,7 @@ def test_real_vertebrae_keep_their_levels(real_data, spine):
     image = sitk.GetImageFromArray(values)
     image.CopyInformation(labels)
 
-    assert certain_levels(image, spine[0])[1] == []
+    assert certain_levels(image, spine[0], ())[1] == []
 
 
 def merge(values, *numbers):
@@ -123,7 +123,7 @@ def test_a_level_that_cannot_be_true_is_taken_away_and_it_is_said(spine, fault):
     values = values.copy()
     change(values)
 
-    after, findings = certain_levels(image_of(values), segments)
+    after, findings = certain_levels(image_of(values), segments, ())
 
     assert doubtful & set(LEVELS) <= without_level(after)
     assert code in codes_of(findings)
@@ -139,7 +139,7 @@ def test_a_vertebra_larger_than_any_keeps_no_level(spine):
     wide = np.zeros((60, 120, 120), np.uint16)
     wide[10:40, 10:80, 10:80] = 2
 
-    after, findings = certain_levels(image_of(wide), segments)
+    after, findings = certain_levels(image_of(wide), segments, ())
 
     assert without_level(after) == {"L4"}
     assert "has 147 mL, where one vertebra has at most 110" in findings[0].message
@@ -148,4 +148,12 @@ def test_a_vertebra_larger_than_any_keeps_no_level(spine):
 def test_segments_that_are_no_vertebrae_are_left_as_they_are(spine):
     liver = load_models()["liver-ct-demo"].segments
 
-    assert certain_levels(image_of(np.ones((200, 20, 20), np.uint16)), liver) == (liver, [])
+    assert certain_levels(image_of(np.ones((200, 20, 20), np.uint16)), liver, ()) == (liver, [])
+
+
+def test_a_vertebra_that_ran_together_with_others_is_said_to_have(spine):
+    segments, values = spine
+
+    _, findings = certain_levels(image_of(values), segments, (segments[1].label,))
+
+    assert [(finding.code, finding.segment) for finding in findings] == [("not-told-apart", "L4 vertebra")]

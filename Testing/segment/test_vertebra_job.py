@@ -117,3 +117,18 @@ def test_a_training_measures_all_vertebrae_together(tmp_path, registry, classes)
     (row,) = case["segments"]
     assert row["name"] == "Vertebrae (all levels)"
     assert row["dice"] > 0.99
+
+
+@pytest.mark.parametrize("series", ["abdomen_ct_5mm_dicom", "upper_abdomen_ct_dicom"])
+def test_on_a_real_ct_vertebrae_are_separate_or_it_is_said_which_are_not(tmp_path, real_data, series):
+    arguments = ["run", "--input", real_data / series, "--model", "vertebra-ct-demo", "--output", tmp_path / "out"]
+    assert nativedl(*arguments) == 0
+
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    doubtful = {finding["segment"] for finding in report["quality"] if finding["code"] == "not-told-apart"}
+    seg = pydicom.dcmread(tmp_path / "out" / "segmentation.dcm", stop_before_pixels=True)
+    codes = {row.SegmentLabel: row.SegmentedPropertyTypeCodeSequence[0].CodeValue for row in seg.SegmentSequence}
+    assert doubtful
+    for row in report["segments"]:
+        assert row["volume_ml"] < 110
+        assert row["name"] not in doubtful or codes[row["name"]] == "51282000"
