@@ -91,10 +91,11 @@ def _validator(schema_name: str, pointer: str = "") -> Any:
     from jsonschema import Draft202012Validator, ValidationError
     from jsonschema.validators import extend
 
-    def pattern(validator: Any, expression: str, instance: Any, _: Any) -> Iterator[ValidationError]:
+    def pattern(validator: Any, expression: str, instance: Any, field: Any) -> Iterator[ValidationError]:
         # In JSON Schema $ is the very end; in Python a line break may still follow it.
         if validator.is_type(instance, "string") and not re.search(expression.replace("$", r"\Z"), instance):
-            yield ValidationError(f"{instance!r} does not match {expression!r}")
+            told = str(field.get("description", "")).partition(". ")[0].rstrip(".")
+            yield ValidationError(f"{instance!r} does not match{': ' + told if told else ' what may stand here'}")
 
     schema = json.loads((resources_folder() / schema_name).read_text(encoding="utf-8"))
     if pointer:

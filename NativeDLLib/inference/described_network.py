@@ -117,7 +117,7 @@ def read_weights(content: bytes) -> dict[str, Any]:
         ) from error
     # What torch makes of a damaged file ranges from RuntimeError to KeyError and its own pickle errors.
     except Exception as error:
-        raise ModelError(f"its weights cannot be read: {str(error)[:200]}") from error
+        raise ModelError("its weights cannot be read: the file is damaged, or holds more than tensors") from error
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise ModelError("its weights are not a state dict of tensors")
     return {str(name): value for name, value in weights.items()}

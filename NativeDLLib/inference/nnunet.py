@@ -200,7 +200,7 @@ def load_nnunet(model: Model, weights: Weights, device: str, *, measure: bool = 
             warnings=notes,
         )
     except _FAULTS as error:
-        raise ModelError(f"{folder}: is not an nnU-Net results folder that can be run: {str(error)[:300]}") from error
+        raise ModelError(f"{folder}: cannot be run: its plans, dataset and checkpoints do not fit together") from error
     _check_labels(model, folder, plans.get_label_manager(dataset), dataset.get("labels", {}))
     return engine
 

@@ -40,7 +40,9 @@ class OnnxNetwork:
             output = self.session.run(None, {self._input: batch})[0]
         # ONNX Runtime's exceptions are classes of a private module without a common base but Exception.
         except Exception as error:
-            raise ModelError(f"{self._path}: cannot run on {self.device}: {str(error)[:300]}") from error
+            sizes = " x ".join(str(size) for size in batch.shape[2:])
+            what = f"{self._path}: cannot run a patch of {sizes} voxels on {self.device}"
+            raise ModelError(f"{what}: its layers do not fit this size, or memory ran out") from error
         return checked_output(output, batch, self._classes, self._path)
 
 
@@ -84,7 +86,10 @@ def _session(runtime: Any, content: bytes, path: Path, options: Any, providers: 
     try:
         return confined(runtime.InferenceSession, content, options, providers=providers)
     except Exception as error:
-        raise ModelError(f"{path}: onnxruntime cannot load it: {str(error)[:300]}") from error
+        raise ModelError(
+            f"{path}: onnxruntime {runtime.__version__} cannot load it: it is damaged, or has operators that this "
+            "version does not know"
+        ) from error
 
 
 def _options(runtime: Any) -> Any:

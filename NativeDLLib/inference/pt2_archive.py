@@ -54,6 +54,10 @@ _TYPES = {
 }
 
 
+class NotRunError(ValueError):
+    """A network asks for what is not run here, in words of ours."""
+
+
 class Pt2Archive:
     """An archive, read from bytes, of which every member and every name has been checked. `model` is the content of
     ``models/model.json``: graph, signature and outputs. ModelError where it is no such archive, is damaged, or holds
@@ -67,7 +71,8 @@ class Pt2Archive:
             check_zip(stream)
             self._archive = zipfile.ZipFile(stream)
         except (ZipError, zipfile.BadZipFile, ValueError) as error:
-            raise ModelError(f"{path}: is no .pt2 file that can be read ({error}); {EXPORT}") from error
+            told = str(error) if isinstance(error, ZipError) else "it is no archive"
+            raise ModelError(f"{path}: is no .pt2 file that can be read: {told}; {EXPORT}") from error
         names = self._archive.namelist()
         if any(name.endswith(("/constants.pkl", ".py")) for name in names):
             raise ModelError(f"{path}: is TorchScript, which is code and is not run; {EXPORT}")
@@ -119,7 +124,8 @@ class Pt2Archive:
                 sizes, strides = ([size["as_int"] for size in described[key]] for key in ("sizes", "strides"))
                 yield name, torch.as_strided(flat, sizes, strides, described["storage_offset"]["as_int"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise ModelError(f"{self._path}: its weights cannot be read ({str(error)[:200]})") from error
+            told = str(error) if isinstance(error, NotRunError) else "their sizes are not those of the file"
+            raise ModelError(f"{self._path}: its weights cannot be read: {told}") from error
 
     def _json(self, name: str) -> Any:
         if self._archive.getinfo(f"{self._root}/{name}").file_size > _LARGEST_JSON:
@@ -130,7 +136,7 @@ class Pt2Archive:
         try:
             return self._archive.read(f"{self._root}/{name}")
         except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-            raise ModelError(f"{self._path}: {name} is damaged ({str(error)[:200]})") from error
+            raise ModelError(f"{self._path}: {name} is damaged") from error
 
 
 def dtype(number: int) -> torch.dtype:
@@ -138,7 +144,7 @@ def dtype(number: int) -> torch.dtype:
     import torch
 
     if number not in _TYPES:
-        raise ValueError(f"type {number} of its numbers is not known")
+        raise NotRunError(f"type {number} of its numbers is not known")
     kind: torch.dtype = getattr(torch, _TYPES[number])
     return kind
 

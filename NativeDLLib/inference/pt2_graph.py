@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.jsonfile import parse_json
 from NativeDLLib.inference.activation import activation_of
-from NativeDLLib.inference.pt2_archive import Pt2Archive, dtype
+from NativeDLLib.inference.pt2_archive import NotRunError, Pt2Archive, dtype
 from NativeDLLib.inference.pt2_operators import find
 
 if TYPE_CHECKING:
@@ -39,28 +39,28 @@ class ExportedNetwork:
                 elif kind != "constant_input":
                     self._kept[place.name] = _weight(archive, kind, about).to(device)
             if len(taken) != 1:
-                raise ValueError(f"it takes {len(taken)} images; a series gives one")
+                raise NotRunError(f"it takes {len(taken)} images; a series gives one")
             self._image = taken[0]
             self._sizes = [row.get("as_int") for row in module["graph"]["tensor_values"][self._image]["sizes"]]
             _check_outputs(module)
             self.activation = activation_of(next(_names(self._graph.outputs)), self._graph.operators)
-        except KeyError as error:
-            raise ModelError(f"{path}: cannot be run as a network: it has no {error}") from error
+        except NotRunError as error:
+            raise ModelError(f"{path}: cannot be run as a network: {error}") from error
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise ModelError(f"{path}: cannot be run as a network: {str(error)[:200]}") from error
+            raise ModelError(f"{path}: cannot be run as a network: its graph is damaged") from error
 
     def __call__(self, image: torch.Tensor) -> Any:
         """Return the first output for an image of the sizes that the network was exported for."""
         sizes = tuple(image.shape)
         if len(sizes) != len(self._sizes) or any(n not in (None, m) for n, m in zip(self._sizes, sizes, strict=True)):
-            raise ValueError(f"takes {self._sizes}, not {list(sizes)}")
+            raise NotRunError(f"takes {self._sizes}, not {list(sizes)}")
         return self._graph.run({**self._kept, self._image: image})[0]
 
 
 def _weight(archive: Pt2Archive, kind: str, about: Mapping[str, Any]) -> torch.Tensor:
     names = {"parameter": "parameter_name", "buffer": "buffer_name", "tensor_constant": "tensor_constant_name"}
     if kind not in names:
-        raise ValueError(f"it takes a {kind}")
+        raise NotRunError(f"it takes a {kind}")
     name = about[names[kind]]
     return archive.weights[name] if name in archive.weights else archive.constants[name]
 
@@ -69,11 +69,11 @@ def _check_outputs(module: Mapping[str, Any]) -> None:
     """Check that the first output is the one that the module gives first."""
     kinds = [next(iter(spec)) for spec in module["signature"]["output_specs"]]
     if set(kinds) != {"user_output"}:
-        raise ValueError("it changes itself when it runs; export it in evaluation mode")
+        raise NotRunError("it changes itself when it runs; export it in evaluation mode")
     tree = parse_json(module["module_call_graph"][0]["signature"]["out_spec"], "out_spec", ModelError)[1]
     first = tree["children_spec"][0] if tree["children_spec"] else tree
     if tree["type"] not in _TREES or first["children_spec"]:
-        raise ValueError("its outputs are not in a fixed order")
+        raise NotRunError("its outputs are not in a fixed order")
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,10 @@ class _Graph:
         known = set(_names(self.inputs))
         for node in self._nodes:
             if unknown := {*_names(node.positional), *_names(node.named)} - known:
-                raise ValueError(f"it uses the value '{unknown.pop()[:80]}' before there is one")
+                raise NotRunError(f"it uses the value '{unknown.pop()[:80]}' before there is one")
             known |= {*_names(node.gives)}
         if unknown := {*_names(self.outputs)} - known:
-            raise ValueError(f"it gives the value '{unknown.pop()[:80]}', which it does not compute")
+            raise NotRunError(f"it gives the value '{unknown.pop()[:80]}', which it does not compute")
         # Values are forgotten after the last node that uses them: memory is what large networks have least of.
         needed = {*_names(self.outputs)}
         for node in reversed(self._nodes):
@@ -136,7 +136,7 @@ class _Graph:
         call, order = find(row["target"], [name for name, _ in given])
         if order is None:
             if any(isinstance(value, str) for _, value in given):
-                raise ValueError(f"it calls '{row['target']}' with a text")
+                raise NotRunError(f"it calls '{row['target']}' with a text")
             return _Node(call, [value for _, value in given], {}, gives)
         named, positional = dict(given), []
         for name in order:
@@ -189,7 +189,7 @@ class _Graph:
                 return self._device
             case "as_graph":
                 return _Graph(value["graph"], self._device)
-        raise ValueError(f"it holds an argument of the kind '{kind[:40]}', which a network has no need for")
+        raise NotRunError(f"it holds an argument of the kind '{kind[:40]}', which a network has no need for")
 
 
 def _names(value: Any) -> Iterator[str]:

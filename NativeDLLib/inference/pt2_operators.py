@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from NativeDLLib.inference.pt2_archive import NotRunError
+
 _ARITHMETIC = ("add", "sub", "mul", "floordiv", "truediv", "mod", "neg")
 _COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge", "and_", "or_")
 # Of sizes, which Python computes.
@@ -61,7 +63,7 @@ def find(target: Any, names: Sequence[str]) -> tuple[Callable[..., Any], Sequenc
         found = getattr(getattr(getattr(torch.ops, match[1]), match[2], None), match[3], None)
         if isinstance(found, torch._ops.OpOverload) and _only_computes(found._schema, match[2], names):
             return found, [argument.name for argument in found._schema.arguments if not argument.kwarg_only]
-    raise ValueError(f"it calls '{str(target)[:80]}', which a network has no need for")
+    raise NotRunError(f"it calls '{str(target)[:80]}', which a network has no need for")
 
 
 def _only_computes(schema: Any, name: str, given: Sequence[str]) -> bool:

@@ -12,7 +12,7 @@ from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.confined import confined
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.network import ArrayOrTensor, Loaded, checked_output, is_tensor, require, to_numpy
-from NativeDLLib.inference.pt2_archive import Pt2Archive
+from NativeDLLib.inference.pt2_archive import NotRunError, Pt2Archive
 from NativeDLLib.inference.pt2_graph import ExportedNetwork
 
 
@@ -57,7 +57,7 @@ class TorchNetwork:
 
     @contextlib.contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        """Say what torch says is wrong as an error of ours."""
+        """Raise an error of ours for one of torch."""
         import torch
 
         try:
@@ -65,7 +65,8 @@ class TorchNetwork:
         except torch.OutOfMemoryError as error:
             raise ModelError(f"{self.device} has too little memory for this model; use cpu") from error
         except (RuntimeError, ValueError, TypeError, AttributeError, AssertionError) as error:
-            raise ModelError(f"{self._path}: cannot run on {self.device}: {str(error)[:300]}") from error
+            told = str(error) if isinstance(error, NotRunError) else "its layers do not fit this input"
+            raise ModelError(f"{self._path}: cannot run on {self.device}: {told}") from error
 
 
 def load_torch(content: bytes, path: Path, device: str, classes: int) -> Loaded:

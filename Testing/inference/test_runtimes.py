@@ -99,7 +99,7 @@ def test_a_file_that_is_no_network_is_refused(tmp_path, load):
 def test_a_patch_that_the_network_cannot_take_is_reported(tmp_path, load):
     network = load(tmp_path).network
 
-    with pytest.raises(ModelError, match="cannot run on cpu"):
+    with pytest.raises(ModelError, match=r"cannot run .*on cpu"):
         network(np.zeros((1, 3, 16, 16, 16), np.float32))
 
 

@@ -162,7 +162,22 @@ def test_a_network_that_cannot_run_its_patch_leaves_nothing(tmp_path):
     model.graph.node[0].attribute.append(onnx.helper.make_attribute("strides", [2, 2, 2]))
     onnx.save(model, path)
 
-    with pytest.raises(ModelError, match="gives an output of shape"):
+    with pytest.raises(ModelError, match=f"^{path}: gives an output of shape"):
+        add_model(path, own_models.answers())
+    assert not list(user_registry().parent.rglob("*"))
+
+
+def test_a_network_that_runs_on_nothing_and_not_on_an_image_leaves_nothing(tmp_path):
+    import onnx
+
+    path = factories.threshold_onnx(tmp_path / "own.onnx", 0)
+    model = onnx.load(path)
+    # The root of what is below the threshold is no number.
+    model.graph.node.append(onnx.helper.make_node("Sqrt", ["logits"], ["root"]))
+    model.graph.output[0].name = "root"
+    onnx.save(model, path)
+
+    with pytest.raises(ModelError, match=f"^{path}: gives values that are not finite"):
         add_model(path, own_models.answers())
     assert not list(user_registry().parent.rglob("*"))
 

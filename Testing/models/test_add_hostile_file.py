@@ -1,5 +1,7 @@
 """Files that nobody should add: refused in one line, and nothing in them runs."""
 
+import re
+
 import factories
 import numpy as np
 import onnx
@@ -7,7 +9,8 @@ import pytest
 import torch
 from own_models import refusal, written
 
-from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.errors import ModelError, NativeDLError
+from NativeDLLib.models.add import read_source
 
 
 def test_a_truncated_onnx_file_is_refused(tmp_path):
@@ -30,7 +33,7 @@ def one_node(path, domain="", operator="Conv", shape=("n", 1, "z", "y", "x"), we
 
 
 def test_an_onnx_file_with_operators_of_its_own_is_refused(tmp_path):
-    assert "not a registered" in refusal(ModelError, one_node(tmp_path / "a.onnx", "evil", "Run"))
+    assert "this version does not know" in refusal(ModelError, one_node(tmp_path / "a.onnx", "evil", "Run"))
 
 
 def test_an_onnx_file_that_leads_to_other_files_is_refused_even_where_they_are(tmp_path, monkeypatch):
@@ -104,3 +107,32 @@ def test_bytes_that_are_nothing_are_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"\xff\xfe\x00nothing" * 50)
 
     refusal(ModelError, tmp_path / name)
+
+
+FOREIGN = re.compile(r"Error\b|Exception|ONNXRuntime|size mismatch|state_dict|zip\(\)|aten::|\^\[|\bat 0x|\n")
+
+
+@pytest.mark.parametrize("kind", ["onnx", "pt2", "pth"])
+def test_what_is_said_of_a_damaged_file_is_in_words_of_this_library(tmp_path, kind):
+    rng, path, options = np.random.default_rng(0), tmp_path / f"a.{kind}", {}
+    if kind == "pth":
+        layer = {"type": "convolution", "filters": 2, "kernel_size": 1}
+        description = {"schema_version": "1.0", "input_shape": [1, 16, 16, 16], "architecture": [layer]}
+        options["architecture"] = written(tmp_path / "a.json", description)
+        torch.save({"layers.0.weight": torch.ones(2, 1, 1, 1, 1), "layers.0.bias": torch.zeros(2)}, path)
+    else:
+        getattr(factories, f"threshold_{kind}")(path, 1)
+    content, said = path.read_bytes(), set()
+    for _ in range(60):
+        damaged = bytearray(content[: rng.integers(1, len(content))] if rng.random() < 0.3 else content)
+        for place in rng.integers(0, len(damaged), 12):
+            damaged[place] = rng.integers(0, 256)
+        path.write_bytes(damaged)
+        try:
+            read_source(path, **options)
+        except NativeDLError as error:
+            said.add(str(error))
+
+    assert said
+    assert not [message for message in said if FOREIGN.search(message)]
+    assert all(str(path) in message for message in said)

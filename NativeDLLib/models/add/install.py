@@ -7,17 +7,19 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from NativeDLLib.core.errors import ModelError, UsageError
+from NativeDLLib.core.errors import ModelError, NativeDLError, UsageError
 from NativeDLLib.core.files import scratch, sha256, write_text
 from NativeDLLib.core.jsonfile import problem_of, read_json
 from NativeDLLib.core.places import kept
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.add.draft import Draft
+from NativeDLLib.registry import effective
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.load import load_models, load_registry, models_of
 from NativeDLLib.registry.make_model import make_model
@@ -65,14 +67,15 @@ def install(draft: Draft, registry: Path, *, replace: bool = False, progress: Pr
     target = place or f"{_FOLDER}/{draft.entry['id']}/{mark}{name}"
     entry = draft.entry | {"weights": _weights(draft, target, digests)}
     models_of(_with(registry, entry), registry)
+    source = draft.folder or next(iter(draft.files.values()))
     if place:
-        _prove(make_model(entry, registry), progress)
+        _prove(make_model(entry, registry), source, progress)
         write_text(Path(os.path.realpath(registry)), _text(_with(registry, entry)))
     else:
         with _staging(registry.parent) as staged:
             _copy(draft.files, staged, progress)
             weights = _weights(draft, f"{_FOLDER}/{staged.parent.name}/{staged.name}{name}", digests)
-            _prove(make_model(entry | {"weights": weights}, registry), progress)
+            _prove(make_model(entry | {"weights": weights}, registry), source, progress)
             progress.check()
             _place(staged, registry.parent / _FOLDER / entry["id"] / mark, registry, entry)
     for model in before:
@@ -145,15 +148,41 @@ def _copy(files: Mapping[str, Path], folder: Path, progress: Progress) -> None:
                 os.fsync(target.fileno())
 
 
-def _prove(model: Model, progress: Progress) -> None:
-    """Load the network from the weights that will be used, and run it on nothing but zeros."""
-    from NativeDLLib.inference.engine import load_engine
+def _prove(model: Model, source: Path, progress: Progress) -> None:
+    """Run a model on a small image as a run does, from the weights that will be used; `source` is the user's file."""
+    from NativeDLLib.inference.engine import load_engine, window_settings
+    from NativeDLLib.inference.sliding_window import sliding_window
+    from NativeDLLib.postprocess.state import State, postprocess
 
-    with progress.stage("try"):
-        engine = load_engine(model, Weights(model), "cpu", measure=False)
-        progress.check()
-        # The folds of an ensemble are the same network with other weights.
-        engine.networks[0](np.zeros([1, 1, *engine.patch_size], np.float32))
+    image, parameters = _sample(model), effective(model)
+    try:
+        with progress.stage("try"):
+            engine = load_engine(model, Weights(model), "cpu", measure=False)
+            progress.check()
+            # One patch, looked at once: more of them are more of the same.
+            settings = replace(window_settings(model, engine, parameters), step=1.0, mirror_axes=())
+            prepared = engine.prepare(image)
+            labels = engine.restore(sliding_window(prepared, engine.networks, settings, progress), prepared)
+            postprocess(State(image, labels, model.segments), model.postprocessing, parameters)
+    except ModelError as error:
+        place = str(model.registry.parent / model.weights.place)
+        raise ModelError(str(error).replace(place, str(source)), hint=error.hint) from error
+    except NativeDLError:
+        raise
+    # Plans are free-form: anything that they name may fail in nnU-Net.
+    except Exception as error:
+        raise ModelError(f"{source}: cannot be run on an image: a setting of it is wrong or not known") from error
+
+
+def _sample(model: Model) -> Any:
+    """Noise of odd sizes and uneven spacing that lies within one patch."""
+    import SimpleITK as sitk
+
+    patch, spacing = model.input.patch_size or (64, 64, 64), model.input.spacing or (1.0, 1.0, 1.0)
+    extent = 0.8 * min(count * mm for count, mm in zip(patch, spacing, strict=True) if count > 1 or max(patch) == 1)
+    image = sitk.GetImageFromArray(np.random.default_rng(0).normal(40, 300, (5, 11, 13)).astype(np.float32))
+    image.SetSpacing((extent / 13, extent / 11, min(extent / 5, 2 * max(spacing))))
+    return image
 
 
 def _place(staged: Path, target: Path, registry: Path, entry: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ def read_pt2(path: Path) -> Draft:
             [size.get("as_int") for size in tensors[row["arg"]["as_tensor"]["name"]]["sizes"]] for row in (taken, given)
         )
     except (KeyError, ValueError, TypeError, AttributeError, StopIteration) as error:
-        raise ModelError(f"{path}: is no network with one input and one output ({error!r:.200})") from error
+        raise ModelError(f"{path}: is no network with one input and one output") from error
     shape = _checked_shape(path, inputs)
     if len(outputs) != _AXES or outputs[1] is None:
         raise ModelError(f"{path}: gives {outputs}; an output (batch, classes, z, y, x) is needed")

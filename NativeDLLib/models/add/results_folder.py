@@ -48,7 +48,8 @@ def read_results_folder(path: Path, wanted: Sequence[str] | None) -> Draft:
         draft = _draft(folder, plans, dataset, checkpoint, files)
     # Both files are free-form JSON: a missing or misplaced key surfaces as any of these.
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
-        raise ModelError(f"{folder}: is not an nnU-Net results folder that can be read: {error!r:.200}") from error
+        told = "plans.json or dataset.json lacks a field, or has it in another form than nnU-Net writes"
+        raise ModelError(f"{folder}: is not an nnU-Net results folder that can be read: {told}") from error
     folds = [file.parent.name.removeprefix("fold_") for file in checkpoints]
     weights: dict[str, Any] = {"folds": [int(fold) if fold.isdecimal() else fold for fold in folds]}
     draft.entry["weights"] = weights | ({} if name == _CHECKPOINTS[0] else {"checkpoint": name})
