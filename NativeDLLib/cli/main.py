@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from NativeDLLib import __version__
-from NativeDLLib.cli.show_progress import JsonProgress, TerminalProgress
-from NativeDLLib.cli.terminal import flush
+from NativeDLLib.cli.show_progress import JsonProgress, TerminalProgress, flush
 from NativeDLLib.core.errors import CancelledError, NativeDLError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.worker.signals import cancelled_by_signals, end_with_parent

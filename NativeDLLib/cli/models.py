@@ -10,7 +10,7 @@ from typing import Any
 from NativeDLLib.cli import models_add
 from NativeDLLib.cli.models_add import add_answers, add_draft
 from NativeDLLib.cli.options import add_command, add_pacs, peer_named
-from NativeDLLib.cli.terminal import write_line
+from NativeDLLib.cli.show_progress import write_line
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.places import kept, resources_folder
 from NativeDLLib.core.progress import Progress

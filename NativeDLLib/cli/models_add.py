@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from NativeDLLib.cli.options import add_command
-from NativeDLLib.cli.terminal import shown, write_line
+from NativeDLLib.cli.show_progress import shown, write_line
 from NativeDLLib.core.errors import CancelledError, UsageError
 from NativeDLLib.core.files import write_text
 from NativeDLLib.core.jsonfile import read_json

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from NativeDLLib.cli.options import add_command, add_pacs, peer_named
-from NativeDLLib.cli.terminal import shown
+from NativeDLLib.cli.show_progress import shown
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs import services

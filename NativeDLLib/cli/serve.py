@@ -42,8 +42,7 @@ def add_commands(subparsers: Any) -> None:
 def run(args: argparse.Namespace, progress: Progress) -> None:
     """Serve until a signal comes."""
     try:
-        from NativeDLLib.serve.auth import is_loopback, read_tokens
-        from NativeDLLib.serve.limits import Settings
+        from NativeDLLib.serve.limits import Settings, is_loopback, read_tokens
         from NativeDLLib.serve.server import check_certificate, listen, serve
     except ModuleNotFoundError as absent:
         raise UsageError(f"serve needs the package {absent.name}: pip install 'NativeDL[serve]'") from absent

@@ -1,14 +1,17 @@
-"""Progress shown to a person at a terminal, or to a program as JSON lines."""
+"""Progress for a person at a terminal, or for a program as JSON lines; no text can steer the terminal."""
 
+import errno
 import json
+import os
 import sys
 import threading
+import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tqdm import tqdm
 
-from NativeDLLib.cli.terminal import write_line
 from NativeDLLib.core.progress import Progress
 
 if TYPE_CHECKING:
@@ -103,3 +106,39 @@ def file_lines(report: "Report") -> Iterator[str]:
     yield from (f"{name}: {path}" for name, path in report.files.items())
     if report.sent:
         yield f"sent to {report.sent.peer}"
+
+
+def shown(text: str) -> str:
+    """Return text with all that steers a terminal, ends a line or turns the direction of reading as escapes."""
+    return "".join(
+        c if c.isprintable() or unicodedata.category(c) == "Zs" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def write_line(stream: TextIO, text: str) -> None:
+    """Write text as one line; characters that the stream cannot encode are written as escapes."""
+    encoding = stream.encoding or "utf-8"
+    try:
+        stream.write(shown(text).encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        stream.flush()
+    except OSError as error:
+        # Windows says of a closed pipe that the argument is wrong.
+        if error.errno not in (errno.EPIPE, errno.EINVAL):
+            raise
+        _silence(stream)
+
+
+def flush(stream: TextIO) -> None:
+    """Flush a stream, which Python would do at its end, and complain where the reader is gone."""
+    try:
+        stream.flush()
+    except OSError:
+        _silence(stream)
+
+
+def _silence(stream: TextIO) -> None:
+    """Send to nowhere what is written from now on."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

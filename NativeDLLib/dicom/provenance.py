@@ -4,8 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from NativeDLLib.core.errors import UsageError
+
 AlgorithmType = Literal["AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"]
 REVIEWED = "reviewed"
+_LONGEST = 64
+_PREFIXES = {"dr", "prof", "pd", "med", "hc", "dipl", "ing", "mr", "mrs", "ms", "herr", "frau", "sir", "dame"}
+_SUFFIXES = {"md", "phd", "do", "dds", "msc", "bsc", "mph", "frcr", "frcp", "facr", "jr", "sr", "ii", "iii"}
 
 
 @dataclass(frozen=True)
@@ -37,3 +42,55 @@ class Review:
     status: str = REVIEWED  # text of the descriptions: ``reviewed``, which means all of it, or another one
     algorithm_types: tuple[AlgorithmType, ...] = ()  # Segment Algorithm Type of each segment of a SEG
     predecessor: Predecessor | None = None  # automatic result, where it was stored
+
+
+def person_name(text: str) -> str:
+    """Person Name of a text with carets, or of ``Dr. Jane Doe``, ``Doe, Jane`` or ``Jane van der Doe, MD``. UsageError,
+    without the name itself, where it is empty, too long, or has characters that no name can have.
+    """
+    name = " ".join(text.split())
+    if not name.strip("^= "):
+        raise UsageError("the reviewer's name is empty; write Doe^Jane or Jane Doe")
+    if "\\" in name or not name.isprintable():
+        raise UsageError("the reviewer's name: it may hold neither backslashes nor control characters")
+    groups = name.split("=")
+    if "^" not in name and len(groups) == 1:
+        groups = [_components(name)]
+    if len(groups) > 3 or any(len(group.split("^")) > 5 for group in groups):
+        raise UsageError("the reviewer's name: it has at most 5 parts between ^ (family^given^middle^prefix^suffix)")
+    if max(len(group) for group in groups) > _LONGEST:
+        raise UsageError(f"the reviewer's name: it has at most {_LONGEST} characters")
+    return "=".join(groups)
+
+
+def _components(name: str) -> str:
+    before, comma, after = (part.strip() for part in name.partition(","))
+    words, suffix = before.split(), ""
+    if comma and all(_plain(word) in _SUFFIXES for word in after.split()):
+        suffix = after
+    elif comma:
+        words = [*after.split(), *words]
+        return _joined(before, _without_prefix(after.split()), suffix)
+    given, prefix = _without_prefix(words)
+    # Particles such as "van der" belong to the family name.
+    start = len(given) - 1
+    while start > 1 and given[start - 1].islower():
+        start -= 1
+    return _joined(" ".join(given[start:]), (given[:start], prefix), suffix)
+
+
+def _without_prefix(words: list[str]) -> tuple[list[str], str]:
+    count = 0
+    while count < len(words) - 1 and _plain(words[count]) in _PREFIXES:
+        count += 1
+    return words[count:], " ".join(words[:count])
+
+
+def _joined(family: str, given_and_prefix: tuple[list[str], str], suffix: str) -> str:
+    given, prefix = given_and_prefix
+    parts = [family, given[0] if given else "", " ".join(given[1:]), prefix, suffix]
+    return "^".join(parts).rstrip("^")
+
+
+def _plain(word: str) -> str:
+    return word.replace(".", "").lower()

@@ -11,7 +11,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 from NativeDLLib.core.arrays import Points
 from NativeDLLib.dicom.derived import derived_instance
 from NativeDLLib.dicom.provenance import REVIEWED, Algorithm, AlgorithmType, Review
-from NativeDLLib.dicom.seg_segments import coded
+from NativeDLLib.dicom.seg import coded
 from NativeDLLib.dicom.source_header import SourceHeader
 from NativeDLLib.quality.finding import Finding, titled
 from NativeDLLib.registry.entry import Segment

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import highdicom as hd
 from pydicom.dataset import Dataset
@@ -14,10 +14,9 @@ from NativeDLLib.core.errors import NativeDLError
 from NativeDLLib.dicom.derived import MANUFACTURER, derived_instance, software_versions
 from NativeDLLib.dicom.provenance import Algorithm, Predecessor, Review
 from NativeDLLib.dicom.seg_assembly import add_frames
-from NativeDLLib.dicom.seg_segments import described
 from NativeDLLib.dicom.source_header import SourceHeader
 from NativeDLLib.quality.finding import Finding, sentences, titled
-from NativeDLLib.registry.entry import Segment
+from NativeDLLib.registry.entry import Code, Segment
 from NativeDLLib.source.series import Series
 
 __all__ = ["SOP_CLASSES", "Algorithm", "EmptySegmentationError", "Kind", "make_segmentation"]
@@ -64,7 +63,6 @@ def make_segmentation(
         )
     title = titled(algorithm.title, findings, "" if review is None else review.status)
     creator = "NativeDL^Automatic" if review is None else review.reviewer
-    types = None if review is None else review.algorithm_types
     header, sop_class = SourceHeader(series), SOP_CLASSES[kind]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -76,7 +74,9 @@ def make_segmentation(
         dataset.ContentCreatorName = creator
         dataset.ContributingEquipmentSequence = _equipment(header, algorithm, findings)
         dataset.SegmentationType = kind
-        dataset.SegmentSequence = described(segments, algorithm, types, findings, with_background=kind == "LABELMAP")
+        dataset.SegmentSequence = _described(segments, algorithm, review, findings)
+        if kind == "LABELMAP":
+            dataset.SegmentSequence.insert(0, _background(dataset.SegmentSequence[0]))
         add_frames(dataset, series, header, labels, len(segments), buffered=buffered)
         if review is not None and review.predecessor is not None:
             _refer_to(dataset, review.predecessor)
@@ -130,3 +130,60 @@ def _refer_to(dataset: Dataset, predecessor: Predecessor) -> None:
     series.ReferencedInstanceSequence = [instance]
     # After the images: readers look for those first.
     dataset.ReferencedSeriesSequence.append(series)
+
+
+def _described(
+    segments: Sequence[Segment], algorithm: Algorithm, review: Review | None, findings: Sequence[Finding]
+) -> list[Dataset]:
+    """Items of the Segment Sequence (PS3.3 C.8.20.2), each of which states its own findings."""
+    identification = hd.AlgorithmIdentificationSequence(
+        name=algorithm.name,
+        family=codes.cid7162.ArtificialIntelligence,
+        version=algorithm.version,
+        source=algorithm.source,
+        parameters={name: value.replace("\\", "/") for name, value in algorithm.parameters.items()},
+    )
+    types = (None if review is None else review.algorithm_types) or ["AUTOMATIC"] * len(segments)
+    items = []
+    for segment, kind in zip(segments, types, strict=True):
+        items.append(_describe(segment, kind, identification))
+        if to_check := sentences(findings, segment.name):
+            items[-1].SegmentDescription = to_check
+    return items
+
+
+def _background(first: Dataset) -> Dataset:
+    item = Dataset()
+    item.SegmentNumber = 0
+    item.SegmentLabel = "Background"
+    nothing = hd.sr.CodedConcept.from_code(codes.DCM.Background)
+    item.SegmentedPropertyCategoryCodeSequence = item.SegmentedPropertyTypeCodeSequence = [nothing]
+    item.SegmentAlgorithmType = first.SegmentAlgorithmType
+    if "SegmentAlgorithmName" in first:
+        item.SegmentAlgorithmName = first.SegmentAlgorithmName
+    item.RecommendedDisplayCIELabValue = list(hd.color.CIELabColor(0.0, 0.0, 0.0).value)
+    return item
+
+
+def _describe(segment: Segment, algorithm_type: str, identification: Any) -> Any:
+    description = hd.seg.SegmentDescription(
+        segment_number=segment.number,
+        segment_label=segment.name,
+        segmented_property_category=coded(segment.category),
+        segmented_property_type=coded(segment.type),
+        algorithm_type=algorithm_type,
+        algorithm_identification=None if algorithm_type == "MANUAL" else identification,
+        anatomic_regions=[coded(segment.region)] if segment.region else None,
+        display_color=hd.color.CIELabColor.from_rgb(*segment.color),
+    )
+    if segment.type_modifier:
+        (kind,) = description.SegmentedPropertyTypeCodeSequence
+        kind.SegmentedPropertyTypeModifierCodeSequence = [coded(segment.type_modifier)]
+    if segment.region_modifier:
+        description.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [coded(segment.region_modifier)]
+    return description
+
+
+def coded(code: Code) -> Any:
+    """Return a code of the registry as the item of a code sequence."""
+    return hd.sr.CodedConcept(code.value, code.scheme, code.meaning)

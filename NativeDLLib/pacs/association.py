@@ -1,17 +1,19 @@
-"""An association with a peer over DIMSE: bounded in time, released at the end, its failures said in words."""
+"""An association with a peer over DIMSE, bounded in time, its failures said in words; C-ECHO and C-FIND (PS3.4 C)."""
 
 import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pynetdicom import AE, _config, build_context, evt
+from pydicom import Dataset
+from pynetdicom import AE, _config, build_context, evt, sop_class
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification
 
 from NativeDLLib.core.errors import PacsError
+from NativeDLLib.pacs.keys import identifier
 from NativeDLLib.pacs.outcome import AssociationLostError, NoneAcceptedError, RefusedError, explain_query
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.tls import client_tls
@@ -23,6 +25,7 @@ _config.LOG_RESPONSE_IDENTIFIERS = False
 _config.LOG_HANDLER_LEVEL = "none"
 
 MAXIMUM_CONTEXTS = 128
+PENDING = (0xFF00, 0xFF01)
 Handlers = list[tuple[Any, Callable[..., Any]]]
 
 
@@ -127,3 +130,51 @@ def _reason(peer: Peer, tls: tuple[ssl.SSLContext, str] | None, started: float) 
     except OSError as error:
         return str(error)
     return "the connection failed"
+
+
+def find(peer: Peer, level: str, keys: Mapping[str, str]) -> list[Dataset]:
+    """Matches at one level (``PATIENT``, ``STUDY``, ``SERIES`` or ``IMAGE``), one data set each. `keys` are matching
+    keys by DICOM keyword; wildcards, lists of UIDs and date ranges as in PS3.4 C.2.2.2. The usual return keys of the
+    level are added. UsageError where a key is no DICOM keyword, or series or images are asked for outside a study;
+    PacsError where the peer cannot be reached or refuses the query.
+    """
+    query, model = identifier(level, keys), _model(level)
+    with associate(peer, [build_context(model)]) as association:
+        return _ask(peer, association, query, model)
+
+
+def inventory(peer: Peer, study_uid: str, series_uid: str | None) -> dict[str, str] | None:
+    """SOP Class UID by SOP Instance UID of a study or series; None where the peer answers no queries at IMAGE level."""
+    found: dict[str, str] = {}
+    model = _model("IMAGE")
+    with associate(peer, [build_context(model)]) as association:
+        try:
+            series = [series_uid] if series_uid else []
+            if not series_uid:
+                query = identifier("SERIES", {"StudyInstanceUID": study_uid})
+                series = [str(match.SeriesInstanceUID) for match in _ask(peer, association, query, model)]
+            for uid in series:
+                query = identifier("IMAGE", {"StudyInstanceUID": study_uid, "SeriesInstanceUID": uid})
+                for match in _ask(peer, association, query, model):
+                    found[str(match.SOPInstanceUID)] = str(match.SOPClassUID)
+        except (RefusedError, AttributeError):
+            return None
+    return found if all(found.values()) else None
+
+
+def _model(level: str) -> Any:
+    if level == "PATIENT":
+        return sop_class.PatientRootQueryRetrieveInformationModelFind
+    return sop_class.StudyRootQueryRetrieveInformationModelFind
+
+
+def _ask(peer: Peer, association: Any, query: Dataset, model: Any) -> list[Dataset]:
+    matches: list[Dataset] = []
+    for response, match in association.send_c_find(query, model):
+        if response.get("Status") not in PENDING:
+            check_answer(peer, "C-FIND", response)
+        elif match is None:
+            raise PacsError(f"{peer} sent a C-FIND answer that cannot be decoded")
+        else:
+            matches.append(match)
+    return matches

@@ -15,10 +15,9 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from NativeDLLib.core.errors import CancelledError, PacsError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, associate, check_answer
+from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, PENDING, associate, check_answer, inventory
 from NativeDLLib.pacs.inbox import Inbox
 from NativeDLLib.pacs.peers import Peer
-from NativeDLLib.pacs.query import PENDING, inventory
 from NativeDLLib.pacs.tls import server_tls
 
 _POLL_S = 0.05

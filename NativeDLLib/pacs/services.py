@@ -22,7 +22,7 @@ def echo(peer: Peer) -> float:
 
 
 def find(peer: Peer, level: str, keys: Mapping[str, str]) -> "list[Dataset]":
-    """Find patients, studies, series or images; see `query.find`."""
+    """Find patients, studies, series or images; see `association.find`."""
     return _find(peer.retrieve, peer, level, keys)
 
 
@@ -30,7 +30,7 @@ def _find(way: str, peer: Peer, level: str, keys: Mapping[str, str]) -> "list[Da
     if way == "dicomweb":
         from NativeDLLib.pacs.web import find
     else:
-        from NativeDLLib.pacs.query import find
+        from NativeDLLib.pacs.association import find
     return find(peer, level, keys)
 
 

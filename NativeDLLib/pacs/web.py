@@ -39,7 +39,7 @@ def echo(peer: Peer) -> float:
 
 
 def find(peer: Peer, level: str, keys: Mapping[str, str]) -> list[Dataset]:
-    """Matches at one level by QIDO-RS, as `query.find`; patients are found through their studies."""
+    """Matches at one level by QIDO-RS, as `association.find`; patients are found through their studies."""
     identifier(level, keys)  # for its checks alone
     fields = [*RETURN_KEYS[level], *(key for key, value in keys.items() if not value)]
     filters = {key: value for key, value in keys.items() if value}

@@ -12,8 +12,7 @@ from pydicom.dataset import Dataset
 
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.dicom.person_name import person_name
-from NativeDLLib.dicom.provenance import Algorithm, AlgorithmType, Review
+from NativeDLLib.dicom.provenance import Algorithm, AlgorithmType, Review, person_name
 from NativeDLLib.dicom.rtstruct import Contour, Roi, make_structure_set
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.regions.propose import propose

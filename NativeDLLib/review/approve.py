@@ -10,8 +10,7 @@ import numpy as np
 from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.dicom.person_name import person_name
-from NativeDLLib.dicom.provenance import REVIEWED, Review
+from NativeDLLib.dicom.provenance import REVIEWED, Review, person_name
 from NativeDLLib.dicom.seg import Kind, make_segmentation
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.gates import examine_again

@@ -17,11 +17,10 @@ from NativeDLLib import __version__
 from NativeDLLib.core.errors import NativeDLError, UsageError
 from NativeDLLib.registry import load_models, rank
 from NativeDLLib.serve import attributes
-from NativeDLLib.serve.auth import is_known
 from NativeDLLib.serve.desk import Desk
 from NativeDLLib.serve.errors import Code, ServeError, documented
 from NativeDLLib.serve.formats import FORMATS
-from NativeDLLib.serve.limits import Settings
+from NativeDLLib.serve.limits import Settings, is_known
 from NativeDLLib.serve.models import Choice, Entry, Health, Models, Report, choice, entry, summary
 from NativeDLLib.serve.predict import Wanted, predict
 from NativeDLLib.serve.upload import DICOM, FORM, RELATED

@@ -14,9 +14,8 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from NativeDLLib.core.errors import NativeDLError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.serve.app import make_app
-from NativeDLLib.serve.auth import is_loopback
 from NativeDLLib.serve.desk import Desk
-from NativeDLLib.serve.limits import Settings
+from NativeDLLib.serve.limits import Settings, is_loopback
 
 _POLL_S = 0.1
 # Longer than a job that is asked to end may take.

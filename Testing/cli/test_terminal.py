@@ -12,8 +12,7 @@ import pytest
 from conftest import ROOT
 from tools import nativedl
 
-from NativeDLLib.cli.show_progress import JsonProgress, TerminalProgress
-from NativeDLLib.cli.terminal import shown
+from NativeDLLib.cli.show_progress import JsonProgress, TerminalProgress, shown
 
 HOSTILE = "Y\u00f6\u5c71\x1b]0;owned\x07\x1b[2J\u202eEvil"
 

@@ -9,9 +9,8 @@ from servers import LOOPBACK, Storescp, free_port, require
 
 from NativeDLLib.core.errors import PacsError
 from NativeDLLib.demo.pacs_server import EmbeddedPacs
-from NativeDLLib.pacs.association import echo
+from NativeDLLib.pacs.association import echo, find, inventory
 from NativeDLLib.pacs.peers import Peer, Timeouts
-from NativeDLLib.pacs.query import find, inventory
 from NativeDLLib.pacs.retrieve import retrieve
 from NativeDLLib.pacs.store import store_each
 

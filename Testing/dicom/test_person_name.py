@@ -1,7 +1,7 @@
 import pytest
 
 from NativeDLLib.core.errors import UsageError
-from NativeDLLib.dicom.person_name import person_name
+from NativeDLLib.dicom.provenance import person_name
 
 
 @pytest.mark.parametrize(

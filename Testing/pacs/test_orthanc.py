@@ -15,8 +15,7 @@ from pydicom.uid import (
 
 from NativeDLLib.core.errors import CancelledError, PacsError, UsageError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.pacs.association import echo
-from NativeDLLib.pacs.query import find, inventory
+from NativeDLLib.pacs.association import echo, find, inventory
 from NativeDLLib.pacs.retrieve import retrieve
 from NativeDLLib.pacs.store import store_each
 

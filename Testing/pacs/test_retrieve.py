@@ -8,9 +8,9 @@ from pydicom.uid import CTImageStorage, RTImageStorage, SecondaryCaptureImageSto
 from pynetdicom import build_context
 
 from NativeDLLib.core.errors import CancelledError, PacsError
+from NativeDLLib.pacs.association import inventory
 from NativeDLLib.pacs.inbox import Inbox, is_uid
 from NativeDLLib.pacs.peers import Peer
-from NativeDLLib.pacs.query import inventory
 from NativeDLLib.pacs.retrieve import retrieve, storage_proposal
 
 

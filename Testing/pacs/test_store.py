@@ -21,9 +21,8 @@ from pynetdicom.sop_class import CTImageStorage
 from servers import LOOPBACK, Storescp, free_port
 
 from NativeDLLib.core.errors import InputError, PacsError
-from NativeDLLib.pacs.association import echo
+from NativeDLLib.pacs.association import echo, find
 from NativeDLLib.pacs.peers import Peer, Timeouts
-from NativeDLLib.pacs.query import find
 from NativeDLLib.pacs.store import store_each
 
 
