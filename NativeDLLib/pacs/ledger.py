@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from NativeDLLib.core.errors import PacsError
@@ -30,8 +30,10 @@ CREATE TABLE IF NOT EXISTS objects (
 
 
 @dataclass(frozen=True)
-class NewEntry:
-    """An object to be put into the outbox; ``created`` is in seconds since the epoch."""
+class Entry:
+    """One object in the outbox. ``state`` is ``waiting``, ``sending``, or ``unclear`` after an attempt without the
+    peer's answer; ``claim`` names the sending process.
+    """
 
     peer: str
     sop_instance_uid: str
@@ -39,15 +41,7 @@ class NewEntry:
     series_uid: str
     sha256: str
     file: str
-    created: float
-
-
-@dataclass(frozen=True)
-class Entry(NewEntry):
-    """One object in the outbox. ``state`` is ``waiting``, ``sending``, or ``unclear`` after an attempt without the
-    peer's answer; ``claim`` names the sending process.
-    """
-
+    created: float  # in seconds since the epoch
     state: str
     attempts: int
     reason: str
@@ -66,11 +60,10 @@ class Ledger:
         """Return all rows, oldest first."""
         return self._select("1 ORDER BY id")
 
-    def insert(self, entry: NewEntry) -> Entry:
+    def insert(self, **values: object) -> Entry:
         """Add a row and return it whole."""
-        columns = ", ".join(NewEntry.__dataclass_fields__)
-        places = ", ".join("?" for _ in NewEntry.__dataclass_fields__)
-        cursor = self._database.execute(f"INSERT INTO objects ({columns}) VALUES ({places})", astuple(entry))
+        columns, places = ", ".join(values), ", ".join("?" for _ in values)
+        cursor = self._database.execute(f"INSERT INTO objects ({columns}) VALUES ({places})", (*values.values(),))
         return self._select("id = ?", cursor.lastrowid)[0]
 
     def update(self, identifier: int, **values: object) -> None:

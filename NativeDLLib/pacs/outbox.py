@@ -20,7 +20,7 @@ from NativeDLLib.core.locking import held, is_held
 from NativeDLLib.core.places import kept
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.identity import read_identity
-from NativeDLLib.pacs.ledger import Entry, Ledger, NewEntry, transaction
+from NativeDLLib.pacs.ledger import Entry, Ledger, transaction
 
 FIRST_DELAY_S = 30.0
 LONGEST_DELAY_S = 3600.0
@@ -54,8 +54,9 @@ class Outbox:
                     if there is None:
                         copy = self._copies / f"{uuid.uuid4().hex}.dcm"
                         made.append((file, copy))
-                        uids = (header.sop_instance_uid, header.study_uid, header.series_uid)
-                        there = ledger.insert(NewEntry(peer_name, *uids, digest, copy.name, created=time.time()))
+                        uids = {name: getattr(header, name) for name in ("sop_instance_uid", "study_uid", "series_uid")}
+                        row = {"sha256": digest, "file": copy.name, "created": time.time()}
+                        there = ledger.insert(peer=peer_name, **uids, **row)
                         waiting[there.sop_instance_uid] = there
                     elif there.sha256 == digest:
                         ledger.update(there.id, next_attempt=0)
