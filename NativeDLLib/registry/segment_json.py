@@ -7,19 +7,19 @@ from typing import Any
 from NativeDLLib.registry.entry import Code, Plausible, Segment
 from NativeDLLib.registry.structures import plausible_of
 
-_CODES = ("category", "type", "type_modifier", "region", "region_modifier")
+CODES = ("category", "type", "type_modifier", "region", "region_modifier")
 
 
 def segment_json(segment: Segment) -> dict[str, Any]:
     """Return number, name, colour and codes of a segment."""
-    codes = {key: None if (code := getattr(segment, key)) is None else asdict(code) for key in _CODES}
+    codes = {key: None if (code := getattr(segment, key)) is None else asdict(code) for key in CODES}
     return {"number": segment.number, "name": segment.name, "color": list(segment.color), **codes}
 
 
 def segment_of(row: Mapping[str, Any], number: int | None = None) -> Segment:
     """Segment of `segment_json` or, with its number, of a registry entry; KeyError, TypeError or ValueError else."""
     red, green, blue = (int(value) for value in row["color"])
-    codes = {key: Code(**{k: str(v) for k, v in row[key].items()}) for key in _CODES if row.get(key) is not None}
+    codes = {key: Code(**{k: str(v) for k, v in row[key].items()}) for key in CODES if row.get(key) is not None}
     own = int(row["number"]) if number is None else number
     if own < 1:
         raise ValueError("a segment has no number")

@@ -10,12 +10,13 @@ from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.provenance import AlgorithmType
-from NativeDLLib.registry import Segment
+from NativeDLLib.registry.entry import Code, Segment
+from NativeDLLib.registry.segment_json import CODES
 from NativeDLLib.results.saved import SavedResult
 from NativeDLLib.review.masks import Mask, resample_to, voxels_outside
 from NativeDLLib.source import Grid
 from NativeDLLib.volumes.seg_nrrd_reader import StoredSegment, StoredSegmentation
-from NativeDLLib.volumes.terminology import Meaning, meaning_of, parse_entry
+from NativeDLLib.volumes.terminology import parse_entry
 
 Decision = Literal["accepted", "rejected", "pending", "empty", "removed"]
 _NUMBER, _REVIEW, _ENTRY = "NativeDL.SegmentNumber", "NativeDL.Review", "TerminologyEntry"
@@ -81,25 +82,26 @@ def decided(reviewed: Sequence[ReviewedSegment], decisions: Mapping[str, Decisio
 def _identify(edited: StoredSegmentation, stored: StoredSegment, automatic: SavedResult) -> ReviewedSegment:
     """Segment and decision in the file, before its voxels are looked at."""
     where = f"{edited.path}: segment '{stored.name[:_LONGEST_LABEL]}'"
-    meaning = parse_entry(stored.tags.get(_ENTRY, ""))
+    codes = parse_entry(stored.tags.get(_ENTRY, ""))
     number = stored.tags.get(_NUMBER)
     told = stored.tags.get(_REVIEW) or ("pending" if number else "accepted")
     decision = _DECISIONS.get(told)
     if decision is None:
         raise InputError(f"{where}: {_REVIEW} is '{told[:20]}', not {', '.join(_DECISIONS)}")
     if not number:
-        if meaning is None:
+        if codes is None:
             raise InputError(f"{where}: does not say what it is; choose a terminology in Slicer (its colour)")
-        drawn = Segment(0, 0, _label(stored.name), stored.color, **vars(meaning))
+        drawn = Segment(0, 0, _label(stored.name), stored.color, **codes)
         return ReviewedSegment(drawn, decision, _NOWHERE, "MANUAL", 0)
     original = next((segment for n, (segment, _) in automatic.segments.items() if str(n) == number), None)
     if original is None:
         raise InputError(f"{where}: is segment {number[:20]} of a result, which is not in {automatic.folder}")
     shown = replace(original, name=_label(stored.name), color=stored.color)
     # Some characters of a meaning cannot be in the file: where nobody chose another code, the registry's words stay.
-    if meaning is None or _codes(meaning) == _codes(meaning_of(original)):
+    coded = shown if codes is None else replace(shown, **codes)
+    if _codes(coded) == _codes(shown):
         return ReviewedSegment(shown, decision, _NOWHERE, "AUTOMATIC", 0)
-    return ReviewedSegment(replace(shown, **vars(meaning)), decision, _NOWHERE, "SEMIAUTOMATIC", 0)
+    return ReviewedSegment(coded, decision, _NOWHERE, "SEMIAUTOMATIC", 0)
 
 
 def _compared(segment: ReviewedSegment, mask: Mask, outside: int, labels: Array) -> ReviewedSegment:
@@ -120,8 +122,9 @@ def _changed(mask: Mask, labels: Array, number: int) -> int:
     return int(np.count_nonzero(before)) + mask.voxels - 2 * int(both)
 
 
-def _codes(meaning: Meaning) -> list[tuple[str, str] | None]:
-    return [None if code is None else (code.scheme, code.value) for code in vars(meaning).values()]
+def _codes(segment: Segment) -> list[tuple[str, str] | None]:
+    codes: list[Code | None] = [getattr(segment, name) for name in CODES]
+    return [None if code is None else (code.scheme, code.value) for code in codes]
 
 
 def _label(name: str) -> str:

@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from NativeDLLib.core.arrays import Array, box_of
 from NativeDLLib.core.errors import NativeDLError
 from NativeDLLib.registry.entry import Segment
-from NativeDLLib.volumes.terminology import meaning_of, terminology_entry
+from NativeDLLib.volumes.terminology import terminology_entry
 
 _BINARY_LABELMAP = "Binary labelmap"
 # Slicer takes an image of a single voxel for one without any.
@@ -51,7 +51,7 @@ def write_seg_nrrd(
     }
     for index, segment in enumerate(segments):
         tags = {
-            "TerminologyEntry": terminology_entry(meaning_of(segment)),
+            "TerminologyEntry": terminology_entry(segment),
             "DICOM.SegmentAlgorithmType": "AUTOMATIC" if types is None else types[index],
             "DICOM.SegmentAlgorithmName": algorithm,
             "NativeDL.SegmentNumber": str(segment.number),

@@ -5,47 +5,29 @@ regions, region, region modifier; a code is scheme, value and meaning between ca
 """
 
 import re
-from dataclasses import dataclass
+from typing import Any
 
 from NativeDLLib.registry.entry import Code, Segment
+from NativeDLLib.registry.segment_json import CODES
 
 TYPES_CONTEXT = "Segmentation category and type - DICOM master list"
 REGIONS_CONTEXT = "Anatomic codes - DICOM master list"
 
 
-@dataclass(frozen=True)
-class Meaning:
-    """Category, type and region of a segment, each with what modifies it."""
-
-    category: Code
-    type: Code
-    type_modifier: Code | None = None
-    region: Code | None = None
-    region_modifier: Code | None = None
+def terminology_entry(segment: Segment) -> str:
+    """Return the tag for the codes of a segment."""
+    category, kind, modifier, region, region_modifier = (_text(getattr(segment, name)) for name in CODES)
+    return "~".join([TYPES_CONTEXT, category, kind, modifier, REGIONS_CONTEXT, region, region_modifier])
 
 
-def meaning_of(segment: Segment) -> Meaning:
-    """Codes of a registry segment."""
-    return Meaning(segment.category, segment.type, segment.type_modifier, segment.region, segment.region_modifier)
-
-
-def terminology_entry(meaning: Meaning) -> str:
-    """Return the tag for a meaning."""
-    types = [_text(code) for code in (meaning.category, meaning.type, meaning.type_modifier)]
-    regions = [_text(code) for code in (meaning.region, meaning.region_modifier)]
-    return "~".join([TYPES_CONTEXT, *types, REGIONS_CONTEXT, *regions])
-
-
-def parse_entry(entry: str) -> Meaning | None:
-    """Return the meaning that a tag gives, or None where it gives none that DICOM can hold."""
+def parse_entry(entry: str) -> dict[str, Any] | None:
+    """Return the codes of a tag by the fields of a segment, or None where it gives none that DICOM can hold."""
     parts = entry.split("~")
     if len(parts) < 3:
         return None
     _, category, kind, modifier, _, region, region_modifier = [*parts, *[""] * 4][:7]
-    meaning = [_code(text) for text in (category, kind, modifier, region, region_modifier)]
-    if meaning[0] is None or meaning[1] is None:
-        return None
-    return Meaning(meaning[0], meaning[1], *meaning[2:])
+    codes = dict(zip(CODES, map(_code, (category, kind, modifier, region, region_modifier)), strict=True))
+    return codes if codes["category"] and codes["type"] else None
 
 
 def _code(text: str) -> Code | None:
