@@ -57,12 +57,10 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Filter of the series that are cases. ``modality`` is one, or None for CT, MR and PT; ``description`` is a pattern
-    of the Series Description with ``*`` and ``?``, in any case of letters.
-    """
+    """Filter of the series that are cases."""
 
-    modality: str | None = None
-    description: str | None = None
+    modality: str | None = None  # None for CT, MR and PT
+    description: str | None = None  # pattern of the Series Description with * and ?, in any case of letters
 
     def unfit(self, modality: str, description: str) -> str | None:
         """Heading under which a left-out series is counted, None for a case."""

@@ -21,13 +21,11 @@ _FOR_ONE, _AT_ONCE = 64, 16
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: the number of its segment (0 for all of them in a label map), the index of its plane, and its rows.
-    `rows` are the first that is not empty and the one after the last; None for those of the plane.
-    """
+    """One frame of a SEG."""
 
-    segment: int
-    plane: int
-    rows: Rows = field(default=_ALL, compare=False)
+    segment: int  # its number; 0 for all of them in a label map
+    plane: int  # index of its plane
+    rows: Rows = field(default=_ALL, compare=False)  # the first that is not empty, and the one after the last
 
 
 def frames_of(labels: Array, count: int, labelmap: bool) -> list[Frame]:

@@ -31,9 +31,7 @@ CREATE TABLE IF NOT EXISTS objects (
 
 @dataclass(frozen=True)
 class Entry:
-    """One object in the outbox. ``state`` is ``waiting``, ``sending``, or ``unclear`` after an attempt without the
-    peer's answer; ``claim`` names the sending process.
-    """
+    """One object in the outbox."""
 
     peer: str
     sop_instance_uid: str
@@ -42,11 +40,11 @@ class Entry:
     sha256: str
     file: str
     created: float  # in seconds since the epoch
-    state: str
+    state: str  # waiting, sending, or unclear after an attempt without the peer's answer
     attempts: int
     reason: str
     next_attempt: float
-    claim: str | None
+    claim: str | None  # names the sending process
     id: int
 
 

@@ -45,16 +45,14 @@ _QUERY = {
 
 @dataclass(frozen=True)
 class StoreOutcome:
-    """A peer's answer for one object. ``status`` is the C-STORE status or STOW-RS failure reason, None without an
-    answer. ``unclear`` means that the connection was lost while the object was on its way.
-    """
+    """A peer's answer for one object."""
 
     path: Path
     sop_instance_uid: str
-    status: int | None
+    status: int | None  # of C-STORE, or the failure reason of STOW-RS; None without an answer
     ok: bool
     message: str
-    unclear: bool = False
+    unclear: bool = False  # the connection was lost while the object was on its way
 
     @classmethod
     def answered(cls, path: Path, uid: str, status: int, comment: str = "") -> "StoreOutcome":

@@ -44,10 +44,7 @@ class DicomWeb:
 
 @dataclass(frozen=True)
 class Peer:
-    """One application entity, or DICOMweb service, to find, retrieve and store with. ``retrieve`` is ``get``, ``move``
-    or ``dicomweb``, and queries go the same way; ``store`` is ``dimse`` or ``dicomweb``. A peer used through DICOMweb
-    alone has no AE title, host and port. ``move_from`` are hosts besides its own from which it sends after a C-MOVE.
-    """
+    """An application entity, or a DICOMweb service without AE title, host and port, to find, retrieve, store with."""
 
     name: str
     ae_title: str = ""
@@ -55,10 +52,10 @@ class Peer:
     port: int = 0
     calling_ae_title: str = "NATIVEDL"
     max_pdu: int = 65536
-    retrieve: str = "get"
+    retrieve: str = "get"  # or move or dicomweb; queries go the same way
     move_port: int | None = None
-    move_from: tuple[str, ...] = ()
-    store: str = "dimse"
+    move_from: tuple[str, ...] = ()  # hosts besides its own from which it sends after a C-MOVE
+    store: str = "dimse"  # or dicomweb
     tls: Tls | None = None
     dicomweb: DicomWeb | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)

@@ -30,16 +30,12 @@ class Plausible:
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment of the output.
+    """One segment of the output."""
 
-    ``number`` is its Segment Number in the SEG and its value in label maps, from 1; ``label`` its value in the
-    network's output; ``color`` its recommended display colour, sRGB 0 to 255.
-    """
-
-    number: int
-    label: int
+    number: int  # Segment Number in the SEG and value in label maps, from 1
+    label: int  # value in the network's output
     name: str
-    color: tuple[int, int, int]
+    color: tuple[int, int, int]  # recommended display colour, sRGB 0 to 255
     category: Code
     type: Code
     type_modifier: Code | None = None
@@ -65,11 +61,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class InputContract:
-    """Input that a model needs; lists of three are (z, y, x), spacing in mm.
-
-    `axes` is the order of the axes of the network's own array, None where the entry does not say. `padding` continues
-    an image with fewer slices than a patch: by a constant such as air, or by its own slices, reflected.
-    """
+    """Input that a model needs; lists of three are (z, y, x), spacing in mm."""
 
     modality: str
     body_parts: tuple[str, ...]
@@ -80,8 +72,9 @@ class InputContract:
     clip: tuple[float, float] | None
     normalization: Mapping[str, float] | str
     patch_size: tuple[int, int, int] | None
+    # Of an image with fewer slices than a patch: by a constant such as air, or by its own slices, reflected.
     padding: Literal["constant", "reflect"] = "constant"
-    axes: str | None = None
+    axes: str | None = None  # order of the axes of the network's own array, None where the entry does not say
 
     @property
     def array_axes(self) -> tuple[int, ...]:
