@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,6 +173,15 @@ class Model:
     def tool_name(self) -> str:
         """Name and version, as in ``liver-ct-demo 1.0.0``."""
         return f"{self.id} {self.version}"
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """Row of a report: the entry, the registry file that it is from, and the SHA-256 of its canonical JSON (keys in
+        order, no spaces, UTF-8).
+        """
+        content = json.dumps(self.data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        named = {"id": self.id, "version": self.version, "runtime": self.runtime}
+        return named | {"registry": str(self.registry), "entry_sha256": hashlib.sha256(content).hexdigest()}
 
     @property
     def needed(self) -> tuple[Model, ...]:

@@ -57,6 +57,8 @@ class ModelName:
     id: str
     version: str
     runtime: str = ""
+    registry: str = ""  # file of its entry
+    entry_sha256: str = ""  # of the canonical JSON of its entry
 
 
 @dataclass(frozen=True)

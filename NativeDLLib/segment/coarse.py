@@ -122,7 +122,7 @@ def find_box(
         shown = ", ".join(names[:8]) + (" ..." if len(names) > 8 else "")
         progress.warn(f"{who}: found nothing of {shown}; {model.id} looks at the whole image")
     record: dict[str, Any] = {
-        "model": {"id": coarse.model.id, "version": coarse.model.version, "runtime": coarse.model.runtime},
+        "model": coarse.model.origin,
         "weights_sha256": digest,
         "device": device,
         "segments": names,

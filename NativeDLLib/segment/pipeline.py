@@ -60,7 +60,7 @@ def run_pipeline(
     for finding in quality:
         progress.warn(finding.message)
     facts: dict[str, Any] = {
-        "model": {"id": model.id, "version": model.version, "runtime": model.runtime},
+        "model": model.origin,
         "weights_sha256": digest,
         "device": device,
         "parameters": dict(parameters),

@@ -33,7 +33,10 @@ def report_of(folder: Path) -> dict[str, Any]:
     """Return the report of a result without what concerns only this computer."""
     report = Report.read(folder / REPORT, check=False)
     report.warnings = [without_places(warning, folder.parent) for warning in report.warnings]
-    return {key: value for key, value in report.to_json().items() if key not in ("files", "source", "sent")}
+    rows = {key: value for key, value in report.to_json().items() if key not in ("files", "source", "sent")}
+    for part in (rows, rows.get("coarse") or {}):
+        part.get("model", {}).pop("registry", None)
+    return rows
 
 
 def without_places(message: str, folder: Path) -> str:

@@ -11,6 +11,8 @@ import SimpleITK as sitk
 from conftest import ROOT
 from tools import nativedl
 
+from NativeDLLib.registry.load import load_registry
+
 SHAPE = (32, 64, 72)
 SPACING = (2.0, 2.0, 2.0)
 INSIDE = (slice(12, 20), slice(24, 36), slice(30, 44))
@@ -95,7 +97,7 @@ def test_report_and_seg_say_where_it_looked_and_who_said_so(tmp_path, capsys):
     report, _ = run(tmp_path, path, "--events")
 
     assert report["coarse"] == {
-        "model": {"id": "rough", "version": "1.2.3", "runtime": "onnx"},
+        "model": next(model for model in load_registry(path) if model.id == "rough").origin,
         "segments": ["Liver"],
         "margin_mm": 10.0,
         "weights_sha256": factories.digest(tmp_path / "registry" / "r.onnx"),

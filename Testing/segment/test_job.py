@@ -1,5 +1,6 @@
 """One job through the command line: what it writes, what it refuses, and what is left when it fails."""
 
+import hashlib
 import json
 import os
 import signal
@@ -15,6 +16,8 @@ import SimpleITK as sitk
 from conftest import ROOT
 from PIL import Image
 from tools import nativedl
+
+from NativeDLLib.registry.load import load_registry
 
 
 def events(capsys):
@@ -37,7 +40,11 @@ def test_a_run_writes_seg_label_map_preview_and_report(tmp_path, registry, serie
     stages = {stage["name"]: stage for stage in report["stages"]}
     assert {"scan", "read", "load", "preprocess", "infer", "restore", "postprocess", "write"} <= stages.keys()
     assert all(stage["peak_mib"] > 10 for stage in stages.values())
-    assert report["model"] == {"id": "bright", "version": "1.2.3", "runtime": "onnx"}
+    (model,) = load_registry(registry)
+    canonical = json.dumps(model.data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    digest = hashlib.sha256(canonical).hexdigest()
+    named = {"id": "bright", "version": "1.2.3", "runtime": "onnx"}
+    assert report["model"] == named | {"registry": str(registry), "entry_sha256": digest}
     assert report["parameters"] == {"step": 0.5, "min_volume": 0.05}
     assert report["chosen_because"][1] == "BodyPartExamined is ABDOMEN"
     assert {"id": "bright", "fits": True, "score": 7}.items() <= report["ranking"][0].items()
