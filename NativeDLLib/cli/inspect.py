@@ -16,8 +16,10 @@ from NativeDLLib.core.errors import InputError, ModelError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import available_devices, check_device
 from NativeDLLib.panel.wording import shown_name
+from NativeDLLib.quality.look import parts_seen
 from NativeDLLib.registry import Candidate, load_models, rank
 from NativeDLLib.registry.runtimes import RUNTIMES
+from NativeDLLib.registry.select import is_unknown
 from NativeDLLib.registry.weights import find_weights, to_be_fetched
 from NativeDLLib.segment.estimate import expect
 from NativeDLLib.segment.remote_connection import known_servers
@@ -91,6 +93,8 @@ def _inspection(source: Series | _Volume, volume: _Volume | None, no_seg: str, d
     grid = source.grid if isinstance(source, Series) and not no_seg else volume
     assert grid is not None
     size, spacing = grid.size, grid.spacing
+    models = load_models().values()
+    seen = parts_seen(source) if isinstance(source, Series) and is_unknown(models, source) else []
     return {
         "facts": {name: _shown(keyword, source.text(keyword)) for name, keyword in _FACTS.items()},
         "series": source.text("SeriesInstanceUID") or None,
@@ -99,7 +103,7 @@ def _inspection(source: Series | _Volume, volume: _Volume | None, no_seg: str, d
         "spacing_mm": spacing,
         "warnings": list(source.warnings),
         "no_seg_because": no_seg or None,
-        "models": [_candidate(c, size, spacing, device) for c in rank(load_models().values(), source)],
+        "models": [_candidate(c, size, spacing, device) for c in rank(models, source, seen)],
         "volumes": [],
     }
 

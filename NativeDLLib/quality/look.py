@@ -5,7 +5,7 @@ trunk, lungs lie at the upper end of the abdomen, and the largest soft organ lie
 where it is plain. The table tells nothing, because patients lie prone too.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
 from typing import Any
@@ -14,11 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.core.errors import InputError
+from NativeDLLib.source import Series
 from NativeDLLib.source.geometry import Grid
+from NativeDLLib.source.source import Source
 
 _Bools = npt.NDArray[np.bool_]
 
 _SAMPLING_MM = 5.0
+_MOST_SLICES = 64
 # On a grid that is turned further, no plane is a section of the body.
 _LEAST_COSINE = 0.8
 # The body is denser than lung. Soft organs are meant with and without contrast; only bone and metal are as the skull.
@@ -146,6 +150,24 @@ class Look:
     def _voxels(self, mm: float) -> list[int]:
         """Return a length in samples along x and y."""
         return [max(1, round(mm / spacing)) for spacing in self.spacing[:0:-1]]
+
+
+def parts_seen(source: Source) -> list[str]:
+    """Parts of the body that the images of a CT seem to show (see `Look.parts`), by a few dozen of its slices; none of
+    other images, and of those that cannot be read, which a run tells.
+    """
+    if not isinstance(source, Series) or source.text("Modality") != "CT":
+        return []
+    count, (width, height, _), (x, y, z) = len(source.slices), source.grid.size, source.grid.spacing
+    step = max(1, round(_SAMPLING_MM / z), -(-count // _MOST_SLICES))
+    few = source.slices[::step]
+    grid = replace(source.grid, size=(width, height, len(few)), spacing=(x, y, z * step))
+    try:
+        image, _ = replace(source, slices=few, grid=grid).image()
+    except InputError:
+        return []
+    look = Look.at(sitk.GetArrayViewFromImage(image), grid)
+    return look.parts if look is not None else []
 
 
 def along_patient(values: npt.NDArray[Any], grid: Grid) -> tuple[npt.NDArray[Any], tuple[float, float, float]]:

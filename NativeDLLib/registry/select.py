@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -38,31 +38,44 @@ class Candidate:
         return {"id": self.model.id, "fits": self.fits, "score": self.score, "reasons": list(self.reasons)}
 
 
-def rank(models: Iterable[Model], series: Described) -> list[Candidate]:
+def rank(models: Iterable[Model], series: Described, seen: Sequence[str] = ()) -> list[Candidate]:
     """Verdicts on every model for a series, the best first, with reasons. Modality, Body Part Examined, Series, Study
     and Protocol descriptions count. A model whose weights are yet to be fetched never fits; of equals, one that the
-    user fetched comes first.
+    user fetched comes first. Body parts that the images seem to show, `seen`, make no model fit: such models come
+    before the others that do not.
     """
-    candidates = [_fit(model, series) for model in models]
+    candidates = [_fit(model, series, seen) for model in models]
     return sorted(candidates, key=_order)
 
 
-def select(models: Mapping[str, Model], series: Described, wanted: str = "auto") -> tuple[Model, list[str], list[str]]:
+def is_unknown(models: Iterable[Model], series: Described) -> bool:
+    """Whether no model fits a series that does not tell its body part."""
+    return series.text("BodyPartExamined").upper() in _UNSPECIFIC and not any(c.fits for c in rank(models, series))
+
+
+def select(
+    models: Mapping[str, Model], series: Described, wanted: str = "auto", seen: Sequence[str] = ()
+) -> tuple[Model, list[str], list[str]]:
     """Model for a series, with the reasons and warnings. `wanted` is an id, which wins whether the model fits or not,
-    or ``auto``. The warnings say why an explicit choice does not fit, or which other models would fit as well.
-    ModelError where there is no such model, its weights are yet to be fetched, or none fits.
+    or ``auto``; `seen` is that of `rank`. The warnings say why an explicit choice does not fit, or which other models
+    would fit as well. ModelError where there is no such model, its weights are yet to be fetched, or none fits.
     """
     if wanted != "auto":
         model = find_model(models, wanted)
         if to_be_fetched(model):
             find_weights(model)
-        judged = _fit(model, series)
+        judged = _fit(model, series, ())
         warnings = [] if judged.fits else [f"model {model.id} was chosen but may not fit: {'; '.join(judged.reasons)}"]
         return model, ["chosen by the user"], warnings
-    ranking = rank(models.values(), series)
+    ranking = rank(models.values(), series, seen)
     fitting = [candidate for candidate in ranking if candidate.fits]
     if not fitting:
         reasons = " | ".join(f"{c.model.id}: {'; '.join(c.reasons)}" for c in ranking)
+        offered = [c.model.id for c in ranking if c.score and not to_be_fetched(c.model)]
+        if seen and offered:
+            looks = f"a coarse look at the images, which is an estimate, shows {_named(seen)}"
+            told = f"no model is chosen: the body part is not told; {looks}, for which there are {', '.join(offered)}"
+            raise ModelError(told, hint="run one with --model")
         raise ModelError(f"no model fits this series. {reasons}", hint="run one all the same with --model")
     best = fitting[0]
     equal = [c.model.id for c in fitting[1:] if c.score == best.score]
@@ -76,8 +89,8 @@ def _order(candidate: Candidate) -> tuple[bool, bool, int, bool, int]:
     return not candidate.fits, to_be_fetched(model), *rest
 
 
-def _fit(model: Model, series: Described) -> Candidate:
-    judged = _compare(model, series)
+def _fit(model: Model, series: Described, seen: Sequence[str]) -> Candidate:
+    judged = _compare(model, series, seen)
     lacking = next(filter(to_be_fetched, model.needed), None)
     if judged.fits and lacking is not None:
         whose = "its weights" if lacking is model else "the weights of its coarse model"
@@ -86,7 +99,7 @@ def _fit(model: Model, series: Described) -> Candidate:
     return judged
 
 
-def _compare(model: Model, series: Described) -> Candidate:
+def _compare(model: Model, series: Described, seen: Sequence[str]) -> Candidate:
     wants = model.input
     modality = series.text("Modality")
     if modality != wants.modality:
@@ -118,9 +131,16 @@ def _compare(model: Model, series: Described) -> Candidate:
     wanted = ", ".join(wants.body_parts[:6]) + (" ..." if len(wants.body_parts) > 6 else "")
     if body_part in _UNSPECIFIC:
         reason = f"body part is unknown (BodyPartExamined '{body_part}', descriptions name none of {wanted})"
+        if set(seen) & set(wants.body_parts):
+            reason += f"; a coarse look, which is an estimate, shows {_named(seen)}"
+            return Candidate(model, False, 1, (reason,))
     else:
         reason = f"is for {wanted}; BodyPartExamined is {body_part}"
     return Candidate(model, False, 0, (reason,))
+
+
+def _named(parts: Sequence[str]) -> str:
+    return " and ".join(part.lower() for part in parts)
 
 
 def _words(*texts: str) -> str:

@@ -8,7 +8,9 @@ from NativeDLLib.core.memory import memory_limit
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import check_device, is_server
 from NativeDLLib.inference.engine import import_ahead
+from NativeDLLib.quality.look import parts_seen
 from NativeDLLib.registry import effective, find_model, load_models, rank, select
+from NativeDLLib.registry.select import is_unknown
 from NativeDLLib.registry.weights import check_there
 from NativeDLLib.results.folder import Destination, ResultFolder
 from NativeDLLib.results.names import RUN
@@ -50,7 +52,8 @@ def run_request(request: Request, progress: Progress) -> Report:
             result: ProcessingResult
             result, choice = segment_remotely(request, source, progress)
         else:
-            model, reasons, warnings = select(models, source, request.model)
+            is_open = request.model == "auto" and is_unknown(models.values(), source)
+            model, reasons, warnings = select(models, source, request.model, parts_seen(source) if is_open else ())
             for warning in warnings:
                 progress.warn(warning, hint="choose it with --model")
             tool = tool_of(model, machine, request.storage)

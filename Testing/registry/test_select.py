@@ -4,6 +4,7 @@ import pytest
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.registry import rank, select
 from NativeDLLib.registry.make_model import make_model
+from NativeDLLib.registry.select import is_unknown
 
 
 class Described(dict):
@@ -107,6 +108,29 @@ def test_where_none_fits_each_says_why(three):
 def test_an_unknown_body_part_is_named_as_unknown(three):
     with pytest.raises(ModelError, match=r"liver: body part is unknown .*descriptions name none of ABDOMEN, LIVER"):
         select(three, ct())
+
+
+def test_models_for_what_the_images_seem_to_show_are_offered_and_never_chosen(three):
+    with pytest.raises(ModelError) as caught:
+        select(three, ct(BodyPartExamined="PARTIALBODY"), seen=["ABDOMEN"])
+    assert str(caught.value) == (
+        "no model is chosen: the body part is not told; a coarse look at the images, which is an estimate, shows "
+        "abdomen, for which there are liver"
+    )
+
+    ranking = rank(three.values(), ct(), ["SPINE"])
+    assert (ranking[0].model.id, ranking[0].fits) == ("spine", False)
+    assert "a coarse look, which is an estimate, shows spine" in ranking[0].reasons[0]
+
+
+def test_what_the_series_says_of_itself_wins_over_what_it_seems_to_show(three):
+    assert select(three, ct(BodyPartExamined="LIVER"), seen=["SPINE"])[0].id == "liver"
+    with pytest.raises(ModelError, match="no model fits this series"):
+        select(three, ct(BodyPartExamined="HEAD"), seen=["ABDOMEN"])
+    assert is_unknown(three.values(), ct())
+    assert is_unknown(three.values(), ct(BodyPartExamined="PARTIALBODY"))
+    assert not is_unknown(three.values(), ct(BodyPartExamined="HEAD"))
+    assert not is_unknown(three.values(), ct(SeriesDescription="liver"))
 
 
 def test_a_series_without_modality_fits_nothing(three):
