@@ -1,7 +1,5 @@
 """Facts before a run: ``inspect`` (a series and the models for it), ``devices``, ``database``."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import math
@@ -11,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from NativeDLLib.cli.options import add_pacs, add_source, source_of
+from NativeDLLib.cli.options import add_command, add_pacs, add_source, source_of
 from NativeDLLib.core.errors import InputError, ModelError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import available_devices, check_device
@@ -45,7 +43,8 @@ _LEFT = "The images that the volume was loaded from are no longer in Slicer's DI
 
 def add_commands(subparsers: Any) -> None:
     """Register the commands."""
-    parser = subparsers.add_parser("inspect", help="show a series, and the models for it with what each will take")
+    about = "show a series, and the models for it with what each will take"
+    parser = add_command(subparsers, "inspect", _inspect, about)
     add_source(parser, "Series Instance UID, where there is more than one")
     add_pacs(parser)
     parser.add_argument("--device", default="auto", metavar="NAME", help="for the time and memory expected")
@@ -53,15 +52,13 @@ def add_commands(subparsers: Any) -> None:
     # it came from images. It is compared with the series; one that was made regular at loading takes its place.
     parser.add_argument("--loaded", metavar="JSON", help=argparse.SUPPRESS)
     parser.add_argument("--regularized", action="store_true", help=argparse.SUPPRESS)
-    parser.set_defaults(run=_inspect)
-    devices = subparsers.add_parser("devices", help="list the devices that models can run on")
-    devices.set_defaults(run=_devices)
-    database = subparsers.add_parser("database", help="list the image series of Slicer's DICOM database")
+    add_command(subparsers, "devices", _devices, "list the devices that models can run on")
+    about = "list the image series of Slicer's DICOM database"
+    database = add_command(subparsers, "database", _database, about)
     database.add_argument("database", type=Path, metavar="FILE", help="ctkDICOM.sql, or its folder")
-    database.set_defaults(run=_database)
 
 
-def _inspect(args: argparse.Namespace, progress: Progress) -> int:
+def _inspect(args: argparse.Namespace, progress: Progress) -> None:
     check_device(args.device)
     volume = _volume(args.loaded) if args.loaded else None
     has_series = volume is None or any((args.input, args.paths, args.files, args.database, args.source_peer))
@@ -77,7 +74,7 @@ def _inspect(args: argparse.Namespace, progress: Progress) -> int:
             progress.warn(str(error), hint="take one with --volume KEY=VALUE")
             lines = [f"{' '.join(attributes)}  {slices} slices" for attributes, slices in error.volumes]
             progress.result(_volumes(error), *lines)
-            return 0
+            return
         except InputError as error:
             if not args.regularized or volume is None:
                 raise
@@ -85,10 +82,9 @@ def _inspect(args: argparse.Namespace, progress: Progress) -> int:
         assert source is not None
         report = _inspection(source, volume, no_seg, args.device)
     progress.result(report, *_lines(report))
-    return 0
 
 
-def _inspection(source: Series | _Volume, volume: _Volume | None, no_seg: str, device: str) -> dict[str, Any]:
+def _inspection(source: "Series | _Volume", volume: "_Volume | None", no_seg: str, device: str) -> dict[str, Any]:
     # What was moved is segmented as it is now.
     grid = source.grid if isinstance(source, Series) and not no_seg else volume
     assert grid is not None
@@ -168,11 +164,7 @@ def _candidate(candidate: Candidate, size: tuple[int, ...], spacing: tuple[float
         problem = str(error)
     return {
         **candidate.as_json(),
-        "title": model.title,
-        "version": model.version,
-        "description": model.description,
-        "intended_use": model.intended_use,
-        "runtime": model.runtime,
+        **{key: getattr(model, key) for key in ("title", "version", "description", "intended_use", "runtime")},
         "card": str(model.card) if model.card else None,
         "segments": [segment.name for segment in model.segments],
         "parameters": [asdict(parameter) for parameter in model.parameters],
@@ -199,16 +191,14 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
         yield f"{model['id']}: {verdict}: {'; '.join(model['reasons'])}{took}"
 
 
-def _devices(args: argparse.Namespace, progress: Progress) -> int:
+def _devices(args: argparse.Namespace, progress: Progress) -> None:
     devices = available_devices() | dict.fromkeys(known_servers(), "another computer, with nativedl serve")
     progress.result({"devices": devices}, *(f"{word}  {about}" for word, about in devices.items()))
-    return 0
 
 
-def _database(args: argparse.Namespace, progress: Progress) -> int:
+def _database(args: argparse.Namespace, progress: Progress) -> None:
     rows = [_row(row) for row in list_series(args.database, ("CT", "MR", "PT"))]
     progress.result({"series": rows}, *("  ".join((*row["columns"], row["uid"])) for row in rows))
-    return 0
 
 
 def _row(series: Mapping[str, Any]) -> dict[str, Any]:

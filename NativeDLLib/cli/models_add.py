@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from NativeDLLib.cli.options import add_command
 from NativeDLLib.cli.show_progress import shown, write_line
@@ -15,10 +15,12 @@ from NativeDLLib.core.errors import CancelledError, UsageError
 from NativeDLLib.core.files import write_text
 from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.models.add import Draft, install, questions, read_source, template, user_registry
+from NativeDLLib.models.add.add import require_complete
+from NativeDLLib.models.add.install import check_free
+from NativeDLLib.models.add.questions import in_words
+from NativeDLLib.models.add.structures import code_doubts
 from NativeDLLib.registry.load import registry_files
-
-if TYPE_CHECKING:
-    from NativeDLLib.models.add.draft import Draft
 
 
 def add_commands(commands: Any) -> None:
@@ -42,19 +44,12 @@ def add_answers(parser: Any) -> None:
 
 
 def _add(args: argparse.Namespace, progress: Progress) -> None:
-    from NativeDLLib.models.add import read_source, user_registry
-
     draft = read_source(args.source, architecture=args.architecture, folds=args.folds)
     add_draft(draft, args.registry or user_registry(), args, progress)
 
 
-def add_draft(draft: "Draft", registry: Path, args: argparse.Namespace, progress: Progress) -> None:
+def add_draft(draft: Draft, registry: Path, args: argparse.Namespace, progress: Progress) -> None:
     """Complete a draft by the options of `add_answers` or by asking, and put it in force."""
-    from NativeDLLib.models.add import install, questions, template
-    from NativeDLLib.models.add.add import require_complete
-    from NativeDLLib.models.add.install import check_free
-    from NativeDLLib.models.add.structures import code_doubts
-
     if args.answers:
         draft.merge(read_json(args.answers, UsageError), str(args.answers))
     if args.id:
@@ -94,8 +89,6 @@ def _write_template(path: Path, content: dict[str, Any], progress: Progress) -> 
 
 def _ask(draft: Any, question: Any) -> None:
     """Put one question until its answer is right."""
-    from NativeDLLib.models.add.questions import in_words
-
     offer = question.offer
     offered = f" [{in_words(offer)}]" if offer is not None else ""
     while True:

@@ -1,7 +1,5 @@
 """Options that several commands share: where a series is, where the result goes, the objects of it, numbers."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 from pathlib import Path
@@ -50,7 +48,7 @@ def add_source(parser: argparse.ArgumentParser, series: str, *, image: bool = Fa
     parser.set_defaults(image=None, modality=None)
 
 
-def source_of(args: argparse.Namespace) -> Where:
+def source_of(args: argparse.Namespace) -> "Where":
     """Place of the series in the options of `add_source`; an error where not exactly one is there."""
     # Commands that have no images need not wait for the libraries that read them.
     from NativeDLLib.source.where import Where
@@ -76,7 +74,7 @@ def add_output(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--overwrite", action="store_true", help=f"replace {what} in --output")
 
 
-def destination_of(args: argparse.Namespace) -> Destination:
+def destination_of(args: argparse.Namespace) -> "Destination":
     """Return where the result goes, by the options of `add_output` and `add_peer`."""
     from NativeDLLib.results.folder import Destination
 
