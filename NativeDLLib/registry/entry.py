@@ -1,7 +1,5 @@
 """A registry entry as the rest of the library sees it: checked, typed, immutable."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -88,7 +86,7 @@ class InputContract:
 class Coarse:
     """Another model that finds where in an image this one is to look."""
 
-    model: Model  # the coarse model, which has none itself
+    model: "Model"  # the coarse model, which has none itself
     segments: tuple[Segment, ...]  # segments of it around which this model looks
     margin_mm: float  # around them
     use: bool | Mapping[str, Any]  # whether it is used, or the parameter that decides
@@ -184,7 +182,7 @@ class Model:
         return named | {"registry": str(self.registry), "entry_sha256": hashlib.sha256(content).hexdigest()}
 
     @property
-    def needed(self) -> tuple[Model, ...]:
+    def needed(self) -> tuple["Model", ...]:
         """The models whose weights a run takes: this one, and its coarse one."""
         return (self,) if self.coarse is None else (self, self.coarse.model)
 

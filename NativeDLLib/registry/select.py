@@ -1,7 +1,5 @@
 """Choosing a model for a series, with the reasons for it and against each other one."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
