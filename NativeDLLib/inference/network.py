@@ -120,10 +120,8 @@ def require(module: str, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ModelError(
-            f"this model needs {module.partition('.')[0]}, which cannot be imported ({error})",
-            hint=f"install it with: pip install 'NativeDL[{extra}]'",
-        ) from error
+        told = f"this model needs {module.partition('.')[0]}, which cannot be imported ({error})"
+        raise ModelError(told, hint=f"install it with: pip install 'NativeDL[{extra}]'") from error
 
 
 def checked_output(output: ArrayOrTensor, batch: ArrayOrTensor, classes: int, path: Path) -> ArrayOrTensor:

@@ -16,20 +16,12 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.arrays import Floats
 from NativeDLLib.core.errors import ModelError
+from NativeDLLib.inference import nnunet_files as files
 from NativeDLLib.inference.body import Body
 from NativeDLLib.inference.cpu_backend import fastest
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.label_maker import Head, LabelMaker
 from NativeDLLib.inference.network import ArrayOrTensor, Network, require, silent, to_numpy
-from NativeDLLib.inference.nnunet_files import (
-    check_configuration,
-    find_folds,
-    keeps_network,
-    load_checkpoint,
-    make_unet,
-    read_plans,
-    stored_orientation,
-)
 from NativeDLLib.inference.nnunet_resample import axes_back, is_separable, resample_by_splines
 from NativeDLLib.inference.preprocess import Prepared, empty, turned_back
 from NativeDLLib.inference.torch_runtime import TorchNetwork
@@ -151,11 +143,11 @@ def load_nnunet(model: Model, weights: Weights, device: str, *, measure: bool = 
         from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
     chosen, description, notes = torch_device(device)
     folder = weights.path
-    plans_data, dataset = read_plans(folder, weights.read)
-    paths = find_folds(folder, model.weights.folds, model.weights.checkpoint)
-    checkpoints = [load_checkpoint(weights.read(f"{path.parent.name}/{path.name}"), path) for path in paths]
+    plans_data, dataset = files.read_plans(folder, weights.read)
+    paths = files.find_folds(folder, model.weights.folds, model.weights.checkpoint)
+    checkpoints = [files.load_checkpoint(weights.read(f"{path.parent.name}/{path.name}"), path) for path in paths]
     for checkpoint in checkpoints:
-        if not keeps_network(checkpoint.trainer) and model.data.get("trainer") != checkpoint.trainer:
+        if not files.keeps_network(checkpoint.trainer) and model.data.get("trainer") != checkpoint.trainer:
             raise ModelError(
                 f"{folder}: its trainer {checkpoint.trainer!r} is none of nnU-Net's own and may have changed the "
                 "network; if it did not, name it as trainer in the model's registry entry"
@@ -163,13 +155,13 @@ def load_nnunet(model: Model, weights: Weights, device: str, *, measure: bool = 
     try:
         plans = PlansManager(plans_data)
         configuration = plans.get_configuration(checkpoints[0].configuration)
-        check_configuration(folder, configuration.configuration)
+        files.check_configuration(folder, configuration.configuration)
         flat = len(configuration.patch_size) == 2
         with _quiet():
             classes = plans.get_label_manager(dataset).num_segmentation_heads
             modules = []
             for checkpoint in checkpoints:
-                module = make_unet(folder, configuration.configuration["architecture"], classes)
+                module = files.make_unet(folder, configuration.configuration["architecture"], classes)
                 module.load_state_dict(checkpoint.weights, assign=True)
                 modules.append(module.float().eval().to(chosen))
         # Our preprocessing and way back give what nnU-Net's do where it resamples as usual, without regions.
@@ -182,7 +174,7 @@ def load_nnunet(model: Model, weights: Weights, device: str, *, measure: bool = 
             networks = [fastest(module, shape, description, folder, memory) for module in modules]
         else:
             networks = [TorchNetwork(_on_volumes(m, chosen, flat), chosen, description, 2, folder) for m in modules]
-        orientation = model.input.orientation or stored_orientation(plans_data)
+        orientation = model.input.orientation or files.stored_orientation(plans_data)
         if orientation is None and "orientation" not in model.data["input"]:
             notes = [*notes, _UNORIENTED.format(model.id)]
         engine = NnunetEngine(

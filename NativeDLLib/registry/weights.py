@@ -24,17 +24,17 @@ class Fetched:
     files: Mapping[str, str]
 
 
-def lock_file(cache: Path, model_id: str) -> Path:
+def lock_file(model_id: str) -> Path:
     """Return the record of a model's download. It lies beside the weights, so that everyone who shares a cache is
     protected, and outlives them: the next download must be the same.
     """
     # No model's id begins with an underscore, so that none has this folder for its downloads.
-    return cache / "_locks" / f"{model_id}.json"
+    return models_folder() / "_locks" / f"{model_id}.json"
 
 
-def read_lock(cache: Path, model_id: str) -> Fetched | None:
+def read_lock(model_id: str) -> Fetched | None:
     """Record of a model's download, None where there is none; ModelError where it is damaged."""
-    path = lock_file(cache, model_id)
+    path = lock_file(model_id)
     if not path.exists():
         return None
     row = read_json(path, ModelError)
@@ -47,9 +47,9 @@ def read_lock(cache: Path, model_id: str) -> Fetched | None:
         raise ModelError(told, hint=hint) from error
 
 
-def write_lock(cache: Path, model_id: str, fetched: Fetched) -> None:
+def write_lock(model_id: str, fetched: Fetched) -> None:
     """Record what was downloaded for a model."""
-    write_json(lock_file(cache, model_id), asdict(fetched))
+    write_json(lock_file(model_id), asdict(fetched))
 
 
 def models_folder() -> Path:
@@ -147,7 +147,7 @@ class Weights:
 
     def _fetched(self, model: Model, names: Mapping[str, str | None]) -> dict[str, str | None]:
         """Digests that were recorded when the folder was fetched."""
-        fetched = read_lock(models_folder(), model.id)
+        fetched = read_lock(model.id)
         again = fetch_hint(model)
         if fetched is None:
             raise ModelError(f"model {model.id}: there is no record of what was fetched into {self.path}", hint=again)

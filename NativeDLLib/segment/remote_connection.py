@@ -151,5 +151,5 @@ def _refused(response: http.client.HTTPResponse, url: str) -> NativeDLError:
         message, code = f"HTTP {response.status} {response.reason}", ""
     after = response.getheader("Retry-After")
     wait = f" (in {after} s)" if after else ""
-    token = "put the token into NATIVEDL_TOKEN, or by URL into ~/.nativedl/tokens.json"
-    return _KINDS.get(code, ModelError)(f"{url}: {message}{wait}", token if code == "unauthorized" else "")
+    hint = "put the token into NATIVEDL_TOKEN, or by URL into ~/.nativedl/tokens.json"
+    return _KINDS.get(code, ModelError)(f"{url}: {message}{wait}", hint=hint if code == "unauthorized" else "")

@@ -10,18 +10,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from NativeDLLib.training.appearance import (
-    add_arms,
-    add_table,
-    chance,
-    normal,
-    recolour,
-    scan,
-    synthesise,
-    uniform,
-    vary_shape,
-    whole,
-)
+from NativeDLLib.training import appearance
 from NativeDLLib.training.cases import Case
 from NativeDLLib.training.config import Config
 
@@ -39,19 +28,19 @@ def random_patch(case: Case, config: Config, rng: Generator) -> tuple[Tensor, Te
     image = sample(case.image, points, outside=AIR)
     classes = sample(case.classes, points, outside=0)
     target = sample(case.target, points, outside=0)
-    if config.vary_shape and chance(rng, 0.5):
-        image, classes, target = vary_shape(image, classes, target, rng)
-    if config.mirror and chance(rng, 0.5):
+    if config.vary_shape and appearance.chance(rng, 0.5):
+        image, classes, target = appearance.vary_shape(image, classes, target, rng)
+    if config.mirror and appearance.chance(rng, 0.5):
         image, classes, target = image.flip(2), classes.flip(2), target.flip(2)
-    if chance(rng, config.synthesis):
-        image = synthesise(classes.long(), case, rng)
+    if appearance.chance(rng, config.synthesis):
+        image = appearance.synthesise(classes.long(), case, rng)
     else:
-        image = recolour(image, classes.long(), case, rng)
-    if chance(rng, 0.3):
-        image = add_arms(image, rng)
-    if chance(rng, 0.4):
-        image = add_table(image, rng)
-    image = scan(image, rng)
+        image = appearance.recolour(image, classes.long(), case, rng)
+    if appearance.chance(rng, 0.3):
+        image = appearance.add_arms(image, rng)
+    if appearance.chance(rng, 0.4):
+        image = appearance.add_table(image, rng)
+    image = appearance.scan(image, rng)
     image, target = limit_field_of_view(image, target, config, rng)
     return normalise(image, config)[None], target.long()
 
@@ -66,34 +55,34 @@ def sampling_points(case: Case, config: Config, rng: Generator) -> Tensor:
     sheared and bent. Three of four are centred near a voxel of a target class, each class as likely as the others.
     """
     patch, shape = torch.tensor(config.patch), torch.tensor(case.image.shape)
-    centre = uniform(rng, 0.1, 0.9, 3) * shape
-    if chance(rng, _ODDS_OF_FOREGROUND):
+    centre = appearance.uniform(rng, 0.1, 0.9, 3) * shape
+    if appearance.chance(rng, _ODDS_OF_FOREGROUND):
         present = case.target.unique()
         present = present[present > 0]
         if len(present):
-            voxels = torch.nonzero(case.target == present[whole(rng, len(present))])
-            centre = voxels[whole(rng, len(voxels))] + uniform(rng, -0.3, 0.3, 3) * patch
+            voxels = torch.nonzero(case.target == present[appearance.whole(rng, len(present))])
+            centre = voxels[appearance.whole(rng, len(voxels))] + appearance.uniform(rng, -0.3, 0.3, 3) * patch
     axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in config.patch]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1) @ _affine(rng).T
-    if chance(rng, 0.8):
+    if appearance.chance(rng, 0.8):
         bent = torch.zeros((1, 3, *config.patch))
         for nodes, voxels in _BENDINGS:
-            moves = normal(rng, 1, 3, *nodes) * voxels * uniform(rng, 0.2, 1)
+            moves = appearance.normal(rng, 1, 3, *nodes) * voxels * appearance.uniform(rng, 0.2, 1)
             bent += functional.interpolate(moves, size=config.patch, mode="trilinear", align_corners=True)
         points = points + bent[0].permute(1, 2, 3, 0)
     return points + centre
 
 
 def _affine(rng: Generator) -> Tensor:
-    matrix = torch.diag(1 / (uniform(rng, 0.75, 1.3) * uniform(rng, 0.88, 1.14, 3)))
+    matrix = torch.diag(1 / (appearance.uniform(rng, 0.75, 1.3) * appearance.uniform(rng, 0.88, 1.14, 3)))
     for axis, degrees in enumerate((18, 12, 12)):  # about z, y and x
-        angle = math.radians(float(uniform(rng, -degrees, degrees)))
+        angle = math.radians(float(appearance.uniform(rng, -degrees, degrees)))
         i, j = ((1, 2), (0, 2), (0, 1))[axis]
         turn = torch.eye(3)
         turn[i, i] = turn[j, j] = math.cos(angle)
         turn[i, j], turn[j, i] = -math.sin(angle), math.sin(angle)
         matrix = matrix @ turn
-    return matrix + uniform(rng, -0.08, 0.08, 3, 3) * (1 - torch.eye(3))
+    return matrix + appearance.uniform(rng, -0.08, 0.08, 3, 3) * (1 - torch.eye(3))
 
 
 def sample(volume: Tensor, points: Tensor, outside: float) -> Tensor:
@@ -118,20 +107,20 @@ def limit_field_of_view(image: Tensor, target: Tensor, config: Config, rng: Gene
     """
     keep = torch.ones(image.shape, dtype=torch.bool)
     depth, height, width = image.shape
-    if chance(rng, config.slabs):
-        thickness = torch.exp(uniform(rng, 0, math.log(max(2.0, 0.7 * depth))))  # from a few thin slices on
-        middle = depth * float(uniform(rng, 0.2, 0.8))
+    if appearance.chance(rng, config.slabs):
+        thickness = torch.exp(appearance.uniform(rng, 0, math.log(max(2.0, 0.7 * depth))))  # from a few thin slices on
+        middle = depth * float(appearance.uniform(rng, 0.2, 0.8))
         first, last = max(0, round(middle - float(thickness) / 2)), round(middle + float(thickness) / 2)
         if config.reflect:
             order = reflected(torch.arange(depth), first, min(last, depth - 1)).round().long()
             image, target = image[order], target[order]
         else:
             keep[:first] = keep[last + 1 :] = False
-    if chance(rng, 0.15):
+    if appearance.chance(rng, 0.15):
         y, x = torch.meshgrid(torch.arange(height) - height / 2, torch.arange(width) - width / 2, indexing="ij")
-        keep &= (y**2 + x**2 < (float(uniform(rng, 0.4, 0.6)) * width) ** 2)[None]
-    elif chance(rng, 0.15):
-        top, left = (whole(rng, n // 3) for n in (height, width))
+        keep &= (y**2 + x**2 < (float(appearance.uniform(rng, 0.4, 0.6)) * width) ** 2)[None]
+    elif appearance.chance(rng, 0.15):
+        top, left = (appearance.whole(rng, n // 3) for n in (height, width))
         keep[:, :top] = keep[:, :, :left] = False
     return torch.where(keep, image, AIR), target * keep
 

@@ -20,6 +20,8 @@ def named_options(code: str) -> list[str]:
     apart = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     hints = [node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "hint"]
     hints += [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name.endswith("_hint")]
+    assigned = [node for node in ast.walk(tree) if isinstance(node, ast.Assign)]
+    hints += [node.value for node in assigned if [ast.unparse(target) for target in node.targets] == ["hint"]]
     apart |= {id(part) for hint in hints for part in ast.walk(hint)}
     texts = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in apart]
     return [t for t in texts if isinstance(t, str) and _FOR_A_TERMINAL.search(t) and not _WORD.fullmatch(t)]
@@ -48,7 +50,13 @@ def test_a_message_with_an_option_would_be_found(code):
 
 
 @pytest.mark.parametrize(
-    "code", ['command = ["run", "--output", f"--set={x}"]', 'raise X("no series", hint="give --series")', '"""--x."""']
+    "code",
+    [
+        'command = ["run", "--output", f"--set={x}"]',
+        'raise X("no series", hint="give --series")',
+        'hint = "give --series"',
+        '"""--x."""',
+    ],
 )
 def test_command_lines_hints_and_docstrings_may_name_options(code):
     assert not named_options(code)

@@ -47,8 +47,6 @@ def _read_torch(path: Path) -> Draft:
             f"{path}: is no .onnx, .pt2 or .safetensors file; pickled networks are not loaded: {EXPORT}"
         ) from error
     if any(name.endswith("/data.pkl") for name in names) and not any(name.endswith("/constants.pkl") for name in names):
-        raise ModelError(
-            f"{path}: is a file of torch.save, and a pickled network is not loaded; {EXPORT}",
-            hint="or give a state dict with its --architecture FILE",
-        )
+        hint = "or give a state dict with its --architecture FILE"
+        raise ModelError(f"{path}: is a file of torch.save, and a pickled network is not loaded; {EXPORT}", hint=hint)
     return network_file.read_pt2(path)

@@ -6,16 +6,9 @@ from typing import Any
 
 from NativeDLLib.core.errors import ModelError, UsageError
 from NativeDLLib.core.jsonfile import problem_of
+from NativeDLLib.inference import nnunet_files
 from NativeDLLib.inference.network import require
-from NativeDLLib.inference.nnunet_files import (
-    Checkpoint,
-    check_configuration,
-    find_folds,
-    keeps_network,
-    load_checkpoint,
-    read_plans,
-    stored_orientation,
-)
+from NativeDLLib.inference.nnunet_files import Checkpoint
 from NativeDLLib.models.add.draft import STEP, Draft, Place, identifier, printable
 
 _CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth")
@@ -34,16 +27,16 @@ def read_results_folder(path: Path, wanted: Sequence[str] | None) -> Draft:
     """Read a results folder (``Trainer__Plans__configuration``), or the only one in a folder; see `read_source`."""
     require("torch", "nnunet")
     folder = _results_folder(path)
-    plans, dataset = read_plans(folder, lambda name: (folder / name).read_bytes())
+    plans, dataset = nnunet_files.read_plans(folder, lambda name: (folder / name).read_bytes())
     name = next((name for name in _CHECKPOINTS if any(folder.glob(f"fold_*/{name}"))), _CHECKPOINTS[0])
     chosen = None if wanted is None else [int(fold) if fold.isdecimal() else fold for fold in wanted]
-    checkpoints = find_folds(folder, chosen, name)
+    checkpoints = nnunet_files.find_folds(folder, chosen, name)
     files = {"plans.json": folder / "plans.json", "dataset.json": folder / "dataset.json"}
     files |= {f"{file.parent.name}/{name}": file for file in checkpoints}
     for file in files.values():
         if not file.resolve().is_relative_to(folder.resolve()):
             raise ModelError(f"{file}: leads out of {folder}")
-    checkpoint = load_checkpoint(checkpoints[0].read_bytes(), checkpoints[0])
+    checkpoint = nnunet_files.load_checkpoint(checkpoints[0].read_bytes(), checkpoints[0])
     try:
         draft = _draft(folder, plans, dataset, checkpoint, files)
     # Both files are free-form JSON: a missing or misplaced key surfaces as any of these.
@@ -73,7 +66,7 @@ def _draft(folder: Path, plans: Any, dataset: Any, checkpoint: Checkpoint, files
     configuration = _configuration(plans["configurations"], checkpoint.configuration)
     # Of older plans nnU-Net has to make what can be checked, when the model is tried.
     if "architecture" in configuration:
-        check_configuration(folder, configuration)
+        nnunet_files.check_configuration(folder, configuration)
     (channel,) = (str(name) for name in dataset.get("channel_names", dataset.get("modality")).values())
     told: list[str] = []
     title = printable(str(plans.get("dataset_name") or folder.parent.name))
@@ -89,12 +82,12 @@ def _draft(folder: Path, plans: Any, dataset: Any, checkpoint: Checkpoint, files
         "parameters": [STEP, _MIRROR] if mirrors else [STEP],
     }
     draft = Draft(entry, dict(files), folder, told=told)
-    if orientation := stored_orientation(plans):
+    if orientation := nnunet_files.stored_orientation(plans):
         draft.put(("input", "orientation"), orientation)
         told.append(f"orientation {orientation}, into which nnU-Net's reader of this model turns images")
     draft.fixed = [place for place in _FIXED if draft.at(place) is not None]
     draft.offers[("title",)] = title[:64]
-    if not keeps_network(checkpoint.trainer):
+    if not nnunet_files.keeps_network(checkpoint.trainer):
         draft.offers[("trainer",)] = checkpoint.trainer
     return draft
 

@@ -61,10 +61,8 @@ def check_space(folder: Path, size: int) -> None:
     """Raise NativeDLError, with the size needed, where a folder's disk has no room."""
     free = shutil.disk_usage(folder).free
     if size > free:
-        raise NativeDLError(
-            f"{folder}: {size / 2**20:.0f} MiB are needed there and {free / 2**20:.0f} MiB are free; make room",
-            hint="or name another cache with NATIVEDL_MODELS",
-        )
+        told = f"{folder}: {size / 2**20:.0f} MiB are needed there and {free / 2**20:.0f} MiB are free; make room"
+        raise NativeDLError(told, hint="or name another cache with NATIVEDL_MODELS")
 
 
 def _checked(archive: Path, members: list[zipfile.ZipInfo]) -> Iterator[zipfile.ZipInfo]:

@@ -12,18 +12,10 @@ from NativeDLLib.core.locking import hold
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.fetch.archive import check_space, unpack_zip
 from NativeDLLib.models.fetch.download import download, forget_part
+from NativeDLLib.registry import weights as registered
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.runtimes import RUNTIMES
-from NativeDLLib.registry.weights import (
-    Fetched,
-    Weights,
-    lock_file,
-    models_folder,
-    read_lock,
-    to_be_fetched,
-    verified_weights,
-    write_lock,
-)
+from NativeDLLib.registry.weights import Fetched, models_folder
 
 
 def fetch(
@@ -41,18 +33,16 @@ def fetch(
     place = _place(model)
     with hold(place, f"model {model.id}: another process fetches it; wait for that one"):
         _clean(place)
-        if not to_be_fetched(model):
+        if not registered.to_be_fetched(model):
             try:
-                return verified_weights(model)[0], None
+                return registered.verified_weights(model)[0], None
             except ModelError as error:
                 progress.warn(f"{error}; it is fetched again")
         runtime = RUNTIMES[model.runtime]
         if runtime.problem:
-            raise ModelError(
-                f"model {model.id}: {runtime.problem}, without which it cannot be checked",
-                hint=f"install it with: pip install 'NativeDL[{runtime.extra}]'",
-            )
-        known, wanted = read_lock(models_folder(), model.id), model.weights.sha256
+            hint = f"install it with: pip install 'NativeDL[{runtime.extra}]'"
+            raise ModelError(f"model {model.id}: {runtime.problem}, without which it cannot be checked", hint=hint)
+        known, wanted = registered.read_lock(model.id), model.weights.sha256
         if not wanted:
             wanted = known.sha256 if known is not None and known.url == model.weights.url else None
         if wanted is None and not agrees(_question(model, file)):
@@ -70,7 +60,7 @@ def fetch(
             forget_part(part)
             raise
         forget_part(part)
-    return verified_weights(model)[0], fetched
+    return registered.verified_weights(model)[0], fetched
 
 
 def remove(model: Model, forget: bool) -> bool:
@@ -78,7 +68,7 @@ def remove(model: Model, forget: bool) -> bool:
     be recorded the next time. UsageError where they are not from a URL, or are being fetched.
     """
     _check_url(model)
-    place, folder, lock = _place(model), models_folder() / model.id, lock_file(models_folder(), model.id)
+    place, folder, lock = (_place(model), models_folder() / model.id, registered.lock_file(model.id))
     with hold(place, f"model {model.id}: another process fetches it; end that one first"):
         found = any(path.exists() for path in (folder, place / "download.part", *([lock] if forget else [])))
         forget_part(place / "download.part")
@@ -123,12 +113,12 @@ def _install(model: Model, archive: BufferedReader, wanted: str | None, place: P
             # Imported where it is used: listing models needs no runtime.
             from NativeDLLib.inference.engine import load_engine
 
-            loaded = Weights(model, path)
+            loaded = registered.Weights(model, path)
             load_engine(model, loaded, "cpu", measure=False)
             fetched = Fetched(weights.url, digest, size, loaded.digests if weights.is_folder else {})
         progress.check()
         # Recorded first: weights without a record are never run, a record without weights does no harm.
-        write_lock(models_folder(), model.id, fetched)
+        registered.write_lock(model.id, fetched)
         target = models_folder() / model.id
         if target.exists():
             target.rename(staged / ".old")

@@ -82,10 +82,8 @@ def _cryptography() -> tuple[Any, Any]:
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ed25519
     except ImportError as error:
-        raise ModelError(
-            f"signatures need the package cryptography, which cannot be imported ({error})",
-            hint="install it with: pip install 'NativeDL[iodeep]'",
-        ) from error
+        told = f"signatures need the package cryptography, which cannot be imported ({error})"
+        raise ModelError(told, hint="install it with: pip install 'NativeDL[iodeep]'") from error
     return ed25519, serialization
 
 
@@ -103,7 +101,5 @@ def judge(received: ReceivedModel, accept_unsigned: bool) -> str | None:
         reason = f"is signed by a key that you do not trust ({fingerprint(received.public_key)})"
     if accept_unsigned:
         return None
-    raise ModelError(
-        f"{what} {reason}; trusted keys are in {trusted_keys_folder()}",
-        hint="to use it all the same, put its signer's public key there, or pull it with --accept-unsigned",
-    )
+    hint = "to use it all the same, put its signer's public key there, or pull it with --accept-unsigned"
+    raise ModelError(f"{what} {reason}; trusted keys are in {trusted_keys_folder()}", hint=hint)
