@@ -95,13 +95,7 @@ def load_network(description: Mapping[str, Any], state_dict: Mapping[str, Any]) 
 
 
 def read_weights(content: bytes) -> dict[str, Any]:
-    """Read a state dict without running what a pickle asks for.
-
-    Raises
-    ------
-    ModelError
-        Where the file is damaged, or holds anything but tensors by name.
-    """
+    """Read a state dict without running what a pickle asks for; ModelError for anything but tensors by name."""
     torch = require("torch", "torch")
     try:
         # A file of safetensors begins with the size of its JSON, 64 bits, and then that.

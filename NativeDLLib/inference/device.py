@@ -18,8 +18,8 @@ _SERVER = re.compile(r"https?://[^/?#@\s]+/?")
 
 
 def check_device(word: str) -> str:
-    """Device of a word, else UsageError: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or a server's
-    ``https://host``.
+    """Device of a word: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or a server's ``https://host``; else
+    UsageError.
     """
     if not _WORDS.fullmatch(word) and not is_server(word):
         raise UsageError(f"device {word}: write auto, cpu, cuda, cuda:N, mps or https://HOST:PORT of a NativeDL server")

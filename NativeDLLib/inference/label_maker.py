@@ -74,9 +74,7 @@ class Head:
 
 
 class LabelMaker:
-    """Labels of logits, or of features for `head`, that come a few planes at a time. `axes` interpolate the output's
-    axes z, y and x.
-    """
+    """Labels of logits, or of features for `head`, by a few planes; `axes` interpolate the output's z, y and x."""
 
     def __init__(self, axes: Sequence[Axis], head: Head | None = None) -> None:
         self._head, self._scratch = head, Scratch()

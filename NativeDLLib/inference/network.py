@@ -125,9 +125,7 @@ def require(module: str, extra: str) -> Any:
 
 
 def checked_output(output: ArrayOrTensor, batch: ArrayOrTensor, classes: int, path: Path) -> ArrayOrTensor:
-    """Output of a network, checked against the registry. ModelError where it has another shape, too few classes, or
-    values that are not finite.
-    """
+    """Output of a network; ModelError for another shape, too few classes, or values that are not finite."""
     expected = (batch.shape[0], *batch.shape[2:])
     if output.ndim != 5 or (output.shape[0], *output.shape[2:]) != expected or output.shape[1] < classes:
         raise ModelError(

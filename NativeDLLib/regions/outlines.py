@@ -54,9 +54,7 @@ def area(points: Points) -> float:
 
 
 def join(outer: Points, holes: Sequence[Points]) -> Points | None:
-    """One closed line of an outline and the holes in it, each (n, 2) without its first point repeated. None where a
-    hole does not lie within the outline.
-    """
+    """Closed line (n, 2) of an outline and its holes, first point not repeated; None where a hole is not within it."""
     path: Points | None = outer
     # From the left: a channel runs to the left, and meets the outline or a hole that is joined to it already.
     for hole in sorted(holes, key=lambda points: float(points[:, 0].min())):

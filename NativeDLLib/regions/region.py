@@ -73,9 +73,7 @@ class RegionSet:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "RegionSet":
-        """Set of values that `as_json` made and that fit the schema. ValueError for a fault that the schema cannot
-        tell.
-        """
+        """Set of values of `as_json` that fit the schema; ValueError for a fault that the schema cannot tell."""
         segments = [(segment_of(row), row["algorithm_type"]) for row in data["segments"]]
         by_number = {segment.number: segment for segment, _ in segments}
         if len(by_number) < len(segments):

@@ -113,9 +113,7 @@ def whole_structure_set(
     review: Review | None = None,
     findings: Sequence[Finding] = (),
 ) -> Dataset:
-    """Whole segmentation as a structure set, without segments that have no voxel; see `propose` and
-    `make_structure_set`.
-    """
+    """Segmentation as a structure set, without segments of no voxel; see `propose` and `make_structure_set`."""
     regions = propose(series, labels, segments, progress=progress)
     types = () if review is None else review.algorithm_types
     kinds = dict(zip((segment.number for segment in segments), types, strict=False))

@@ -102,9 +102,7 @@ def reflected(places: Tensor, first: int, last: int) -> Tensor:
 
 
 def limit_field_of_view(image: Tensor, target: Tensor, config: Config, rng: Generator) -> tuple[Tensor, Tensor]:
-    """Image and target, sometimes with only a slab, a rectangle or the scanner's circle left, padded as at
-    inference.
-    """
+    """Image and target, sometimes with only a slab, rectangle or the scanner's circle left, padded as at inference."""
     keep = torch.ones(image.shape, dtype=torch.bool)
     depth, height, width = image.shape
     if appearance.chance(rng, config.slabs):

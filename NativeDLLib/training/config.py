@@ -18,9 +18,7 @@ _WARM_UP_STEPS = 50
 
 @dataclass(frozen=True)
 class Schedule:
-    """Length and pace of a training. Where `minutes` end it before its steps, the result depends on the machine's
-    speed.
-    """
+    """Length and pace of a training; where `minutes` end it before its steps, it depends on the machine's speed."""
 
     steps: int = 1300  # optimiser steps
     minutes: float = math.inf  # wall time after which training ends, and to which the learning rate is fitted

@@ -69,8 +69,8 @@ def fingerprint(config: Config, architecture: Architecture, start: str) -> str:
 
 
 def load_checkpoint(folder: Path, training: str) -> dict[str, Any]:
-    """State in a folder's checkpoint; InputError where there is none or it is damaged, UsageError where its fingerprint
-    is another than `training`.
+    """State in a folder's checkpoint; InputError for none or a damaged one, UsageError for one of another
+    `training`.
     """
     path = folder / CHECKPOINT
     if not path.is_file():

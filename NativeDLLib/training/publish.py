@@ -87,9 +87,7 @@ def card(config: Config, entry: Mapping[str, Any]) -> str:
 
 
 def write_entry(config: Config, folder: Path, evaluation: Sequence[Mapping[str, Any]] = ()) -> Model:
-    """Write ``registry.json`` and the model card beside the weights in a folder. ModelError where no registry takes the
-    entry.
-    """
+    """Write ``registry.json`` and model card beside the weights; ModelError where no registry takes the entry."""
     entry = dict(config.data["entry"])
     if config.model.runtime == "nnunetv2":
         entry["weights"] = {"folder": FOLDER, "files": {name: sha256(folder / FOLDER / name) for name in FILES}}

@@ -140,9 +140,7 @@ def _triple(values: Sequence[int]) -> Triple:
 
 
 def start_weights(model: Model) -> tuple[dict[str, Tensor], str]:
-    """Weights of a model under canonical names, and their digest. ModelError where they do not keep the names of
-    layers.
-    """
+    """Weights of a model by canonical names, and their digest; ModelError where they do not keep names of layers."""
     weights = Weights(model)
     if model.architecture is not None:
         raise ModelError(f"model {model.id}: its network is described as JSON; training starts from a PlainConvUNet")

@@ -37,9 +37,7 @@ def user_registry() -> Path:
 
 
 def check_free(model_id: Any, registry: Path, replace: bool) -> None:
-    """Check that no model has an id yet, or that it may be replaced. UsageError where it is no id, or a model of the
-    registry or in force has it.
-    """
+    """Raise UsageError where an id is none, or a model of the registry or in force has it and may not be replaced."""
     problem = problem_of(model_id, "registry.schema.json", "/$defs/model/properties/id")
     if problem:
         raise UsageError(f"id: {problem}")
