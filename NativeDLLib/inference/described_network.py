@@ -1,7 +1,5 @@
 """Torch networks of registry entries, also those whose architecture is in the entry and not in the file."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +73,7 @@ def load_described(content: bytes, path: Path, description: Mapping[str, Any], d
     return Loaded(TorchNetwork(runs, chosen, text, classes, path), notes, activation)
 
 
-def load_network(description: Mapping[str, Any], state_dict: Mapping[str, Any]) -> torch.nn.Module:
+def load_network(description: Mapping[str, Any], state_dict: Mapping[str, Any]) -> "torch.nn.Module":
     """Described network with given weights, ready for prediction.
 
     `state_dict` has a tensor for each canonical name (see `parameter_shapes`), not copied where it is float32.

@@ -1,7 +1,5 @@
 """Devices: the words for them, and finding the one that is in fact there. Nothing falls back silently."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
@@ -31,7 +29,7 @@ def is_server(word: str) -> bool:
     return _SERVER.fullmatch(word) is not None
 
 
-def torch_device(word: str) -> tuple[torch.device, str, list[str]]:
+def torch_device(word: str) -> "tuple[torch.device, str, list[str]]":
     """Torch's device of a word, its hardware in words such as ``cuda:0 (NVIDIA H200)``, and warnings. ModelError where
     the device that was asked for is not there.
     """

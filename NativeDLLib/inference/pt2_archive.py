@@ -4,8 +4,6 @@ torch's own reader unpickles what a name in the archive asks for, imports module
 expressions evaluated. None of that is needed to run a network, and it is never called here.
 """
 
-from __future__ import annotations
-
 import io
 import re
 import zipfile
@@ -97,16 +95,16 @@ class Pt2Archive:
         return self._read(f"extra/{name}") if member.file_size <= largest else None
 
     @cached_property
-    def weights(self) -> dict[str, torch.Tensor]:
+    def weights(self) -> "dict[str, torch.Tensor]":
         """Parameters and buffers by name, as the module had them."""
         return dict(self._tensors("data/weights", "model_weights_config.json"))
 
     @cached_property
-    def constants(self) -> dict[str, torch.Tensor]:
+    def constants(self) -> "dict[str, torch.Tensor]":
         """Constants of the graph by name."""
         return dict(self._tensors("data/constants", "model_constants_config.json"))
 
-    def _tensors(self, folder: str, listing: str) -> Iterator[tuple[str, torch.Tensor]]:
+    def _tensors(self, folder: str, listing: str) -> "Iterator[tuple[str, torch.Tensor]]":
         import torch
 
         contents: dict[str, torch.Tensor] = {}
@@ -139,7 +137,7 @@ class Pt2Archive:
             raise ModelError(f"{self._path}: {name} is damaged") from error
 
 
-def dtype(number: int) -> torch.dtype:
+def dtype(number: int) -> "torch.dtype":
     """Type of numbers that a file means; ValueError where it is one that no network has."""
     import torch
 

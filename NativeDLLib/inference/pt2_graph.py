@@ -1,7 +1,5 @@
 """Networks of ``.pt2`` archives, run node by node: each is one operator on tensors, numbers and earlier results."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +24,7 @@ class ExportedNetwork:
     no need for.
     """
 
-    def __init__(self, archive: Pt2Archive, device: torch.device, path: Path) -> None:
+    def __init__(self, archive: Pt2Archive, device: "torch.device", path: Path) -> None:
         try:
             module = archive.model["graph_module"]
             self._graph = _Graph(module["graph"], device)
@@ -49,7 +47,7 @@ class ExportedNetwork:
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise ModelError(f"{path}: cannot be run as a network: its graph is damaged") from error
 
-    def __call__(self, image: torch.Tensor) -> Any:
+    def __call__(self, image: "torch.Tensor") -> Any:
         """Return the first output for an image of the sizes that the network was exported for."""
         sizes = tuple(image.shape)
         if len(sizes) != len(self._sizes) or any(n not in (None, m) for n, m in zip(self._sizes, sizes, strict=True)):
@@ -57,7 +55,7 @@ class ExportedNetwork:
         return self._graph.run({**self._kept, self._image: image})[0]
 
 
-def _weight(archive: Pt2Archive, kind: str, about: Mapping[str, Any]) -> torch.Tensor:
+def _weight(archive: Pt2Archive, kind: str, about: Mapping[str, Any]) -> "torch.Tensor":
     names = {"parameter": "parameter_name", "buffer": "buffer_name", "tensor_constant": "tensor_constant_name"}
     if kind not in names:
         raise NotRunError(f"it takes a {kind}")
@@ -93,7 +91,7 @@ class _Node:
 
 
 class _Graph:
-    def __init__(self, graph: Mapping[str, Any], device: torch.device) -> None:
+    def __init__(self, graph: Mapping[str, Any], device: "torch.device") -> None:
         self._device = device
         self.operators: dict[str, tuple[str, list[str]]] = {}
         self.inputs = [self._argument(row) for row in graph["inputs"]]

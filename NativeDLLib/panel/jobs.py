@@ -5,8 +5,6 @@ A folder holds ``settings.json`` (the configuration that ran), ``source.txt`` (t
 was reviewed, ``edited.seg.nrrd`` and ``approved/``.
 """
 
-from __future__ import annotations
-
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence

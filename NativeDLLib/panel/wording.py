@@ -1,7 +1,5 @@
 """Sentences for people, made of what the commands report; the panel shows them."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from subprocess import CalledProcessError
@@ -95,12 +93,12 @@ def outbox_text(entries: Sequence[Mapping[str, Any]]) -> str:
     return f"{len(entries)} waiting for {peers}" + (f": {reason}" if reason else "")
 
 
-def missing_text(missing: Sequence[Requirement]) -> str:
+def missing_text(missing: "Sequence[Requirement]") -> str:
     """Packages that Slicer's Python lacks, one line each with size and purpose."""
     return "\n".join(f"• {r.name} ({', '.join(filter(None, (r.purpose, r.size)))})" for r in missing)
 
 
-def consent_text(missing: Sequence[Requirement]) -> str:
+def consent_text(missing: "Sequence[Requirement]") -> str:
     """Return the question whether what is missing may be installed."""
     text = "This will be downloaded and added to Slicer's Python; it can take some minutes."
     return f"{text}\n\n{missing_text(missing)}"

@@ -1,7 +1,5 @@
 """A series: its image instances in the order of their places, with a geometry that is checked before anything else."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,7 +60,7 @@ class Series:
         """Return an attribute of the first instance as text; empty where it is absent."""
         return self.instances[0].text(keyword)
 
-    def image(self, progress: Progress | None = None) -> tuple[sitk.Image, list[str]]:
+    def image(self, progress: Progress | None = None) -> "tuple[sitk.Image, list[str]]":
         """Voxels in place in the patient (LPS, mm), rescaled (HU for CT), int16 or float32, and warnings.
 
         InputError where pixel data cannot be decoded.
@@ -73,14 +71,14 @@ class Series:
         image, notes = read_image(self.instances, self.slices, progress or Progress())
         return self.grid.apply(image), notes
 
-    def image_of(self, voxels: npt.NDArray[Any]) -> sitk.Image:
+    def image_of(self, voxels: npt.NDArray[Any]) -> "sitk.Image":
         """Return an array (z, y, x) on the series' grid as an image."""
         import SimpleITK as sitk
 
         return self.grid.apply(sitk.GetImageFromArray(voxels))
 
     @classmethod
-    def read(cls, paths: Sequence[Path], uid: str | None = None, volume: Sequence[str] = ()) -> Series:
+    def read(cls, paths: Sequence[Path], uid: str | None = None, volume: Sequence[str] = ()) -> "Series":
         """Find a series in files and folders.
 
         Parameters
@@ -109,7 +107,7 @@ class Series:
             raise
 
     @classmethod
-    def of(cls, instances: Sequence[Instance], warnings: Sequence[str] = (), volume: Sequence[str] = ()) -> Series:
+    def of(cls, instances: Sequence[Instance], warnings: Sequence[str] = (), volume: Sequence[str] = ()) -> "Series":
         """Series of instances that share a Series Instance UID, or one volume of it; see `read`.
 
         InputError with everything that is wrong, in one line.

@@ -1,7 +1,5 @@
 """Volumes of one series, such as acquisitions, phases and echoes of the same place, and taking one of them."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations, pairwise
