@@ -73,7 +73,7 @@ STEPS: Mapping[str, Step] = {
         check=_ct_only,
     ),
     "vertebra_levels": Step(
-        "vertebra_segments",
+        "vertebrae",
         "Makes a segment of each vertebra, named by its level or numbered from the top of the image.",
         on_classes=True,
         check=check_levels,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.core.arrays import Array, Bools, Index
+from NativeDLLib.postprocess.state import State
 from NativeDLLib.postprocess.vertebra_bodies import Body, centres, find_bodies, missing_below, spacing_mm
 from NativeDLLib.postprocess.vertebra_cores import EDGE_MM
 from NativeDLLib.postprocess.vertebra_levels import Evidence, levels_of
@@ -175,3 +176,25 @@ def _evidence(bodies: list[Body], near: Array, masks: Mapping[str, Bools], outsi
         sure=tuple(body.sure for body in bodies),
         missing_below=tuple(missing_below(bodies, shape)),
     )
+
+
+def vertebra_levels(
+    state: State, *, classes: Mapping[str, int], levels: Mapping[str, int], numbered: Sequence[int]
+) -> None:
+    """Give each vertebra the label of its level (`levels`), or of its number from the top of the image (`numbered`).
+    `classes` are those of the network; see `number_vertebrae`.
+    """
+    image = state.label_map()
+    del state.labels  # a volume more would be the most that a run holds
+    vertebrae = number_vertebrae(image, classes)
+    labels = sitk.GetArrayFromImage(image).astype(np.uint16, copy=False)
+    count = int(vertebrae.labels.max())
+    names = [levels[level] if level else number for level, number in zip(vertebrae.levels, numbered, strict=False)]
+    state.remarks += vertebrae.notes
+    if count > len(names):
+        state.remarks.append(f"{count} vertebrae were found, the lowest {count - len(names)} of them are left out")
+    state.merged = [name for name, sure in zip(names, vertebrae.sure, strict=False) if not sure]
+    where = voxels_of(labels, classes)
+    table = np.array([0, *names, *[0] * (count - len(names))], np.uint16)
+    labels.reshape(-1)[where] = table[vertebrae.labels.reshape(-1)[where]]
+    state.labels, state.levels, state.only_found = labels, vertebrae.known_from or "numbered", True

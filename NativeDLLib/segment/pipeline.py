@@ -15,9 +15,8 @@ from NativeDLLib.inference.engine import import_ahead, load_engine, window_setti
 from NativeDLLib.inference.memory_estimate import check_memory, check_reading
 from NativeDLLib.inference.sliding_window import sliding_window
 from NativeDLLib.postprocess.state import State, postprocess
-from NativeDLLib.quality.gates import examine
+from NativeDLLib.quality.gates import examine, measure
 from NativeDLLib.quality.levels import certain_levels
-from NativeDLLib.quality.measure import measure
 from NativeDLLib.registry import Model, effective
 from NativeDLLib.registry.parameters import Value
 from NativeDLLib.registry.weights import Weights

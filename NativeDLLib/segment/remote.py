@@ -20,7 +20,7 @@ from NativeDLLib.core.files import scratch
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.zip_check import check_zip
 from NativeDLLib.inference.memory_estimate import check_reading
-from NativeDLLib.quality.measure import measure
+from NativeDLLib.quality.gates import measure
 from NativeDLLib.results.names import LABELS, REPORT, SEG
 from NativeDLLib.results.saved import SavedResult
 from NativeDLLib.segment import remote_connection as server

@@ -1,18 +1,131 @@
-"""Frames that a decoder makes: compressed ones, and uncompressed ones of unusual kinds."""
+"""Stored values of frames: read as they lie in the file, or decoded where they are compressed or unusual."""
 
+from dataclasses import dataclass
+from functools import partial
+from math import ceil
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pydicom
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
 from NativeDLLib.core.deflated import inflated
-from NativeDLLib.source.codestream import Codestream, codestream
+from NativeDLLib.source.fast_values import plain_text, plain_whole
 from NativeDLLib.source.header import Instance, number
-from NativeDLLib.source.native import without_unused_bits
+
+_JPEG_START, _SCAN = b"\xff\xd8", 0xDA
+# Start of frame in JPEG (ISO 10918-1 table B.1) and in JPEG-LS (ISO 14495-1 C.1.1).
+_FRAMES = {0xF7, *range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+# Start of codestream, then the size marker (ISO 15444-1 A.4 and A.5.1).
+_JPEG_2000_START = b"\xff\x4f\xff\x51"
+
+
+@dataclass(frozen=True)
+class Codestream:
+    """Rows, columns and samples of a frame as its codestream declares them, and the bits and sign of a value."""
+
+    rows: int
+    columns: int
+    samples: int
+    bits: int
+    signed: bool
+
+
+def codestream(frame: bytes, syntax: UID) -> Codestream | None:
+    """Declaration of a compressed frame; None where its transfer syntax has no such declaration, as RLE. ValueError
+    where the frame begins with none.
+    """
+    try:
+        if syntax in JPEG2000TransferSyntaxes:
+            return _jpeg_2000(frame)
+        if syntax in JPEGTransferSyntaxes or syntax in JPEGLSTransferSyntaxes:
+            return _jpeg(frame)
+    except (IndexError, ValueError, ZeroDivisionError):
+        raise ValueError("the compressed data do not say their size") from None
+    return None
+
+
+def _jpeg(frame: bytes) -> Codestream:
+    at = 2 if frame[:2] == _JPEG_START else len(frame)
+    while frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker in _FRAMES:
+            bits, rows, columns = frame[at + 4], _whole(frame, at + 5, 2), _whole(frame, at + 7, 2)
+            return Codestream(rows, columns, frame[at + 9], bits, signed=False)
+        if marker == _SCAN:
+            break
+        # A marker may be preceded by any number of fill bytes.
+        at += 1 if marker == 0xFF else 2 + _whole(frame, at + 2, 2)
+    raise IndexError
+
+
+def _jpeg_2000(frame: bytes) -> Codestream:
+    # Some writers put the codestream into a file of its own, whose boxes come first.
+    at = frame.index(_JPEG_2000_START) if _JPEG_2000_START in frame[:4096] else len(frame)
+    right, bottom, left, top = (_whole(frame, at + 8 + 4 * n, 4) for n in range(4))
+    samples, depth, across, down = _whole(frame, at + 40, 2), *frame[at + 42 : at + 45]
+    columns, rows = ceil(right / across) - ceil(left / across), ceil(bottom / down) - ceil(top / down)
+    return Codestream(rows, columns, samples, (depth & 0x7F) + 1, signed=bool(depth & 0x80))
+
+
+def _whole(frame: bytes, at: int, length: int) -> int:
+    if at + length > len(frame):
+        raise IndexError
+    return int.from_bytes(frame[at : at + length], "big")
+
+
+def native_frame(instance: Instance) -> npt.NDArray[Any] | None:
+    """Stored values (rows, columns) of a single uncompressed frame, exactly as pydicom's ``pixel_array`` gives them.
+    None where anything about the file is unusual: pydicom is to decode or refuse it.
+    """
+    if instance.pixel_start is None or not instance.pixel_bytes:
+        return None
+    number = partial(_number, instance.dataset)
+    if number("SamplesPerPixel") != 1 or (
+        "NumberOfFrames" in instance.dataset and instance.dataset.NumberOfFrames != 1
+    ):
+        return None
+    meaning = plain_text(instance.dataset, "PhotometricInterpretation")
+    if (meaning or instance.dataset.get("PhotometricInterpretation")) not in ("MONOCHROME1", "MONOCHROME2"):
+        return None
+    rows, columns, kept = number("Rows"), number("Columns"), number("BitsStored")
+    allocated, signed = number("BitsAllocated"), number("PixelRepresentation")
+    if rows < 1 or columns < 1 or allocated not in (8, 16) or not 1 <= kept <= allocated or signed not in (0, 1):
+        return None
+    if not rows * columns * allocated // 8 <= instance.pixel_bytes < 0xFFFFFFFF:
+        return None
+    stored = np.empty((rows, columns), f"<{'ui'[signed]}{allocated // 8}")
+    with instance.path.open("rb", buffering=0) as stream:
+        stream.seek(instance.pixel_start)
+        if stream.readinto(stored.data) != stored.nbytes:
+            return None
+    return without_unused_bits(stored, kept)
+
+
+def without_unused_bits(stored: npt.NDArray[Any], kept: int) -> npt.NDArray[Any]:
+    """Whole numbers, which may be changed, without the bits above the `kept` ones stored, of which nothing is known
+    (PS3.5 8.1.1). The sign of signed values is drawn over them.
+    """
+    unused = 8 * stored.dtype.itemsize - kept
+    if unused and stored.dtype.kind == "i":
+        stored <<= unused
+        stored >>= unused
+    elif unused:
+        stored &= stored.dtype.type(2**kept - 1)
+    return stored
+
+
+def _number(dataset: Dataset, keyword: str) -> int:
+    """Return a whole number, or -1 where there is none."""
+    value = plain_whole(dataset, keyword)
+    if value is None:
+        value = dataset.get(keyword)
+    return value if isinstance(value, int) else -1
 
 
 def decoded_frame(instance: Instance, frame: int, shape: tuple[int, int]) -> npt.NDArray[Any]:

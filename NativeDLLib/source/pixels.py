@@ -1,9 +1,13 @@
 """Pixel data of the slices of a series, decoded and put through the Modality LUT."""
 
+import ctypes
 import os
+import tempfile
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,12 +16,49 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.source.decoded import decoded_frame
-from NativeDLLib.source.decoder_remarks import decoder_remarks
+from NativeDLLib.source.decoded import decoded_frame, native_frame
 from NativeDLLib.source.geometry import Slice
 from NativeDLLib.source.header import Instance, all_numbers, number
-from NativeDLLib.source.native import native_frame
-from NativeDLLib.source.writable_image import new_image
+
+_TYPES = {np.dtype(np.int16): sitk.sitkInt16, np.dtype(np.float32): sitk.sitkFloat32}
+
+
+def new_image(shape: tuple[int, int, int], dtype: npt.DTypeLike) -> tuple[sitk.Image, npt.NDArray[Any]]:
+    """Image of a shape (z, y, x), int16 or float32, and the array that is its own memory. The array must not be used
+    once the image is gone, or was given other voxels.
+    """
+    image = sitk.Image(shape[::-1], _TYPES[np.dtype(dtype)])
+    view = sitk.GetArrayViewFromImage(image)
+    memory = (ctypes.c_ubyte * view.nbytes).from_address(view.ctypes.data)
+    return image, np.frombuffer(memory, view.dtype).reshape(view.shape)
+
+
+_STDERR = 2
+# The file descriptor is the process's: two readers at a time would give it back in the wrong order.
+_one_at_a_time = threading.Lock()
+
+
+@contextmanager
+def decoder_remarks() -> Iterator[list[str]]:
+    """Keep what is written to the process's stderr during the block, and give its lines when it ends."""
+    remarks: list[str] = []
+    with _one_at_a_time, tempfile.TemporaryFile() as kept:
+        try:
+            before = os.dup(_STDERR)
+        except OSError:
+            # Without a stderr, as in a program with windows only, nothing is written to it either.
+            yield remarks
+            return
+        os.dup2(kept.fileno(), _STDERR)
+        try:
+            yield remarks
+        finally:
+            os.dup2(before, _STDERR)
+            os.close(before)
+        kept.seek(0)
+        lines = kept.read().decode("utf-8", "replace").splitlines()
+        remarks += dict.fromkeys(line.strip() for line in lines if line.strip())
+
 
 AIR_HU = -1024
 # Padding that stands for nothing lies outside what tissue can have; padding inside that range would be made up.

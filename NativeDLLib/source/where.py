@@ -19,7 +19,7 @@ from NativeDLLib.source.source import Source
 
 if TYPE_CHECKING:
     from NativeDLLib.registry import Model
-    from NativeDLLib.source.image_file import ImageFile
+    from NativeDLLib.source.volume_file import ImageFile
 
 _LONGEST_LIST = 64 * 2**20
 
@@ -152,7 +152,7 @@ class Where:
         return series_files(self.database, self.series)
 
     def _read_image(self, path: Path, model: Model | None, progress: Progress) -> ImageFile:
-        from NativeDLLib.source.image_file import ImageFile
+        from NativeDLLib.source.volume_file import ImageFile
 
         if self.modality is not None:
             return ImageFile.read(path, self.modality)

@@ -12,8 +12,8 @@ from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.phantom.torso import make_phantom
 from NativeDLLib.source import Grid, Series
-from NativeDLLib.source.image_file import ImageFile
 from NativeDLLib.source.source import Source
+from NativeDLLib.source.volume_file import ImageFile
 from NativeDLLib.training.cases import Case, make_case
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.labels import named_labels, read_labels, read_segmentation, to_classes

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from drawing import KIDNEY, LIVER
 
-from NativeDLLib.quality.field import cut_by_field
 from NativeDLLib.quality.finding import Finding
-from NativeDLLib.quality.masks import cut_by_border, implausible_volumes
+from NativeDLLib.quality.masks import cut_by_border, cut_by_field, implausible_volumes
 from NativeDLLib.registry.entry import Plausible
 from NativeDLLib.source.geometry import Grid
 

@@ -15,8 +15,8 @@ from pydicom.uid import (
 
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.source import Series
+from NativeDLLib.source.decoded import native_frame
 from NativeDLLib.source.header import read_header
-from NativeDLLib.source.native import native_frame
 
 PLAIN = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
 

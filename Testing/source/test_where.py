@@ -14,7 +14,7 @@ from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.store import store_each
 from NativeDLLib.results.report import ReportedSeries
 from NativeDLLib.source import Series
-from NativeDLLib.source.image_file import ImageFile
+from NativeDLLib.source.volume_file import ImageFile
 from NativeDLLib.source.where import Where
 
 
