@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from NativeDLLib.training.cases import FAT, SOFT, UNLABELLED_AIR, Case
+from NativeDLLib.training.cases import FAT, SOFT, UNLABELLED_AIR, Case, mean_near
 
 
 def chance(rng: Generator, odds: float) -> bool:
@@ -49,7 +49,7 @@ def scan(image: Tensor, rng: Generator) -> Tensor:
     elif kind < 0.5:  # a sharp kernel
         image = image + (image - _blur(image, axes=(1, 2))) * uniform(rng, 0.2, 1.2)
     if chance(rng, 0.3):  # the mean of thick slices, interpolated between them again
-        factor = (2 + whole(rng, 2), 1, 1)
+        factor = (min(2 + whole(rng, 2), len(image)), 1, 1)
         thick = functional.avg_pool3d(image[None, None], factor, stride=factor, ceil_mode=True)
         image = functional.interpolate(thick, size=image.shape, mode="trilinear", align_corners=False)[0, 0]
     if chance(rng, 0.8):
@@ -162,7 +162,7 @@ def recolour(image: Tensor, classes: Tensor, case: Case, rng: Generator) -> Tens
         targets = inside > 0.5 * torch.bincount(index, minlength=_CLASSES)
         bright = soft & ~targets & (torch.rand(_CLASSES, generator=rng) < 0.15)
         offset = torch.where(bright, offset + uniform(rng, 80, 400), offset)
-    image = image + _partial_volume(offset[classes])
+    image = image + mean_near(offset[classes])
     density = float(uniform(rng, 0.55, 1.5))
     image = torch.where(image > 120, 120 + (image - 120) * density, image)
     return _calcify(image, rng) if chance(rng, 0.25) else image
@@ -180,11 +180,7 @@ def synthesise(classes: Tensor, case: Case, rng: Generator) -> Tensor:
     deviation = torch.where(bony, uniform(rng, 20, 140, _CLASSES), deviation)
     deviation = torch.where(mean < -500, uniform(rng, 5, 60, _CLASSES), deviation)
     texture = smooth(rng, classes.shape, 4) * float(uniform(rng, 0.3, 1)) + 0.5 * normal(rng, *classes.shape)
-    return _partial_volume(mean[classes] + deviation[classes] * texture)
-
-
-def _partial_volume(values: Tensor) -> Tensor:
-    return functional.avg_pool3d(values[None, None], 3, stride=1, padding=1, count_include_pad=False)[0, 0]
+    return mean_near(mean[classes] + deviation[classes] * texture)
 
 
 def _calcify(image: Tensor, rng: Generator) -> Tensor:
@@ -221,8 +217,7 @@ def vary_shape(image: Tensor, classes: Tensor, target: Tensor, rng: Generator) -
     empty = float(uniform(rng, -120, -80)) if chance(rng, 0.6) else own - float(uniform(rng, 30, 60))
     # Noise of unit variance, partly that of neighbours.
     deviation, fine = float(uniform(rng, 8, 20)), normal(rng, *image.shape)
-    coarse = functional.avg_pool3d(fine[None, None], 3, stride=1, padding=1)[0, 0]
-    texture = deviation * (0.7 * fine + 0.5 * 27**0.5 * coarse)
+    texture = deviation * (0.7 * fine + 0.5 * 27**0.5 * mean_near(fine, count_outside=True))
     image = torch.where(left, empty + texture, torch.where(grown, own + texture, image))
     classes = torch.where(grown, classes[mask].mode().values, classes)
     classes = torch.where(left, torch.tensor(FAT if empty < _FAT_HU else SOFT, dtype=classes.dtype), classes)

@@ -45,8 +45,7 @@ def make_case(
         labels = sitk.Resample(labels, prepared.grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
     structures, table = _few(sitk.GetArrayFromImage(labels))
     classes = torch.from_numpy(structures)
-    smooth = functional.avg_pool3d(hu[None, None], 3, stride=1, padding=1, count_include_pad=False)[0, 0]
-    kind = torch.bucketize(smooth, torch.tensor(_UNLABELLED_EDGES)).to(torch.uint8) + _FIRST_UNLABELLED
+    kind = torch.bucketize(mean_near(hu), torch.tensor(_UNLABELLED_EDGES)).to(torch.uint8) + _FIRST_UNLABELLED
     classes = torch.where(classes == 0, kind, classes)
     index = classes.flatten().long()
     counts = torch.bincount(index, minlength=256).clamp(min=1)
@@ -56,6 +55,16 @@ def make_case(
         if label in table:
             factors[table[label]] = factor
     return Case(hu, classes, torch.from_numpy(on_grid(target, prepared.grid)), means, factors)
+
+
+def mean_near(values: Tensor, *, count_outside: bool = False) -> Tensor:
+    """Mean of the 3 x 3 x 3 voxels around each voxel (z, y, x). Along an axis with less than three it is of one.
+
+    `count_outside` takes voxels beyond the border for zeros; they are left out otherwise.
+    """
+    width = [3 if size > 2 else 1 for size in values.shape]
+    border = [size // 2 for size in width]
+    return functional.avg_pool3d(values[None, None], width, 1, border, count_include_pad=count_outside)[0, 0]
 
 
 def on_grid(classes: sitk.Image, grid: sitk.Image) -> npt.NDArray[np.uint8]:
