@@ -10,23 +10,22 @@ from NativeDLLib.models.add.draft import Draft, Place
 from NativeDLLib.models.add.structures import ANATOMICAL, code_of, known_structure, offered_codes
 from NativeDLLib.registry.check_entry import NO_OVERLAP
 
-_ROW = "/$defs/output/properties/segments/items/properties"
-
 
 @dataclass(frozen=True)
 class Question:
-    """One unknown field of an entry: place, question, field in the registry's schema, and a proposal or None."""
+    """One unknown field of an entry: place, question, and a proposal or None."""
 
     place: Place
     text: str
-    pointer: str
     offer: Any
     _parse: Callable[[str], Any]
 
     def answer(self, text: str) -> Any:
         """Value of a person's text; ValueError says why it cannot be one."""
         value = self._parse(text)
-        problem = problem_of(value, "registry.schema.json", self.pointer)
+        base, *steps = self.place if self.place[0] in ("input", "output") else ("model", *self.place)
+        inner = "".join("/items" if isinstance(step, int) else f"/properties/{step}" for step in steps)
+        problem = problem_of(value, "registry.schema.json", f"/$defs/{base}{inner}")
         if problem:
             raise ValueError(problem)
         return value
@@ -34,19 +33,19 @@ class Question:
 
 def questions(draft: Draft) -> list[Question]:
     """Questions about a draft, after the codes of segments with names of our table are filled in."""
-    asked = [_question(draft, place, text, pointer, parse) for place, text, pointer, parse in _FIELDS]
     contract = _CONTRACT if draft.entry["runtime"] != "nnunetv2" else _NNUNET
-    asked += [_question(draft, place, text, pointer, parse) for place, text, pointer, parse in contract]
+    asked = [Question(place, text, draft.offers.get(place), parse) for place, text, parse in (*_FIELDS, *contract)]
     if trainer := draft.offers.get(("trainer",)):
         text = (
             f"its trainer {trainer!r} is none of nnU-Net's own; repeat the name if it trains the network of the plans"
         )
-        asked.append(Question(("trainer",), text, "/$defs/line", None, lambda text: _same(text, trainer)))
+        asked.append(Question(("trainer",), text, None, lambda text: _same(text, trainer)))
     for index, row in enumerate(draft.entry["output"]["segments"]):
         _match(draft, index, row)
         label = f"label {row['label']}" + (f" '{row['name']}'" if isinstance(row.get("name"), str) else "")
-        for key, text, pointer, parse in _SEGMENT:
-            asked.append(_question(draft, ("output", "segments", index, key), f"{text} of {label}", pointer, parse))
+        for key, text, parse in _SEGMENT:
+            place: Place = ("output", "segments", index, key)
+            asked.append(Question(place, f"{text} of {label}", draft.offers.get(place), parse))
     # The patch follows from the order of the axes, where the files tell its sizes.
     known = [("input", "patch_size")] if draft.shape and not draft.any_slices else []
     sigmoid = draft.at(("output", "activation")) == "sigmoid"
@@ -72,10 +71,6 @@ def template(draft: Draft) -> dict[str, Any]:
     if rows:
         missing.put(("output", "segments"), list(rows.values()))
     return missing.entry
-
-
-def _question(draft: Draft, place: Place, text: str, pointer: str, parse: Callable[[str], Any]) -> Question:
-    return Question(place, text, pointer, draft.offers.get(place), parse)
 
 
 def _match(draft: Draft, index: int, row: dict[str, Any]) -> None:
@@ -159,83 +154,68 @@ def _code(text: str) -> dict[str, str]:
     return code
 
 
-_FIELDS: tuple[tuple[Place, str, str, Callable[[str], Any]], ...] = (
-    (("title",), "title, as people will see it", "/$defs/model/properties/title", str),
-    (("license",), "licence of the weights", "/$defs/line", str),
-    (("intended_use",), "intended use, in a sentence", "/$defs/line", str),
-    (("input", "modality"), "modality (CT, MR or PT)", "/$defs/input/properties/modality", str.upper),
+_Row = tuple[Place, str, Callable[[str], Any]]
+_FIELDS: tuple[_Row, ...] = (
+    (("title",), "title, as people will see it", str),
+    (("license",), "licence of the weights", str),
+    (("intended_use",), "intended use, in a sentence", str),
+    (("input", "modality"), "modality (CT, MR or PT)", str.upper),
     (
         ("input", "body_parts"),
         "body parts that it is for, as Body Part Examined names them (ABDOMEN, LIVER), or any",
-        "/$defs/input/properties/body_parts",
         lambda text: _words(text.upper(), "ANY"),
     ),
     (
         ("input", "keywords"),
         "words of series and study descriptions that speak for it (liver, portal), or none",
-        "/$defs/input/properties/keywords",
         lambda text: _words(text.lower(), "none"),
     ),
 )
-_CONTRACT: tuple[tuple[Place, str, str, Callable[[str], Any]], ...] = (
+_CONTRACT: tuple[_Row, ...] = (
     (
         ("input", "axes"),
         "order of the axes of its array after batch and channels: zyx (NumPy arrays of SimpleITK or of DICOM slices), "
         "xyz (MONAI, TorchIO, nibabel), or another; what is asked as z y x stays so",
-        "/$defs/input/properties/axes",
         str.lower,
     ),
-    (
-        ("input", "orientation"),
-        "where its axes x, y, z point in the patient, as in LPS",
-        "/$defs/input/properties/orientation",
-        str.upper,
-    ),
-    (("input", "spacing"), "spacing in mm (z y x)", "/$defs/input/properties/spacing", _numbers),
+    (("input", "orientation"), "where its axes x, y, z point in the patient, as in LPS", str.upper),
+    (("input", "spacing"), "spacing in mm (z y x)", _numbers),
     (
         ("input", "intensity"),
         "intensities: none, image (its own mean and deviation) or MEAN STD; before it LOW HIGH where they are clipped",
-        "/$defs/input/properties/intensity",
         _intensity,
     ),
-    (("input", "patch_size"), "patch size in voxels (z y x)", "/$defs/input/properties/patch_size", _numbers),
-)
-_OUTPUT = "/$defs/output/properties"
-_CONTRACT += (
+    (("input", "patch_size"), "patch size in voxels (z y x)", _numbers),
     (
         ("output", "activation"),
         "its channels: softmax (classes that exclude each other, the background first) or sigmoid (each a structure "
         "for itself, without a background)",
-        f"{_OUTPUT}/activation",
         str.lower,
     ),
     (
         ("output", "threshold"),
         "value of its output above which a voxel is of a structure: 0.5 of probabilities, 0 of logits",
-        f"{_OUTPUT}/threshold",
         lambda text: _numbers(text)[0],
     ),
     (
         ("output", "overlap"),
         "its structures: largest, if they exclude each other, so that a voxel of several is of the one with the "
         "largest value; structures that overlap cannot be kept in one label map",
-        f"{_OUTPUT}/overlap",
         _overlap,
     ),
 )
-_NNUNET: tuple[tuple[Place, str, str, Callable[[str], Any]], ...] = (
+_NNUNET: tuple[_Row, ...] = (
     (
         ("input", "orientation"),
         "how its training images were stored, which nnU-Net does not note and which decides about left and right: LAS "
         "(NIfTI of dcm2niix), RAS (turned to the canonical axes, as TotalSegmentator's), LPS (as axial DICOM slices), "
         "another such code, or stored (each image as it is)",
-        "/$defs/input/properties/orientation",
         lambda text: "stored" if text.lower() == "stored" else text.upper(),
     ),
 )
-_SEGMENT: tuple[tuple[str, str, str, Callable[[str], Any]], ...] = (
-    ("name", "name", f"{_ROW}/name", str),
-    ("type", "code (VALUE SCHEME MEANING)", "/$defs/code", _code),
-    ("category", "category (VALUE SCHEME MEANING)", "/$defs/code", _code),
-    ("color", "colour (red green blue)", f"{_ROW}/color", _numbers),
+_SEGMENT: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
+    ("name", "name", str),
+    ("type", "code (VALUE SCHEME MEANING)", _code),
+    ("category", "category (VALUE SCHEME MEANING)", _code),
+    ("color", "colour (red green blue)", _numbers),
 )
