@@ -17,19 +17,8 @@ _KEEP = frozenset(
 
 
 def activation_of(output: str, operators: Mapping[str, tuple[str, Sequence[str]]]) -> str:
-    """Tell from a graph in what a network ends.
-
-    Parameters
-    ----------
-    output
-        Name of its output.
-    operators
-        Operator and inputs that give each value of the graph.
-
-    Returns
-    -------
-    str
-        ``sigmoid``, ``softmax``, ``labels`` where it decides itself, or nothing where the graph does not tell.
+    """Tell from a graph in what its `output` ends: ``sigmoid``, ``softmax``, ``labels`` where it decides itself, or
+    nothing where the graph does not tell. `operators` are operator and inputs that give each value of the graph.
     """
     ahead, seen, found = [output], {output}, set[str]()
     while ahead:

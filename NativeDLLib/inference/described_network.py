@@ -41,25 +41,11 @@ def torch_engine(model: Model, weights: Weights, device: str, *, measure: bool =
 
 
 def load_described(content: bytes, path: Path, description: Mapping[str, Any], device: str, classes: int) -> Loaded:
-    """Load a described network with the weights of a file.
+    """Load a described network (see `NativeDLLib.registry.architecture`) with weights from the bytes of a state dict of
+    ``torch.save`` or of a ``.safetensors`` file, which `path` names in messages.
 
-    Parameters
-    ----------
-    content
-        Bytes of a state dict of ``torch.save``, or of a ``.safetensors`` file; nothing is read but these.
-    path
-        The file, for messages.
-    description
-        See `NativeDLLib.registry.architecture`.
-    device
-        Word for the device; see `check_device`.
-    classes
-        Least number of output channels, the background included.
-
-    Raises
-    ------
-    ModelError
-        Where torch is missing, the device is not there, or the file does not hold the weights of that network.
+    It has at least `classes` output channels, the background included. ModelError where torch or the device is not
+    there, or the file does not hold the weights of that network.
     """
     require("torch", "torch")
     chosen, text, notes = torch_device(device)
@@ -74,10 +60,9 @@ def load_described(content: bytes, path: Path, description: Mapping[str, Any], d
 
 
 def load_network(description: Mapping[str, Any], state_dict: Mapping[str, Any]) -> "torch.nn.Module":
-    """Described network with given weights, ready for prediction.
-
-    `state_dict` has a tensor for each canonical name (see `parameter_shapes`), not copied where it is float32.
-    ModelError names a weight that is missing, not expected or of another shape.
+    """Described network with given weights, ready for prediction. `state_dict` has a tensor for each canonical name
+    (see `parameter_shapes`), not copied where it is float32. ModelError names a weight that is missing, not expected or
+    of another shape.
     """
     plan = make_plan(description)
     torch = require("torch", "torch")

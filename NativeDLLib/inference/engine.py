@@ -36,33 +36,15 @@ _ACTIVATIONS = {
 
 
 class Engine(Protocol):
-    """A model made ready for the pipeline, whatever its runtime.
+    """A model made ready for the pipeline, whatever its runtime."""
 
-    Attributes
-    ----------
-    networks
-        Network on its device, or the folds of an ensemble.
-    patch_size
-        Size (z, y, x) in voxels.
-    mirror_axes
-        Axes that test-time augmentation may flip.
-    mirrors_by_default
-        Whether it flips them where the registry entry is silent.
-    half
-        Whether logits are accumulated in half precision.
-    head
-        Last layer that makes logits of features; None where the networks give logits.
-    is_streamed
-        Whether `restore` makes labels of logits as they come.
-    """
-
-    networks: Sequence[Network]
-    patch_size: tuple[int, ...]
-    mirror_axes: tuple[int, ...]
-    mirrors_by_default: bool
-    half: bool
-    head: Head | None
-    is_streamed: bool
+    networks: Sequence[Network]  # network on its device, or the folds of an ensemble
+    patch_size: tuple[int, ...]  # size (z, y, x) in voxels
+    mirror_axes: tuple[int, ...]  # axes that test-time augmentation may flip
+    mirrors_by_default: bool  # whether it flips them where the registry entry is silent
+    half: bool  # whether logits are accumulated in half precision
+    head: Head | None  # last layer that makes logits of features; None where the networks give logits
+    is_streamed: bool  # whether `restore` makes labels of logits as they come
 
     @property
     def warnings(self) -> Sequence[str]:
@@ -142,9 +124,8 @@ def window_settings(model: Model, engine: Engine, parameters: Mapping[str, Value
 
 
 def import_ahead(model: Model, device: str) -> threading.Thread:
-    """Import in another thread, which is returned, the packages that run a model and write its result.
-
-    That takes seconds. A GPU that is to run it is woken too.
+    """Import in another thread, which is returned, what runs a model and writes its result; that takes seconds. A GPU
+    is woken too.
     """
     names = [*RUNTIMES[model.runtime].imports, "NativeDLLib.dicom.seg"]
     thread = threading.Thread(target=_import, args=(names, device), name="import ahead")
@@ -175,23 +156,9 @@ def _wake_gpu(device: str) -> None:
 
 
 def load_engine(model: Model, weights: Weights, device: str, *, measure: bool = True) -> Engine:
-    """Load a model's network on a device.
-
-    Parameters
-    ----------
-    model
-        Registry entry.
-    weights
-        Weights of the model.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-    measure
-        Whether the network may be timed, to find the fastest way to run it. A trial needs none.
-
-    Raises
-    ------
-    ModelError
-        Where the runtime is missing, the device is not there, or the weights are not such a network.
+    """Load a model's network on a device (``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``). `measure` lets the network
+    be timed, to find the fastest way to run it. ModelError where the runtime or the device is not there, or the weights
+    are no such network.
     """
     load: Callable[..., Engine] = resolve_name(RUNTIMES[model.runtime].loader)
     return load(model, weights, device, measure=measure)

@@ -17,13 +17,7 @@ from NativeDLLib.inference.pt2_graph import ExportedNetwork
 
 
 class TorchNetwork:
-    """A torch module behind the interface of `Network`.
-
-    Parameters
-    ----------
-    resident
-        Whether volumes and results stay on the device; None for what is the best there.
-    """
+    """A torch module as a `Network`; `resident` keeps volumes and results on the device, by default where that pays."""
 
     concurrency = 1
 
@@ -70,23 +64,9 @@ class TorchNetwork:
 
 
 def load_torch(content: bytes, path: Path, device: str, classes: int) -> Loaded:
-    """Load a ``.pt2`` file.
-
-    Parameters
-    ----------
-    content
-        Bytes of the file; nothing is read but these.
-    path
-        The file, for messages.
-    device
-        Word for the device; see `check_device`.
-    classes
-        Least number of output channels, the background included.
-
-    Raises
-    ------
-    ModelError
-        Where torch is missing, the device is not there, or the file is not such a network.
+    """Load a ``.pt2`` file of which nothing is read but the bytes given; `path` names it in messages. It has at least
+    `classes` output channels, the background included. ModelError where torch or the device is not there, or the file
+    is not such a network.
     """
     require("torch", "torch")
     chosen, description, notes = torch_device(device)

@@ -42,9 +42,8 @@ def facts_html(facts: Mapping[str, str]) -> str:
 
 
 def shown_name(name: str) -> str:
-    """Person Name (PS3.5 6.2.1) as Slicer shows it, such as ``Doe, Jane Mary, Dr.``.
-
-    Its ideographic and phonetic forms follow in parentheses.
+    """Person Name (PS3.5 6.2.1) as Slicer shows it, such as ``Doe, Jane Mary, Dr.``. Its ideographic and phonetic forms
+    follow in parentheses.
     """
     groups = []
     for group in name.split("="):
@@ -123,9 +122,8 @@ def inspection_text(inspection: Mapping[str, Any]) -> str:
 
 
 def export_text(result: Mapping[str, Any] | None, error: str | None, peer: str | None, saved: bool) -> str:
-    """Outcome of an approval in words.
-
-    `result` and `error` are those of ``approve``, `peer` its target, `saved` whether the SEG is there.
+    """Outcome of an approval in words. `result` and `error` are those of ``approve``, `peer` its target, `saved`
+    whether the SEG is there.
     """
     if error:
         # Where only the sending failed it waits in the outbox, which says why.
@@ -136,10 +134,8 @@ def export_text(result: Mapping[str, Any] | None, error: str | None, peer: str |
 
 
 def send_hint(report: Mapping[str, Any] | None, pending: Sequence[str], is_empty: bool, reviewer: str) -> str:
-    """Obstacle to saving and sending a result, in words; empty where there is none.
-
-    `report` is that of the result under review, `pending` the undecided segments, `is_empty` whether no segment has a
-    voxel.
+    """Obstacle to saving and sending a result, in words; empty where there is none. `report` is that of the result
+    under review, `pending` the undecided segments, `is_empty` whether no segment has a voxel.
     """
     if report is None:
         return "Choose a result under Review first."

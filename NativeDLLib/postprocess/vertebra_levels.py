@@ -17,10 +17,9 @@ _Counted = list[int | None]
 
 @dataclass(frozen=True)
 class Evidence:
-    """Evidence about the vertebrae of an image, each tuple from the bottom up.
-
-    Whether the `sacrum` follows below the first; which have `ribs`, are `complete` within the image, and are certainly
-    one vertebra (`sure`); how many were not found between each and the one below it, None where that is not sure.
+    """Evidence about the vertebrae of an image, each tuple from the bottom up. Whether the `sacrum` follows below the
+    first; which have `ribs`, are `complete` within the image, and are certainly one vertebra (`sure`); how many were
+    not found between each and the one below it, None where that is not sure.
     """
 
     sacrum: bool
@@ -40,10 +39,9 @@ class Named:
 
 
 def levels_of(evidence: Evidence) -> Named:
-    """Name the levels of vertebrae that are certain.
-
-    Levels are counted from the vertebra above the sacrum and from the last one with ribs, as far as it is sure that no
-    vertebra was missed and none is two. Where the two ways contradict each other, no level is certain.
+    """Name the levels of vertebrae that are certain. Levels are counted from the vertebra above the sacrum and from the
+    last one with ribs, as far as it is sure that no vertebra was missed and none is two. Where the two ways contradict
+    each other, no level is certain.
     """
     last = _last_with_ribs(evidence)
     by_sacrum = _counted(evidence, 0, 0) if evidence.sacrum else []

@@ -126,9 +126,7 @@ def _check_tiles(instance: Instance) -> None:
 
 
 def check_rescaling(instances: Sequence[Instance], where: str) -> list[str]:
-    """Return a warning where no slice says what its values mean; InputError names the first such slice where some
-    do.
-    """
+    """Return a warning where no slice says what its values mean; InputError names the first of them where some do."""
     notes = []
     for keyword in ("RescaleSlope", "RescaleIntercept"):
         without = [i for i in instances if not plain_numbers(i.dataset, keyword) and not i.text(keyword)]

@@ -177,9 +177,7 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 
 def numbers(dataset: Dataset, keyword: str, count: int, where: Path) -> tuple[float, ...] | None:
-    """Finite numbers of an attribute, None where it is absent or empty. InputError where they are not `count`
-    numbers.
-    """
+    """Finite numbers of an attribute, None where it is absent or empty; InputError where they are not `count`."""
     result = all_numbers(dataset, keyword, where)
     if not result:
         return None

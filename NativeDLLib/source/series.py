@@ -61,9 +61,8 @@ class Series:
         return self.instances[0].text(keyword)
 
     def image(self, progress: Progress | None = None) -> "tuple[sitk.Image, list[str]]":
-        """Voxels in place in the patient (LPS, mm), rescaled (HU for CT), int16 or float32, and warnings.
-
-        InputError where pixel data cannot be decoded.
+        """Voxels in place in the patient (LPS, mm), rescaled (HU for CT), int16 or float32, and warnings. InputError
+        where pixel data cannot be decoded.
         """
         # SimpleITK takes a tenth of a second to import, and headers are read without it.
         from NativeDLLib.source.pixels import read_image
@@ -108,9 +107,8 @@ class Series:
 
     @classmethod
     def of(cls, instances: Sequence[Instance], warnings: Sequence[str] = (), volume: Sequence[str] = ()) -> "Series":
-        """Series of instances that share a Series Instance UID, or one volume of it; see `read`.
-
-        InputError with everything that is wrong, in one line.
+        """Series of instances that share a Series Instance UID, or one volume of it; see `read`. InputError with
+        everything that is wrong, in one line.
         """
         where = f"series {instances[0].text('SeriesInstanceUID') or 'without UID'} ({instances[0].path.parent})"
         instances = of_volume(instances, volume, where)

@@ -70,7 +70,6 @@ def of_slices(instances: Sequence[Instance], slices: Sequence[Slice], volume: Se
 
 def refuse_several(instances: Sequence[Instance], slices: Sequence[Slice], where: str) -> None:
     """Refuse slices that are several volumes, with what they differ in, how many they are, and how each is taken.
-
     Volumes are told apart by one attribute, or else by two, whose values part the slices into regular grids; or, where
     slices are missing, into sets without two slices in one place.
     """

@@ -59,7 +59,6 @@ def make_case(
 
 def mean_near(values: Tensor, *, count_outside: bool = False) -> Tensor:
     """Mean of the 3 x 3 x 3 voxels around each voxel (z, y, x). Along an axis with less than three it is of one.
-
     `count_outside` takes voxels beyond the border for zeros; they are left out otherwise.
     """
     width = [3 if size > 2 else 1 for size in values.shape]

@@ -69,9 +69,7 @@ def fingerprint(config: Config, architecture: Architecture, start: str) -> str:
 
 
 def load_checkpoint(folder: Path, training: str) -> dict[str, Any]:
-    """State in a folder's checkpoint; InputError for none or a damaged one, UsageError for one of another
-    `training`.
-    """
+    """State in a folder's checkpoint; InputError for none or a damaged one, UsageError of another `training`."""
     path = folder / CHECKPOINT
     if not path.is_file():
         raise InputError(f"{path}: is not there, so there is nothing to resume", hint="leave out --resume")

@@ -115,9 +115,8 @@ class EventReader:
             self._say(line)
 
     def end(self, exit_code: int | None, *, crashed: bool = False, cancelled: bool = False, program: str = "") -> None:
-        """Take the exit code, None where `program` was not started; `error` is there where it did not end well.
-
-        With `cancelled` that was the wish, whoever ended it: itself, its parent, or the system before it could listen.
+        """Take the exit code, None where `program` was not started; `error` is there where it did not end well. With
+        `cancelled` that was the wish, whoever ended it: itself, its parent, or the system before it could listen.
         """
         self.feed_log(b"\n")
         self.feed(b"\n")
