@@ -95,12 +95,8 @@ def _peer(settings: dict[str, Any], where: str) -> dict[str, Any]:
     called, calling = _text(settings, "Called AETitle"), _text(settings, "Calling AETitle")
     name = " ".join((_text(settings, "Name") or called).split())
     port, seconds = _number(settings, "Port"), _number(settings, "Timeout")
-    peer: dict[str, Any] = {
-        "name": name[:_LONGEST_NAME].strip(),
-        "ae_title": called,
-        "host": _text(settings, "Address"),
-        "port": port,
-    }
+    peer: dict[str, Any] = {"name": name[:_LONGEST_NAME].strip(), "ae_title": called}
+    peer |= {"host": _text(settings, "Address"), "port": port}
     if calling:
         peer["calling_ae_title"] = calling
     if isinstance(seconds, int) and 0 < seconds <= _LONGEST_TIMEOUT_S:

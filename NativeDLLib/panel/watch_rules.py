@@ -165,15 +165,13 @@ def match(rules: Iterable[Rule], attributes: Mapping[str, str]) -> Rule | None:
 
 
 def _matches(rule: Rule, attributes: Mapping[str, str]) -> bool:
-    return all(
-        any(_pattern(pattern).fullmatch(text) for pattern in patterns for text in _texts(attributes.get(keyword, "")))
-        for keyword, patterns in rule.when.items()
-    )
-
-
-def _texts(value: str) -> list[str]:
-    """Return the whole value and each of several, without the spaces that pad them."""
-    return [text.strip() for text in (value, *value.split("\\"))]
+    for keyword, patterns in rule.when.items():
+        value = attributes.get(keyword, "")
+        # The whole value and each of several, without the spaces that pad them.
+        texts = [text.strip() for text in (value, *value.split("\\"))]
+        if not any(_pattern(pattern).fullmatch(text) for pattern in patterns for text in texts):
+            return False
+    return True
 
 
 def _pattern(pattern: str) -> re.Pattern[str]:

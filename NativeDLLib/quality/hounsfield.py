@@ -34,9 +34,8 @@ def not_hounsfield(values: npt.NDArray[Any], rescale_type: str = "") -> str:
     edges = [sample[:, [0, -1]].ravel(), sample[:, :, [0, -1]].ravel()]
     edge = float(np.median(np.concatenate(edges)))
     if edge > 800:
-        return (
-            f"the edge of the images has {edge:.0f}, which is bone: they may be inverted, or RescaleIntercept missing"
-        )
+        fault = "they may be inverted, or RescaleIntercept missing"
+        return f"the edge of the images has {edge:.0f}, which is bone: {fault}"
     return _by_distribution(_without_padding(sample, low))
 
 

@@ -41,16 +41,16 @@ def certain_levels(
     centres = {segment.number: places[segment.number].mean(axis=0) for segment in there}
     why: dict[int, str] = {}
     for segment in there:
-        high = _extent_mm(places[segment.number], _direction(segment, there, centres))
+        along = places[segment.number] @ _direction(segment, there, centres)
+        high = float(np.ptp(np.percentile(along, [_OUTER_PERCENT, 100 - _OUTER_PERCENT])))
         most, volume = segment.plausible.extent_mm, len(places[segment.number]) * voxel_ml
         if most is not None and high > most:
             why[segment.number] = f"it is {high:.0f} mm high, where one vertebra has at most {most:g} mm"
         elif segment.plausible.volume_ml and volume > segment.plausible.volume_ml[1]:
-            why[segment.number] = (
-                f"it has {volume:.0f} mL, where one vertebra has at most {segment.plausible.volume_ml[1]:g}"
-            )
+            at_most = segment.plausible.volume_ml[1]
+            why[segment.number] = f"it has {volume:.0f} mL, where one vertebra has at most {at_most:g}"
     too_large = set(why)
-    pairs = _neighbours(there)
+    pairs = list(pairwise(sorted(there, key=_level)))  # upper and lower
     steps = [float(np.linalg.norm(centres[a.number] - centres[b.number])) / (_level(b) - _level(a)) for a, b in pairs]
     for index, (upper, lower) in enumerate(pairs):
         down = float(centres[upper.number][2] - centres[lower.number][2])
@@ -87,21 +87,14 @@ def _level(segment: Segment) -> int:
     return segment.plausible.level
 
 
-def _neighbours(spine: Sequence[Segment]) -> list[tuple[Segment, Segment]]:
-    """Pairs of segments that follow each other by their levels, the upper one first."""
-    downwards = sorted(spine, key=_level)
-    return list(pairwise(downwards))
-
-
 def _places(labels: sitk.Image, numbers: Sequence[int]) -> dict[int, npt.NDArray[np.float64]]:
     """Positions (x, y, z) in mm, in the patient, of the voxels of some segments."""
     values = sitk.GetArrayViewFromImage(labels)
     table = np.zeros(int(values.max(initial=0)) + 1, bool)
     table[[number for number in numbers if number < len(table)]] = True
     planes = [np.flatnonzero(table[plane]) for plane in values] if table.any() else []
-    flat = (
-        np.concatenate([found + z * values[0].size for z, found in enumerate(planes)]) if planes else np.zeros(0, int)
-    )
+    rows = [found + z * values[0].size for z, found in enumerate(planes)]
+    flat = np.concatenate(rows) if rows else np.zeros(0, int)
     found = values.reshape(-1)[flat]
     index = np.stack(np.unravel_index(flat, values.shape)[::-1], axis=1)
     axes = np.array(labels.GetDirection()).reshape(3, 3) * labels.GetSpacing()
@@ -119,8 +112,3 @@ def _direction(
     length = float(np.linalg.norm(way))
     # Where the order is wrong, the direction is too.
     return way / length if length and way[2] > length / 2 else np.array([0.0, 0.0, 1.0])
-
-
-def _extent_mm(places: npt.NDArray[np.float64], direction: npt.NDArray[np.float64]) -> float:
-    low, high = np.percentile(places @ direction, [_OUTER_PERCENT, 100 - _OUTER_PERCENT])
-    return float(high - low)

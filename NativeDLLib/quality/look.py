@@ -188,8 +188,7 @@ def _largest_part(mask: _Bools) -> _Bools:
     parts = sitk.GetArrayViewFromImage(components)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    largest: _Bools = (parts == sizes.argmax()) & mask
-    return largest
+    return np.asarray((parts == sizes.argmax()) & mask)
 
 
 def _filled(mask: _Bools) -> _Bools:

@@ -27,8 +27,7 @@ def letter(grid: Grid, axis: int, *, end: bool) -> str:
 def counts(part: npt.NDArray[Any], segments: int) -> npt.NDArray[np.int_]:
     """Voxels of each segment in a part of a label map, or of masks with the segment as last axis."""
     if part.dtype == bool:
-        by_mask: npt.NDArray[np.int_] = part.reshape(-1, segments).sum(axis=0)
-        return by_mask
+        return np.asarray(part.reshape(-1, segments).sum(axis=0))
     return np.bincount(part.ravel(), minlength=segments + 1)[1:]
 
 
@@ -59,7 +58,10 @@ def implausible_volumes(
     inside the images.
     """
     cut_inside = {finding.segment for finding in elsewhere if finding.code == "cut-by-field-of-view"}
-    for segment, volume, cut in zip(segments, volumes_ml, _reaches_border(pixels, len(segments)), strict=True):
+    # Beyond the border of the images a part of what reaches it may be missing.
+    faces = [np.take(pixels, index, axis=axis) for axis in range(3) for index in (0, -1)]
+    reached = np.any([counts(face, len(segments)) > 0 for face in faces], axis=0)
+    for segment, volume, cut in zip(segments, volumes_ml, reached, strict=True):
         bounds = segment.plausible.volume_ml
         if not volume or bounds is None:
             continue
@@ -68,13 +70,6 @@ def implausible_volumes(
         if volume > high or (volume < low and not partial):
             message = f"{segment.name}: has {volume:.0f} mL, where {low:g} to {high:g} mL are plausible"
             yield Finding("implausible-volume", message, segment.name)
-
-
-def _reaches_border(pixels: npt.NDArray[Any], segments: int) -> npt.NDArray[np.bool_]:
-    """Whether each segment has a voxel at a border of the images, beyond which a part of it may be missing."""
-    faces = [np.take(pixels, index, axis=axis) for axis in range(3) for index in (0, -1)]
-    reached: npt.NDArray[np.bool_] = np.any([counts(face, segments) > 0 for face in faces], axis=0)
-    return reached
 
 
 # The circle is drawn a voxel or two larger or smaller by different scanners.
@@ -110,10 +105,8 @@ def cut_by_field(
     voxel_cm2 = grid.spacing[0] * grid.spacing[2] / 100 / _VAGUE
     found = {side: counts(labels[:, quarter], len(segments)) * voxel_cm2 for side, quarter in quarters.items()}
     for index, segment in enumerate(segments):
-        cut = [
-            side for side, areas in found.items() if areas[index] >= LEAST_CM2 and side not in segment.plausible.cut_at
-        ]
-        if cut:
+        large = [side for side, areas in found.items() if areas[index] >= LEAST_CM2]
+        if cut := [side for side in large if side not in segment.plausible.cut_at]:
             told = " and ".join(f"{SIDES[side]} (about {found[side][index]:.0f} cm2)" for side in cut)
             message = f"{segment.name}: cut by the {told} edge of the scanner's round field of view"
             yield Finding("cut-by-field-of-view", message, segment.name)

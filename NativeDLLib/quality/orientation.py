@@ -35,9 +35,8 @@ def doubtful_orientation(look: Look) -> Iterator[Finding]:
     }
     told = [what for what, sign in wrong.items() if sign < 0]
     if told:
-        message = (
-            f"the images may be mirrored or turned: {'; '.join(told)}; compare them with what is known of the patient"
-        )
+        advice = "compare them with what is known of the patient"
+        message = f"the images may be mirrored or turned: {'; '.join(told)}; {advice}"
         yield Finding("orientation-suspicious", message)
 
 

@@ -115,11 +115,9 @@ def _compare(model: Model, series: Described, seen: Sequence[str]) -> Candidate:
         return Candidate(model, False, 0, (*reasons, reason))
     elif not wants.body_parts:
         reasons.append("takes any body part")
-    words = (
-        _words(series.text("SeriesDescription"), series.text("ProtocolName")),
-        _words(series.text("StudyDescription")),
-    )
-    for weight, where, found in zip((_SERIES_WORD, _STUDY_WORD), ("series", "study"), words, strict=True):
+    of_series = _words(series.text("SeriesDescription"), series.text("ProtocolName"))
+    of_study = _words(series.text("StudyDescription"))
+    for weight, where, found in ((_SERIES_WORD, "series", of_series), (_STUDY_WORD, "study", of_study)):
         hits = [keyword for keyword in wants.keywords if f" {keyword} " in found]
         if hits:
             score += weight

@@ -29,9 +29,8 @@ def series_files(database: Path, series_uid: str) -> list[Path]:
     InputError where it is no such database, the series is not in it, or files of it are gone.
     """
     with _opened(database) as (path, connection):
-        rows = connection.execute(
-            "SELECT Filename FROM Images WHERE SeriesInstanceUID = ? ORDER BY SOPInstanceUID", (series_uid,)
-        ).fetchall()
+        query = "SELECT Filename FROM Images WHERE SeriesInstanceUID = ? ORDER BY SOPInstanceUID"
+        rows = connection.execute(query, (series_uid,)).fetchall()
         known = [uid for (uid,) in connection.execute("SELECT SeriesInstanceUID FROM Series LIMIT 20")]
     if not rows:
         raise InputError(f"{path}: holds no series {series_uid}; it holds {', '.join(known) or 'none'}")

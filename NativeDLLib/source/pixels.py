@@ -185,18 +185,15 @@ def _check_length(instance: Instance, given: int, shape: tuple[int, int]) -> Non
     row = shape[1] * bits // 8
     # Some writers pad the end a little; with a whole row left over, Rows or Columns are not what they were.
     if not 0 <= given - frames * shape[0] * row < row:
-        raise instance.error(
-            f"pixel data have {given} bytes, which are not {frames} x {shape[0]} rows x {shape[1]} columns of "
-            f"{bits} bits"
-        )
+        wanted = f"{frames} x {shape[0]} rows x {shape[1]} columns of {bits} bits"
+        raise instance.error(f"pixel data have {given} bytes, which are not {wanted}")
 
 
 def _padding(instance: Instance, stored: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
     """Return which pixels are padding (PS3.3 C.7.5.1.1.2), or None where the image declares none."""
     # The attribute has one value, but some writers give one for each kind of padding.
-    values = [
-        _as_stored(value, instance) for value in all_numbers(instance.dataset, "PixelPaddingValue", instance.path)
-    ]
+    given = all_numbers(instance.dataset, "PixelPaddingValue", instance.path)
+    values = [_as_stored(value, instance) for value in given]
     if not values:
         return None
     last = number(instance.dataset, "PixelPaddingRangeLimit", instance.path)

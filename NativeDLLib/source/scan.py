@@ -51,10 +51,8 @@ class Scan:
                 f"{len(self.no_dicom)} other files)"
             )
         if uid is None and len(self.series) > 1:
-            raise InputError(
-                f"{where}: holds {len(self.series)} image series, choose one; {self._listing()}",
-                hint="name it with --series UID",
-            )
+            message = f"{where}: holds {len(self.series)} image series, choose one; {self._listing()}"
+            raise InputError(message, hint="name it with --series UID")
         chosen = uid if uid is not None else next(iter(self.series))
         # Left out, a damaged file would cut an end off a patient, or a slice out of the middle.
         if errors := self.faults.get(chosen):
@@ -69,9 +67,7 @@ class Scan:
         for other in self.other_objects:
             kind = UID(other.sop_class).name or "object of unknown class"
             if chosen and other.text("SeriesInstanceUID") == chosen:
-                self.warnings.append(
-                    f"{other.path} is of the series but no CT, MR or PET image ({kind}): it was left out"
-                )
+                self.warnings.append(f"{other.path} is of the series but no CT, MR or PET image ({kind}): left out")
             else:
                 strangers.append(f"{other.path.name} ({kind})")
         of_others = [error.path.name for uid, errors in self.faults.items() if uid != chosen for error in errors]
@@ -81,9 +77,8 @@ class Scan:
             "file(s) that are no DICOM": [path.name for path in self.no_dicom],
             "link(s) to folders": [path.name for path in self.links],
         }
-        self.warnings += [
-            f"passed over: {len(names)} {what}: {_shown(names)}" for what, names in passed.items() if names
-        ]
+        some = [(what, names) for what, names in passed.items() if names]
+        self.warnings += [f"passed over: {len(names)} {what}: {_shown(names)}" for what, names in some]
         return self.series[chosen]
 
     def _listing(self) -> str:

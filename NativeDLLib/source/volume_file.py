@@ -50,9 +50,8 @@ def open_volume(path: Path) -> sitk.ImageFileReader:
     free = psutil.virtual_memory().available
     if needed > free:
         size = " x ".join(str(n) for n in reader.GetSize())
-        raise InputError(
-            f"{path}: claims {size} voxels: {needed / 2**30:.1f} GiB, of which {free / 2**30:.1f} are free"
-        )
+        room = f"{needed / 2**30:.1f} GiB, of which {free / 2**30:.1f} are free"
+        raise InputError(f"{path}: claims {size} voxels: {room}")
     return reader
 
 
@@ -72,9 +71,7 @@ def checked_grid(path: Path, volume: sitk.ImageFileReader) -> Grid:
         raise InputError(f"{path}: its spacing, origin or axes are not numbers")
     off = float(np.abs(axes.T @ axes - np.eye(3)).max())
     if off > _COSINE_TOLERANCE:
-        raise InputError(
-            f"{path}: its axes are not perpendicular (off by {off:.3f}); resample it to a grid without shear"
-        )
+        raise InputError(f"{path}: its axes are not perpendicular (off by {off:.3f}); resample it to one without shear")
     if spacing.min() < FINEST_MM or (spacing * size).max() > LARGEST_MM or np.abs(origin).max() > FARTHEST_MM:
         shown = " x ".join(f"{n} of {s:g} mm" for n, s in zip(size, spacing, strict=True))
         place = ", ".join(f"{v:g}" for v in origin)

@@ -52,11 +52,8 @@ def write_preview(
 
 def _tile(grey: Array, numbers: Array, segments: Sequence[Segment], image: sitk.Image, caption: str) -> Image.Image:
     across, down = (n * s for n, s in zip(image.GetSize()[:2], image.GetSpacing()[:2], strict=True))
-    size = (
-        (_TILE, max(1, round(_TILE * down / across)))
-        if across >= down
-        else (max(1, round(_TILE * across / down)), _TILE)
-    )
+    shrink = _TILE / max(across, down)
+    size = max(1, round(across * shrink)), max(1, round(down * shrink))
     picture = Image.fromarray(grey).convert("RGB").resize(size, Image.Resampling.BILINEAR)
     for segment in segments:
         mask = numbers == segment.number
@@ -95,8 +92,7 @@ def _around(filled: Bools, size: int) -> tuple[int, int]:
 
 def _eroded(mask: Bools) -> Bools:
     padded = np.pad(mask, 1)
-    inner: Bools = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return inner
+    return np.asarray(padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:])
 
 
 def _letter(direction: Points) -> str:

@@ -297,7 +297,7 @@ def test_an_object_of_another_class_in_the_series_is_left_out_with_a_warning(tmp
 
     assert len(series.instances) == 5
     assert series.warnings == (
-        f"{files[5]} is of the series but no CT, MR or PET image (Secondary Capture Image Storage): it was left out",
+        f"{files[5]} is of the series but no CT, MR or PET image (Secondary Capture Image Storage): left out",
     )
 
 
