@@ -55,15 +55,29 @@ def check_schema(data: Any, schema_name: str, path: Path, error: type[NativeDLEr
     except ModuleNotFoundError as absent:
         raise error(f"{path}: cannot be checked before the Python package {absent.name} is installed") from absent
     if problem is not None:
-        message = "is not allowed here" if problem.validator == "not" else problem.message
-        message = message if len(message) <= 200 else f"{message[:200]} ..."
-        raise error(f"{path}: {json_path(data, problem.absolute_path, list_name)}: {message}")
+        raise error(f"{path}: {json_path(data, problem.absolute_path, list_name)}: {_words(problem)}")
 
 
 def problem_of(value: Any, schema_name: str, pointer: str) -> str | None:
     """Say what is wrong with a value by the part of a schema that a JSON pointer names; None where nothing is."""
     problem = _best(_validator(schema_name, pointer).iter_errors(value))
-    return None if problem is None else str(problem.message)[:200]
+    return None if problem is None else _words(problem)
+
+
+def _words(problem: Any) -> str:
+    """Say what a validator found wrong; most of its words are plain, some are not."""
+    match problem.validator:
+        case "not":
+            return "is not allowed here"
+        case "enum":
+            message = f"{problem.instance!r} is not one of {', '.join(map(str, problem.validator_value))}"
+        case "const":
+            message = f"{problem.instance!r} is not {problem.validator_value!r}"
+        case "oneOf" | "anyOf":
+            message = f"{problem.instance!r} is in none, or in several, of the forms that may stand here"
+        case _:
+            message = str(problem.message)
+    return message if len(message) <= 200 else f"{message[:200]} ..."
 
 
 def json_path(data: Any, steps: Iterable[str | int], list_name: str) -> str:

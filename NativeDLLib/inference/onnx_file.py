@@ -26,11 +26,13 @@ _LARGEST = 2**31 - 1
 class OnnxFile:
     """Content of an ONNX file, read without any runtime.
 
-    A field that stands twice counts twice, as protobuf merges messages. ModelError where the bytes are no such file.
+    `beside` holds what was read of other files. A field that stands twice counts twice, as protobuf merges messages.
+    ModelError where the bytes are no such file.
     """
 
     def __init__(self, content: bytes, path: Path) -> None:
         self._content, self._path = content, path
+        self.beside = dict[str, bytes]()
         if content[4:8] == b"ORTM":
             raise ModelError(f"{path}: is in onnxruntime's own format; give the .onnx file that it was made of")
         try:
@@ -50,17 +52,21 @@ class OnnxFile:
 
     def in_one_piece(self) -> bytes:
         """Content with the weights of files beside it; ModelError where one is not there, or all is too large."""
-        beside = dict[str, bytes]()
+        if self.is_alone:
+            return self._content
 
         def read(data: memoryview) -> bytes:
             if not _is_elsewhere(data):
                 return bytes(data)
             rows = {_texts(row, 1)[0]: _texts(row, 2)[0] for row in _inner(data, _EXTERNAL_DATA)}
             name = rows.get("location", "")
-            if name not in beside:
-                beside[name] = self._beside(name)
-            start = int(rows.get("offset", "0"))
-            values = beside[name][start : start + int(rows.get("length", len(beside[name]) - start))]
+            if name not in self.beside:
+                self.beside[name] = self._beside(name)
+            start, size = int(rows.get("offset", "0")), len(self.beside[name])
+            length = int(rows.get("length", size - start))
+            if min(start, length) < 0 or start + length > size:
+                raise ValueError("lies beyond the file")
+            values = self.beside[name][start : start + length]
             kept = [
                 raw for number, _, raw in _fields(data) if number not in (_RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION)
             ]
@@ -75,8 +81,8 @@ class OnnxFile:
         return content
 
     def _beside(self, name: str) -> bytes:
-        path = self._path.with_name(name) if name and Path(name).name == name else None
-        if path is None or "\\" in name:
+        path = self._path.parent / name
+        if name in ("", ".", "..") or Path(name).name != name or "\\" in name:
             raise ModelError(f"{self._path}: keeps weights in '{name[:80]}', which is not a file beside it")
         if not path.is_file():
             raise ModelError(f"{self._path}: keeps weights in {path.name}, which is not beside it; put it there")

@@ -27,7 +27,8 @@ class OnnxNetwork:
         self.session, self._classes, self._path = session, classes, path
         inputs = session.get_inputs()
         if len(inputs) != 1 or inputs[0].type != "tensor(float)":
-            raise ModelError(f"{path}: needs exactly one float input; it has {[(i.name, i.type) for i in inputs]}")
+            told = ", ".join(f"{row.name} of {row.type.removeprefix('tensor')}" for row in inputs)
+            raise ModelError(f"{path}: takes {told}; one input of 32-bit floating-point numbers is needed")
         self._input = inputs[0].name
 
     def to_device(self, array: npt.NDArray[Any]) -> ArrayOrTensor:

@@ -57,7 +57,7 @@ def test_all_segments_count_and_twenty_millimetres_are_added_by_default(tmp_path
         ({"margin_mm": 4}, "coarse.margin_mm", "4 is less than the minimum of 5"),
         ({"use": {"parameter": "rough"}}, "coarse.use", "there is no parameter 'rough'"),
         ({"use": {"parameter": "step"}}, "coarse.use", "parameter 'step' is not of type boolean"),
-        ({"use": "no"}, "coarse.use", "'no' is not valid under any"),
+        ({"use": "no"}, "coarse.use", "'no' is in none"),
         ({"spacing": 3}, "coarse", "'spacing' was unexpected"),
     ],
 )

@@ -83,7 +83,7 @@ def test_an_entry_says_everything_a_tool_needs(tmp_path):
         ("weights.file", "a/../../b", "models[1] (bright).weights.file", "does not match"),
         ("weights.file", "C:\\weights", "models[1] (bright).weights.file", "does not match"),
         ("weights.url", "http://example.org/x", "models[1] (bright).weights.url", "does not match"),
-        ("weights.folder", "fold", "models[1] (bright).weights", "is valid under each of"),
+        ("weights.folder", "fold", "models[1] (bright).weights", "or in several, of the forms"),
         ("postprocessing.0.step", "smooth", "models[1] (bright).postprocessing[0].step", "'smooth' is not one of"),
         ("postprocessing.0.min_ml", ..., "models[1] (bright).postprocessing[0]", "'min_ml' is a required property"),
         ("parameters.0.type", "text", "models[1] (bright).parameters[0].type", "'text' is not one of"),
@@ -106,7 +106,7 @@ def test_what_the_schema_forbids_is_named_with_file_entry_and_field(tmp_path, pa
     [
         ("[]", "top level: [] is not of type 'object'"),
         ('{"models": []}', "top level: 'schema_version' is a required property"),
-        ('{"schema_version": "2.0", "models": []}', "schema_version: '1.0' was expected"),
+        ('{"schema_version": "2.0", "models": []}', "schema_version: '2.0' is not '1.0'"),
         ('{"schema_version": "1.0", "models": [7]}', "models[0]: 7 is not of type 'object'"),
         ('{"schema_version": "1.0", "models": [', "line 1 column"),
         ('{"schema_version": "1.0", "models": [], "models": []}', "the key 'models' is there twice"),

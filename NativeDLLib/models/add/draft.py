@@ -49,6 +49,8 @@ class Draft:
         Sizes of a patch along the axes of the network's own array, where the files tell all of them.
     any_slices
         Whether the network takes as many planes along the first of these axes as it is given.
+    content
+        Content of the one file, where it is more than that of the user's.
     outputs
         Channels that the network gives; 0 where its labels are known.
     """
@@ -61,6 +63,7 @@ class Draft:
     told: list[str] = field(default_factory=list)
     shape: Sequence[int] = ()
     any_slices: bool = False
+    content: bytes = b""
     outputs: int = 0
 
     def at(self, place: Place) -> Any:

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import re
@@ -59,6 +60,8 @@ def install(draft: Draft, registry: Path, *, replace: bool = False, progress: Pr
     check_free(draft.entry.get("id"), registry, replace)
     with progress.stage("hash"):
         digests = {name: sha256(path) for name, path in draft.files.items()}
+        if draft.content:
+            digests = {name: hashlib.sha256(draft.content).hexdigest() for name in digests}
     mark = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:16]
     place, name = _beneath(draft, registry.parent), "" if draft.folder else f"/{next(iter(draft.files))}"
     before = load_registry(registry) if registry.is_file() else []
@@ -71,7 +74,7 @@ def install(draft: Draft, registry: Path, *, replace: bool = False, progress: Pr
         write_text(Path(os.path.realpath(registry)), _text(_with(registry, entry)))
     else:
         with _staging(registry.parent) as staged:
-            _copy(draft.files, staged, progress)
+            _copy(draft, staged, progress)
             weights = _weights(draft, f"{_FOLDER}/{staged.parent.name}/{staged.name}{name}", digests)
             _prove(make_model(entry | {"weights": weights}, registry), source, progress)
             progress.check()
@@ -86,14 +89,14 @@ def _weights(draft: Draft, target: str, digests: Mapping[str, str]) -> dict[str,
     if draft.folder is not None:
         return {"folder": target, "files": dict(digests), **draft.entry["weights"]}
     ((name, digest),) = digests.items()
-    return {"file": target, "sha256": digest, "size": draft.files[name].stat().st_size}
+    return {"file": target, "sha256": digest, "size": len(draft.content) or draft.files[name].stat().st_size}
 
 
 def _beneath(draft: Draft, root: Path) -> str | None:
     """Return where the weights lie below a folder, None where they do not, or by a name that entries cannot have."""
     source = draft.folder or next(iter(draft.files.values()))
     real, base = Path(os.path.realpath(source)), Path(os.path.realpath(root))
-    if not real.is_relative_to(base):
+    if draft.content or not real.is_relative_to(base):
         return None
     relative = real.relative_to(base).as_posix()
     return relative if _PATH.fullmatch(relative) and len(relative) <= 255 else None
@@ -129,14 +132,18 @@ def _staging(root: Path) -> Iterator[Path]:
             (root / _FOLDER).rmdir()
 
 
-def _copy(files: Mapping[str, Path], folder: Path, progress: Progress) -> None:
-    size, free, done = sum(path.stat().st_size for path in files.values()), shutil.disk_usage(folder).free, 0
+def _copy(draft: Draft, folder: Path, progress: Progress) -> None:
+    size = len(draft.content) or sum(path.stat().st_size for path in draft.files.values())
+    free, done = shutil.disk_usage(folder).free, 0
     if size > free:
         raise ModelError(f"{folder.parents[1]}: has {free // 2**20} MiB left, the weights need {size // 2**20 + 1} MiB")
     with progress.stage("copy"):
-        for name, path in files.items():
+        for name, path in draft.files.items():
             (folder / name).parent.mkdir(exist_ok=True)
-            with path.open("rb") as source, (folder / name).open("xb") as target:
+            with (
+                io.BytesIO(draft.content) if draft.content else path.open("rb") as source,
+                (folder / name).open("xb") as target,
+            ):
                 while chunk := source.read(_CHUNK):
                     progress.check()
                     target.write(chunk)

@@ -1,4 +1,4 @@
-"""Files of a model by their kind: a results folder, or a file with a network."""
+"""Files of a model by their kind: a results folder, or a file with a network; everything else is called what it is."""
 
 import zipfile
 from collections.abc import Sequence
@@ -7,6 +7,30 @@ from pathlib import Path
 from NativeDLLib.core.errors import ModelError, UsageError
 from NativeDLLib.inference.pt2_archive import EXPORT
 from NativeDLLib.models.add.draft import Draft
+
+_TO_ONNX = "convert it to ONNX, with its channels second and one series as input"
+_SAVED = "and a pickled network is not loaded"
+# Members by whose end an archive is known, the kind, and the way out; the first that fits counts.
+_ARCHIVES = (
+    (("model.weights.h5", "keras_metadata.pb"), "a network of Keras", _TO_ONNX),
+    (("plans.json",), "a zip of an nnU-Net results folder", "unpack it, and add the folder"),
+    (("saved_model.pb",), "a zip of a TensorFlow SavedModel", _TO_ONNX),
+    (("model_def.py", "configs/inference.json", "configs/metadata.json"), "a zip of a MONAI bundle", EXPORT),
+    (("/data.pkl",), f"a file of torch.save, {_SAVED}", EXPORT),
+    (("META-INF/MANIFEST.MF", "word/document.xml"), "a program or a document", "name the file of a network"),
+)
+# Bytes by which other files are known, and where they stand.
+_MARKS = (
+    (128, b"DICM", "a DICOM object", "networks in such objects are pulled from the PACS that holds them"),
+    (0, b"\x89HDF", "an HDF5 file, as Keras writes it", _TO_ONNX),
+    (4, b"TFL3", "a network of TensorFlow Lite", _TO_ONNX),
+    (4, b"ORTM", "a network in onnxruntime's own format", "give the .onnx file that it was made of"),
+    (0, b"\x93NUMPY", "a NumPy array", "name the file of a network"),
+    (0, b"\x80", f"a pickle, {_SAVED}", EXPORT),
+    (0, b"\x1f\x8b", "compressed", "unpack it first"),
+    (0, b"{", "JSON text", "name the file of a network"),
+    (0, b"", "no file of a network that is known", EXPORT),
+)
 
 
 def read_source(path: Path, *, architecture: Path | None = None, folds: Sequence[str] | None = None) -> Draft:
@@ -22,6 +46,8 @@ def read_source(path: Path, *, architecture: Path | None = None, folds: Sequence
     if path.is_dir():
         if architecture is not None:
             raise UsageError(f"{path}: is a folder; only a file of weights has an architecture beside it")
+        if (path / "saved_model.pb").is_file():
+            raise ModelError(f"{path}: is a SavedModel of TensorFlow; {_TO_ONNX}")
         return read_results_folder(path, folds)
     if not path.is_file():
         raise UsageError(f"{path}: is not there")
@@ -33,20 +59,32 @@ def read_source(path: Path, *, architecture: Path | None = None, folds: Sequence
         return network_file.read_onnx(path)
     if path.suffix.lower() == ".safetensors":
         raise UsageError(f"{path}: holds weights without a network", hint="name its network with --architecture FILE")
-    return _read_torch(path)
+    beside = [file.name for file in path.parent.glob("*.onnx") if path.name.startswith(file.name)]
+    if beside:
+        raise UsageError(f"{path}: holds weights of {beside[0]}; name that file")
+    _check_kind(path)
+    return network_file.read_pt2(path)
 
 
-def _read_torch(path: Path) -> Draft:
-    from NativeDLLib.models.add import network_file
-
+def _check_kind(path: Path) -> None:
+    """Raise ModelError where a file is not an archive that may be one of ``torch.export``."""
+    with path.open("rb") as file:
+        start = file.read(256)
+    if not start.startswith(b"PK"):
+        kind, way = next((kind, way) for place, mark, kind, way in _MARKS if start[place:].startswith(mark))
+        raise ModelError(f"{path}: is {kind}; {way}")
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (OSError, zipfile.BadZipFile, ValueError) as error:
-        raise ModelError(
-            f"{path}: is no .onnx, .pt2 or .safetensors file; pickled networks are not loaded: {EXPORT}"
-        ) from error
-    if any(name.endswith("/data.pkl") for name in names) and not any(name.endswith("/constants.pkl") for name in names):
-        hint = "or give a state dict with its --architecture FILE"
-        raise ModelError(f"{path}: is a file of torch.save, and a pickled network is not loaded; {EXPORT}", hint=hint)
-    return network_file.read_pt2(path)
+    # The archive's own reader says what is wrong with it.
+    except (OSError, zipfile.BadZipFile, ValueError):
+        return
+    # TorchScript is refused by its own name.
+    if any(name.endswith("/constants.pkl") for name in names):
+        return
+    for ends, kind, way in _ARCHIVES:
+        if any(name.endswith(ends) for name in names):
+            raise ModelError(
+                f"{path}: is {kind}; {way}",
+                hint="or give a state dict with its --architecture FILE" if way == EXPORT else "",
+            )

@@ -1,5 +1,6 @@
 """A file with a network: the shapes of its input and output, and the hints that its maker left in it."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.jsonfile import parse_json, read_json
 from NativeDLLib.inference.network import require
+from NativeDLLib.inference.onnx_file import OnnxFile
 from NativeDLLib.inference.pt2_archive import Pt2Archive
 from NativeDLLib.models.add.draft import STEP, Draft, identifier
 
@@ -18,6 +20,7 @@ HINTS = "nativedl.json"
 _LARGEST_HINTS = 2**20
 # What an axis of free size is tried with: what networks that halve their input five times can take.
 _FREE_SIZE = 32
+_FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 _AXES = 5
 _TOLD = {
     "": "{} channels",
@@ -27,20 +30,28 @@ _TOLD = {
 
 
 def read_onnx(path: Path) -> Draft:
-    """Read an ONNX file; see `read_source`."""
+    """Read an ONNX file, with the files beside it where it keeps weights in others; see `read_source`."""
     from NativeDLLib.inference.onnx_runtime import OnnxNetwork, load_onnx
 
-    loaded = load_onnx(path.read_bytes(), path, "cpu", 1)
+    file = OnnxFile(path.read_bytes(), path)
+    content = file.in_one_piece()
+    loaded = load_onnx(content, path, "cpu", 1)
     network = loaded.network
     assert isinstance(network, OnnxNetwork)
     session = network.session
     taken, given = session.get_inputs()[0], session.get_outputs()[0]
     shape = _checked_shape(path, taken.shape)
+    if given.type not in _FLOATS:
+        raise ModelError(f"{path}: gives labels that it decides itself; export it without its last step")
     classes = given.shape[1] if len(given.shape or ()) == _AXES else None
     if not isinstance(classes, int):
         classes = network(np.zeros([1, 1, *(n or _FREE_SIZE for n in shape)], np.float32)).shape[1]
     draft = _draft(path, "onnx", shape, classes, loaded.activation)
     draft.told.insert(0, f"ONNX, input {taken.name!r} {taken.shape}, output {given.name!r} {given.shape}")
+    if file.beside:
+        draft.content = content
+        digests = [f"{name} (SHA-256 {hashlib.sha256(data).hexdigest()})" for name, data in file.beside.items()]
+        draft.told.append(f"weights of {', '.join(digests)}, put into one file with it")
     hints = session.get_modelmeta().custom_metadata_map.get(HINTS)
     return _with_hints(draft, path, hints)
 
@@ -93,10 +104,24 @@ def read_described(path: Path, architecture: Path) -> Draft:
 def _checked_shape(path: Path, shape: Sequence[Any] | None) -> tuple[int | None, ...]:
     """Return the sizes of a patch along the network's own axes, None for those that are free."""
     sizes = [size if isinstance(size, int) else None for size in shape or ()]
+    few = range(1, 5)
+    if len(sizes) in (4, _AXES) and sizes[-1] in few and sizes[1] not in few:
+        raise ModelError(
+            f"{path}: has its channels last, as TensorFlow has them; convert it with its channels second",
+            hint="tf2onnx does so with --inputs-as-nchw and --outputs-as-nchw",
+        )
+    if len(sizes) == 4:
+        raise ModelError(
+            f"{path}: is a network for slices (batch, channels, y, x); one for volumes (batch, channels, z, y, x) can "
+            "be run, also one that wraps it and gives it the slices of a volume, or weights of a described network"
+        )
     if len(sizes) != _AXES:
         raise ModelError(f"{path}: takes {len(sizes)} axes; an input (batch, channels, z, y, x) is needed")
     if sizes[1] not in (1, None):
-        raise ModelError(f"{path}: takes {sizes[1]} channels; a series gives one")
+        raise ModelError(
+            f"{path}: takes {sizes[1]} channels; a series gives one, and networks for several series or for colour "
+            "pictures are not run"
+        )
     if sizes[0] not in (1, None):
         raise ModelError(f"{path}: takes batches of {sizes[0]}; export it with a free batch size, or 1")
     if any(size is not None and not 1 <= size <= 512 for size in sizes[2:]):

@@ -1,0 +1,166 @@
+"""Files that people have: each is added and run, or called what it is with what can be done."""
+
+import io
+import zipfile
+
+import numpy as np
+import onnx
+import own_models
+import pytest
+from own_models import refusal
+
+from NativeDLLib.core.errors import ModelError, NativeDLError, UsageError
+from NativeDLLib.models.add import add_model, questions, read_source, user_registry
+from NativeDLLib.registry.weights import Weights
+
+REFUSED = {
+    "argmax_u8.onnx": "gives labels that it decides itself; export it without its last step",
+    "external.onnx.data": "holds weights of external.onnx; name that file",
+    "intraoral_xray.dcm": "is a DICOM object; networks in such objects are pulled from the PACS",
+    "iodeep_w2d.dcm": "is a DICOM object; networks in such objects are pulled from the PACS",
+    "keras_2d.keras": "is a network of Keras; convert it to ONNX",
+    "nn_cascade": "is the second stage of a cascade; use a configuration that stands alone",
+    "nn_export.zip": "is a zip of an nnU-Net results folder; unpack it",
+    "nn_unknown_normalization": "'RescaleTo01NormalizationX' is not one of CTNormalization, ZScoreNormalization",
+    "onnx_2d.onnx": "is a network for slices (batch, channels, y, x)",
+    "onnx_channels_last.onnx": "has its channels last, as TensorFlow has them",
+    "onnx_two_channels.onnx": "takes 2 channels; a series gives one",
+    "rgb.onnx": "takes 3 channels; a series gives one",
+    "train_thin_series.json": "is JSON text; name the file of a network",
+    "unet2d.keras": "is a network of Keras; convert it to ONNX",
+    "unet2d_nhwc.onnx": "has its channels last, as TensorFlow has them",
+}
+# Files with what a person has to say of each.
+ADDED = {
+    "external.onnx": {"activation": "softmax"},
+    "first_axis_xyz.pt2": {"activation": "softmax"},
+    "g_auto.pt2": {"activation": "softmax"},
+    "meta_location.onnx": {"activation": "softmax"},
+    "onnx_one_sigmoid.onnx": {},
+    "sigmoid_multilabel.onnx": {"overlap": "largest"},
+}
+CONFIRMED = {"nn_trainer_relu"}
+
+
+@pytest.fixture
+def cases(real_data):
+    folder = real_data / "field_cases" / "models"
+    if not folder.is_dir():
+        pytest.skip("the field's files are not here")
+    return folder
+
+
+def test_every_file_of_the_field_has_its_line(cases):
+    assert {path.name for path in cases.iterdir()} - {"CASES.md"} == {*REFUSED, *ADDED, *CONFIRMED}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_file_that_cannot_be_run_is_called_what_it_is(cases, name):
+    message = refusal((ModelError, UsageError), cases / name)
+
+    assert message.startswith(f"{cases / name}: ") or name.startswith("nn_")
+    assert REFUSED[name] in message
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_a_file_that_can_be_run_is_added_by_segmenting_an_image_with_it(cases, name):
+    draft = read_source(cases / name)
+    given = own_models.answers(output=ADDED[name])
+    given["input"] |= {"axes": "xyz", "patch_size": None if draft.shape else [32, 32, 32]}
+    draft.merge(given, "answers")
+    rows = [own_models.OTHER | row | {"name": f"S{row['label']}"} for row in draft.entry["output"]["segments"]]
+    given["output"] = ADDED[name] | {"segments": rows}
+
+    model = add_model(cases / name, given)
+
+    assert Weights(model).digest == model.weights.sha256
+    assert model.weights.place.startswith(f"weights/{model.id}/")
+
+
+def test_a_trainer_that_may_have_changed_the_network_is_asked_about(cases):
+    asked = {question.place for question in questions(read_source(cases / "nn_trainer_relu"))}
+
+    assert ("trainer",) in asked
+
+
+def archive(*names):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as file:
+        for name in names:
+            file.writestr(name, "content")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("a.h5", b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+        ("a.tflite", b"\x1c\0\0\0TFL3", "a network of TensorFlow Lite"),
+        ("a.ort", b"\x1c\0\0\0ORTM", "onnxruntime's own format"),
+        ("a.npy", b"\x93NUMPY\x01", "a NumPy array"),
+        ("a.pth", b"\x80\x02}q", "a pickle, and a pickled network is not loaded"),
+        ("a.nii.gz", b"\x1f\x8b\x08", "compressed"),
+        ("a.bin", b"anything", "no file of a network that is known"),
+        ("a.pt", archive("a/data.pkl", "a/version"), "a file of torch.save"),
+        ("a.zip", archive("m/saved_model.pb"), "a zip of a TensorFlow SavedModel"),
+        ("a.zip", archive("spleen/configs/metadata.json"), "a zip of a MONAI bundle"),
+        ("a.docx", archive("word/document.xml"), "a program or a document"),
+        ("a.pt2", b"PK\x03\x04 cut off", "no .pt2 file that can be read"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_by_it(tmp_path, name, content, kind):
+    (tmp_path / name).write_bytes(content)
+
+    message = refusal(ModelError, tmp_path / name)
+
+    assert message.startswith(f"{tmp_path / name}: is ")
+    assert kind in message
+
+
+def with_weights_beside(folder, **rows):
+    """Write an ONNX file that keeps its weights in another one, as torch exports it by default."""
+    path = folder / "net.onnx"
+    values = onnx.helper.make_tensor("w", 1, [2, 1, 1, 1, 1], np.array([0, 1], np.float32).tobytes(), raw=True)
+    described = [onnx.helper.make_tensor_value_info(n, 1, ["n", 1, "z", "y", "x"]) for n in ("image", "logits")]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Conv", ["image", "w"], ["logits"])], "g", *zip(described))
+    graph.initializer.append(values)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, path, save_as_external_data=True, size_threshold=0, location="net.onnx.data")
+    model = onnx.load(path, load_external_data=False)
+    for row in model.graph.initializer[0].external_data:
+        row.value = rows.get(row.key, row.value)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_weights_in_a_file_beside_are_taken_with_the_network(tmp_path):
+    path = with_weights_beside(tmp_path)
+
+    model = add_model(path, own_models.answers())
+    for file in tmp_path.glob("net*"):
+        file.unlink()
+
+    kept = onnx.load_from_string(Weights(model).read())
+    assert onnx.numpy_helper.to_array(kept.graph.initializer[0]).ravel().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("location", ["../net.onnx.data", "/etc/passwd", "a/b", "..", "a\\b", ""])
+def test_weights_that_are_said_to_lie_elsewhere_are_not_looked_for(tmp_path, location):
+    path = with_weights_beside(tmp_path, location=location)
+
+    assert "which is not a file beside it" in refusal(ModelError, path)
+
+
+@pytest.mark.parametrize("rows", [{"length": "9999999"}, {"offset": "-4"}, {"offset": "x"}, {"length": "-1"}])
+def test_weights_that_are_not_where_they_are_said_to_be_are_refused(tmp_path, rows):
+    path = with_weights_beside(tmp_path, **rows)
+
+    assert refusal(NativeDLError, path).startswith(f"{path}: ")
+
+
+def test_weights_that_are_left_behind_are_named(tmp_path):
+    path = with_weights_beside(tmp_path)
+    (tmp_path / "net.onnx.data").unlink()
+
+    assert "keeps weights in net.onnx.data, which is not beside it; put it there" in refusal(ModelError, path)
+    assert not user_registry().parent.exists()
