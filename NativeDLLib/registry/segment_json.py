@@ -1,11 +1,14 @@
-"""Segments as JSON values, so that a result says by itself what its segments are."""
+"""Segments as JSON values, so that a result says what its segments are, and the table of known structures."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
+from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.jsonfile import read_json
+from NativeDLLib.core.places import resources_folder
 from NativeDLLib.registry.entry import Code, Plausible, Segment
-from NativeDLLib.registry.structures import plausible_of
 
 CODES = ("category", "type", "type_modifier", "region", "region_modifier")
 
@@ -40,3 +43,24 @@ def make_plausible(row: Mapping[str, Any]) -> Plausible:
         None if extent_mm is None else float(extent_mm),
         None if level is None else int(level),
     )
+
+
+@cache
+def structures() -> list[dict[str, Any]]:
+    """Structures of the body in ``Resources/structures.json``, with their codes and plausible values."""
+    rows: list[dict[str, Any]] = read_json(resources_folder() / "structures.json", ModelError)["structures"]
+    return rows
+
+
+def plausible_of(type_: Mapping[str, Any], modifier: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Plausible values of the structure that has these codes, as in a registry entry; none where it is not known."""
+    return _plausible().get((type_.get("scheme"), type_.get("value"), modifier and modifier.get("value")), {})
+
+
+@cache
+def _plausible() -> dict[tuple[Any, ...], dict[str, Any]]:
+    return {
+        (row["type"]["scheme"], row["type"]["value"], row.get("type_modifier", {}).get("value")): row["plausible"]
+        for row in structures()
+        if "plausible" in row
+    }

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from NativeDLLib.registry.structures import structures
+from NativeDLLib.registry.segment_json import structures
 
 ANATOMICAL = {"value": "123037004", "scheme": "SCT", "meaning": "Anatomical Structure"}
 _SIDES = ("left", "right")
