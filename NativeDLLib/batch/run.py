@@ -12,7 +12,7 @@ from NativeDLLib.batch.cohort import Case, Cohort
 from NativeDLLib.batch.manifest import DONE, FAILED, RUNNING, Manifest
 from NativeDLLib.batch.work import Happening, Task, end_jobs, is_complete, run_here
 from NativeDLLib.core.errors import InputError, UsageError
-from NativeDLLib.core.files import write_text
+from NativeDLLib.core.files import write_names
 from NativeDLLib.core.locking import hold
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.results.names import REPORT
@@ -111,7 +111,7 @@ def _task(case: Case, settings: Settings) -> Task:
     model = ("--model", case.model) if case.model else ()
     listed = settings.output / ".files" / f"{case.name}.txt"
     if case.files:
-        write_text(listed, "\n".join(case.files) + "\n")
+        write_names(listed, case.files)
     source = ("--files", str(listed), *case.source) if case.files else case.source
     arguments = (*source, *settings.arguments, *model)
     return Task(case.name, str(settings.output / case.name), arguments, settings.send)

@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from uuid import uuid4
+
+from NativeDLLib.core.errors import InputError
 
 _scratch: set[Path] = set()
 
@@ -86,6 +88,21 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 to `path`, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def utf8_name(path: Path) -> str:
+    """Return a path as ITK takes it; InputError where it is no UTF-8, by which ITK would end the process."""
+    try:
+        return os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        told = f"{path}: images are read and written only where the name is UTF-8 text; rename it, or choose another"
+        raise InputError(told) from error
+
+
+def write_names(path: Path, names: Iterable[str]) -> None:
+    """Write names of files, one a line, atomically: in their own bytes, which need be text of no encoding."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(b"".join(os.fsencode(name) + b"\n" for name in names))
 
 
 def write_json(path: Path, data: object) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.files import write_json, write_text
+from NativeDLLib.core.files import write_json, write_names, write_text
 from NativeDLLib.core.places import kept
 from NativeDLLib.results import names
 
@@ -133,7 +133,7 @@ def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_becau
         place.chmod(0o700)
     kept("results")  # closes what holds it
     if files:
-        write_text(folder.source, "\n".join(files))
+        write_names(folder.source, files)
     elif no_seg_because:
         write_text(folder.no_seg_because, no_seg_because)
     return folder
@@ -147,7 +147,7 @@ def inspect_command(volume: str | None, files: Sequence[str], regularized: bool,
     """
     command = ["inspect", *(["--loaded", volume] if volume else [])]
     if files:
-        write_text(folder / "nativedl-files.txt", "\n".join(files))
+        write_names(folder / "nativedl-files.txt", files)
         command += ["--files", str(folder / "nativedl-files.txt"), *(["--regularized"] if regularized else [])]
     return command
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from pydicom.dataset import Dataset
 
 from NativeDLLib.core.errors import PacsError, UsageError
-from NativeDLLib.core.files import scratch, sync
+from NativeDLLib.core.files import scratch, sync, utf8_name
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.derived import save
 from NativeDLLib.pacs.delivery import deliver
@@ -106,9 +106,10 @@ class ResultFolder:
 
 
 def check_output(output: Path, names: Sequence[str], overwrite: bool) -> None:
-    """Raise UsageError where a folder is a file, or holds one of the files that may not be replaced."""
+    """Raise UsageError where a folder is a file, or holds files that may not be replaced; see also `utf8_name`."""
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output}: is a file, where a folder is needed")
+    utf8_name(output)
     there = [name for name in names if (output / name).exists()]
     if there and not overwrite:
         told = f"{output}: already holds {', '.join(there)}; choose another folder"

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from NativeDLLib.core.files import write_names
 from NativeDLLib.registry import effective, find_model, load_models
 from NativeDLLib.registry.parameters import parse_assignments
 from NativeDLLib.serve.desk import Desk
@@ -56,7 +57,7 @@ async def predict(request: Request, wanted: Wanted, desk: Desk, settings: Settin
         files = await receive_files(request, folder / FILES, settings)
         with desk.place():
             names = folder / "files.txt"
-            names.write_text("\n".join(map(str, files)), encoding="utf-8")
+            write_names(names, map(str, files))
             output = folder / "result"
             more = form.options or (WITH_STRUCTURES if wanted.rtstruct else ())
             commands = [[*_arguments(wanted, names, output, settings), *more]]

@@ -11,6 +11,7 @@ import psutil
 import SimpleITK as sitk
 
 from NativeDLLib.core.errors import InputError
+from NativeDLLib.core.files import utf8_name
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.source import Grid
 from NativeDLLib.source.geometry import FARTHEST_MM, FINEST_MM, LARGEST_MM
@@ -26,7 +27,7 @@ def open_volume(path: Path) -> sitk.ImageFileReader:
     """
     if not path.is_file():
         raise InputError(f"{path}: does not exist")
-    found = sitk.ImageFileReader.GetImageIOFromFileName(str(path))
+    found = sitk.ImageFileReader.GetImageIOFromFileName(utf8_name(path))
     if found == "GDCMImageIO":
         raise InputError(f"{path}: is DICOM; as that, a SEG can refer to it", hint="give it with --input")
     if found not in _FORMATS:
@@ -34,7 +35,7 @@ def open_volume(path: Path) -> sitk.ImageFileReader:
     # ITK's remarks would stand between our lines; what matters in them comes as an error.
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(utf8_name(path))
     reader.SetImageIO(found)
     try:
         reader.ReadImageInformation()

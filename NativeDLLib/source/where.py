@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -165,7 +167,7 @@ class Where:
 
 
 def read_list(path: Path) -> list[Path]:
-    """Return the files that a text file names, one a line (UTF-8).
+    """Return the files that a text file names, one a line.
 
     A command line has a limited length, and a series may have thousands of files. Names are relative to the current
     folder, as they would be on the command line.
@@ -178,15 +180,14 @@ def read_list(path: Path) -> list[Path]:
     try:
         if path.stat().st_size > _LONGEST_LIST:
             raise InputError(f"{path}: is larger than {_LONGEST_LIST // 2**20} MiB; a list names one file a line")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 text (byte {error.start}); a list names one file a line") from error
-    named = [(number, Path(line.strip())) for number, line in enumerate(lines, 1) if line.strip()]
+    # A name is what the folder has, whatever encoding that was made in.
+    named = [(number, Path(os.fsdecode(line.strip()))) for number, line in enumerate(lines, 1) if line.strip()]
     if not named:
         raise InputError(f"{path}: names no file; a list names one file a line")
     for number, file in named:
         if not file.exists():
-            raise InputError(f"{path}: line {number}: {file}: does not exist")
+            raise InputError(f"{path}: line {number}: {file}: does not exist; a list names one file a line")
     return [file for _, file in named]

@@ -14,6 +14,7 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.arrays import Array, box_of
 from NativeDLLib.core.errors import NativeDLError
+from NativeDLLib.core.files import utf8_name
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.volumes.terminology import terminology_entry
 
@@ -75,7 +76,7 @@ def write_seg_nrrd(
 def write_image(image: sitk.Image, path: Path) -> None:
     """Write an image, compressed."""
     try:
-        sitk.WriteImage(image, str(path), useCompression=True)
+        sitk.WriteImage(image, utf8_name(path), useCompression=True)
     # SimpleITK knows no other exception, and puts the source line of its own code first.
     except RuntimeError as error:
         raise NativeDLError(f"{path}: cannot be written ({str(error).strip().splitlines()[-1]})") from error

@@ -38,7 +38,7 @@ def test_a_list_of_files_gives_what_the_files_give(tmp_path, registry, series):
         (None, "list.txt: cannot be read (No such file"),
         (b"", "list.txt: names no file"),
         (b"\n  \n", "list.txt: names no file"),
-        (b"\xff\xfe\x00", "list.txt: is not UTF-8 text (byte 0)"),
+        (b"\xff\xfe\x00", "does not exist; a list names one file a line"),
         (b"\nnowhere/IM1\n", "list.txt: line 2: nowhere/IM1: does not exist"),
         (b"no\0where\n", "line 1: no\\x00where: does not exist"),
     ],
