@@ -58,7 +58,7 @@ class TerminalProgress(Progress):
             self._draw(event["stage"], event["fraction"])
         elif kind == "case":
             self._draw("cases", (event["done"] + event["failed"]) / event["total"])
-        else:
+        elif kind != "decode":
             self._close()
             if line := self._line(kind, event):
                 write_line(self._stream, line)

@@ -94,6 +94,7 @@ class _Reading:
         self.notes: list[str] = []
         self._instances, self._slices, self._progress = instances, slices, progress
         self._shape = int(instances[0].dataset.Rows), int(instances[0].dataset.Columns)
+        self._decoding = threading.Lock()
         self._is_ct = instances[0].text("Modality") == "CT"
 
     def fill(self, dtype: npt.DTypeLike) -> tuple[sitk.Image, npt.NDArray[Any]] | None:
@@ -116,7 +117,7 @@ class _Reading:
         self._progress.check()
         plane = self._slices[index]
         instance = self._instances[plane.instance]
-        stored = _decode(instance, plane.frame, self._shape)
+        stored = self._stored(instance, plane.frame)
         padding = _padding(instance, stored)
         values = _rescaled(stored, plane, self.whole)
         if not self.whole and not np.isfinite(values).all():
@@ -133,6 +134,15 @@ class _Reading:
             else:
                 values[padding] = AIR_HU
         return values
+
+    def _stored(self, instance: Instance, frame: int) -> npt.NDArray[Any]:
+        if not instance.dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+            return _decode(instance, frame, self._shape)
+        # A damaged stream can end the process in its decoder: whoever follows the events knows then which file it was.
+        # One at a time, as decoders hold Python's lock anyhow.
+        with self._decoding:
+            self._progress.show({"event": "decode", "file": str(instance.path)})
+            return _decode(instance, frame, self._shape)
 
 
 def _is_whole(value: float) -> bool:

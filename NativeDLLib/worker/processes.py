@@ -4,11 +4,14 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from NativeDLLib.core.errors import InputError
 
 if TYPE_CHECKING:
     import psutil
@@ -17,6 +20,7 @@ SPARE = "--spare"
 """First argument of a process that waits; see `spare_command`."""
 _PACKAGE = Path(__file__).resolve().parent.parent
 _LOG_LINES, _LONGEST = 500, 300
+_SIGKILL = 9  # Windows has none
 
 
 def python_command(*arguments: object, python: str | None = None) -> list[str]:
@@ -100,6 +104,7 @@ class EventReader:
         self.result: dict[str, Any] | None = None  # the report at its end
         self.error: str | None = None  # one line that says why it failed
         self.hint = self.stage = ""  # the remedy on the command line, and the present stage
+        self.decoding = ""  # file with the compressed image that was last being decoded in this stage
         self.code: int | None = None  # exit code of its error
         self.warnings: list[str] = []
         self.log: deque[str] = deque(maxlen=_LOG_LINES)  # last lines, for a person
@@ -128,8 +133,16 @@ class EventReader:
         elif self.error is None and exit_code is None:
             self.error = f"{program} could not be started: it is missing, or this computer does not allow it."
         elif self.error is None and (crashed or exit_code != 0):
-            last = f" Its last words: {' '.join(self.log[-1].split())[:_LONGEST]}" if self.log else ""
-            self.error = f"The process ended unexpectedly: memory may have run out, or it was killed.{last}"
+            crashed = crashed or not 0 <= (exit_code or 0) < 256
+            self.error = self._why(crashed and abs(exit_code or 0) not in (signal.SIGTERM, _SIGKILL))
+
+    def _why(self, by_itself: bool) -> str:
+        """Sentence for a process that ended without a word, by a fault of its own or perhaps by another's wish."""
+        if self.decoding and by_itself:
+            self.code = InputError.exit_code
+            return f"{self.decoding}: its compressed pixel data are damaged: decoding them ended the process"
+        last = f" Its last words: {' '.join(self.log[-1].split())[:_LONGEST]}" if self.log else ""
+        return f"The process ended unexpectedly: memory may have run out, or it was killed.{last}"
 
     def _event(self, line: bytes) -> tuple[str, dict[str, Any]] | None:
         try:
@@ -146,8 +159,10 @@ class EventReader:
         elif kind == "warning":
             self.warnings.append(str(event.get("message")))
         elif kind == "stage":
-            self.stage = str(event.get("stage"))
-        if kind not in ("progress", "result"):
+            self.stage, self.decoding = str(event.get("stage")), ""
+        elif kind == "decode":
+            self.decoding = str(event.get("file"))
+        if kind not in ("progress", "result", "decode"):
             self.log.append(f"{kind}: {event.get('message') or event.get('stage') or ''}")
         return kind, event
 

@@ -148,6 +148,36 @@ def test_a_crash_is_told_with_the_last_words():
     )
 
 
+@pytest.mark.parametrize(
+    ("code", "crashed", "names"),
+    [(-6, True, True), (-11, True, True), (6, True, True), (0xC0000005, False, True), (-9, True, False)],
+    ids=["abort", "segmentation fault", "abort as Qt says it", "access violation", "killed"],
+)
+def test_a_decoder_that_ends_the_process_is_told_with_its_file(code, crashed, names):
+    reader = EventReader()
+    reader.feed(
+        line(event="stage", stage="read") + line(event="decode", file="/ct/1") + line(event="decode", file="/ct/2")
+    )
+
+    reader.end(code, crashed=crashed)
+
+    message = "/ct/2: its compressed pixel data are damaged: decoding them ended the process"
+    assert (reader.error == message) == names
+    assert (reader.code == 3) == names
+    assert len(reader.log) == 1
+
+
+def test_what_ends_a_process_after_decoding_is_no_fault_of_the_file():
+    reader = EventReader()
+    reader.feed(
+        line(event="stage", stage="read") + line(event="decode", file="/ct/1") + line(event="stage", stage="infer")
+    )
+
+    reader.end(-11, crashed=True)
+
+    assert reader.error.startswith("The process ended unexpectedly")
+
+
 def test_a_process_that_ends_silently_did_not_end_well():
     reader = EventReader()
 

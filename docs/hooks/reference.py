@@ -32,6 +32,7 @@ os.environ["COLUMNS"] = "100"
 EVENTS = {
     "stage": "a stage began",
     "progress": "part of a stage is done (`fraction`, 0 to 1); `remaining_s` is an estimate in seconds",
+    "decode": "a compressed image of this file is decoded now; a process that ends here by itself has been ended by it",
     "warning": "the user should know this; the work goes on",
     "result": "the work is done; the other keys are those of the command's report",
     "error": "the work ended with an error; `code` is the exit code",
