@@ -7,7 +7,8 @@ import pytest
 import SimpleITK as sitk
 from tools import nativedl
 
-from NativeDLLib.models.add import read_source
+from NativeDLLib.models.add import install, read_source, user_registry
+from NativeDLLib.models.add.questions import require_complete
 
 PURPOSE = {"body_parts": ["ABDOMEN", "LIVER"], "keywords": []}
 CONTRACT = {"axes": "zyx", "orientation": "LPS", "spacing": [2.0, 1.0, 1.0], "intensity": {"normalization": "none"}}
@@ -55,3 +56,11 @@ def labels_of_run(series, model_id, out, registry=None):
 def own_labels(logits):
     """Return the most likely class of each voxel, of logits (1, classes, z, y, x)."""
     return np.argmax(logits[0], axis=0)
+
+
+def add_model(source, answers, registry=None, *, architecture=None, replace=False):
+    """Add a model in one call, where the command asks a person in between."""
+    draft = read_source(source, architecture=architecture)
+    draft.merge(dict(answers), "answers")
+    require_complete(draft)
+    return install(draft, registry or user_registry(), replace=replace)

@@ -14,7 +14,7 @@ from own_models import refusal
 from tools import nativedl
 
 from NativeDLLib.core.errors import ModelError, UsageError
-from NativeDLLib.models.add import add_model, questions, read_source, user_registry
+from NativeDLLib.models.add import questions, read_source, user_registry
 from NativeDLLib.source import Series
 
 BRIGHT = 150.0
@@ -100,7 +100,7 @@ def report_of(folder):
 def test_channels_of_their_own_are_structures_above_their_threshold(tmp_path, series, last, threshold):
     given = names("bright", "dark", "unsure")
     given["output"] |= {"threshold": threshold, "activation": "sigmoid"}
-    model = add_model(onnx_network(tmp_path, *last), given)
+    model = own_models.add_model(onnx_network(tmp_path, *last), given)
 
     labels = own_models.labels_of_run(series, model.id, tmp_path / "out")
 
@@ -115,7 +115,7 @@ def test_channels_of_their_own_are_structures_above_their_threshold(tmp_path, se
 
 def test_one_channel_is_one_structure(tmp_path, series):
     given = own_models.answers(output={"segments": [{"label": 1, "name": "liver"}]})
-    model = add_model(onnx_network(tmp_path, "Sigmoid", weights=(0.02,)), given)
+    model = own_models.add_model(onnx_network(tmp_path, "Sigmoid", weights=(0.02,)), given)
 
     labels = own_models.labels_of_run(series, model.id, tmp_path / "out")
 
@@ -126,7 +126,7 @@ def test_one_channel_is_one_structure(tmp_path, series):
 
 @pytest.mark.parametrize("said", [None, "softmax"])
 def test_an_entry_that_takes_a_sigmoid_for_classes_is_never_run(tmp_path, series, said, capsys):
-    model = add_model(onnx_network(tmp_path, "Sigmoid"), names("bright", "dark", "unsure"))
+    model = own_models.add_model(onnx_network(tmp_path, "Sigmoid"), names("bright", "dark", "unsure"))
     data = json.loads(user_registry().read_text())
     output = data["models"][0]["output"]
     for name in ("activation", "threshold", "overlap"):
@@ -140,7 +140,7 @@ def test_an_entry_that_takes_a_sigmoid_for_classes_is_never_run(tmp_path, series
 
 
 def test_an_entry_that_does_not_say_is_run_as_classes_and_warned_of(tmp_path, series):
-    model = add_model(factories.threshold_onnx(tmp_path / "a.onnx", BRIGHT), own_models.answers())
+    model = own_models.add_model(factories.threshold_onnx(tmp_path / "a.onnx", BRIGHT), own_models.answers())
     data = json.loads(user_registry().read_text())
     del data["models"][0]["output"]["activation"]
     user_registry().write_text(json.dumps(data))
@@ -156,7 +156,7 @@ def test_structures_that_overlap_are_refused_with_the_reason(tmp_path, overlap):
     given["output"]["overlap"] = overlap
 
     with pytest.raises(UsageError, match="structures that overlap cannot be kept in one label map"):
-        add_model(onnx_network(tmp_path, "Sigmoid"), given)
+        own_models.add_model(onnx_network(tmp_path, "Sigmoid"), given)
 
 
 def test_what_the_graph_says_cannot_be_denied(tmp_path):
@@ -164,7 +164,7 @@ def test_what_the_graph_says_cannot_be_denied(tmp_path):
     given["output"]["activation"] = "softmax"
 
     with pytest.raises(UsageError, match=r"output.activation: the network says sigmoid, not softmax"):
-        add_model(onnx_network(tmp_path, "Sigmoid"), given)
+        own_models.add_model(onnx_network(tmp_path, "Sigmoid"), given)
 
 
 def test_a_network_that_decides_itself_is_refused(tmp_path):

@@ -14,7 +14,7 @@ from NativeDLLib.core.errors import ModelError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.engine import load_engine, window_settings
 from NativeDLLib.inference.sliding_window import sliding_window
-from NativeDLLib.models.add import add_model, questions, read_source, template
+from NativeDLLib.models.add import questions, read_source, template
 from NativeDLLib.registry.load import load_registry
 from NativeDLLib.registry.weights import Weights
 
@@ -142,9 +142,9 @@ def test_a_patch_that_the_network_does_not_have_in_this_order_is_refused(tmp_pat
     given["input"] |= {"axes": "xyz", "patch_size": list(PATCH)}
     wrong = given | {"input": given["input"] | {"patch_size": list(PATCH[::-1])}}
     with pytest.raises(UsageError, match=r"patch_size: the network says \[5, 6, 7\] \(z y x\)"):
-        add_model(path, wrong)
+        own_models.add_model(path, wrong)
 
-    assert add_model(path, given).input.axes == "xyz"
+    assert own_models.add_model(path, given).input.axes == "xyz"
 
 
 def test_an_order_of_axes_is_no_matter_of_nnunet(tmp_path):

@@ -13,7 +13,7 @@ from conftest import ROOT
 from tools import nativedl
 
 from NativeDLLib.core.errors import ModelError, UsageError
-from NativeDLLib.models.add import add_model, read_source, user_registry
+from NativeDLLib.models.add import read_source, user_registry
 from NativeDLLib.registry import load_models, load_registry
 
 
@@ -100,8 +100,8 @@ def test_a_registry_that_is_not_in_force_is_said_to_be_so(tmp_path, network, giv
 def test_weights_below_the_registry_stay_where_they_are(tmp_path):
     path = factories.threshold_onnx(tmp_path / "own.onnx", 150)
 
-    model = add_model(path, own_models.answers(), tmp_path / "registry.json")
-    again = add_model(path, own_models.answers(version="2"), tmp_path / "registry.json", replace=True)
+    model = own_models.add_model(path, own_models.answers(), tmp_path / "registry.json")
+    again = own_models.add_model(path, own_models.answers(version="2"), tmp_path / "registry.json", replace=True)
 
     assert model.weights.place == again.weights.place == "own.onnx"
     assert path.is_file()
@@ -141,7 +141,7 @@ def test_an_id_that_leads_out_of_the_folder_is_refused(network, given, model_id,
 )
 def test_answers_that_make_no_entry_are_refused_and_leave_nothing(network, change, error):
     with pytest.raises(error):
-        add_model(network, own_models.answers(**change))
+        own_models.add_model(network, own_models.answers(**change))
     assert not user_registry().parent.exists()
 
 
@@ -150,7 +150,7 @@ def test_a_full_disk_is_noticed_before_copying(network, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
 
     with pytest.raises(ModelError, match="has 0 MiB left, the weights need 1 MiB"):
-        add_model(network, own_models.answers())
+        own_models.add_model(network, own_models.answers())
     assert not list(user_registry().parent.rglob("*"))
 
 
@@ -163,7 +163,7 @@ def test_a_network_that_cannot_run_its_patch_leaves_nothing(tmp_path):
     onnx.save(model, path)
 
     with pytest.raises(ModelError, match=f"^{path}: gives an output of shape"):
-        add_model(path, own_models.answers())
+        own_models.add_model(path, own_models.answers())
     assert not list(user_registry().parent.rglob("*"))
 
 
@@ -178,12 +178,12 @@ def test_a_network_that_runs_on_nothing_and_not_on_an_image_leaves_nothing(tmp_p
     onnx.save(model, path)
 
     with pytest.raises(ModelError, match=f"^{path}: gives values that are not finite"):
-        add_model(path, own_models.answers())
+        own_models.add_model(path, own_models.answers())
     assert not list(user_registry().parent.rglob("*"))
 
 
 def test_a_registry_that_cannot_be_written_keeps_the_weights_it_means(network, monkeypatch):
-    add_model(network, own_models.answers())
+    own_models.add_model(network, own_models.answers())
     before = user_registry().read_bytes()
 
     def full(*_):
@@ -191,7 +191,7 @@ def test_a_registry_that_cannot_be_written_keeps_the_weights_it_means(network, m
 
     monkeypatch.setattr("NativeDLLib.core.files.sync", full)
     with pytest.raises(OSError, match="No space left"):
-        add_model(network, own_models.answers(version="2"), replace=True)
+        own_models.add_model(network, own_models.answers(version="2"), replace=True)
 
     assert user_registry().read_bytes() == before
     assert nativedl("models", "check", user_registry()) == 0
@@ -217,7 +217,7 @@ def test_a_killed_copy_is_no_model(tmp_path, network, given):
                 break
 
     assert "own" not in load_models()
-    assert add_model(network, own_models.answers()).id == "own"
+    assert own_models.add_model(network, own_models.answers()).id == "own"
 
 
 def test_options_that_do_not_belong_to_the_source_are_refused(tmp_path, network):

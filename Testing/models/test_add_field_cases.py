@@ -10,7 +10,7 @@ import pytest
 from own_models import refusal
 
 from NativeDLLib.core.errors import ModelError, NativeDLError, UsageError
-from NativeDLLib.models.add import add_model, questions, read_source, user_registry
+from NativeDLLib.models.add import questions, read_source, user_registry
 from NativeDLLib.registry.weights import Weights
 
 REFUSED = {
@@ -71,7 +71,7 @@ def test_a_file_that_can_be_run_is_added_by_segmenting_an_image_with_it(cases, n
     rows = [own_models.OTHER | row | {"name": f"S{row['label']}"} for row in draft.entry["output"]["segments"]]
     given["output"] = ADDED[name] | {"segments": rows}
 
-    model = add_model(cases / name, given)
+    model = own_models.add_model(cases / name, given)
 
     assert Weights(model).digest == model.weights.sha256
     assert model.weights.place.startswith(f"weights/{model.id}/")
@@ -136,7 +136,7 @@ def with_weights_beside(folder, **rows):
 def test_weights_in_a_file_beside_are_taken_with_the_network(tmp_path):
     path = with_weights_beside(tmp_path)
 
-    model = add_model(path, own_models.answers())
+    model = own_models.add_model(path, own_models.answers())
     for file in tmp_path.glob("net*"):
         file.unlink()
 

@@ -5,7 +5,7 @@ import pytest
 from own_models import refusal
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.models.add import add_model, user_registry
+from NativeDLLib.models.add import user_registry
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("nnunetv2")
@@ -38,7 +38,7 @@ def test_a_later_fold_with_a_pickle_is_refused_and_leaves_nothing(tmp_path):
     torch.save({"network_weights": Payload()}, folder / "fold_1" / "checkpoint_final.pth")
 
     with pytest.raises(ModelError, match="more than tensors and plain values"):
-        add_model(folder, ANSWERS)
+        own_models.add_model(folder, ANSWERS)
     assert not marker.exists()
     assert not list(user_registry().parent.rglob("*"))
 
@@ -73,7 +73,7 @@ def test_plans_with_absurd_values_are_refused_and_leave_nothing(tmp_path, change
     folder = nnunet_folder.write(tmp_path / NAME, change_plans=change)
 
     with pytest.raises(ModelError):
-        add_model(folder, ANSWERS)
+        own_models.add_model(folder, ANSWERS)
     assert not list(user_registry().parent.rglob("*"))
 
 

@@ -13,7 +13,7 @@ from own_models import refusal, written
 from tools import nativedl
 
 from NativeDLLib.core.errors import ModelError, UsageError
-from NativeDLLib.models.add import add_model, questions, read_source, user_registry
+from NativeDLLib.models.add import questions, read_source, user_registry
 from NativeDLLib.registry import load_models
 from NativeDLLib.source import Series
 
@@ -83,7 +83,7 @@ def test_weights_without_a_network_are_added_with_its_description(tmp_path, seri
     state = {f"layers.0.{name}": value for name, value in factories.threshold_module(THRESHOLD).state_dict().items()}
     torch.save(state, tmp_path / "own.pth")
 
-    model = add_model(tmp_path / "own.pth", own_models.answers(), architecture=architecture)
+    model = own_models.add_model(tmp_path / "own.pth", own_models.answers(), architecture=architecture)
 
     labels = own_models.labels_of_run(series, model.id, tmp_path / "out")
     expected = own_models.own_labels(direct("pt2", None, voxels))
@@ -131,8 +131,8 @@ def test_a_file_may_carry_its_own_answers(tmp_path):
     program = torch.export.export(factories.threshold_module(THRESHOLD), (torch.zeros(1, 1, 16, 16, 16),))
     torch.export.save(program, tmp_path / "b.pt2", extra_files={"nativedl.json": json.dumps(own_models.answers())})
 
-    assert add_model(path, {}).title == "Bright block"
-    assert add_model(tmp_path / "b.pt2", {"title": "Mine"}).title == "Mine"
+    assert own_models.add_model(path, {}).title == "Bright block"
+    assert own_models.add_model(tmp_path / "b.pt2", {"title": "Mine"}).title == "Mine"
     assert set(load_models()) >= {"a", "b"}
 
 
@@ -157,7 +157,7 @@ def test_a_name_that_is_not_utf8_is_copied_under_one_that_is(tmp_path):
     name = os.fsdecode(b"net-\xff\x1b[31m.onnx")
     path = factories.threshold_onnx(tmp_path / "a.onnx", THRESHOLD).rename(tmp_path / name)
 
-    model = add_model(path, own_models.answers())
+    model = own_models.add_model(path, own_models.answers())
 
     assert model.id == "net-31m"
     assert model.weights.place.endswith("/weights.onnx")

@@ -13,7 +13,7 @@ from tools import nativedl
 
 from NativeDLLib.core.errors import ModelError, UsageError
 from NativeDLLib.inference.nnunet_files import keeps_network
-from NativeDLLib.models.add import add_model, questions, read_source, template, user_registry
+from NativeDLLib.models.add import questions, read_source, template, user_registry
 from NativeDLLib.registry import load_models
 from NativeDLLib.source import Series
 
@@ -61,7 +61,7 @@ def test_an_added_folder_is_checked_shown_and_gives_the_labels_of_nnunet_itself(
 
 
 def test_the_entry_says_what_the_plans_say(tmp_path):
-    model = add_model(nnunet_folder.write(tmp_path / NAME, folds=(0, 1)), ANSWERS)
+    model = own_models.add_model(nnunet_folder.write(tmp_path / NAME, folds=(0, 1)), ANSWERS)
 
     assert model.runtime == "nnunetv2"
     assert model.input.modality == "CT"
@@ -128,7 +128,7 @@ def test_spacing_and_patch_are_in_the_order_of_the_image_s_axes(tmp_path):
 
 
 def test_a_flat_network_has_no_spacing_between_slices(tmp_path):
-    model = add_model(nnunet_folder.write(tmp_path / "results", configuration="2d"), ANSWERS)
+    model = own_models.add_model(nnunet_folder.write(tmp_path / "results", configuration="2d"), ANSWERS)
 
     assert model.input.spacing is None
     assert model.input.patch_size is None
@@ -162,7 +162,7 @@ def test_labels_of_overlapping_regions_get_no_name_of_a_region(tmp_path, series)
         "label 1 is what is in 'whole' ([1, 2]) and in no region written after it" in line for line in draft.told
     )
     named = [OTHER | {"label": label, "name": name} for label, name in ((1, "rim"), (2, "core"))]
-    model = add_model(folder, ANSWERS | {"output": {"segments": named}})
+    model = own_models.add_model(folder, ANSWERS | {"output": {"segments": named}})
     image, _ = Series.read([series]).image()
     expected = nnunet_folder.reference_labels(folder, image, (0,))
     labels = own_models.labels_of_run(series, model.id, tmp_path / "out")
@@ -210,16 +210,16 @@ def test_answers_cannot_contradict_the_plans(tmp_path):
     folder = nnunet_folder.write(tmp_path / NAME)
 
     with pytest.raises(UsageError, match=r"input.spacing: the network says \[2.0, 1.1, 1.1\]"):
-        add_model(folder, ANSWERS | {"input": {"spacing": [1, 1, 1]}})
+        own_models.add_model(folder, ANSWERS | {"input": {"spacing": [1, 1, 1]}})
     with pytest.raises(UsageError, match="there is no label 7; there are 1, 2"):
-        add_model(folder, ANSWERS | {"output": {"segments": [OTHER | {"label": 7}]}})
+        own_models.add_model(folder, ANSWERS | {"output": {"segments": [OTHER | {"label": 7}]}})
 
 
 @pytest.mark.parametrize("orientation", ["LAS", "RAS"])
 def test_a_model_finds_the_same_as_nnunet_on_images_stored_as_its_training_images_were(tmp_path, series, orientation):
     folder = nnunet_folder.write(tmp_path / NAME)
     own = {"input": own_models.PURPOSE | {"orientation": orientation}}
-    add_model(folder, ANSWERS | own)
+    own_models.add_model(folder, ANSWERS | own)
 
     image, _ = Series.read([series]).image()
     stored = sitk.DICOMOrient(image, orientation)
@@ -248,7 +248,7 @@ def test_no_folder_is_added_before_somebody_said_how_its_images_were_stored(tmp_
 
 
 def test_an_entry_that_is_silent_about_orientation_is_warned_of_at_each_run(tmp_path, series, capsys):
-    add_model(nnunet_folder.write(tmp_path / NAME), ANSWERS)
+    own_models.add_model(nnunet_folder.write(tmp_path / NAME), ANSWERS)
     content = json.loads(user_registry().read_text())
     del content["models"][0]["input"]["orientation"]
     user_registry().write_text(json.dumps(content))
@@ -263,18 +263,20 @@ def test_a_trainer_that_may_have_changed_the_network_is_refused_until_somebody_c
     folder = nnunet_folder.write(tmp_path / NAME, trainer="nnUNetTrainerRelu")
 
     with pytest.raises(UsageError, match="missing: trainer"):
-        add_model(folder, ANSWERS)
+        own_models.add_model(folder, ANSWERS)
     draft = read_source(folder)
     (question,) = [question for question in questions(draft) if question.place == ("trainer",)]
     with pytest.raises(ValueError, match="that is not nnUNetTrainerRelu"):
         question.answer("nnUNetTrainer")
-    assert add_model(folder, ANSWERS | {"trainer": "nnUNetTrainerRelu"}).data["trainer"] == "nnUNetTrainerRelu"
+    assert (
+        own_models.add_model(folder, ANSWERS | {"trainer": "nnUNetTrainerRelu"}).data["trainer"] == "nnUNetTrainerRelu"
+    )
     with pytest.raises(ModelError, match="'nnUNetTrainerRelu' is none of nnU-Net's own"):
-        add_model(folder, ANSWERS | {"id": "other", "trainer": "nnUNetTrainer"})
+        own_models.add_model(folder, ANSWERS | {"id": "other", "trainer": "nnUNetTrainer"})
 
 
 def test_a_confirmed_trainer_stands_in_the_report_and_in_the_seg(tmp_path, series):
-    add_model(nnunet_folder.write(tmp_path / NAME, trainer="Ours"), ANSWERS | {"trainer": "Ours"})
+    own_models.add_model(nnunet_folder.write(tmp_path / NAME, trainer="Ours"), ANSWERS | {"trainer": "Ours"})
 
     own_models.labels_of_run(series, "dataset901_random", tmp_path / "out")
 

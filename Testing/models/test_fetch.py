@@ -8,6 +8,7 @@ import sys
 import threading
 
 import factories
+import own_models
 import pytest
 from own_models import TWO_LABELS as ANSWERS
 from remote_model import RESULTS, digest_of, fetch, left, model_of
@@ -15,7 +16,6 @@ from servers import wait_until
 from tools import nativedl
 
 from NativeDLLib.inference import cpu_backend
-from NativeDLLib.models.add import add_model
 from NativeDLLib.registry.weights import verified_weights
 
 
@@ -43,7 +43,7 @@ def test_no_network_is_timed_before_it_segments_a_series(tmp_path, registry, cac
     factories.ct_series(tmp_path / "series")
 
     fetch(registry, "--yes")
-    add_model(cache / "remote" / RESULTS, ANSWERS | {"id": "added"}, tmp_path / "own.json")
+    own_models.add_model(cache / "remote" / RESULTS, ANSWERS | {"id": "added"}, tmp_path / "own.json")
     assert timed == []
 
     assert nativedl("run", "--input", tmp_path / "series", "--model", "remote", "--output", tmp_path / "out",

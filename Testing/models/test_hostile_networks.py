@@ -13,7 +13,7 @@ import pytest
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.engine import load_engine
-from NativeDLLib.models.add import add_model, user_registry
+from NativeDLLib.models.add import user_registry
 from NativeDLLib.models.fetch.fetch import fetch
 from NativeDLLib.registry import load_registry
 from NativeDLLib.registry.weights import Weights
@@ -55,7 +55,7 @@ def add(kind, path):
     """Add it to the user's registry."""
     description = path.with_suffix(".json")
     description.write_text(json.dumps(hostile_networks.DESCRIPTION))
-    add_model(path, own_models.answers(), architecture=description if kind == "described" else None)
+    own_models.add_model(path, own_models.answers(), architecture=description if kind == "described" else None)
 
 
 def fetched(kind, path):

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.jsonfile import problem_of
-from NativeDLLib.models.add.draft import Draft, Place
+from NativeDLLib.models.add.draft import Draft, Place, shown
 from NativeDLLib.models.add.structures import ANATOMICAL, code_of, known_structure, offered_codes
 from NativeDLLib.registry.check_entry import NO_OVERLAP
 
@@ -71,6 +72,17 @@ def template(draft: Draft) -> dict[str, Any]:
     if rows:
         missing.put(("output", "segments"), list(rows.values()))
     return missing.entry
+
+
+def require_complete(draft: Draft) -> None:
+    """Raise UsageError with all missing fields, if there are any."""
+    missing = [shown(question.place) for question in questions(draft)]
+    if missing:
+        raise UsageError(
+            f"missing: {', '.join(missing)}",
+            hint="answer on a terminal, or write what is missing to a file with --template FILE, complete it, and give "
+            "it with --answers FILE",
+        )
 
 
 def _match(draft: Draft, index: int, row: dict[str, Any]) -> None:
