@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.activation import activation_of
 from NativeDLLib.inference.confined import confined, load_tensors
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.engine import ContractEngine
-from NativeDLLib.inference.network import Loaded, require
+from NativeDLLib.inference.network import Loaded, activation_of, require
 from NativeDLLib.inference.torch_runtime import TorchNetwork, load_torch
 from NativeDLLib.registry.architecture.check import COUNTER, make_plan, matched
 from NativeDLLib.registry.entry import Model

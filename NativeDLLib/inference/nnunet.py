@@ -17,13 +17,12 @@ import SimpleITK as sitk
 from NativeDLLib.core.arrays import Floats
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference import nnunet_files as files
-from NativeDLLib.inference.body import Body
 from NativeDLLib.inference.cpu_backend import fastest
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.label_maker import Head, LabelMaker
 from NativeDLLib.inference.network import ArrayOrTensor, Network, require, silent, to_numpy
 from NativeDLLib.inference.nnunet_resample import axes_back, is_separable, resample_by_splines
-from NativeDLLib.inference.preprocess import Prepared, empty, turned_back
+from NativeDLLib.inference.preprocess import Body, Prepared, empty, turned_back
 from NativeDLLib.inference.torch_runtime import TorchNetwork
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import Weights, models_folder

@@ -7,11 +7,10 @@ from typing import Any
 import numpy.typing as npt
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.activation import activation_of
 from NativeDLLib.inference.confined import confined
 from NativeDLLib.inference.device import check_device, has_nvidia_gpu
 from NativeDLLib.inference.engine import ContractEngine
-from NativeDLLib.inference.network import ArrayOrTensor, Loaded, checked_output, require
+from NativeDLLib.inference.network import ArrayOrTensor, Loaded, activation_of, checked_output, require
 from NativeDLLib.inference.onnx_file import OnnxFile, check_alone
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import Weights

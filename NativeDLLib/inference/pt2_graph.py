@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.jsonfile import parse_json
-from NativeDLLib.inference.activation import activation_of
+from NativeDLLib.inference.network import activation_of
 from NativeDLLib.inference.pt2_archive import NotRunError, Pt2Archive, dtype
 from NativeDLLib.inference.pt2_operators import find
 

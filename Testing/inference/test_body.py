@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.inference.body import Body
-from NativeDLLib.inference.preprocess import Prepared
+from NativeDLLib.inference.preprocess import Body, Prepared
 from NativeDLLib.inference.sliding_window import WindowSettings, _starts_in, sliding_window, window_starts
 
 SPACING = (3.0, 3.0, 3.0)
