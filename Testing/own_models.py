@@ -7,7 +7,8 @@ import pytest
 import SimpleITK as sitk
 from tools import nativedl
 
-from NativeDLLib.models.add import install, read_source, user_registry
+from NativeDLLib.models.add.install import install, user_registry
+from NativeDLLib.models.add.model_files import read_source
 from NativeDLLib.models.add.questions import require_complete
 
 PURPOSE = {"body_parts": ["ABDOMEN", "LIVER"], "keywords": []}

@@ -43,7 +43,7 @@ class Regions:
     def _proposed(self, _, error):
         self.clear()
         with slicer.util.tryWithErrorDisplay("The regions could not be shown."):
-            from NativeDLLib.regions import read_regions  # once there is a result there are the packages for it
+            from NativeDLLib.regions.region import read_regions  # once there is a result there are the packages for it
 
             self._set = None if error else read_regions(self.folder.regions)
             self._show(error or ("" if self.rows else "Nothing was found on this slice."))
@@ -64,7 +64,7 @@ class Regions:
             with slicer.util.tryWithErrorDisplay("The decision could not be kept."):
                 regions = (replace(r, status=status) if r.id in chosen else r for r in self._set.regions)
                 decided = replace(self._set, regions=tuple(regions))
-                from NativeDLLib.regions import write_regions
+                from NativeDLLib.regions.region import write_regions
 
                 write_regions(self.folder.regions, decided)
                 self._set = decided

@@ -15,9 +15,10 @@ from NativeDLLib.core.errors import CancelledError, UsageError
 from NativeDLLib.core.files import write_text
 from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.models.add import Draft, install, questions, read_source, template, user_registry
-from NativeDLLib.models.add.install import check_free
-from NativeDLLib.models.add.questions import in_words, require_complete
+from NativeDLLib.models.add.draft import Draft
+from NativeDLLib.models.add.install import check_free, install, user_registry
+from NativeDLLib.models.add.model_files import read_source
+from NativeDLLib.models.add.questions import in_words, questions, require_complete, template
 from NativeDLLib.models.add.structures import code_doubts
 from NativeDLLib.registry.load import registry_files
 

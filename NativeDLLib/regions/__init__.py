@@ -6,7 +6,3 @@ planes gives the same.
 A region with holes is one line, with channels to the holes (the "keyhole" technique of PS3.3 C.8.8.6.3): it is shown,
 judged and stored as one thing.
 """
-
-from NativeDLLib.regions.region import Region, RegionSet, Status, read_regions, write_regions
-
-__all__ = ["Region", "RegionSet", "Status", "read_regions", "write_regions"]

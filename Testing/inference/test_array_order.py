@@ -14,7 +14,8 @@ from NativeDLLib.core.errors import ModelError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.engine import load_engine, window_settings
 from NativeDLLib.inference.sliding_window import sliding_window
-from NativeDLLib.models.add import questions, read_source, template
+from NativeDLLib.models.add.model_files import read_source
+from NativeDLLib.models.add.questions import questions, template
 from NativeDLLib.registry.load import load_registry
 from NativeDLLib.registry.weights import Weights
 

@@ -13,7 +13,8 @@ from conftest import ROOT
 from tools import nativedl
 
 from NativeDLLib.core.errors import ModelError, UsageError
-from NativeDLLib.models.add import read_source, user_registry
+from NativeDLLib.models.add.install import user_registry
+from NativeDLLib.models.add.model_files import read_source
 from NativeDLLib.registry import load_models, load_registry
 
 

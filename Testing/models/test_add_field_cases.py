@@ -10,7 +10,9 @@ import pytest
 from own_models import refusal
 
 from NativeDLLib.core.errors import ModelError, NativeDLError, UsageError
-from NativeDLLib.models.add import questions, read_source, user_registry
+from NativeDLLib.models.add.install import user_registry
+from NativeDLLib.models.add.model_files import read_source
+from NativeDLLib.models.add.questions import questions
 from NativeDLLib.registry.weights import Weights
 
 REFUSED = {

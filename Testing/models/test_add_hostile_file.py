@@ -11,7 +11,7 @@ from own_models import refusal, written
 
 from NativeDLLib.core.errors import ModelError, NativeDLError
 from NativeDLLib.inference.onnx_runtime import load_onnx
-from NativeDLLib.models.add import read_source
+from NativeDLLib.models.add.model_files import read_source
 
 
 def test_a_truncated_onnx_file_is_refused(tmp_path):

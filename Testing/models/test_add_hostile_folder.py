@@ -5,7 +5,7 @@ import pytest
 from own_models import refusal
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.models.add import user_registry
+from NativeDLLib.models.add.install import user_registry
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("nnunetv2")

@@ -13,7 +13,9 @@ from own_models import refusal, written
 from tools import nativedl
 
 from NativeDLLib.core.errors import ModelError, UsageError
-from NativeDLLib.models.add import questions, read_source, user_registry
+from NativeDLLib.models.add.install import user_registry
+from NativeDLLib.models.add.model_files import read_source
+from NativeDLLib.models.add.questions import questions
 from NativeDLLib.registry import load_models
 from NativeDLLib.source import Series
 

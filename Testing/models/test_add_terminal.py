@@ -11,7 +11,7 @@ import factories
 import pytest
 from conftest import ROOT
 
-from NativeDLLib.models.add import user_registry
+from NativeDLLib.models.add.install import user_registry
 from NativeDLLib.registry import load_models
 
 pty = pytest.importorskip("pty")

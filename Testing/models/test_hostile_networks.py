@@ -13,7 +13,7 @@ import pytest
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.engine import load_engine
-from NativeDLLib.models.add import user_registry
+from NativeDLLib.models.add.install import user_registry
 from NativeDLLib.models.fetch.fetch import fetch
 from NativeDLLib.registry import load_registry
 from NativeDLLib.registry.weights import Weights

@@ -9,8 +9,8 @@ import pytest
 from drawing import ALGORITHM, KIDNEY, LIVER
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.regions import RegionSet, read_regions, write_regions
 from NativeDLLib.regions.propose import propose
+from NativeDLLib.regions.region import RegionSet, read_regions, write_regions
 
 
 @pytest.fixture

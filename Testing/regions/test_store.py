@@ -10,8 +10,8 @@ from servers import Orthanc
 from tools import dciodvfy_errors, nativedl
 
 from NativeDLLib.dicom.rtstruct_reader import read_structure_set
-from NativeDLLib.regions import read_regions
 from NativeDLLib.regions.read_rtstruct import mask_of
+from NativeDLLib.regions.region import read_regions
 from NativeDLLib.source import Series
 
 

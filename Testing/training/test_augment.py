@@ -8,16 +8,15 @@ import torch
 from torch import Generator
 from trainings import PatchTask
 
+from NativeDLLib.training.appearance import recolour, scan
 from NativeDLLib.training.augment import (
     AIR,
     limit_field_of_view,
     normalise,
     random_patch,
-    recolour,
     reflected,
     sample,
     sampling_points,
-    scan,
 )
 from NativeDLLib.training.cases import Case
 
@@ -146,7 +145,7 @@ def test_slabs_and_drawn_images_are_as_likely_as_asked_for(monkeypatch: pytest.M
         drawn += 1
         return torch.zeros(LIVER.patch)
 
-    monkeypatch.setattr("NativeDLLib.training.augment.synthesise", draw)
+    monkeypatch.setattr("NativeDLLib.training.appearance.synthesise", draw)
     for odds in (0.0, 1.0):
         task = replace(LIVER, synthesis=odds, slabs=odds, reflect=True)
         for seed in SEEDS:
@@ -168,7 +167,7 @@ def test_other_shapes_are_given_only_where_that_is_asked_for(monkeypatch: pytest
         asked += 1
         return given[:3]
 
-    monkeypatch.setattr("NativeDLLib.training.augment.vary_shape", vary)
+    monkeypatch.setattr("NativeDLLib.training.appearance.vary_shape", vary)
     for task in (LIVER, replace(LIVER, vary_shape=True)):
         for seed in range(20):
             random_patch(block_case(), task, Generator().manual_seed(seed))
