@@ -123,9 +123,7 @@ def window_settings(model: Model, engine: Engine, parameters: Mapping[str, Value
 
 
 def import_ahead(model: Model, device: str) -> threading.Thread:
-    """Import in another thread, which is returned, what runs a model and writes its result; that takes seconds. A GPU
-    is woken too.
-    """
+    """Import in another thread, which is returned, what runs a model and writes its result; a GPU is woken too."""
     names = [*RUNTIMES[model.runtime].imports, "NativeDLLib.dicom.seg"]
     thread = threading.Thread(target=_import, args=(names, device), name="import ahead")
     thread.start()

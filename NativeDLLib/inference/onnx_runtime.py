@@ -52,13 +52,7 @@ def onnx_engine(model: Model, weights: Weights, device: str, *, measure: bool = 
 
 
 def load_onnx(content: bytes, path: Path, device: str, classes: int) -> Loaded:
-    """Load an ONNX file; parameters of `load_torch`.
-
-    Raises
-    ------
-    ModelError
-        Where onnxruntime is missing, the device is not there, or the file is not such a network.
-    """
+    """Load an ONNX file as `load_torch` does its own; ModelError where onnxruntime or the device is not there too."""
     runtime = require("onnxruntime", "onnx")
     runtime.disable_telemetry_events()  # on Windows no variable of the environment does that
     providers, notes = _providers(runtime, check_device(device))

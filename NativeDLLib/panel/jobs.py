@@ -59,10 +59,7 @@ class JobFolder:
         return self.edited if self.edited.is_file() else self.automatic / names.SLICER
 
     def report(self) -> dict[str, Any]:
-        """Report of the automatic result, with the reason why there can be no SEG of it.
-
-        InputError where there is none.
-        """
+        """Report of the automatic result, with the reason why there can be no SEG; InputError where there is none."""
         # Only where there are results are there the packages that tell of them.
         from NativeDLLib.results.report import Report
 

@@ -82,9 +82,7 @@ def rules_for_panel() -> tuple[list[Rule], str]:
 
 
 def set_enabled(enabled: bool) -> None:
-    """Switch the user's rules on or off. UsageError where the file is wrong, or is only now written, with an example to
-    edit.
-    """
+    """Switch the user's rules on or off; UsageError where the file is wrong, or only now written as an example."""
     new = not rules_file().exists()
     file = written_rules_file()
     data = read_json(file, UsageError)
@@ -141,9 +139,7 @@ class Arrivals:
                 self.queue.append((files, found))
 
     def complete(self, files_of: Callable[[str], Sequence[str]]) -> list[list[str]]:
-        """Files of each series that has as many as at the last call, once. A series that was deleted again is
-        forgotten.
-        """
+        """Files of each series that has as many as at the last call, once; a deleted series is forgotten."""
         done = []
         for series_uid, before in list(self._counts.items()):
             files = [str(file) for file in files_of(series_uid)]

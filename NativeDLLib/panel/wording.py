@@ -42,9 +42,7 @@ def facts_html(facts: Mapping[str, str]) -> str:
 
 
 def shown_name(name: str) -> str:
-    """Person Name (PS3.5 6.2.1) as Slicer shows it, such as ``Doe, Jane Mary, Dr.``. Its ideographic and phonetic forms
-    follow in parentheses.
-    """
+    """Person Name (PS3.5 6.2.1) as Slicer shows it: ``Doe, Jane Mary, Dr.``, then its other forms in parentheses."""
     groups = []
     for group in name.split("="):
         family, given, middle, *titles = (*(part.strip() for part in group.split("^")), "", "", "")
@@ -122,8 +120,8 @@ def inspection_text(inspection: Mapping[str, Any]) -> str:
 
 
 def export_text(result: Mapping[str, Any] | None, error: str | None, peer: str | None, saved: bool) -> str:
-    """Outcome of an approval in words. `result` and `error` are those of ``approve``, `peer` its target, `saved`
-    whether the SEG is there.
+    """Outcome of ``approve`` in words, of its `result` and `error`, its target `peer`, and whether the SEG is
+    `saved`.
     """
     if error:
         # Where only the sending failed it waits in the outbox, which says why.

@@ -58,9 +58,7 @@ _NAMED = 8
 def examine(
     source: Source, image: sitk.Image, labels: sitk.Image, segments: Sequence[Segment], volumes_ml: Sequence[float]
 ) -> list[Finding]:
-    """Findings of a new result, the whole image first. `labels` holds Segment Numbers on the image's grid; `volumes_ml`
-    is in the order of the segments.
-    """
+    """Findings of a new result, the whole image first; `labels` are Segment Numbers, `volumes_ml` in their order."""
     values, pixels = sitk.GetArrayViewFromImage(image), sitk.GetArrayViewFromImage(labels)
     findings: list[Finding] = []
     if not any(volumes_ml):

@@ -57,9 +57,7 @@ def _by_distribution(values: npt.NDArray[Any]) -> str:
 
 
 def _without_padding(values: npt.NDArray[Any], low: float) -> npt.NDArray[Any]:
-    """Values without the corners, and without areas far below air. Lossy compression varies the padding in the
-    corners.
-    """
+    """Values without the corners, where lossy compression varies the padding, and without areas far below air."""
     y, x = (np.linspace(-1, 1, size) for size in values.shape[1:])
     values = values[:, np.hypot(y[:, None], x) < _INSIDE]
     found, how_many = np.unique(values[(values < -1100) | (values == low)], return_counts=True)

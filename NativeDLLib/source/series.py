@@ -61,9 +61,7 @@ class Series:
         return self.instances[0].text(keyword)
 
     def image(self, progress: Progress | None = None) -> "tuple[sitk.Image, list[str]]":
-        """Voxels in place in the patient (LPS, mm), rescaled (HU for CT), int16 or float32, and warnings. InputError
-        where pixel data cannot be decoded.
-        """
+        """Voxels in place (LPS, mm), rescaled (HU for CT), int16 or float32, and warnings; InputError if damaged."""
         # SimpleITK takes a tenth of a second to import, and headers are read without it.
         from NativeDLLib.source.pixels import read_image
 
@@ -107,9 +105,7 @@ class Series:
 
     @classmethod
     def of(cls, instances: Sequence[Instance], warnings: Sequence[str] = (), volume: Sequence[str] = ()) -> "Series":
-        """Series of instances that share a Series Instance UID, or one volume of it; see `read`. InputError with
-        everything that is wrong, in one line.
-        """
+        """Series of instances of one UID, or one volume of it; see `read`. InputError tells all that is wrong."""
         where = f"series {instances[0].text('SeriesInstanceUID') or 'without UID'} ({instances[0].path.parent})"
         instances = of_volume(instances, volume, where)
         localizers = [instance for instance in instances if instance.is_localizer]

@@ -105,9 +105,7 @@ class ImageFile:
 
     @classmethod
     def read(cls, path: Path, modality: str) -> "ImageFile":
-        """Image of a file, its voxels not read yet. InputError where it is not one volume of one value a voxel on an
-        orthogonal grid.
-        """
+        """Image of a file, voxels not read yet; InputError for other than one volume of one value a voxel."""
         reader = open_volume(path)
         kind = reader.GetPixelIDValue()
         if reader.GetNumberOfComponents() != 1 or kind in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):

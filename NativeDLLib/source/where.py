@@ -93,10 +93,7 @@ class Where:
             raise UsageError("a volume is chosen of a DICOM series only; an image file is one")
 
     def narrowed(self, series: Described, result: str) -> Where:
-        """Where the series of a result is, by what its report tells; InputError where another was asked for.
-
-        `result` names it in the message.
-        """
+        """Place of the series of a `result`, as its report tells; InputError where another one was asked for."""
         if self.series not in (None, series.series_instance_uid):
             raise InputError(f"series {self.series}: {result} was made from series {series.series_instance_uid}")
         if self.volume and series.volume and self.volume != tuple(series.volume):

@@ -92,9 +92,7 @@ def on_grid(classes: sitk.Image, grid: sitk.Image) -> npt.NDArray[np.uint8]:
 
 
 def _few(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], dict[int, int]]:
-    """Labels below those of unlabelled voxels, with the new ones by the old; those beyond that number become
-    unlabelled.
-    """
+    """Labels below the unlabelled ones', with the new ones by the old; those beyond that number become unlabelled."""
     values = np.unique(labels[labels > 0])
     if not len(values) or values[-1] < _FIRST_UNLABELLED:
         return labels.astype(np.uint8), {int(value): int(value) for value in values}

@@ -50,9 +50,7 @@ class Volume:
 
 @dataclass(frozen=True)
 class Example:
-    """A source with its labels: structures and the network's classes, each on a grid of its own. `uptake` is the
-    contrast uptake by label.
-    """
+    """Source and labels (structures, network's classes), each on its own grid; `uptake` of contrast by label."""
 
     name: str
     source: Source

@@ -51,9 +51,7 @@ def check_signature(statement: bytes, signature: bytes, public_key: bytes, what:
 
 
 def trusted_name(public_key: bytes) -> str | None:
-    """Name of the trusted key file that holds a public key, None where there is none. UsageError where a file among the
-    trusted keys is no Ed25519 public key.
-    """
+    """Name of the trusted key file with a public key, or None; UsageError where one is no Ed25519 public key."""
     for path in sorted(trusted_keys_folder().glob("*.pem")):
         if _load_public_key(path) == public_key:
             return path.stem
@@ -88,9 +86,7 @@ def _cryptography() -> tuple[Any, Any]:
 
 
 def judge(received: ReceivedModel, accept_unsigned: bool) -> str | None:
-    """Name of the trusted key that signed a model; None where there is none and the user agreed to that. ModelError
-    where the signature is wrong, or consent is missing.
-    """
+    """Name of the trusted key that signed a model, None with consent; ModelError for a wrong signature or without."""
     what = f"model {received.model.tool_name}"
     reason = "is not signed"
     if received.signature or received.public_key:
