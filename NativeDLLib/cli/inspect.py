@@ -34,6 +34,9 @@ _FACTS = {
     "Institution": "InstitutionName",
     "Referring physician": "ReferringPhysicianName",
     "Study date": "StudyDate",
+    "Study time": "StudyTime",
+    "Study ID": "StudyID",
+    "Study UID": "StudyInstanceUID",
     "Study": "StudyDescription",
     "Series": "SeriesDescription",
 }
@@ -177,8 +180,11 @@ def _candidate(candidate: Candidate, size: tuple[int, ...], spacing: tuple[float
 def _shown(keyword: str, value: str) -> str:
     if keyword in ("PatientName", "ReferringPhysicianName"):
         return shown_name(value)
-    is_date = keyword.endswith("Date") and len(value) == 8 and value.isdecimal()
-    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if is_date else value
+    if keyword.endswith("Date") and len(value) == 8 and value.isdecimal():
+        return f"{value[:4]}-{value[4:6]}-{value[6:]}"
+    if keyword.endswith("Time") and value[:6].isdecimal() and len(value) >= 6:
+        return f"{value[:2]}:{value[2:4]}:{value[4:6]}"
+    return value
 
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from math import ceil
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
+from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGExtended12Bit, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
 from NativeDLLib.core.deflated import inflated
 from NativeDLLib.source.fast_values import plain_text, plain_whole
@@ -79,16 +80,23 @@ def _whole(frame: bytes, at: int, length: int) -> int:
     return int.from_bytes(frame[at : at + length], "big")
 
 
-def native_frame(instance: Instance) -> npt.NDArray[Any] | None:
-    """Stored values (rows, columns) of a single uncompressed frame, exactly as pydicom's ``pixel_array`` gives them.
-    None where anything about the file is unusual: pydicom is to decode or refuse it.
+def inflated_file(instance: Instance) -> bytes | None:
+    """Return a deflated file as `native_frame` and `decoded_frame` read it; None of any other."""
+    if not instance.dataset.file_meta.TransferSyntaxUID.is_deflated:
+        return None
+    with instance.path.open("rb") as stream:
+        return inflated(stream, (instance.pixel_start or 0) + (instance.pixel_bytes or 0)).getvalue()
+
+
+def native_frame(instance: Instance, frame: int, held: bytes | None) -> npt.NDArray[Any] | None:
+    """Stored values (rows, columns) of an uncompressed frame, exactly as pydicom's ``pixel_array`` gives them. `held`
+    is what `inflated_file` returned. None where anything about the file is unusual: pydicom is to decode or refuse it.
     """
     if instance.pixel_start is None or not instance.pixel_bytes:
         return None
     number = partial(_number, instance.dataset)
-    if number("SamplesPerPixel") != 1 or (
-        "NumberOfFrames" in instance.dataset and instance.dataset.NumberOfFrames != 1
-    ):
+    is_deflated = instance.dataset.file_meta.TransferSyntaxUID.is_deflated
+    if number("SamplesPerPixel") != 1 or (is_deflated and held is None):
         return None
     meaning = plain_text(instance.dataset, "PhotometricInterpretation")
     if (meaning or instance.dataset.get("PhotometricInterpretation")) not in ("MONOCHROME1", "MONOCHROME2"):
@@ -97,11 +105,11 @@ def native_frame(instance: Instance) -> npt.NDArray[Any] | None:
     allocated, signed = number("BitsAllocated"), number("PixelRepresentation")
     if rows < 1 or columns < 1 or allocated not in (8, 16) or not 1 <= kept <= allocated or signed not in (0, 1):
         return None
-    if not rows * columns * allocated // 8 <= instance.pixel_bytes < 0xFFFFFFFF:
-        return None
     stored = np.empty((rows, columns), f"<{'ui'[signed]}{allocated // 8}")
-    with instance.path.open("rb", buffering=0) as stream:
-        stream.seek(instance.pixel_start)
+    if not (frame + 1) * stored.nbytes <= instance.pixel_bytes < 0xFFFFFFFF:
+        return None
+    with instance.path.open("rb", buffering=0) if held is None else BytesIO(held) as stream:
+        stream.seek(instance.pixel_start + frame * stored.nbytes)
         if stream.readinto(stored.data) != stored.nbytes:
             return None
     return without_unused_bits(stored, kept)
@@ -128,18 +136,19 @@ def _number(dataset: Dataset, keyword: str) -> int:
     return value if isinstance(value, int) else -1
 
 
-def decoded_frame(instance: Instance, frame: int, shape: tuple[int, int]) -> npt.NDArray[Any]:
+def decoded_frame(
+    instance: Instance, frame: int, shape: tuple[int, int], held: bytes | None = None
+) -> npt.NDArray[Any]:
     """Stored values (rows, columns) of the frame of an index, without what lies above the bits stored, whatever the
-    transfer syntax; `shape` is what the image declares. InputError where no decoder here reads the transfer syntax, or
-    the compressed frame is not of the image. Where the pixel data are damaged, decoders raise anything.
+    transfer syntax. `shape` is what the image declares, `held` what `inflated_file` returned. InputError where no
+    decoder here reads the transfer syntax, or the compressed frame is not of the image. Where the pixel data are
+    damaged, decoders raise anything.
     """
     dataset, syntax = instance.dataset, instance.dataset.file_meta.TransferSyntaxUID
     if syntax.is_encapsulated:
         stored = _decompressed(instance, frame, shape)
-    elif syntax.is_deflated:
-        with instance.path.open("rb") as stream:
-            whole = pydicom.dcmread(inflated(stream, (instance.pixel_start or 0) + (instance.pixel_bytes or 0)))
-        stored = np.asarray(pixel_array(whole, index=frame, raw=True))
+    elif held is not None:
+        stored = np.asarray(pixel_array(pydicom.dcmread(BytesIO(held)), index=frame, raw=True))
     else:
         stored = np.asarray(pixel_array(instance.path, index=frame, raw=True, transfer_syntax_uid=syntax))
     if stored.dtype.kind not in "iu":
@@ -163,6 +172,8 @@ def _decompressed(instance: Instance, frame: int, shape: tuple[int, int]) -> npt
     declared = codestream(piece, syntax)
     if declared is not None:
         _check(declared, instance, shape)
+    if declared is not None and syntax == JPEGExtended12Bit and declared.bits > 8:
+        raise instance.error(f"pixel data ({syntax.name}) have {declared.bits} bits, which no decoder here reads")
     # One frame is decoded as an image of its own: the file is not parsed again for each of many.
     description: Any = {
         "rows": shape[0],

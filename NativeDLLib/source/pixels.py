@@ -16,7 +16,7 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.source.decoded import decoded_frame, native_frame
+from NativeDLLib.source.decoded import decoded_frame, inflated_file, native_frame
 from NativeDLLib.source.geometry import Slice
 from NativeDLLib.source.header import Instance, all_numbers, number
 
@@ -95,6 +95,7 @@ class _Reading:
         self._instances, self._slices, self._progress = instances, slices, progress
         self._shape = int(instances[0].dataset.Rows), int(instances[0].dataset.Columns)
         self._decoding = threading.Lock()
+        self._inflating, self._inflated = threading.Lock(), dict[int, bytes | None]()
         self._is_ct = instances[0].text("Modality") == "CT"
 
     def fill(self, dtype: npt.DTypeLike) -> tuple[sitk.Image, npt.NDArray[Any]] | None:
@@ -117,7 +118,7 @@ class _Reading:
         self._progress.check()
         plane = self._slices[index]
         instance = self._instances[plane.instance]
-        stored = self._stored(instance, plane.frame)
+        stored = self._stored(plane)
         padding = _padding(instance, stored)
         values = _rescaled(stored, plane, self.whole)
         if not self.whole and not np.isfinite(values).all():
@@ -135,14 +136,44 @@ class _Reading:
                 values[padding] = AIR_HU
         return values
 
-    def _stored(self, instance: Instance, frame: int) -> npt.NDArray[Any]:
+    def _stored(self, plane: Slice) -> npt.NDArray[Any]:
+        instance = self._instances[plane.instance]
         if not instance.dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-            return _decode(instance, frame, self._shape)
+            return self._decode(plane)
         # A damaged stream can end the process in its decoder: whoever follows the events knows then which file it was.
         # One at a time, as decoders hold Python's lock anyhow.
         with self._decoding:
             self._progress.show({"event": "decode", "file": str(instance.path)})
-            return _decode(instance, frame, self._shape)
+            return self._decode(plane)
+
+    def _decode(self, plane: Slice) -> npt.NDArray[Any]:
+        """Return the stored values of a slice."""
+        instance, shape = self._instances[plane.instance], self._shape
+        syntax = instance.dataset.file_meta.TransferSyntaxUID
+        if instance.pixel_bytes is not None:
+            _check_length(instance, instance.pixel_bytes, shape)
+        try:
+            held = self._held(plane.instance)
+            stored = native_frame(instance, plane.frame, held)
+            if stored is None:
+                stored = decoded_frame(instance, plane.frame, shape, held)
+        except InputError:
+            raise
+        # A damaged stream makes the decoders raise anything; the file and its encoding are what the user can act on.
+        except Exception as error:
+            raise instance.error(f"pixel data ({syntax.name}) cannot be decoded: they are damaged") from error
+        if stored.shape != shape:
+            raise instance.error(f"pixel data are {stored.shape} instead of {shape[0]} rows x {shape[1]} columns")
+        return stored
+
+    def _held(self, index: int) -> bytes | None:
+        """Return a file inflated, where it is deflated; one of many frames is inflated once."""
+        if not self._instances[index].is_multiframe:
+            return inflated_file(self._instances[index])
+        with self._inflating:
+            if index not in self._inflated:
+                self._inflated[index] = inflated_file(self._instances[index])
+        return self._inflated[index]
 
 
 def _is_whole(value: float) -> bool:
@@ -168,25 +199,6 @@ def _rescaled(stored: npt.NDArray[Any], plane: Slice, whole: bool) -> npt.NDArra
     if intercept:
         values += np.int64(intercept).astype(np.int16)
     return values
-
-
-def _decode(instance: Instance, frame: int, shape: tuple[int, int]) -> npt.NDArray[Any]:
-    """Return the stored values of one frame, as an array of `shape`."""
-    syntax = instance.dataset.file_meta.TransferSyntaxUID
-    if instance.pixel_bytes is not None:
-        _check_length(instance, instance.pixel_bytes, shape)
-    try:
-        stored = native_frame(instance)
-        if stored is None:
-            stored = decoded_frame(instance, frame, shape)
-    except InputError:
-        raise
-    # A damaged stream makes the decoders raise anything; the file and its encoding are what the user can act on.
-    except Exception as error:
-        raise instance.error(f"pixel data ({syntax.name}) cannot be decoded: they are damaged") from error
-    if stored.shape != shape:
-        raise instance.error(f"pixel data are {stored.shape} instead of {shape[0]} rows x {shape[1]} columns")
-    return stored
 
 
 def _check_length(instance: Instance, given: int, shape: tuple[int, int]) -> None:

@@ -5,6 +5,7 @@ import sqlite3
 
 import factories
 import numpy as np
+import pydicom
 import pytest
 from tools import nativedl
 
@@ -62,13 +63,14 @@ def test_a_series_is_described_as_people_write(tmp_path, ask):
         dataset.PatientName, dataset.ReferringPhysicianName = "Doe^Jane^^Dr.", "Who^^^^MD"
         dataset.InstitutionName, dataset.PatientBirthDate = "St. Mary^s", "unknown!"
 
-    factories.ct_series(tmp_path / "series", edit=edit)
+    study = str(pydicom.dcmread(factories.ct_series(tmp_path / "series", edit=edit)[0]).StudyInstanceUID)
 
     result = ask("inspect", "--input", tmp_path / "series")
 
     assert result["facts"] == {
         "Name": "Doe, Jane, Dr.", "Patient ID": "P1", "Birth date": "unknown!", "Sex": "O", "Accession number": "A1",
-        "Institution": "St. Mary^s", "Referring physician": "Who, MD", "Study date": "2026-01-02", "Study": "Abdomen",
+        "Institution": "St. Mary^s", "Referring physician": "Who, MD", "Study date": "2026-01-02",
+        "Study time": "10:11:12", "Study ID": "1", "Study UID": study, "Study": "Abdomen",
         "Series": "bright block",
     }  # fmt: skip
     assert (result["modality"], result["size"], result["spacing_mm"]) == ("CT", [40, 32, 6], [1, 1, 2])

@@ -4,6 +4,7 @@ import factories
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK as sitk
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -14,7 +15,7 @@ from pydicom.uid import (
 )
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.source import Series
+from NativeDLLib.source import Series, pixels
 from NativeDLLib.source.decoded import native_frame
 from NativeDLLib.source.header import read_header
 
@@ -40,7 +41,7 @@ def setting(**attributes):
 
 
 def assert_as_pydicom(file):
-    found, expected = native_frame(read_header(file)), pixel_array(file, index=0, raw=True)
+    found, expected = native_frame(read_header(file), 0, None), pixel_array(file, index=0, raw=True)
     assert found.dtype == expected.dtype
     assert np.array_equal(found, expected)
 
@@ -80,13 +81,9 @@ def test_a_file_without_preamble_and_transfer_syntax_is_read(tmp_path):
     bare = pydicom.Dataset(dataset)
     bare.save_as(file, implicit_vr=True, little_endian=True, enforce_file_format=False)
 
-    found = native_frame(read_header(file))
+    found = native_frame(read_header(file), 0, None)
 
     assert np.array_equal(found, np.frombuffer(dataset.PixelData, np.uint16).reshape(32, 40))
-
-
-def multiframe(dataset):
-    dataset.NumberOfFrames, dataset.PixelData = 2, dataset.PixelData * 2
 
 
 def floating(dataset):
@@ -100,15 +97,55 @@ def undefined_length(file):
     file.write_bytes(content[:start] + b"\xff\xff\xff\xff" + content[start + 4 :])
 
 
+def test_each_frame_of_many_is_read_from_its_place(tmp_path):
+    planes = np.random.default_rng(4).integers(-1000, 3000, (5, 32, 40)).astype(np.int16)
+    place = {"spacing": (1.0, 1.0, 2.0), "origin": (0.0, 0.0, 0.0)}
+    header = read_header(factories.enhanced_ct(tmp_path / "e.dcm", planes, order=range(5), **place))
+
+    for frame, plane in enumerate(planes):
+        assert np.array_equal(native_frame(header, frame, None).astype(int) - 1024, plane)
+    assert native_frame(header, 5, None) is None
+
+
+@pytest.mark.parametrize("more", [0, 1, 100_000])
+@pytest.mark.parametrize("frames", [1, 5])
+def test_what_follows_a_deflated_stream_is_never_taken_for_pixels(tmp_path, more, frames):
+    planes = np.random.default_rng(4).integers(-1000, 3000, (5, 32, 40)).astype(np.int16)
+    if frames == 1:
+        factories.ct_series(tmp_path, planes, syntax=DeflatedExplicitVRLittleEndian)
+    else:
+        place = {"spacing": (1.0, 1.0, 2.0), "origin": (0.0, 0.0, 0.0)}
+        path = factories.enhanced_ct(tmp_path / "e.dcm", planes, order=range(5), **place)
+        factories.save(pydicom.dcmread(path), path, DeflatedExplicitVRLittleEndian)
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes() + bytes(more))
+
+    image, _ = Series.read([tmp_path]).image()
+
+    assert np.array_equal(sitk.GetArrayFromImage(image), planes)
+
+
+def test_a_deflated_file_of_many_frames_is_inflated_once(tmp_path, monkeypatch):
+    place = {"spacing": (1.0, 1.0, 2.0), "origin": (0.0, 0.0, 0.0)}
+    path = factories.enhanced_ct(tmp_path / "e.dcm", factories.block(), order=range(6), **place)
+    factories.save(pydicom.dcmread(path), path, DeflatedExplicitVRLittleEndian)
+    series, times = Series.read([path]), []
+    real = pixels.inflated_file
+    monkeypatch.setattr(pixels, "inflated_file", lambda instance: times.append(instance) or real(instance))
+
+    series.image()
+
+    assert len(times) == 1
+
+
 @pytest.mark.parametrize("syntax", [ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian, RLELossless])
 def test_other_encodings_are_left_to_pydicom(tmp_path, syntax):
-    assert native_frame(read_header(one(tmp_path, syntax=syntax))) is None
+    assert native_frame(read_header(one(tmp_path, syntax=syntax)), 0, None) is None
 
 
 @pytest.mark.parametrize(
     "edit",
     [
-        multiframe,
         setting(SamplesPerPixel=None),
         setting(PhotometricInterpretation="MONOCHROME3"),
         setting(BitsAllocated=32, BitsStored=32, PixelData=bytes(4 * 32 * 40)),
@@ -122,11 +159,11 @@ def test_other_encodings_are_left_to_pydicom(tmp_path, syntax):
     ],
 )
 def test_whatever_is_odd_is_left_to_pydicom(tmp_path, edit):
-    assert native_frame(read_header(one(tmp_path, edit))) is None
+    assert native_frame(read_header(one(tmp_path, edit)), 0, None) is None
 
 
 def test_floating_point_pixels_are_left_to_pydicom(tmp_path):
-    assert native_frame(read_header(one(tmp_path, floating, syntax=ImplicitVRLittleEndian))) is None
+    assert native_frame(read_header(one(tmp_path, floating, syntax=ImplicitVRLittleEndian)), 0, None) is None
 
 
 def test_pixels_that_break_off_or_have_no_length_are_left_to_pydicom_and_refused(tmp_path):
@@ -134,7 +171,7 @@ def test_pixels_that_break_off_or_have_no_length_are_left_to_pydicom_and_refused
     short.write_bytes(short.read_bytes()[:-2])
     undefined_length(endless)
 
-    assert native_frame(read_header(endless)) is None
+    assert native_frame(read_header(endless), 0, None) is None
     with pytest.raises(InputError, match=f"^{endless}: pixel data have 4294967295 bytes"):
         Series.read([endless]).image()
     with pytest.raises(InputError, match=f"^{short}: is a damaged DICOM file .its pixel data break off"):

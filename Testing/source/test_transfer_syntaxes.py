@@ -15,6 +15,7 @@ from pydicom.uid import (
     HTJ2KLossless,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGExtended12Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
@@ -23,8 +24,8 @@ from pydicom.uid import (
 from NativeDLLib.core.errors import CancelledError, InputError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.source import Series
+from NativeDLLib.source.decoded import decoded_frame
 from NativeDLLib.source.header import read_header
-from NativeDLLib.source.pixels import _decode
 
 
 def read(folder):
@@ -83,7 +84,24 @@ def test_files_that_others_compressed_give_the_values_of_the_original(copy):
     original = pydicom.dcmread(get_testdata_file("MR_small.dcm")).pixel_array
     instance = read_header(Path(get_testdata_file(f"{copy}.dcm")))
 
-    assert np.array_equal(_decode(instance, 0, original.shape), original)
+    assert np.array_equal(decoded_frame(instance, 0, original.shape), original)
+
+
+def test_lossy_jpeg_of_12_bits_is_named_as_what_no_decoder_reads(tmp_path):
+    size = bytes([12, 0, 32, 0, 40, 1, 1, 0x11, 0])
+    frame = b"\xff\xd8\xff\xc1" + (2 + len(size)).to_bytes(2, "big") + size + b"\xff\xd9"
+
+    def edit(dataset, _):
+        dataset.BitsStored, dataset.HighBit = 12, 11
+
+    for path in factories.ct_series(tmp_path, edit=edit):
+        dataset = pydicom.dcmread(path)
+        dataset.PixelData, dataset.file_meta.TransferSyntaxUID = encapsulate([frame]), JPEGExtended12Bit
+        dataset["PixelData"].is_undefined_length = True
+        dataset.save_as(path)
+
+    with pytest.raises(InputError, match=r"JPEG Extended .* have 12 bits, which no decoder here reads"):
+        read(tmp_path)
 
 
 def test_truncated_pixel_data_are_refused_with_the_file(tmp_path):
