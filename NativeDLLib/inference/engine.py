@@ -5,12 +5,12 @@ import importlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pkgutil import resolve_name
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.core.arrays import Array, Labels
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.label_maker import Head
 from NativeDLLib.inference.network import ArrayOrTensor, Loaded, Network, contiguous, joined, silent, transposed, zeros
@@ -52,7 +52,7 @@ class Engine(Protocol):
     def prepare(self, image: sitk.Image) -> Prepared:
         """Input of the network."""
 
-    def restore(self, planes: Iterable[ArrayOrTensor], prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def restore(self, planes: Iterable[ArrayOrTensor], prepared: Prepared) -> Labels:
         """Return the network's labels (z, y, x) on the grid of the image that was prepared, as logits come."""
 
 
@@ -102,7 +102,7 @@ class ContractEngine:
         """See `Engine`."""
         return prepare(image, self._contract)
 
-    def restore(self, planes: Iterable[ArrayOrTensor], prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def restore(self, planes: Iterable[ArrayOrTensor], prepared: Prepared) -> Labels:
         """See `Engine`."""
         return restore(planes, prepared)
 
@@ -177,7 +177,7 @@ class AdaptedNetwork:
         self._threshold = threshold
         self.marked = self.shared = 0
 
-    def to_device(self, array: npt.NDArray[Any]) -> ArrayOrTensor:
+    def to_device(self, array: Array) -> ArrayOrTensor:
         """See `Network`."""
         return self._network.to_device(array)
 

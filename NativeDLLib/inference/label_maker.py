@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib.core.arrays import Floats, Labels
+from NativeDLLib.core.arrays import Array, Floats, Index, Labels
 from NativeDLLib.core.threads import Scratch, in_threads
 from NativeDLLib.inference.network import ArrayOrTensor, copied, is_tensor, joined
 
@@ -29,7 +29,7 @@ class Axis:
     voxels of the input.
     """
 
-    first: npt.NDArray[np.intp]
+    first: Index
     weight: Floats
     size: int
 
@@ -41,7 +41,7 @@ class Axis:
         return cls(first, (inside - first).astype(np.float32), size)
 
     @property
-    def last(self) -> npt.NDArray[np.intp]:
+    def last(self) -> Index:
         """Index of the upper neighbour, or of the lower one where that alone counts."""
         return self.first + (self.weight > 0)
 
@@ -127,7 +127,7 @@ class LabelMaker:
             best = values.argmax(0)
             self.labels[start:stop] = best.to(torch.int32).cpu().numpy().reshape(-1, *shape)
 
-    def _label(self, logits: npt.NDArray[Any], z: "_Piece", y: "_Piece", x: "_Piece") -> None:
+    def _label(self, logits: Array, z: "_Piece", y: "_Piece", x: "_Piece") -> None:
         array = self._scratch.array
         part = array("part", (len(logits), *(piece.source.stop - piece.source.start for piece in (z, y, x))))
         # Some may be of the planes that came before.
@@ -180,7 +180,7 @@ def _piece(axis: Axis, start: int, stop: int) -> _Piece:
     return _Piece(slice(start, stop), source, None if is_unit else matrix)
 
 
-def _largest(values: Floats, array: Callable[..., npt.NDArray[Any]]) -> npt.NDArray[np.integer[Any]]:
+def _largest(values: Floats, array: Callable[..., Array]) -> npt.NDArray[np.integer[Any]]:
     """Return the index of the largest along the first axis, of the first of equal ones; NumPy's own takes ten times."""
     kind, shape = np.uint8 if len(values) <= 256 else np.uint16, values.shape[1:]
     best, index = array("best", shape), array("index", shape, kind)

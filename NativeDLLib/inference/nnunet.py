@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.core.arrays import Floats
+from NativeDLLib.core.arrays import Floats, Labels
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference import nnunet_files as files
 from NativeDLLib.inference.cpu_backend import fastest
@@ -96,12 +95,12 @@ class NnunetEngine:
         own = self.configuration.spacing
         return spacing, [*spacing[: 3 - len(own)], *own]
 
-    def restore(self, planes: Iterable[ArrayOrTensor], prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def restore(self, planes: Iterable[ArrayOrTensor], prepared: Prepared) -> Labels:
         """Resample and uncrop as nnU-Net does; see `Engine`."""
         labels = self._labels(planes, prepared) if self.is_streamed else self._exported(planes, prepared)
         return turned_back(labels, prepared)
 
-    def _labels(self, planes: Iterable[ArrayOrTensor], prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def _labels(self, planes: Iterable[ArrayOrTensor], prepared: Prepared) -> Labels:
         plans, configuration, properties = self.plans, self.configuration, prepared.properties
         spacing, current = self._spacings(properties)
         shape = properties["shape_after_cropping_and_before_resampling"]
@@ -115,7 +114,7 @@ class NnunetEngine:
         labels[*(slice(*ends) for ends in properties["bbox_used_for_cropping"])] = maker.labels
         return labels.transpose(plans.transpose_backward)
 
-    def _exported(self, planes: Iterable[ArrayOrTensor], prepared: Prepared) -> npt.NDArray[np.uint16]:
+    def _exported(self, planes: Iterable[ArrayOrTensor], prepared: Prepared) -> Labels:
         """Have nnU-Net itself do it: its regions overlap, and its plans may name other ways to resample."""
         import torch
         from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape

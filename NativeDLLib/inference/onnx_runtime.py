@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
+from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.confined import confined
 from NativeDLLib.inference.device import check_device, has_nvidia_gpu
@@ -30,7 +29,7 @@ class OnnxNetwork:
             raise ModelError(f"{path}: takes {told}; one input of 32-bit floating-point numbers is needed")
         self._input = inputs[0].name
 
-    def to_device(self, array: npt.NDArray[Any]) -> ArrayOrTensor:
+    def to_device(self, array: Array) -> ArrayOrTensor:
         """See `Network`."""
         return array
 

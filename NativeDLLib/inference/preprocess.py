@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.core.arrays import Floats, Labels, box_of
+from NativeDLLib.core.arrays import Array, Bools, Floats, Labels, box_of
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.threads import in_threads
 from NativeDLLib.inference.label_maker import Axis, LabelMaker
@@ -30,18 +29,18 @@ class Body:
     cut from, over the same extent.
     """
 
-    blocks: npt.NDArray[np.bool_]
+    blocks: Bools
     shape: tuple[int, ...]
 
     @classmethod
-    def find(cls, values: npt.NDArray[Any], spacing: tuple[float, ...], shape: tuple[int, ...]) -> "Body | None":
+    def find(cls, values: Array, spacing: tuple[float, ...], shape: tuple[int, ...]) -> "Body | None":
         """Tissue in Hounsfield units (z, y, x) with their spacing in mm, for a volume of another shape. None where
         nothing has the values of air, so that it cannot be told from the body.
         """
         steps = [max(1, round(_BLOCK_MM / size)) for size in spacing]
         starts = [np.arange(0, count, step) for count, step in zip(values.shape, steps, strict=True)]
 
-        def of_slab(start: int) -> tuple[float, npt.NDArray[np.float32]]:
+        def of_slab(start: int) -> tuple[float, Floats]:
             slab = values[start : start + steps[0]]
             sums = slab.sum(axis=0, dtype=np.float32)
             for axis in (0, 1):

@@ -8,12 +8,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from NativeDLLib.core.arrays import Floats
+from NativeDLLib.core.arrays import Array, Floats
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.threads import Scratch, in_threads
 from NativeDLLib.inference.network import (
@@ -243,7 +241,7 @@ def _divide(values: ArrayOrTensor, divisor: ArrayOrTensor, out: ArrayOrTensor) -
     return out
 
 
-def _shift(planes: npt.NDArray[Any], count: int) -> None:
+def _shift(planes: Array, count: int) -> None:
     """Move planes to where the ones so many before them are; zeros come after the last one."""
     kept = len(planes) - count
     for z in range(kept):

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
+from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.confined import confined
 from NativeDLLib.inference.device import torch_device
@@ -28,7 +27,7 @@ class TorchNetwork:
         self._module, self._device, self._classes, self._path = module, device, classes, path
         self._resident = device.type == "cuda" if resident is None else resident
 
-    def to_device(self, array: npt.NDArray[Any]) -> ArrayOrTensor:
+    def to_device(self, array: Array) -> ArrayOrTensor:
         """See `Network`."""
         if not self._resident:
             return array

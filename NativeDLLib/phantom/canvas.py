@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from NativeDLLib.core.arrays import Array
 
-Point = Sequence[float] | npt.NDArray[Any]
+Point = Sequence[float] | Array
 Distance = Callable[[Array, Array, Array], Array]
 """Maps x, y and z (mm, shapes that broadcast to (z, y, x)) to the signed distance from a surface in mm."""
 

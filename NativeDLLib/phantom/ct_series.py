@@ -4,12 +4,12 @@ import datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import DSfloat
 
+from NativeDLLib.core.arrays import Labels
 from NativeDLLib.core.errors import InputError
 
 _INTERCEPT = -1024
@@ -51,7 +51,7 @@ def _uid(seed: int | None, name: str) -> UID:
     return generate_uid(entropy_srcs=None if seed is None else ["NativeDL", str(seed), name])
 
 
-def _series(image: sitk.Image, pixels: npt.NDArray[np.uint16], seed: int | None) -> Dataset:
+def _series(image: sitk.Image, pixels: Labels, seed: int | None) -> Dataset:
     """Make the attributes that all instances share."""
     now = datetime.datetime(2025, 1, 1, 12) if seed is not None else datetime.datetime.now()
     columns, rows, _ = image.GetSize()
@@ -88,9 +88,7 @@ def _series(image: sitk.Image, pixels: npt.NDArray[np.uint16], seed: int | None)
     return ds
 
 
-def _write_slice(
-    image: sitk.Image, pixels: npt.NDArray[np.uint16], k: int, common: Dataset, folder: Path, seed: int | None
-) -> Path:
+def _write_slice(image: sitk.Image, pixels: Labels, k: int, common: Dataset, folder: Path, seed: int | None) -> Path:
     path = folder / f"CT{k + 1:04d}.dcm"
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian

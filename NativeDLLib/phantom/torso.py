@@ -3,13 +3,10 @@
 It is like enough to a patient to try and test a segmentation on.
 """
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.core.arrays import Array
+from NativeDLLib.core.arrays import Array, Points
 from NativeDLLib.phantom.body import Body, paint_surroundings, paint_trunk
 from NativeDLLib.phantom.bones import CANAL, LEVELS, VERTEBRAE, paint_bones
 from NativeDLLib.phantom.canvas import Canvas
@@ -84,7 +81,7 @@ def _image(array: Array, origin: tuple[float, ...], spacing: tuple[float, ...]) 
     return image
 
 
-def phantom_volume(seed: int = 1) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+def phantom_volume(seed: int = 1) -> tuple[Array, Points]:
     """Return a small phantom as Slicer takes a volume: HU (z, y, x), and the matrix (4, 4) from voxels to RAS mm."""
     image, _ = make_phantom(seed, (128, 128, 40), (3.0, 3.0, 5.0))
     return sitk.GetArrayFromImage(image), np.diag([-3.0, -3.0, 5.0, 1.0])

@@ -1,13 +1,11 @@
 """The steps that clean: of each segment by itself, and of what a network finds in heads and in test objects."""
 
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.core.arrays import Bools, box_of
+from NativeDLLib.core.arrays import Array, Bools, Index, box_of
 from NativeDLLib.postprocess.state import State
 
 _BODY_HU, _BONE_HU = -300, 200
@@ -104,7 +102,7 @@ def _encloses_brain(section: sitk.Image, bone: sitk.Image) -> bool:
     count = int(mask.sum())
     if not _LEAST_CM2 <= count * _GRID_MM[0] * _GRID_MM[1] / 100 <= _MOST_CM2:
         return False
-    values: npt.NDArray[Any] = sitk.GetArrayViewFromImage(section)
+    values: Array = sitk.GetArrayViewFromImage(section)
     if not _BRAIN_HU[0] <= float(np.median(values[mask])) <= _BRAIN_HU[1]:
         return False
     body = sitk.GetArrayViewFromImage(sitk.ConnectedComponent(sitk.BinaryFillhole(section > _BODY_HU)))
@@ -132,7 +130,7 @@ def fill_holes(state: State, *, labels: Collection[int] | None = None) -> None:
         part[(sitk.GetArrayViewFromImage(filled) == 1) & (part == 0)] = number
 
 
-def _each(state: State, wanted: Collection[int] | None) -> Iterator[tuple[npt.NDArray[Any], Bools, int]]:
+def _each(state: State, wanted: Collection[int] | None) -> Iterator[tuple[Array, Bools, int]]:
     """Give the part of the labels around each segment that is there, its mask in that part, and its number."""
     for segment in state.segments:
         if wanted is None or segment.label in wanted:
@@ -142,7 +140,7 @@ def _each(state: State, wanted: Collection[int] | None) -> Iterator[tuple[npt.ND
                 yield part, part == segment.number, segment.number
 
 
-def _dropped(mask: Bools, drop: Callable[[npt.NDArray[np.intp]], Bools]) -> Bools:
+def _dropped(mask: Bools, drop: Callable[[Index], Bools]) -> Bools:
     """Return the voxels of the connected parts that are dropped, given how many voxels each part has."""
     components = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), True)
     parts = sitk.GetArrayViewFromImage(components)

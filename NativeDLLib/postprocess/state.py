@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.core.arrays import box_of
+from NativeDLLib.core.arrays import Array, box_of
 from NativeDLLib.core.threads import in_threads
 from NativeDLLib.postprocess.steps import STEPS, function_of
 from NativeDLLib.registry.entry import PostprocessingStep, Segment
@@ -21,7 +19,7 @@ class State:
     """A segmentation on its way from the network's classes to the segments of the result."""
 
     image: sitk.Image  # voxels that were segmented, in place in the patient; HU for CT
-    labels: npt.NDArray[Any]  # (z, y, x) on the grid of `image`: classes of the network, uint16, later Segment Numbers
+    labels: Array  # (z, y, x) on the grid of `image`: classes of the network, uint16, later Segment Numbers
     segments: tuple[Segment, ...]  # segments of the registry entry, by their numbers
     only_found: bool = False  # whether the result has no segments but those that were found
     levels: str = ""  # origin of the levels of vertebrae: ``sacrum``, ``ribs``, ``numbered``; empty for other models
@@ -29,7 +27,7 @@ class State:
     remarks: list[str] = field(default_factory=list)  # warnings for the user
 
     @cached_property
-    def inside(self) -> npt.NDArray[Any]:
+    def inside(self) -> Array:
         """The part of `labels` that holds all segments, as a view; no step on Segment Numbers goes beyond it."""
         box = box_of(self.labels > 0)
         return self.labels if box is None else self.labels[box]
@@ -85,7 +83,7 @@ def _leave_out_absent(state: State) -> None:
     state.segments = tuple(replace(segment, number=number) for number, segment in enumerate(found, 1))
 
 
-def _looked_up(table: npt.NDArray[Any], indices: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _looked_up(table: Array, indices: Array) -> Array:
     result = np.empty(indices.shape, table.dtype)
     in_threads(lambda z: np.take(table, indices[z], out=result[z], mode="clip"), range(len(indices)))
     return result

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
 from NativeDLLib.core.arrays import Array, Bools, Index
@@ -65,13 +64,13 @@ def number_vertebrae(classes: sitk.Image, roles: Mapping[str, int]) -> Vertebrae
     return Vertebrae(labels, tuple(reversed(named.levels)), named.known_from, sure, named.notes)
 
 
-def voxels_of(classes: Array, roles: Mapping[str, int]) -> npt.NDArray[np.intp]:
+def voxels_of(classes: Array, roles: Mapping[str, int]) -> Index:
     """Return the flat indices of the voxels of vertebrae, found plane by plane: a mask of all would take too much."""
     found = [np.flatnonzero((plane == roles["vertebra"]) | (plane == roles["core"])) for plane in classes]
     return np.concatenate([where + index * classes[0].size for index, where in enumerate(found)])
 
 
-def _grid_around(classes: sitk.Image, indices: npt.NDArray[np.intp]) -> sitk.Image:
+def _grid_around(classes: sitk.Image, indices: Index) -> sitk.Image:
     """Return the classes around some voxels (x, y, z) in voxels of 3 mm along the patient's axes."""
     low, high = indices.min(axis=0), indices.max(axis=0)
     corners = [np.where(choice, high, low) for choice in np.ndindex(2, 2, 2)]
@@ -85,7 +84,7 @@ def _grid_around(classes: sitk.Image, indices: npt.NDArray[np.intp]) -> sitk.Ima
     )
 
 
-def _in_grid(image: sitk.Image, grid: sitk.Image, indices: npt.NDArray[np.intp]) -> tuple[Index, ...]:
+def _in_grid(image: sitk.Image, grid: sitk.Image, indices: Index) -> tuple[Index, ...]:
     """Return where voxels (x, y, z) of the image are in the array of the grid."""
     direction = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
     offset = np.array(image.GetOrigin()) - grid.GetOrigin()

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.threads import in_threads
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.hounsfield import not_hounsfield
@@ -25,7 +25,7 @@ def measure(source: Source, image: sitk.Image, labels: sitk.Image, segments: Seq
     unit = "hu" if source.text("Modality") == "CT" else "value"
     numbers, values = sitk.GetArrayViewFromImage(labels), sitk.GetArrayViewFromImage(image)
 
-    def of_plane(z: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    def of_plane(z: int) -> tuple[Array, Array]:
         found = np.flatnonzero(numbers[z])
         where = numbers[z].ravel()[found].astype(np.intp)
         sums = np.bincount(where, weights=values[z].ravel()[found], minlength=len(segments) + 1)
@@ -76,11 +76,7 @@ def examine(
 
 
 def examine_again(
-    pixels: npt.NDArray[Any],
-    grid: Grid,
-    segments: Sequence[Segment],
-    volumes_ml: Sequence[float],
-    before: Sequence[Finding],
+    pixels: Array, grid: Grid, segments: Sequence[Segment], volumes_ml: Sequence[float], before: Sequence[Finding]
 ) -> list[Finding]:
     """Findings of masks that a physician has approved: volumes and borders are judged anew, findings that need the
     image stay. `pixels` is a label map (z, y, x) of numbers from 1 in the order of the segments, or masks (z, y, x,
@@ -92,11 +88,7 @@ def examine_again(
 
 
 def _of_masks(
-    pixels: npt.NDArray[Any],
-    grid: Grid,
-    segments: Sequence[Segment],
-    volumes_ml: Sequence[float],
-    elsewhere: Sequence[Finding],
+    pixels: Array, grid: Grid, segments: Sequence[Segment], volumes_ml: Sequence[float], elsewhere: Sequence[Finding]
 ) -> list[Finding]:
     found = implausible_volumes(pixels, segments, volumes_ml, elsewhere)
     return [*found, *cut_by_border(pixels, grid, segments)]

@@ -6,12 +6,11 @@ Such a segment keeps its voxels and loses its level: a wrong code in the PACS is
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.core.arrays import Array, Points
 from NativeDLLib.quality.finding import Finding, FindingCode
 from NativeDLLib.registry.entry import Code, Segment
 
@@ -67,7 +66,7 @@ def certain_levels(
 
 
 def _without_levels(
-    segments: Sequence[Segment], why: dict[int, str], too_large: set[int], centres: dict[int, npt.NDArray[np.float64]]
+    segments: Sequence[Segment], why: dict[int, str], too_large: set[int], centres: dict[int, Points]
 ) -> tuple[tuple[Segment, ...], list[Finding]]:
     from_top = sorted(why, key=lambda number: -centres[number][2])
     result, findings = [], []
@@ -87,7 +86,7 @@ def _level(segment: Segment) -> int:
     return segment.plausible.level
 
 
-def _places(labels: sitk.Image, numbers: Sequence[int]) -> dict[int, npt.NDArray[np.float64]]:
+def _places(labels: sitk.Image, numbers: Sequence[int]) -> dict[int, Points]:
     """Positions (x, y, z) in mm, in the patient, of the voxels of some segments."""
     values = sitk.GetArrayViewFromImage(labels)
     table = np.zeros(int(values.max(initial=0)) + 1, bool)
@@ -98,13 +97,11 @@ def _places(labels: sitk.Image, numbers: Sequence[int]) -> dict[int, npt.NDArray
     found = values.reshape(-1)[flat]
     index = np.stack(np.unravel_index(flat, values.shape)[::-1], axis=1)
     axes = np.array(labels.GetDirection()).reshape(3, 3) * labels.GetSpacing()
-    places: npt.NDArray[Any] = index @ axes.T + labels.GetOrigin()
+    places: Array = index @ axes.T + labels.GetOrigin()
     return {number: places[found == number] for number in numbers}
 
 
-def _direction(
-    segment: Segment, spine: Sequence[Segment], centres: dict[int, npt.NDArray[np.float64]]
-) -> npt.NDArray[np.float64]:
+def _direction(segment: Segment, spine: Sequence[Segment], centres: dict[int, Points]) -> Points:
     """Direction of the spine at a vertebra, from the centres of those above and below; the patient's axis if alone."""
     beside = [s for s in spine if abs(_level(s) - _level(segment)) <= 1]
     ends = sorted(beside, key=_level)

@@ -8,18 +8,17 @@ where it is plain. The table tells nothing, because patients lie prone too.
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
+from NativeDLLib.core.arrays import Array, Bools, Floats, Points
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.source import Series
 from NativeDLLib.source.geometry import Grid
 from NativeDLLib.source.source import Source
 
-_Bools = npt.NDArray[np.bool_]
+_Bools = Bools
 
 _SAMPLING_MM = 5.0
 _MOST_SLICES = 64
@@ -41,12 +40,12 @@ _LAYER_MM, _LIVER_MM3, _TIMES = 20.0, 150_000, 3
 class Look:
     """A CT sampled coarsely along the patient's axes."""
 
-    values: npt.NDArray[np.float32]  # HU, (z, y, x) from feet to head, front to back and right to left
+    values: Floats  # HU, (z, y, x) from feet to head, front to back and right to left
     spacing: tuple[float, float, float]  # distance of the samples (z, y, x) in mm
     body: _Bools  # largest part denser than lung, with all that it encloses in its sections
 
     @classmethod
-    def at(cls, values: npt.NDArray[Any], grid: Grid) -> "Look | None":
+    def at(cls, values: Array, grid: Grid) -> "Look | None":
         """Look at values in HU (z, y, x); None where they show no body, or the grid lies askew in the patient."""
         sampled, spacing = along_patient(values, grid)
         coarse = sampled.astype(np.float32)
@@ -56,7 +55,7 @@ class Look:
         return cls(coarse, spacing, _filled(_largest_part(dense)))
 
     @cached_property
-    def lung_part(self) -> npt.NDArray[np.float64]:
+    def lung_part(self) -> Points:
         """Part of the body's section that is lung, for each level."""
         return _areas(self._lungs) / np.maximum(_areas(self.body), 1)
 
@@ -170,7 +169,7 @@ def parts_seen(source: Source) -> list[str]:
     return look.parts if look is not None else []
 
 
-def along_patient(values: npt.NDArray[Any], grid: Grid) -> tuple[npt.NDArray[Any], tuple[float, float, float]]:
+def along_patient(values: Array, grid: Grid) -> tuple[Array, tuple[float, float, float]]:
     """Coarse samples of an array (z, y, x) from feet to head, front to back, right to left, and their spacing in mm."""
     direction = np.reshape(grid.direction, (3, 3))
     # Image axes (0 for x) that follow the patient's x, y and z.
@@ -206,10 +205,10 @@ def _is_cut(body: _Bools, axis: int) -> bool:
     return bool(max(profile[0], profile[-1]) > _CUT * profile.max())
 
 
-def _areas(mask: npt.NDArray[Any]) -> npt.NDArray[np.int_]:
+def _areas(mask: Array) -> Array:
     """Return the voxels of each level."""
     return np.asarray(np.count_nonzero(mask, axis=(1, 2)))
 
 
-def _image(mask: npt.NDArray[Any]) -> sitk.Image:
+def _image(mask: Array) -> sitk.Image:
     return sitk.GetImageFromArray(np.ascontiguousarray(mask, np.uint8))

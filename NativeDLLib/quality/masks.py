@@ -1,11 +1,10 @@
 """Gates of implausible volumes, and of masks that end where the images or the scanner's round field of view end."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from NativeDLLib.core.arrays import Array
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.source.geometry import Grid
@@ -24,14 +23,14 @@ def letter(grid: Grid, axis: int, *, end: bool) -> str:
     return _LETTERS[along][int((direction[along] > 0) == end)]
 
 
-def counts(part: npt.NDArray[Any], segments: int) -> npt.NDArray[np.int_]:
+def counts(part: Array, segments: int) -> Array:
     """Voxels of each segment in a part of a label map, or of masks with the segment as last axis."""
     if part.dtype == bool:
         return np.asarray(part.reshape(-1, segments).sum(axis=0))
     return np.bincount(part.ravel(), minlength=segments + 1)[1:]
 
 
-def cut_by_border(pixels: npt.NDArray[Any], grid: Grid, segments: Sequence[Segment]) -> Iterator[Finding]:
+def cut_by_border(pixels: Array, grid: Grid, segments: Sequence[Segment]) -> Iterator[Finding]:
     """Findings of segments that end at the outermost voxels, except at the borders of their `plausible.cut_at`.
     `pixels` is a label map (z, y, x) of numbers from 1 in the order of the segments, or masks (z, y, x, segment).
     """
@@ -51,7 +50,7 @@ def cut_by_border(pixels: npt.NDArray[Any], grid: Grid, segments: Sequence[Segme
 
 
 def implausible_volumes(
-    pixels: npt.NDArray[Any], segments: Sequence[Segment], volumes_ml: Sequence[float], elsewhere: Sequence[Finding]
+    pixels: Array, segments: Sequence[Segment], volumes_ml: Sequence[float], elsewhere: Sequence[Finding]
 ) -> Iterator[Finding]:
     """Findings of segments that are larger than such a structure is, or smaller though nothing of it is cut off.
     `pixels` as in `cut_by_border`; `volumes_ml` is 0 for a segment that was not found; `elsewhere` are findings of cuts
@@ -78,9 +77,7 @@ _SAMPLED_SLICES = 9
 _AIR = -900.0  # HU; what stands for nothing is no brighter
 
 
-def cut_by_field(
-    values: npt.NDArray[Any], labels: npt.NDArray[Any], grid: Grid, segments: Sequence[Segment]
-) -> Iterator[Finding]:
+def cut_by_field(values: Array, labels: Array, grid: Grid, segments: Sequence[Segment]) -> Iterator[Finding]:
     """Findings of segments that end at the circle beyond which a scanner has no data. The circle is the largest in the
     image; it is there if all values beyond it are one, of air or below. `values` is in HU, `labels` has numbers from 1
     in the order of the segments; both (z, y, x).

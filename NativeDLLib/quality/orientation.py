@@ -7,11 +7,10 @@ where the field of view cuts the outline: a narrow reconstruction around an orga
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from NativeDLLib.core.arrays import Array, Bools
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.look import Look, along_patient
 from NativeDLLib.quality.masks import SIDES
@@ -40,7 +39,7 @@ def doubtful_orientation(look: Look) -> Iterator[Finding]:
         yield Finding("orientation-suspicious", message)
 
 
-def wrong_sides(look: Look, labels: npt.NDArray[Any], grid: Grid, segments: Sequence[Segment]) -> Iterator[Finding]:
+def wrong_sides(look: Look, labels: Array, grid: Grid, segments: Sequence[Segment]) -> Iterator[Finding]:
     """Findings of segments whose centre is on the other side of the body than their `plausible.side`. `labels` (z, y,
     x) has numbers from 1 in the order of the segments, on the grid that was looked at.
     """
@@ -64,9 +63,7 @@ def wrong_sides(look: Look, labels: npt.NDArray[Any], grid: Grid, segments: Sequ
                 yield Finding("orientation-suspicious", message, segment.name)
 
 
-def _beside_middle(
-    body: npt.NDArray[np.bool_], segment: npt.NDArray[np.bool_], axis: int
-) -> tuple[float, float] | None:
+def _beside_middle(body: Bools, segment: Bools, axis: int) -> tuple[float, float] | None:
     """Distance of a segment from the middle of the body along an array axis, and the body's width, in samples."""
     profile, own = (np.moveaxis(mask, axis, 0).sum(axis=(1, 2)) for mask in (body, segment))
     if max(profile[0], profile[-1]) > _CUT * profile.max() or not profile.any():

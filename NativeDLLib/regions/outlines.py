@@ -11,9 +11,8 @@ younger than many.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from NativeDLLib.core.arrays import Points
+from NativeDLLib.core.arrays import Bools, Points
 
 # Of a pixel's smaller side, where nobody asks for another tolerance.
 _SAFE = 0.25
@@ -28,7 +27,7 @@ def safe_tolerance(pixel: tuple[float, float]) -> float:
     return _SAFE * min(pixel)
 
 
-def outlines(mask: npt.NDArray[np.bool_], pixel: tuple[float, float], tolerance: float) -> list[Points]:
+def outlines(mask: Bools, pixel: tuple[float, float], tolerance: float) -> list[Points]:
     """One closed line for each part of a mask (y, x), around its holes too; pixels that touch at a corner only are
     different parts. `pixel` is their size (x, y) in mm. `tolerance` is the largest distance in mm of a line from the
     mask's (Douglas and Peucker 1973); it is less for a part whose area would change by more than 2 %. Points are (n,

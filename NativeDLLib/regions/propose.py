@@ -4,12 +4,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from NativeDLLib.core.arrays import Points
+from NativeDLLib.core.arrays import Array, Bools, Points
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.regions.outlines import area, outlines, safe_tolerance
@@ -71,7 +69,7 @@ def propose_regions(
 
 def propose(
     series: Series,
-    labels: npt.NDArray[Any],
+    labels: Array,
     segments: Sequence[Segment],
     *,
     slices: Iterable[int] | None = None,
@@ -131,7 +129,7 @@ def _nearest(series: Series, text: str) -> int:
     return min(max(round(height), 0), last)
 
 
-def _regions(plane: Plane, mask: npt.NDArray[np.bool_], segment: Segment, tolerance: float | None) -> list[Region]:
+def _regions(plane: Plane, mask: Bools, segment: Segment, tolerance: float | None) -> list[Region]:
     across, down = (float(length) for length in np.linalg.norm(plane.axes, axis=1))
     allowed = safe_tolerance((across, down)) if tolerance is None else tolerance
     return [

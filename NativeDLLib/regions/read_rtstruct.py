@@ -10,13 +10,12 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.core.arrays import Bools, Points
+from NativeDLLib.core.arrays import Array, Bools, Points
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.files import atomic_path
 from NativeDLLib.core.progress import Progress
@@ -126,9 +125,7 @@ def structures_to_slicer(path: Path, where: Where, output: Path, progress: Progr
     return report
 
 
-def _masks(
-    given: StructureSet, series: Series, voxels: list[int], progress: Progress
-) -> Iterator[npt.NDArray[np.bool_]]:
+def _masks(given: StructureSet, series: Series, voxels: list[int], progress: Progress) -> Iterator[Bools]:
     if given.unnumbered:
         progress.warn(f"{given.unnumbered} item(s) of the structure set have no ROI number; they are left out")
     for roi in given.rois:
@@ -142,9 +139,7 @@ def _masks(
         yield mask
 
 
-def in_layers(
-    masks: Iterable[npt.NDArray[np.bool_]], shape: tuple[int, ...], count: int
-) -> tuple[npt.NDArray[Any], list[int]]:
+def in_layers(masks: Iterable[Bools], shape: tuple[int, ...], count: int) -> tuple[Array, list[int]]:
     """Labels (z, y, x, layer) of masks in as few layers as they need without overlap, and the layer of each mask."""
     planes = [np.zeros(shape, np.uint8 if count <= 255 else np.uint16)]
     layers = []

@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pydicom.dataset import Dataset
 
+from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.provenance import Algorithm, AlgorithmType, Review, person_name
@@ -105,7 +104,7 @@ def rois_of(regions: Iterable[Region], types: Mapping[int, AlgorithmType]) -> li
 
 def whole_structure_set(
     series: Series,
-    labels: npt.NDArray[Any],
+    labels: Array,
     segments: Sequence[Segment],
     algorithm: Algorithm,
     progress: Progress,

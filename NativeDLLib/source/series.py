@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy.typing as npt
 from pydicom.dataset import Dataset
 
+from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.source.characters import declared_terms, is_readable
@@ -68,7 +68,7 @@ class Series:
         image, notes = read_image(self.instances, self.slices, progress or Progress())
         return self.grid.apply(image), notes
 
-    def image_of(self, voxels: npt.NDArray[Any]) -> "sitk.Image":
+    def image_of(self, voxels: Array) -> "sitk.Image":
         """Return an array (z, y, x) on the series' grid as an image."""
         import SimpleITK as sitk
 

@@ -1,10 +1,9 @@
 """The input of the pipeline, a DICOM series or an image file."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy.typing as npt
-
+from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.source import Grid
 
@@ -29,5 +28,5 @@ class Source(Protocol):
     def image(self, progress: Progress | None = None) -> "tuple[sitk.Image, list[str]]":
         """Read the voxels, int16 or float32, and return what was noticed with them."""
 
-    def image_of(self, voxels: npt.NDArray[Any]) -> "sitk.Image":
+    def image_of(self, voxels: Array) -> "sitk.Image":
         """Return an array (z, y, x) on the source's grid as an image."""

@@ -3,13 +3,12 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import psutil
 import SimpleITK as sitk
 
+from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.files import utf8_name
 from NativeDLLib.core.progress import Progress
@@ -128,6 +127,6 @@ class ImageFile:
             raise InputError(f"{self.path}: {bad} of its {values.size} values are not finite numbers")
         return image, []
 
-    def image_of(self, voxels: npt.NDArray[Any]) -> sitk.Image:
+    def image_of(self, voxels: Array) -> sitk.Image:
         """Return an array (z, y, x) on the file's grid as an image."""
         return self.grid.apply(sitk.GetImageFromArray(voxels))

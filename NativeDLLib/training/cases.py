@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from NativeDLLib.core.arrays import Array
 from NativeDLLib.inference.preprocess import prepare
 from NativeDLLib.registry.entry import InputContract
 
@@ -66,7 +66,7 @@ def mean_near(values: Tensor, *, count_outside: bool = False) -> Tensor:
     return functional.avg_pool3d(values[None, None], width, 1, border, count_include_pad=count_outside)[0, 0]
 
 
-def on_grid(classes: sitk.Image, grid: sitk.Image) -> npt.NDArray[np.uint8]:
+def on_grid(classes: sitk.Image, grid: sitk.Image) -> Array:
     """Classes on a grid, uint8 (z, y, x): each voxel gets the class that fills most of it. Each class is averaged over
     the source voxels and interpolated linearly, as images are; outside is background.
     """
@@ -91,7 +91,7 @@ def on_grid(classes: sitk.Image, grid: sitk.Image) -> npt.NDArray[np.uint8]:
     return found
 
 
-def _few(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], dict[int, int]]:
+def _few(labels: Array) -> tuple[Array, dict[int, int]]:
     """Labels below the unlabelled ones', with the new ones by the old; those beyond that number become unlabelled."""
     values = np.unique(labels[labels > 0])
     if not len(values) or values[-1] < _FIRST_UNLABELLED:

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.core.arrays import box_of
+from NativeDLLib.core.arrays import Array, Bools, box_of
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.postprocess.steps import made_segments
 from NativeDLLib.registry import effective
@@ -19,7 +18,7 @@ from NativeDLLib.training.config import Config
 from NativeDLLib.training.data import Example, examples
 
 
-def score(found: npt.NDArray[Any], truth: npt.NDArray[Any], spacing: tuple[float, ...]) -> dict[str, float | None]:
+def score(found: Array, truth: Array, spacing: tuple[float, ...]) -> dict[str, float | None]:
     """Overlap ``dice`` of two masks (z, y, x), 1 where both are empty, and mean ``surface_mm`` and 95th percentile
     ``hausdorff95_mm`` of the distances of their surface voxels, None where one is empty; `spacing` (x, y, z) is in mm.
     """
@@ -36,7 +35,7 @@ def score(found: npt.NDArray[Any], truth: npt.NDArray[Any], spacing: tuple[float
     return {"dice": dice, "surface_mm": float(distances.mean()), "hausdorff95_mm": far}
 
 
-def _to_surface(mask: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], spacing: tuple[float, ...]) -> Any:
+def _to_surface(mask: Bools, other: Bools, spacing: tuple[float, ...]) -> Any:
     """Return the distances of the surface of `mask` to that of `other`."""
     surface = sitk.GetImageFromArray(_surface(other).astype(np.uint8))
     surface.SetSpacing(spacing)
@@ -44,7 +43,7 @@ def _to_surface(mask: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], spaci
     return np.maximum(sitk.GetArrayViewFromImage(away)[_surface(mask)], 0)
 
 
-def _surface(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _surface(mask: Bools) -> Bools:
     """Return the voxels of a mask that have a neighbour outside it; beyond the array is outside."""
     padded = np.pad(mask, 1)
     inner = padded.copy()

@@ -6,10 +6,9 @@ from typing import Any
 
 import highdicom as hd
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
-from NativeDLLib.core.arrays import Array, Bools
+from NativeDLLib.core.arrays import Array, Bools, Points
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.source import Series
 from NativeDLLib.source.volume_file import checked_grid, open_volume, read_volume
@@ -44,7 +43,7 @@ def vertebra_classes(labels: sitk.Image, mapping: Mapping[int, int], canal: Coll
     return result
 
 
-def canal_front(canal: Bools, vertebrae: Bools) -> npt.NDArray[np.float64]:
+def canal_front(canal: Bools, vertebrae: Bools) -> Points:
     """Index y of the front edge of the spinal canal in each slice, from masks (z, y, x) in LPS. An unlabelled canal is
     the hole in the ring of a vertebra. Where no ring is closed the edge is interpolated, and beyond the last known
     slice the line of the nearest ones goes on.
@@ -61,7 +60,7 @@ def canal_front(canal: Bools, vertebrae: Bools) -> npt.NDArray[np.float64]:
     reach = _SMOOTH_SLICES // 2
     smooth = [np.nanmedian(front[max(0, z - reach) : z + reach + 1]) for z in known]
     slices = np.arange(len(front))
-    result: npt.NDArray[np.float64] = np.interp(slices, known, smooth)
+    result: Points = np.interp(slices, known, smooth)
     for ends, beyond in (
         (slice(None, _TREND_SLICES), slices < known[0]),
         (slice(-_TREND_SLICES, None), slices > known[-1]),
