@@ -85,7 +85,7 @@ def test_without_a_file_named_the_users_own_is_read():
         ({"model": None}, "rules[1] (wrong).model: None is not of type 'string'"),
         ({"when": {}}, "rules[1] (wrong).when: {}"),
         ({"when": {"Modality": []}}, "rules[1] (wrong).when.Modality: []"),
-        ({"when": {"Modality": 3}}, "rules[1] (wrong).when.Modality: 3 is not"),
+        ({"when": {"Modality": 3}}, "rules[1] (wrong).when.Modality: 3 is in none"),
         ({"when": {"series description": "*"}}, "rules[1] (wrong).when: 'series description' does not match"),
         ({"when": {"SeriesDescripton": "*"}}, "rules[1] (wrong).when: 'SeriesDescripton' is no DICOM keyword"),
         ({"parameters": {"step": [1]}}, "rules[1] (wrong).parameters.step: [1] is not of type"),
