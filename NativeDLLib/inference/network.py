@@ -120,7 +120,7 @@ def require(module: str, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        told = f"this model needs {module.partition('.')[0]}, which cannot be imported ({error})"
+        told = f"this model needs {module.partition('.')[0]}, which cannot be imported"
         raise ModelError(told, hint=f"install it with: pip install 'NativeDL[{extra}]'") from error
 
 

@@ -72,10 +72,9 @@ def load_checkpoint(content: bytes, path: Path) -> Checkpoint:
         configuration, trainer = str(found["init_args"]["configuration"]), str(found["trainer_name"])[:120]
         return Checkpoint(weights, configuration, trainer, tuple(int(axis) for axis in axes or ()))
     except pickle.UnpicklingError as error:
-        reason = f"holds more than tensors and plain values, so it is not loaded ({str(error)[:200]})"
-        raise ModelError(f"{path}: {reason}") from error
+        raise ModelError(f"{path}: holds more than tensors and plain values, so it is not loaded") from error
     except (RuntimeError, KeyError, AttributeError, TypeError, ValueError, EOFError, OSError) as error:
-        raise ModelError(f"{path}: is not a checkpoint of nnU-Net ({str(error)[:200]})") from error
+        raise ModelError(f"{path}: is not a checkpoint of nnU-Net, or is damaged") from error
 
 
 def _plain_numpy() -> list[Any]:

@@ -93,10 +93,9 @@ def test_files_that_are_not_utf8_are_refused(tmp_path):
     assert "dataset.json: is not UTF-8 text" in refusal(ModelError, folder)
 
 
-def test_a_checkpoint_that_links_out_of_the_folder_is_refused(tmp_path):
+def test_a_file_that_is_a_device_is_not_read(tmp_path):
     folder = nnunet_folder.write(tmp_path / NAME)
-    checkpoint = folder / "fold_0" / "checkpoint_final.pth"
-    checkpoint.rename(tmp_path / "elsewhere.pth")
-    checkpoint.symlink_to(tmp_path / "elsewhere.pth")
+    (folder / "dataset.json").unlink()
+    (folder / "dataset.json").symlink_to("/dev/zero")
 
-    assert "leads out of" in refusal(ModelError, folder)
+    assert "dataset.json: is not there" in refusal(ModelError, folder)

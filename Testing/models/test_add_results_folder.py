@@ -136,6 +136,22 @@ def test_a_flat_network_has_no_spacing_between_slices(tmp_path):
     assert model.input.patch_size is None
 
 
+@pytest.mark.parametrize("place", ["elsewhere", "beside the registry"])
+def test_a_folder_of_links_as_hugging_face_makes_them_is_copied(tmp_path, place):
+    root = tmp_path if place == "elsewhere" else user_registry().parent
+    folder = nnunet_folder.write(root / "snapshots" / NAME)
+    (root / "blobs").mkdir()
+    for number, file in enumerate([path for path in folder.rglob("*") if path.is_file()]):
+        file.rename(root / "blobs" / str(number))
+        file.symlink_to(root / "blobs" / str(number))
+
+    model = own_models.add_model(folder, ANSWERS)
+
+    assert model.weights.place.startswith(f"weights/{model.id}/")
+    assert not any(path.is_symlink() for path in (user_registry().parent / "weights").rglob("*"))
+    assert nativedl("models", "check", user_registry()) == 0
+
+
 def test_folds_and_labels_can_be_chosen(tmp_path):
     folder = nnunet_folder.write(tmp_path / NAME, folds=(0, 1, 2))
     (tmp_path / "answers.json").write_text(json.dumps(own_models.IDENTITY | {"input": own_models.STORED}))

@@ -96,7 +96,8 @@ def _beneath(draft: Draft, root: Path) -> str | None:
     """Return where the weights lie below a folder, None where they do not, or by a name that entries cannot have."""
     source = draft.folder or next(iter(draft.files.values()))
     real, base = Path(os.path.realpath(source)), Path(os.path.realpath(root))
-    if draft.content or not real.is_relative_to(base):
+    files = [Path(os.path.realpath(file)) for file in draft.files.values()]
+    if draft.content or not real.is_relative_to(base) or not all(file.is_relative_to(real) for file in files):
         return None
     relative = real.relative_to(base).as_posix()
     return relative if _PATH.fullmatch(relative) and len(relative) <= 255 else None

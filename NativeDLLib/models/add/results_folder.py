@@ -27,15 +27,15 @@ def read_results_folder(path: Path, wanted: Sequence[str] | None) -> Draft:
     """Read a results folder (``Trainer__Plans__configuration``), or the only one in a folder; see `read_source`."""
     require("torch", "nnunet")
     folder = _results_folder(path)
+    # Links, as Hugging Face makes them, are followed to files, and never to devices.
+    if not (folder / "dataset.json").is_file():
+        raise ModelError(f"{folder / 'dataset.json'}: is not there")
     plans, dataset = nnunet_files.read_plans(folder, lambda name: (folder / name).read_bytes())
     name = next((name for name in _CHECKPOINTS if any(folder.glob(f"fold_*/{name}"))), _CHECKPOINTS[0])
     chosen = None if wanted is None else [int(fold) if fold.isdecimal() else fold for fold in wanted]
     checkpoints = nnunet_files.find_folds(folder, chosen, name)
     files = {"plans.json": folder / "plans.json", "dataset.json": folder / "dataset.json"}
     files |= {f"{file.parent.name}/{name}": file for file in checkpoints}
-    for file in files.values():
-        if not file.resolve().is_relative_to(folder.resolve()):
-            raise ModelError(f"{file}: leads out of {folder}")
     checkpoint = nnunet_files.load_checkpoint(checkpoints[0].read_bytes(), checkpoints[0])
     try:
         draft = _draft(folder, plans, dataset, checkpoint, files)
