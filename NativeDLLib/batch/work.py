@@ -139,9 +139,8 @@ def run_here(
             while not progress.is_cancelled:
                 task = waiting.get_nowait()
                 happenings.put(Happening(task.name, device or "here"))
-                happenings.put(
-                    Happening(task.name, device or "here", perform(task, lambda: progress.is_cancelled, device, files))
-                )
+                outcome = perform(task, lambda: progress.is_cancelled, device, files)
+                happenings.put(Happening(task.name, device or "here", outcome))
         except queue.Empty:
             pass
         except BaseException as error:

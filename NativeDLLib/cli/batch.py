@@ -36,16 +36,12 @@ def add_commands(subparsers: Any) -> None:
     add_study_filters(studies)
     studies.add_argument("--study", metavar="UID")
     add_options(parser)
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="DIR", help="a folder for each case, a manifest"
-    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="for cases and a manifest")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many at a time; --device a,b for each")
-    parser.add_argument(
-        "--no-overlap", action="store_true", help="read and write only between runs of the network, for less memory"
-    )
-    parser.add_argument(
-        "--every-volume", action="store_true", help="a case of each volume of a series that is several; not with --from"
-    )
+    apart = "read and write only between runs of the network, for less memory"
+    parser.add_argument("--no-overlap", action="store_true", help=apart)
+    each = "a case of each volume of a series that is several; not with --from"
+    parser.add_argument("--every-volume", action="store_true", help=each)
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler whose workers see the same files")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed at an earlier start")
     parser.add_argument("--again", action="store_true", help="do every case anew and replace its result")

@@ -11,9 +11,8 @@ from NativeDLLib.core.progress import Progress
 def add_commands(subparsers: Any) -> None:
     """Register the command."""
     parser = add_command(subparsers, "demo", run, "segment a phantom, from a PACS and back", __doc__)
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("demo-output"), metavar="DIR", help="default demo-output"
-    )
+    folder = Path("demo-output")
+    parser.add_argument("-o", "--output", type=Path, default=folder, metavar="DIR", help=f"default {folder}")
     parser.add_argument("--model", default="auto", metavar="ID", help="default: the registry chooses")
     parser.add_argument("--device", default="auto", metavar="NAME")
     parser.add_argument("--seed", type=int, default=3, help="which phantom")

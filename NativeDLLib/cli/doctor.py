@@ -16,7 +16,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.versions import versions
 from NativeDLLib.inference.device import available_devices
 from NativeDLLib.pacs.outbox import Outbox
-from NativeDLLib.pacs.peers import Peer, Timeouts, default_pacs_file, load_peers
+from NativeDLLib.pacs.peers import Timeouts, default_pacs_file, load_peers
 from NativeDLLib.pacs.services import echo
 from NativeDLLib.panel.requirements import missing
 from NativeDLLib.panel.wording import outbox_text
@@ -54,14 +54,12 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
             found.append(_problem(look.__name__.strip("_"), error))
     problems = sum(finding.state == "problem" for finding in found)
     report = {"problems": problems, "findings": [asdict(finding) for finding in found]}
-    progress.result(report, *(line for finding in found for line in _lines(finding)), f"{problems} problem(s)")
+    lines = []
+    for finding in found:
+        remedy = [f"         -> {finding.remedy}"] if finding.remedy else []
+        lines += [f"{finding.state:<8} {finding.name}: {finding.about}", *remedy]
+    progress.result(report, *lines, f"{problems} problem(s)")
     return 1 if problems else 0
-
-
-def _lines(finding: _Finding) -> Iterator[str]:
-    yield f"{finding.state:<8} {finding.name}: {finding.about}"
-    if finding.remedy:
-        yield f"         -> {finding.remedy}"
 
 
 def _problem(name: str, error: NativeDLError) -> _Finding:
@@ -102,14 +100,12 @@ def _peers(file: Path | None) -> Iterator[_Finding]:
     if file is None and not default_pacs_file().exists():
         yield _Finding("peers", "none is configured", "note", f"describe your PACS in {default_pacs_file()}")
         return
-    yield from (_peer(replace(peer, timeouts=_PATIENCE)) for peer in load_peers(file).values())
-
-
-def _peer(peer: Peer) -> _Finding:
-    try:
-        return _Finding("peer", f"{peer} answers in {echo(peer):.2f} s")
-    except NativeDLError as error:
-        return replace(_problem("peer", error), remedy=error.hint or "check its entry in pacs.json, and the PACS")
+    for peer in load_peers(file).values():
+        try:
+            yield _Finding("peer", f"{peer} answers in {echo(replace(peer, timeouts=_PATIENCE)):.2f} s")
+        except NativeDLError as error:
+            remedy = error.hint or "check its entry in pacs.json, and the PACS"
+            yield replace(_problem("peer", error), remedy=remedy)
 
 
 def _outbox(_: object) -> Iterator[_Finding]:

@@ -110,9 +110,8 @@ def file_lines(report: "Report") -> Iterator[str]:
 
 def shown(text: str) -> str:
     """Return text with all that steers a terminal, ends a line or turns the direction of reading as escapes."""
-    return "".join(
-        c if c.isprintable() or unicodedata.category(c) == "Zs" else c.encode("unicode_escape").decode() for c in text
-    )
+    plain = [c.isprintable() or unicodedata.category(c) == "Zs" for c in text]
+    return "".join(c if keep else c.encode("unicode_escape").decode() for c, keep in zip(text, plain, strict=True))
 
 
 def write_line(stream: TextIO, text: str) -> None:

@@ -66,9 +66,8 @@ def _members(stream: IO[bytes], directory: bytes, count: int) -> list[tuple[int,
     found: dict[bytes, tuple[int, int]] = {}
     position = 0
     for _ in range(count):
-        mark, _, _, flags, method, _, _, crc, packed, plain, *lengths, disk, _, kind, start = _ENTRY.unpack_from(
-            directory, position
-        )
+        fields = _ENTRY.unpack_from(directory, position)
+        mark, _, _, flags, method, _, _, crc, packed, plain, *lengths, disk, _, kind, start = fields
         position += _ENTRY.size
         name, extra, _ = (directory[(place := position + sum(lengths[:n])) : place + lengths[n]] for n in range(3))
         position += sum(lengths)

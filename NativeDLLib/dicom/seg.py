@@ -58,9 +58,8 @@ def make_segmentation(
     """
     _check(series, labels, len(segments), kind)
     if not allow_empty and not labels.any():
-        raise EmptySegmentationError(
-            f"series {series.uid}: {algorithm.name} found none of its {len(segments)} segments"
-        )
+        found = f"{algorithm.name} found none of its {len(segments)} segments"
+        raise EmptySegmentationError(f"series {series.uid}: {found}")
     title = titled(algorithm.title, findings, "" if review is None else review.status)
     creator = "NativeDL^Automatic" if review is None else review.reviewer
     header, sop_class = SourceHeader(series), SOP_CLASSES[kind]

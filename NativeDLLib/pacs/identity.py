@@ -50,7 +50,5 @@ def read_identity(file: Path) -> Identity:
     except Exception as error:  # a damaged file can make the parser raise nearly anything
         raise InputError(f"{file}: is damaged: {error}") from error
     if named != (header.sop_class_uid, header.sop_instance_uid):
-        raise InputError(
-            f"{file}: its file meta information names the object {named[1]}, it is {header.sop_instance_uid}"
-        )
+        raise InputError(f"{file}: its file header names the object {named[1]}, not {header.sop_instance_uid}")
     return header

@@ -199,6 +199,5 @@ def _follow(peer: Peer, service: str, responses: Iterable[Any], inbox: Inbox, pr
         )
     check_answer(peer, service, response)
     if inbox.count < counts["Completed"]:
-        raise PacsError(
-            f"{peer} says that it sent {counts['Completed']} instances, {inbox.count} came; nothing was kept, try again"
-        )
+        came = f"it sent {counts['Completed']} instances, {inbox.count} came"
+        raise PacsError(f"{peer} says that {came}; nothing was kept, try again")

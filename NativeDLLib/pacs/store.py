@@ -107,7 +107,5 @@ def _refused(peer: Peer, item: _Object, results: Mapping[_Pair, int]) -> StoreOu
     if result == _ABSTRACT_SYNTAX_NOT_SUPPORTED:
         reason = f"{peer} does not take objects of the class {sop_class}; its administrator can allow it"
     else:
-        reason = (
-            f"{peer} takes {sop_class}, but not in the transfer syntax {syntax}; convert the object or allow it there"
-        )
+        reason = f"{peer} takes {sop_class}, but not in the transfer syntax {syntax}; convert it or allow it there"
     return StoreOutcome(path, header.sop_instance_uid, None, False, reason)

@@ -114,9 +114,8 @@ def _runs() -> list[_Run]:
 def _run(entry: Any) -> _Run | None:
     try:
         stages = {str(name): (float(took), float(peak)) for name, (took, peak) in entry["stages"].items()}
-        run = _Run(
-            str(entry["model"]), str(entry["device"]), float(entry["voxels"]), float(entry["volume_mm3"]), stages
-        )
+        voxels, volume_mm3 = float(entry["voxels"]), float(entry["volume_mm3"])
+        run = _Run(str(entry["model"]), str(entry["device"]), voxels, volume_mm3, stages)
     except (LookupError, TypeError, ValueError, AttributeError):
         return None
     figures = [run.voxels, run.volume_mm3, *(value for stage in stages.values() for value in stage)]

@@ -72,9 +72,7 @@ def segment_remotely(
         except _ForeignError as error:
             raise ModelError(f"{url} sent a result of another {error}; nothing of it was kept") from error
         except Exception as error:  # what a server sends can make the parsers raise nearly anything
-            raise ModelError(
-                f"{url} sent an answer that is no result for this series ({type(error).__name__})"
-            ) from error
+            raise ModelError(f"{url} sent what is no result for this series ({type(error).__name__})") from error
     for note in [*source.warnings, *notes, *there.warnings]:
         progress.warn(note)
     segments = tuple(segment for segment, _ in found.segments.values())
