@@ -5,17 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 FindingCode = Literal[
-    "nothing-found",
-    "not-hounsfield",
-    "orientation-suspicious",
-    "implausible-volume",
-    "implausible-size",
-    "out-of-order",
-    "not-told-apart",
-    "cut-by-border",
-    "cut-by-field-of-view",
-    "cut-by-box",
-]
+    "nothing-found", "not-hounsfield", "orientation-suspicious", "implausible-volume", "implausible-size",
+    "out-of-order", "not-told-apart", "cut-by-border", "cut-by-field-of-view", "cut-by-box",
+]  # fmt: skip
 # The most serious first.
 _SHORT: dict[FindingCode, str] = {
     "nothing-found": "nothing found",

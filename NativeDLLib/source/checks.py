@@ -13,15 +13,8 @@ from NativeDLLib.source.sop_classes import IMAGE_CLASSES
 # Without these a SEG cannot say what it belongs to (PS3.3 A.51).
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 _SAME_EVERYWHERE = (
-    "SOPClassUID",
-    "StudyInstanceUID",
-    "FrameOfReferenceUID",
-    "PatientID",
-    "PatientName",
-    "Modality",
-    "Rows",
-    "Columns",
-    "PhotometricInterpretation",
+    *("SOPClassUID", "StudyInstanceUID", "FrameOfReferenceUID", "PatientID", "PatientName"),
+    *("Modality", "Rows", "Columns", "PhotometricInterpretation"),
 )
 _LOOKED_AT = (
     *("SeriesInstanceUID", "SpecificCharacterSet", *_SAME_EVERYWHERE),

@@ -9,12 +9,7 @@ from NativeDLLib.source.geometry import Slice
 from NativeDLLib.source.header import Instance, number, numbers
 
 # The functional groups that say where a frame lies and what its values mean; others have attributes of the same names.
-_GROUPS = (
-    "PixelMeasuresSequence",
-    "PlanePositionSequence",
-    "PlaneOrientationSequence",
-    "PixelValueTransformationSequence",
-)
+_GROUPS = ("PixelMeasures", "PlanePosition", "PlaneOrientation", "PixelValueTransformation")
 
 
 def slices_of(instances: Sequence[Instance]) -> list[Slice]:
@@ -58,7 +53,7 @@ def _functional_groups(instance: Instance) -> list[Dataset]:
 
 
 def _flatten(item: Dataset, into: Dataset) -> None:
-    for keyword in _GROUPS:
+    for keyword in (f"{group}Sequence" for group in _GROUPS):
         group = item.get(keyword)
         if group:
             into.update(group[0])

@@ -10,16 +10,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pydicom
+from pydicom import uid as uids
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
-from pydicom.uid import (
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-)
 
 from NativeDLLib.core.deflated import START, beginning, holds
 from NativeDLLib.core.errors import InputError
@@ -36,14 +30,8 @@ _SPARE = 2**16
 _FUNCTIONAL_GROUPS = (Tag("SharedFunctionalGroupsSequence"), Tag("PerFrameFunctionalGroupsSequence"))
 # Attributes that a multi-frame image has in its functional groups alone (PS3.3 C.7.6.16, C.8.15.3.10).
 _OF_FRAMES = (
-    Tag("ImagePositionPatient"),
-    Tag("ImageOrientationPatient"),
-    Tag("PixelSpacing"),
-    Tag("SliceThickness"),
-    Tag("SpacingBetweenSlices"),
-    Tag("RescaleSlope"),
-    Tag("RescaleIntercept"),
-    Tag("RescaleType"),
+    *map(Tag, ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness")),
+    *map(Tag, ("SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept", "RescaleType")),
 )
 
 
@@ -125,7 +113,7 @@ def _read_header(path: Path, stream: BinaryIO, start: bytes) -> Instance | None:
         _transfer_syntax(dataset)
         pixel_bytes, pixel_start = _pixel_data(plain, dataset)
         if deflated:
-            dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+            dataset.file_meta.TransferSyntaxUID = uids.DeflatedExplicitVRLittleEndian
             _check_deflated(stream, dataset, pixel_bytes or 0, pixel_start or 0)
     # pydicom lets whatever its parser stumbles over pass through: struct.error, KeyError, zlib.error ...
     except Exception as error:
@@ -145,7 +133,7 @@ def _may_be_image(dataset: Dataset) -> bool:
     if (sop_class := text(dataset, "SOPClassUID")) in IMAGE_CLASSES:
         return True
     declared = {sop_class, text(dataset.file_meta, "MediaStorageSOPClassUID")} - {""}
-    return not declared or any(one in IMAGE_CLASSES or not UID(one).is_valid for one in declared)
+    return not declared or any(one in IMAGE_CLASSES or not uids.UID(one).is_valid for one in declared)
 
 
 def _leave_one_geometry(dataset: Dataset) -> None:
@@ -218,9 +206,9 @@ def _transfer_syntax(dataset: Dataset) -> None:
     if "TransferSyntaxUID" not in meta:
         implicit, little = dataset.original_encoding
         if implicit:
-            meta.TransferSyntaxUID = ImplicitVRLittleEndian
+            meta.TransferSyntaxUID = uids.ImplicitVRLittleEndian
         else:
-            meta.TransferSyntaxUID = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+            meta.TransferSyntaxUID = uids.ExplicitVRLittleEndian if little else uids.ExplicitVRBigEndian
 
 
 def _pixel_data(stream: BinaryIO, dataset: Dataset) -> tuple[int | None, int | None]:
@@ -240,7 +228,7 @@ def _pixel_data(stream: BinaryIO, dataset: Dataset) -> tuple[int | None, int | N
     whole = isinstance(stream, BytesIO) or length == _UNDEFINED
     if start and not whole and length > os.fstat(stream.fileno()).st_size - place:
         raise _DamagedError("its pixel data break off")
-    plain = start[:4] == _PIXEL_DATA and syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+    plain = start[:4] == _PIXEL_DATA and syntax in (uids.ImplicitVRLittleEndian, uids.ExplicitVRLittleEndian)
     return length, place if plain else None
 
 
