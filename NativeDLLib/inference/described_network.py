@@ -41,10 +41,9 @@ def torch_engine(model: Model, weights: Weights, device: str, *, measure: bool =
 
 def load_described(content: bytes, path: Path, description: Mapping[str, Any], device: str, classes: int) -> Loaded:
     """Load a described network (see `NativeDLLib.registry.architecture`) with weights from the bytes of a state dict of
-    ``torch.save`` or of a ``.safetensors`` file, which `path` names in messages.
-
-    It has at least `classes` output channels, the background included. ModelError where torch or the device is not
-    there, or the file does not hold the weights of that network.
+    ``torch.save`` or of a ``.safetensors`` file, which `path` names in messages. It has at least `classes` output
+    channels, the background included. ModelError where torch or the device is not there, or the file does not hold the
+    weights of that network.
     """
     require("torch", "torch")
     chosen, text, notes = torch_device(device)

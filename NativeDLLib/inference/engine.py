@@ -163,7 +163,6 @@ def load_engine(model: Model, weights: Weights, device: str, *, measure: bool = 
 
 class AdaptedNetwork:
     """A network with its own array in another order, or with a channel for each structure and none for the background.
-
     `axes` are those of (z, y, x) in the network's order. Nothing else knows of that order: patches, mirrored axes and
     sizes are (z, y, x). Where there is a `threshold`, the background is a channel of that value before the network's
     own: the largest is the background where no structure is above the threshold, and one structure everywhere else.

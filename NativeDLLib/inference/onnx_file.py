@@ -24,10 +24,8 @@ _LARGEST = 2**31 - 1
 
 
 class OnnxFile:
-    """Content of an ONNX file, read without any runtime.
-
-    `beside` holds what was read of other files. A field that stands twice counts twice, as protobuf merges messages.
-    ModelError where the bytes are no such file.
+    """Content of an ONNX file, read without any runtime. `beside` holds what was read of other files. A field that
+    stands twice counts twice, as protobuf merges messages. ModelError where the bytes are no such file.
     """
 
     def __init__(self, content: bytes, path: Path) -> None:

@@ -24,27 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Series:
-    """An ordered, geometry-checked set of the image instances of one series.
+    """An ordered, geometry-checked set of the image instances of one series."""
 
-    Attributes
-    ----------
-    instances
-        Files with their headers, in the order of the slices.
-    slices
-        Planes, ordered along the slice normal (row direction x column direction).
-    grid
-        Regular grid of the slices.
-    warnings
-        Remarks that do not stand in the way.
-    volume
-        ``KEY=VALUE`` by which it was taken out of a series of several volumes.
-    """
-
-    instances: tuple[Instance, ...]
-    slices: tuple[Slice, ...]
+    instances: tuple[Instance, ...]  # in the order of the slices
+    slices: tuple[Slice, ...]  # ordered along the slice normal (row direction x column direction)
     grid: Grid
-    warnings: tuple[str, ...] = ()
-    volume: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # remarks that do not stand in the way
+    volume: tuple[str, ...] = ()  # ``KEY=VALUE`` by which it was taken out of a series of several volumes
 
     @property
     def header(self) -> Dataset:
@@ -76,22 +62,10 @@ class Series:
 
     @classmethod
     def read(cls, paths: Sequence[Path], uid: str | None = None, volume: Sequence[str] = ()) -> "Series":
-        """Find a series in files and folders.
-
-        Parameters
-        ----------
-        paths
-            Files and folders, which are searched at any depth.
-        uid
-            Series Instance UID; needed where there is more than one.
-        volume
-            ``KEY=VALUE`` of attributes that tell one volume of the series, where it is several.
-
-        Raises
-        ------
-        InputError
-            Where there is no such series, or it cannot be segmented truthfully; `SeveralVolumesError` where it is
-            several volumes.
+        """Find a series in files and in folders, which are searched at any depth. `uid` is needed where there is more
+        than one, `volume` has ``KEY=VALUE`` of attributes that tell one volume where the series is several. InputError
+        where there is no such series, or it cannot be segmented truthfully; `SeveralVolumesError` where it is several
+        volumes.
         """
         found = scan(paths)
         where = str(paths[0]) if len(paths) == 1 else f"{len(paths)} paths"

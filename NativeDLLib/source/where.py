@@ -1,7 +1,5 @@
 """Where the images are: files, a list of files, an image file, Slicer's DICOM database, or a peer."""
 
-from __future__ import annotations
-
 import codecs
 import os
 from collections.abc import Iterator, Sequence
@@ -39,37 +37,17 @@ class Described(Protocol):
 
 @dataclass(frozen=True)
 class Where:
-    """Where a series or an image is; exactly one of the first five attributes says it.
+    """Where a series or an image is; exactly one of the first five attributes says it."""
 
-    Attributes
-    ----------
-    inputs
-        Files and folders, which are searched at any depth.
-    file_list
-        Text file that names the files, one a line.
-    image
-        Volume without DICOM origin: NRRD, NIfTI or MetaImage.
-    database
-        Slicer's ``ctkDICOM.sql`` or its folder; `series` is needed too.
-    peer
-        Peer that is asked for `study` and `series`.
-    study, series
-        Study and Series Instance UID; the series is needed where there is more than one.
-    modality
-        Modality of `image`; by default that of the model.
-    volume
-        ``KEY=VALUE`` of attributes that tell one volume of a series that is several.
-    """
-
-    inputs: tuple[Path, ...] = ()
-    file_list: Path | None = None
-    image: Path | None = None
-    database: Path | None = None
-    peer: Peer | None = None
-    study: str | None = None
-    series: str | None = None
-    modality: str | None = None
-    volume: tuple[str, ...] = ()
+    inputs: tuple[Path, ...] = ()  # files and folders, which are searched at any depth
+    file_list: Path | None = None  # text file that names the files, one a line
+    image: Path | None = None  # volume without DICOM origin: NRRD, NIfTI or MetaImage
+    database: Path | None = None  # Slicer's ``ctkDICOM.sql`` or its folder; `series` is needed too
+    peer: Peer | None = None  # is asked for `study` and `series`
+    study: str | None = None  # Study Instance UID
+    series: str | None = None  # Series Instance UID; needed where there is more than one
+    modality: str | None = None  # of `image`; by default that of the model
+    volume: tuple[str, ...] = ()  # ``KEY=VALUE`` that tell one volume of a series that is several
 
     @property
     def kinds(self) -> list[str]:
@@ -92,7 +70,7 @@ class Where:
         if self.volume and self.image is not None:
             raise UsageError("a volume is chosen of a DICOM series only; an image file is one")
 
-    def narrowed(self, series: Described, result: str) -> Where:
+    def narrowed(self, series: Described, result: str) -> "Where":
         """Place of the series of a `result`, as its report tells; InputError where another one was asked for."""
         if self.series not in (None, series.series_instance_uid):
             raise InputError(f"series {self.series}: {result} was made from series {series.series_instance_uid}")
@@ -106,11 +84,10 @@ class Where:
         )
 
     @contextmanager
-    def open(self, progress: Progress, model: Model | None = None) -> Iterator[Source]:
-        """Give the source; files from a peer live only as long as the block.
-
-        `model` is the one that an image is for, and says its modality where nothing else does. NativeDLError where the
-        source is not there, or cannot be segmented.
+    def open(self, progress: Progress, model: "Model | None" = None) -> Iterator[Source]:
+        """Give the source; files from a peer live only as long as the block. `model` is the one that an image is for,
+        and says its modality where nothing else does. NativeDLError where the source is not there, or cannot be
+        segmented.
         """
         if self.image is None:
             with self.open_series(progress) as series:
@@ -150,7 +127,7 @@ class Where:
             raise UsageError("which series of the database is not said", hint="name it with --series UID")
         return series_files(self.database, self.series)
 
-    def _read_image(self, path: Path, model: Model | None, progress: Progress) -> ImageFile:
+    def _read_image(self, path: Path, model: "Model | None", progress: Progress) -> "ImageFile":
         from NativeDLLib.source.volume_file import ImageFile
 
         if self.modality is not None:
@@ -164,15 +141,9 @@ class Where:
 
 
 def read_list(path: Path) -> list[Path]:
-    """Return the files that a text file names, one a line.
-
-    A command line has a limited length, and a series may have thousands of files. Names are relative to the current
-    folder, as they would be on the command line.
-
-    Raises
-    ------
-    InputError
-        Where the list cannot be read, is empty, or names a file that is not there.
+    """Files that a text file names, one a line: a command line has a limited length. Names are relative to the current
+    folder, as they would be on the command line. InputError where the list cannot be read, is empty, or names a file
+    that is not there.
     """
     try:
         if path.stat().st_size > _LONGEST_LIST:

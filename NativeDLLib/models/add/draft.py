@@ -29,42 +29,18 @@ _SEGMENTS = ("output", "segments")
 
 @dataclass
 class Draft:
-    """A registry entry that may lack fields.
+    """A registry entry that may lack fields."""
 
-    Attributes
-    ----------
-    entry
-        Known fields. ``weights`` names nothing yet but an nnU-Net folder's folds and checkpoint.
-    files
-        Files of the weights, by their future names.
-    folder
-        Results folder; None where the weights are one file.
-    fixed
-        Places that the network itself decides.
-    offers
-        Proposals for unknown places: shown to a person, never taken without one.
-    told
-        Remarks for the user.
-    shape
-        Sizes of a patch along the axes of the network's own array, where the files tell all of them.
-    any_slices
-        Whether the network takes as many planes along the first of these axes as it is given.
-    content
-        Content of the one file, where it is more than that of the user's.
-    outputs
-        Channels that the network gives; 0 where its labels are known.
-    """
-
-    entry: dict[str, Any]
-    files: dict[str, Path]
-    folder: Path | None = None
-    fixed: Sequence[Place] = ()
-    offers: dict[Place, Any] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
-    shape: Sequence[int] = ()
-    any_slices: bool = False
-    content: bytes = b""
-    outputs: int = 0
+    entry: dict[str, Any]  # known fields; ``weights`` names nothing yet but an nnU-Net folder's folds and checkpoint
+    files: dict[str, Path]  # files of the weights, by their future names
+    folder: Path | None = None  # results folder; None where the weights are one file
+    fixed: Sequence[Place] = ()  # places that the network itself decides
+    offers: dict[Place, Any] = field(default_factory=dict)  # proposals, shown to a person and never taken without one
+    told: list[str] = field(default_factory=list)  # remarks for the user
+    shape: Sequence[int] = ()  # sizes of a patch along the axes of the network's own array, where the files tell all
+    any_slices: bool = False  # whether it takes as many planes along the first of them as it is given
+    content: bytes = b""  # of the one file, where it is more than that of the user's
+    outputs: int = 0  # channels that the network gives; 0 where its labels are known
 
     def at(self, place: Place) -> Any:
         """Value at a place, None where nothing is known."""
@@ -93,7 +69,6 @@ class Draft:
 
     def merge(self, answers: Any, where: str) -> None:
         """Fill in the places of a fragment of an entry; segments go by their label, null leaves a place open.
-
         UsageError where it is none, names a segment that the network has not, or contradicts the network.
         """
         if not isinstance(answers, dict):
