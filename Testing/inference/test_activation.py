@@ -126,6 +126,32 @@ def test_one_channel_is_one_structure(tmp_path, series):
     assert model.threshold == 0.5
 
 
+def test_one_channel_of_logits_is_asked_for_its_threshold_alone(tmp_path, series):
+    path = onnx_network(tmp_path, weights=(0.02,))
+    draft = read_source(path)
+    asked = [question.place for question in questions(draft) if question.place[0] == "output"]
+    assert ("output", "threshold") in asked
+    assert ("output", "activation") not in asked
+    assert ("output", "overlap") not in asked
+    given = own_models.answers(output={"threshold": 0, "segments": [{"label": 1, "name": "liver"}]})
+
+    model = own_models.add_model(path, given)
+
+    labels = own_models.labels_of_run(series, model.id, tmp_path / "out")
+    np.testing.assert_array_equal(labels, values(series) > BRIGHT)
+
+
+@pytest.mark.parametrize("text", ["", ",", "a", "1 2", "inf", "2000"])
+def test_a_threshold_that_is_no_number_is_asked_for_again(tmp_path, text):
+    draft = read_source(onnx_network(tmp_path, weights=(0.02,)))
+    (question,) = [question for question in questions(draft) if question.place == ("output", "threshold")]
+
+    with pytest.raises(ValueError, match=r"number|maximum") as caught:
+        question.answer(text)
+    assert "could not convert" not in str(caught.value)
+    assert question.answer("0.5") == 0.5
+
+
 @pytest.mark.parametrize("said", [None, "softmax"])
 def test_an_entry_that_takes_a_sigmoid_for_classes_is_never_run(tmp_path, series, said, capsys):
     model = own_models.add_model(onnx_network(tmp_path, "Sigmoid"), names("bright", "dark", "unsure"))

@@ -1,6 +1,7 @@
 """Adding ONNX and torch files: what is found in them, what is asked, and that they then run as they are."""
 
 import json
+import re
 
 import factories
 import numpy as np
@@ -164,3 +165,38 @@ def test_a_name_that_is_not_utf8_is_copied_under_one_that_is(tmp_path):
     assert model.id == "net-31m"
     assert model.weights.place.endswith("/weights.onnx")
     user_registry().read_text(encoding="utf-8")
+
+
+JUNK = (
+    "",
+    ",",
+    "a",
+    "a b c d e",
+    "1 2",
+    "1 2 3 4 5",
+    "nan inf 1",
+    "1e999 1 1",
+    "[]",
+    "{}",
+    "\0",
+    "-1 -1 -1",
+    "x" * 2000,
+    "9" * 400,
+)
+
+
+@pytest.mark.parametrize("text", JUNK, ids=range(len(JUNK)))
+def test_an_answer_that_cannot_be_is_met_with_words_of_this_library(tmp_path, text):
+    draft = read_source(factories.threshold_onnx(tmp_path / "a.onnx", 1))
+    draft.put(("output", "activation"), "sigmoid")
+    asked = questions(draft)
+
+    assert len(asked) > 12
+    said = []
+    for question in asked:
+        try:
+            question.answer(text)
+        except ValueError as error:
+            said.append(str(error))
+    assert not [words for words in said if re.search(r"unpack|convert|index|NoneType|digits|\^|\\Z|\n", words)]
+    assert all(len(words) < 300 for words in said)

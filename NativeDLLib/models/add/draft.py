@@ -94,8 +94,6 @@ class Draft:
         if self.outputs and output.get("activation") == "sigmoid" and output["channels"] == self.outputs:
             output["channels"] = self.outputs + 1
             output["segments"] = [*output["segments"], {"label": self.outputs}]
-        if self.outputs == 1 and output.get("activation") == "softmax":
-            raise UsageError(f"{where}: output.activation: the network gives one channel, which can only be sigmoid")
         if output.get("overlap") not in (None, "largest"):
             raise UsageError(f"{where}: output.overlap: {NO_OVERLAP}")
         axes, place = self.at(("input", "axes")), ("input", "patch_size")

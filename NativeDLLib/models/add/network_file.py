@@ -41,12 +41,11 @@ def read_onnx(path: Path) -> Draft:
     session = network.session
     taken, given = session.get_inputs()[0], session.get_outputs()[0]
     shape = _checked_shape(path, taken.shape)
-    if given.type not in _FLOATS:
-        raise ModelError(f"{path}: gives labels that it decides itself; export it without its last step")
+    activation = loaded.activation if given.type in _FLOATS else "labels"
     classes = given.shape[1] if len(given.shape or ()) == _AXES else None
     if not isinstance(classes, int):
         classes = network(np.zeros([1, 1, *(n or _FREE_SIZE for n in shape)], np.float32)).shape[1]
-    draft = _draft(path, "onnx", shape, classes, loaded.activation)
+    draft = _draft(path, "onnx", shape, classes, activation)
     draft.told.insert(0, f"ONNX, input {taken.name!r} {taken.shape}, output {given.name!r} {given.shape}")
     if file.beside:
         draft.content = content
@@ -132,8 +131,8 @@ def _checked_shape(path: Path, shape: Sequence[Any] | None) -> tuple[int | None,
 def _draft(path: Path, runtime: str, shape: Sequence[int | None], channels: int, activation: str) -> Draft:
     if activation == "labels":
         raise ModelError(f"{path}: gives labels that it decides itself; export it without its last step (ArgMax)")
-    if not 1 <= channels <= 255:
-        raise ModelError(f"{path}: gives {channels} channels; 1 to 255 can be run")
+    if not 1 + (activation == "softmax") <= channels <= 255:
+        raise ModelError(f"{path}: gives {channels} channel(s); 2 to 255 can be run, and one without a softmax")
     entry: dict[str, Any] = {
         "id": identifier(path.stem),
         "version": "1.0.0",
@@ -148,8 +147,9 @@ def _draft(path: Path, runtime: str, shape: Sequence[int | None], channels: int,
     sizes = [size for size in shape if size is not None]
     draft.shape = sizes if len(sizes) == len(shape) else ()
     draft.told.append(_TOLD[activation].format(channels))
-    if activation:
-        draft.put(("output", "activation"), activation)
+    # One channel is no class and its background.
+    if activation or channels == 1:
+        draft.put(("output", "activation"), "sigmoid" if channels == 1 else activation)
         draft.fixed = [*draft.fixed, ("output", "activation")]
     if activation == "sigmoid":
         draft.put(("output", "threshold"), 0.5)

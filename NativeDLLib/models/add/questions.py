@@ -122,10 +122,20 @@ def _color(label: int) -> list[int]:
 
 
 def _numbers(text: str) -> list[float]:
-    numbers = [float(part) for part in text.replace(",", " ").split()]
+    try:
+        numbers = [float(part) for part in text.replace(",", " ").split()]
+    except ValueError:
+        numbers = [math.nan]
     if not all(math.isfinite(number) for number in numbers):
         raise ValueError("that is no number")
     return [int(number) if number.is_integer() else number for number in numbers]
+
+
+def _number(text: str) -> float:
+    numbers = _numbers(text)
+    if len(numbers) != 1:
+        raise ValueError("that is not one number")
+    return numbers[0]
 
 
 def _same(text: str, wanted: str) -> str:
@@ -157,7 +167,7 @@ def _overlap(text: str) -> str:
 
 
 def _code(text: str) -> dict[str, str]:
-    value, *rest = text.split(None, 2)
+    value, *rest = text.split(None, 2) or [""]
     if len(rest) == 2:
         return {"value": value, "scheme": rest[0], "meaning": rest[1]}
     code = code_of(value)
@@ -207,7 +217,7 @@ _CONTRACT: tuple[_Row, ...] = (
     (
         ("output", "threshold"),
         "value of its output above which a voxel is of a structure: 0.5 of probabilities, 0 of logits",
-        lambda text: _numbers(text)[0],
+        _number,
     ),
     (
         ("output", "overlap"),
