@@ -35,35 +35,20 @@ class DescribedNetwork(nn.Module):  # type: ignore[misc]  # torch is not followe
         return x
 
 
+_OF_CONVOLUTIONS = ("stride", "padding", "output_padding", "dilation", "groups", "bias")
+
+
 def _by_axes(layer: Layer, flat: Any, plane: Any, volume: Any) -> Any:
     return {1: flat, 3: plane, 4: volume}[len(layer.takes)]
 
 
-def _convolution(layer: Layer) -> nn.Module:
-    given = layer.options
-    return _by_axes(layer, None, nn.Conv2d, nn.Conv3d)(
-        layer.takes[0],
-        given["filters"],
-        given["kernel_size"],
-        stride=given["stride"],
-        padding=given["padding"],
-        dilation=given["dilation"],
-        groups=given["groups"],
-        bias=given["bias"],
-    )
+def _convolution(plane: Any, volume: Any) -> Callable[[Layer], nn.Module]:
+    def make(layer: Layer) -> nn.Module:
+        given = layer.options
+        settings = {name: given[name] for name in _OF_CONVOLUTIONS if name in given}
+        return _by_axes(layer, None, plane, volume)(layer.takes[0], given["filters"], given["kernel_size"], **settings)
 
-
-def _transposed(layer: Layer) -> nn.Module:
-    given = layer.options
-    return _by_axes(layer, None, nn.ConvTranspose2d, nn.ConvTranspose3d)(
-        layer.takes[0],
-        given["filters"],
-        given["kernel_size"],
-        stride=given["stride"],
-        padding=given["padding"],
-        output_padding=given["output_padding"],
-        bias=given["bias"],
-    )
+    return make
 
 
 def _pooling(plane: Any, volume: Any) -> Callable[[Layer], nn.Module]:
@@ -100,8 +85,8 @@ def _upsampling(layer: Layer) -> nn.Module:
 
 
 _MAKERS: Mapping[str, Callable[[Layer], nn.Module]] = {
-    "convolution": _convolution,
-    "transposed_convolution": _transposed,
+    "convolution": _convolution(nn.Conv2d, nn.Conv3d),
+    "transposed_convolution": _convolution(nn.ConvTranspose2d, nn.ConvTranspose3d),
     "max_pooling": _pooling(nn.MaxPool2d, nn.MaxPool3d),
     "average_pooling": _pooling(nn.AvgPool2d, nn.AvgPool3d),
     "global_max_pooling": _global(nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d),
