@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pydicom
+import pytest
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
 from pydicom.pixels import pixel_array
 from pydicom.valuerep import PersonName
 
+CAMPAIGN = pytest.mark.campaign
 # Preamble and magic word: without these a file says of itself that it is something else.
 _MAGIC = 132
+
+
+def these(names: Iterable[Any], daily: Collection[Any]) -> list[Any]:
+    """Return parameters of a test of which only some are tried every day."""
+    return [pytest.param(name, marks=() if name in daily else CAMPAIGN) for name in names]
+
+
+def seeds(count: int) -> Any:
+    """Return the mark that tries some seeds, the first of them every day."""
+    return pytest.mark.parametrize("seed", these(range(count), [0]))
 
 
 def flip_bytes(content: bytes, chance: random.Random, start: int = _MAGIC, end: int | None = None) -> bytes:
@@ -83,9 +95,9 @@ def nesting(depth: int) -> Callable[[Dataset], None]:
     return edit
 
 
-def truth(folder: Path) -> sitk.Image:
-    """Return the image that the files of a folder describe, read one by one with pydicom alone."""
-    planes = [plane for file in sorted(folder.iterdir()) for plane in _planes(file)]
+def truth(files: Iterable[Path]) -> sitk.Image:
+    """Return the image that files describe, read one by one with pydicom alone."""
+    planes = [plane for file in files for plane in _planes(file)]
     row, column = np.mean([orientation for _, orientation, _, _ in planes], axis=0).reshape(2, 3)
     normal = np.cross(row, column)
     planes.sort(key=lambda plane: float(np.dot(plane[0], normal)))
@@ -102,11 +114,11 @@ def _planes(file: Path) -> list[tuple[Any, Any, Any, npt.NDArray[Any]]]:
     dataset = pydicom.dcmread(file)
     if "PixelData" not in dataset:
         return []
-    frames = dataset.get("PerFrameFunctionalGroupsSequence")
-    if frames is None:
+    if "Enhanced" not in dataset.SOPClassUID.name:
         values = pixel_array(dataset, raw=True) * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
         places = (dataset.ImagePositionPatient, dataset.ImageOrientationPatient, dataset.PixelSpacing)
         return [(*places, values.astype(np.float32))]
+    frames = dataset.PerFrameFunctionalGroupsSequence
     shared = dataset.SharedFunctionalGroupsSequence[0]
     scale = shared.PixelValueTransformationSequence[0]
     stored = pixel_array(dataset, raw=True) * float(scale.RescaleSlope) + float(scale.RescaleIntercept)
@@ -176,9 +188,6 @@ REFUSED = {
     "frame of reference removed": removing("FrameOfReferenceUID"),
     "modality emptied": setting("Modality", ""),
     "localizer": setting("ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"]),
-    "groups of nothing": setting("PerFrameFunctionalGroupsSequence", []),
-    "groups of an image": setting("PerFrameFunctionalGroupsSequence", [Dataset()]),
-    "groups as text": setting("PerFrameFunctionalGroupsSequence", "groups", "LO"),
 }
 # Edits that touch neither pixels nor places.
 HARMLESS = {
@@ -209,5 +218,8 @@ HARMLESS = {
     "tilt of text": setting("GantryDetectorTilt", "much", "LO"),
     "spacing between slices nil": setting("SpacingBetweenSlices", "0"),
     "equipment of nothing": setting("Manufacturer", None),
+    "groups of nothing": setting("PerFrameFunctionalGroupsSequence", []),
+    "groups of an image": setting("PerFrameFunctionalGroupsSequence", [Dataset()]),
+    "groups as text": setting("PerFrameFunctionalGroupsSequence", "groups", "LO"),
     "laterality unknown": setting("Laterality", "UP"),
 }

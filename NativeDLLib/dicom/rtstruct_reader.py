@@ -1,5 +1,6 @@
 """Reading an RT Structure Set, ours or another system's: its regions of interest and their contours."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ class StructureSet:
     frames_of_reference: frozenset[str]  # UIDs of its coordinates' frames of reference
     approval: str  # APPROVED, UNAPPROVED, REJECTED, or empty
     rois: tuple[StoredRoi, ...]  # regions of interest in the order of the Structure Set ROI Sequence
-    unnumbered: int = 0  # number of ROIs and sets of contours without a number, which belong to nothing
+    unnumbered: int = 0  # number of ROIs and sets of contours without a number of their own: whose they are is unknown
 
 
 def read_structure_set(path: Path) -> StructureSet:
@@ -73,15 +74,19 @@ def _structure_set(dataset: Dataset) -> StructureSet:
     for keyword in ("StructureSetROISequence", "ROIContourSequence"):
         if keyword not in dataset:
             raise ValueError(f"it has no {keyword}")
+    numbers = Counter(text(item, "ROINumber") for item in dataset.StructureSetROISequence or [])
+    drawn_as = Counter(text(item, "ReferencedROINumber") for item in dataset.ROIContourSequence or [])
     contours = _by_number(dataset.ROIContourSequence)
     observed = _by_number(dataset.get("RTROIObservationsSequence"))
     rois, frames, unnumbered = [], set(), 0
     for place, item in enumerate(dataset.StructureSetROISequence or [], 1):
         frames.add(text(item, "ReferencedFrameOfReferenceUID"))
-        if not text(item, "ROINumber"):
+        given = text(item, "ROINumber")
+        # Two of one number: the contours of one would get the name of the other.
+        if not given or numbers[given] > 1 or drawn_as[given] > 1:
             unnumbered += 1
             continue
-        number = int(item.ROINumber)
+        number = int(given)
         drawn = contours.get(number, Dataset())
         segment = _segment(place, item, drawn, observed.get(number, Dataset()))
         told = text(item, "ROIGenerationAlgorithm")

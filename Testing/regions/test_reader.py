@@ -133,6 +133,23 @@ def test_an_item_without_number_is_left_out_and_counted(path, change, left):
     assert (given.unnumbered, len(given.rois)) == (1, left)
 
 
+def one_number(dataset):
+    dataset.StructureSetROISequence[1].ROINumber = dataset.StructureSetROISequence[0].ROINumber
+
+
+def contours_of_one_number(dataset):
+    first, second = dataset.ROIContourSequence
+    second.ReferencedROINumber = first.ReferencedROINumber
+
+
+@pytest.mark.parametrize(("change", "left"), [(one_number, []), (contours_of_one_number, ["Right kidney"])])
+def test_contours_get_no_name_of_another_region_of_their_number(path, change, left):
+    given = read_structure_set(edited(path, change))
+
+    assert [roi.segment.name for roi in given.rois] == left
+    assert not any(roi.contours for roi in given.rois)
+
+
 @pytest.mark.parametrize("kind", ["CLOSED_PLANAR_XOR", "CLOSEDPLANAR_XOR"])
 def test_exclusive_contours_are_read_by_either_name(path, kind):
     def renamed(dataset):
