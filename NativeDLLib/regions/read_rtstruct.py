@@ -127,9 +127,7 @@ def structures_to_slicer(path: Path, where: Where, output: Path, progress: Progr
 
 def _masks(given: StructureSet, series: Series, voxels: list[int], progress: Progress) -> Iterator[Bools]:
     if given.unnumbered:
-        progress.warn(
-            f"{given.unnumbered} item(s) of the structure set have no ROI number to themselves; left out"
-        )
+        progress.warn(f"{given.unnumbered} item(s) of the structure set have no ROI number to themselves; left out")
     for roi in given.rois:
         progress.check()
         mask, elsewhere = mask_of(series, roi.contours)
