@@ -145,7 +145,8 @@ _ACTIVATIONS = {
 _KEEP = frozenset(
     {
         *("identity", "cast", "tocopy", "alias", "clone", "contiguous", "detach", "clip", "clamp", "dropout"),
-        *("transpose", "permute", "reshape", "view", "squeeze", "unsqueeze", "flatten", "slice", "pad"),
+        *("transpose", "permute", "reshape", "view", "squeeze", "unsqueeze", "flatten", "pad"),
+        *("greater", "greaterorequal", "gt", "ge", "round"),
         *("concat", "cat", "resize", "upsample", "upsampling", "upsamplenearest3d", "upsampletrilinear3d"),
     }
 )

@@ -71,6 +71,20 @@ def test_an_onnx_graph_tells_in_what_it_ends(tmp_path, kept, last, activation):
     assert len(draft.entry["output"]["segments"]) == (3 if activation == "sigmoid" else 2)
 
 
+def test_a_softmax_without_its_background_is_asked_about(tmp_path):
+    path = onnx_network(tmp_path, "Softmax")
+    model = onnx.load(path)
+    bounds = {"starts": [1], "ends": [3], "axes": [1]}
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.array(row, np.int64), name) for name, row in bounds.items()
+    )
+    model.graph.node.append(helper.make_node("Slice", ["value0", *bounds], ["sliced"]))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("sliced", TensorProto.FLOAT, [1, 2, 16, 16, 16]))
+    onnx.save(model, path)
+
+    assert ("output", "activation") in [question.place for question in questions(read_source(path))]
+
+
 @pytest.mark.parametrize("last", LAST)
 @pytest.mark.parametrize("make", [pt2_network, described_network])
 def test_a_torch_network_tells_in_what_it_ends(tmp_path, make, last):

@@ -102,6 +102,9 @@ def archive(*names):
         ("a.npy", b"\x93NUMPY\x01", "a NumPy array"),
         ("a.pth", b"\x80\x02}q", "a pickle, and a pickled network is not loaded"),
         ("a.nii.gz", b"\x1f\x8b\x08", "compressed"),
+        ("a.onnx", b"version https://git-lfs.github.com/spec/v1\noid sha256:", "a pointer of Git LFS"),
+        ("a.pth", b"<!DOCTYPE html><html>", "a web page"),
+        ("a.xml", b"<?xml version='1.0'?><net>", "XML text"),
         ("a.bin", b"anything", "no file of a network that is known"),
         ("a.pt", archive("a/data.pkl", "a/version"), "a file of torch.save"),
         ("a.zip", archive("m/saved_model.pb"), "a zip of a TensorFlow SavedModel"),
@@ -117,6 +120,23 @@ def test_a_file_of_another_kind_is_called_by_it(tmp_path, name, content, kind):
 
     assert message.startswith(f"{tmp_path / name}: is ")
     assert kind in message
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (["saved_model.pb", "variables/variables.index"], "is a SavedModel of TensorFlow"),
+        (["config.json", "onnx/model.onnx", "b.pt2"], "name the network in it: onnx/model.onnx, b.pt2"),
+        (["configs/metadata.json", "models/model.ts"], "is a MONAI bundle"),
+        (["notes.txt"], "has no plans.json"),
+    ],
+)
+def test_a_folder_of_another_kind_is_called_by_it(tmp_path, files, told):
+    for name in files:
+        (tmp_path / "model" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "model" / name).write_bytes(b"content")
+
+    assert told in refusal((ModelError, UsageError), tmp_path / "model")
 
 
 def with_weights_beside(folder, **rows):

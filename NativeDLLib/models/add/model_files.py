@@ -19,8 +19,15 @@ _ARCHIVES = (
     (("/data.pkl",), f"a file of torch.save, {_SAVED}", EXPORT),
     (("META-INF/MANIFEST.MF", "word/document.xml"), "a program or a document", "name the file of a network"),
 )
-# Bytes by which other files are known, and where they stand.
-_MARKS = (
+# Bytes by which other files are known, and where they stand; those of the first list begin no file of a network.
+_Mark = tuple[int, bytes, str, str]
+_DOWNLOAD = "download the file itself"
+_NEVER: tuple[_Mark, ...] = (
+    (0, b"version https://git-lfs", "a pointer of Git LFS", f"{_DOWNLOAD}, as git lfs pull does"),
+    *((0, begin, "a web page", _DOWNLOAD) for begin in (b"<!DOCTYPE", b"<!doctype", b"<html")),
+    (0, b"<?xml", "XML text", "name the file of a network"),
+)
+_MARKS: tuple[_Mark, ...] = (
     (128, b"DICM", "a DICOM object", "networks in such objects are pulled from the PACS that holds them"),
     (0, b"\x89HDF", "an HDF5 file, as Keras writes it", _TO_ONNX),
     (4, b"TFL3", "a network of TensorFlow Lite", _TO_ONNX),
@@ -46,13 +53,15 @@ def read_source(path: Path, *, architecture: Path | None = None, folds: Sequence
     if path.is_dir():
         if architecture is not None:
             raise UsageError(f"{path}: is a folder; only a file of weights has an architecture beside it")
-        if (path / "saved_model.pb").is_file():
-            raise ModelError(f"{path}: is a SavedModel of TensorFlow; {_TO_ONNX}")
+        _check_folder(path)
         return read_results_folder(path, folds)
     if not path.is_file():
         raise UsageError(f"{path}: is not there")
     if folds is not None:
         raise UsageError(f"{path}: is a file; only a results folder of nnU-Net has folds")
+    with path.open("rb") as file:
+        start = file.read(256)
+    _check_start(path, start, _NEVER)
     if architecture is not None:
         return network_file.read_described(path, architecture)
     if path.suffix.lower() == ".onnx":
@@ -62,17 +71,34 @@ def read_source(path: Path, *, architecture: Path | None = None, folds: Sequence
     beside = [file.name for file in path.parent.glob("*.onnx") if path.name.startswith(file.name)]
     if beside:
         raise UsageError(f"{path}: holds weights of {beside[0]}; name that file")
-    _check_kind(path)
+    if not start.startswith(b"PK"):
+        _check_start(path, start, _MARKS)
+    _check_archive(path)
     return network_file.read_pt2(path)
 
 
-def _check_kind(path: Path) -> None:
-    """Raise ModelError where a file is not an archive that may be one of ``torch.export``."""
-    with path.open("rb") as file:
-        start = file.read(256)
-    if not start.startswith(b"PK"):
-        kind, way = next((kind, way) for place, mark, kind, way in _MARKS if start[place:].startswith(mark))
-        raise ModelError(f"{path}: is {kind}; {way}")
+def _check_folder(path: Path) -> None:
+    """Raise an error of ours where a folder without plans of nnU-Net is one of another program, or holds a network."""
+    if any(path.glob("plans.json")) or any(path.glob("*/plans.json")):
+        return
+    if (path / "saved_model.pb").is_file():
+        raise ModelError(f"{path}: is a SavedModel of TensorFlow; {_TO_ONNX}")
+    found = [str(f.relative_to(path)) for end in ("onnx", "pt2") for f in sorted(path.glob(f"**/*.{end}"))[:20]]
+    if found:
+        raise UsageError(f"{path}: is a folder; name the network in it: {', '.join(found)}")
+    if (path / "configs" / "metadata.json").is_file():
+        raise ModelError(f"{path}: is a MONAI bundle; {EXPORT}")
+
+
+def _check_start(path: Path, start: bytes, marks: Sequence[_Mark]) -> None:
+    """Raise ModelError where a file begins as one of another kind."""
+    for place, mark, kind, way in marks:
+        if start[place:].startswith(mark):
+            raise ModelError(f"{path}: is {kind}; {way}")
+
+
+def _check_archive(path: Path) -> None:
+    """Raise ModelError where an archive is one of another kind than that of ``torch.export``."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
