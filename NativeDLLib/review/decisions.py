@@ -15,8 +15,8 @@ from NativeDLLib.registry.segment_json import CODES
 from NativeDLLib.results.saved import SavedResult
 from NativeDLLib.review.masks import Mask, resample_to, voxels_outside
 from NativeDLLib.source import Grid
+from NativeDLLib.volumes.seg_nrrd import parse_entry
 from NativeDLLib.volumes.seg_nrrd_reader import StoredSegment, StoredSegmentation
-from NativeDLLib.volumes.terminology import parse_entry
 
 Decision = Literal["accepted", "rejected", "pending", "empty", "removed"]
 _NUMBER, _REVIEW, _ENTRY = "NativeDL.SegmentNumber", "NativeDL.Review", "TerminologyEntry"

@@ -8,7 +8,7 @@ from highdicom._standard_utils import get_iod_module_map, get_module_attribute_m
 
 from NativeDLLib.dicom.seg import Algorithm, make_segmentation
 from NativeDLLib.dicom.valid import ATTRIBUTES, PATIENT_AND_STUDY
-from NativeDLLib.registry.make_model import make_model
+from NativeDLLib.registry.load import make_model
 from NativeDLLib.source import Series
 from NativeDLLib.source.scan import IMAGE_CLASSES
 

@@ -6,7 +6,7 @@ from pydicom.uid import SegmentationStorage
 
 from NativeDLLib import __version__
 from NativeDLLib.dicom.seg import Algorithm, EmptySegmentationError, make_segmentation
-from NativeDLLib.registry.make_model import make_model
+from NativeDLLib.registry.load import make_model
 from NativeDLLib.source import Series
 
 ALGORITHM = Algorithm(

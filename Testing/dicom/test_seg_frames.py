@@ -14,7 +14,7 @@ from NativeDLLib.dicom.derived import save
 from NativeDLLib.dicom.seg import Algorithm, make_segmentation
 from NativeDLLib.dicom.seg_assembly import _element
 from NativeDLLib.dicom.seg_frames import Frame, _PixelStream, binary_pixels, frames_of, label_pixels
-from NativeDLLib.registry.make_model import make_model
+from NativeDLLib.registry.load import make_model
 from NativeDLLib.source import Series
 
 ALGORITHM = Algorithm("bright", "1.2.3", "Bright block", "NativeDL registry (onnx)", "0123456789abcdef")

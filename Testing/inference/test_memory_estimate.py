@@ -16,7 +16,7 @@ from NativeDLLib.inference import memory_estimate
 from NativeDLLib.inference.engine import load_engine, window_settings
 from NativeDLLib.inference.memory_estimate import Work, check_memory, guessed, tried
 from NativeDLLib.registry import effective, load_models
-from NativeDLLib.registry.make_model import make_model
+from NativeDLLib.registry.load import make_model
 from NativeDLLib.registry.weights import Weights
 from NativeDLLib.source import Series
 

@@ -9,7 +9,7 @@ from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.engine import load_engine
 from NativeDLLib.inference.sliding_window import WindowSettings, sliding_window
-from NativeDLLib.registry.make_model import make_model
+from NativeDLLib.registry.load import make_model
 from NativeDLLib.registry.weights import Weights
 from NativeDLLib.source import Series
 

@@ -5,7 +5,7 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.inference.preprocess import prepare, resample_linearly, restore
-from NativeDLLib.registry.make_model import make_model
+from NativeDLLib.registry.load import make_model
 
 
 def contract(tmp_path, **changes):

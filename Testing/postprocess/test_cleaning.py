@@ -3,7 +3,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from NativeDLLib.postprocess.state import State, postprocess
-from NativeDLLib.registry.make_model import make_model
+from NativeDLLib.registry.load import make_model
 
 
 def run(tmp_path, labels, *steps, **parameters):

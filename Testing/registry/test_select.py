@@ -3,7 +3,7 @@ import pytest
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.registry import rank, select
-from NativeDLLib.registry.make_model import make_model
+from NativeDLLib.registry.load import make_model
 from NativeDLLib.registry.select import is_unknown
 
 

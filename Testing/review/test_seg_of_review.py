@@ -7,7 +7,7 @@ import pytest
 
 from NativeDLLib.dicom.provenance import Predecessor, Review
 from NativeDLLib.dicom.seg import SOP_CLASSES, Algorithm, make_segmentation
-from NativeDLLib.registry.make_model import make_model
+from NativeDLLib.registry.load import make_model
 from NativeDLLib.source import Series
 
 ALGORITHM = Algorithm("bright", "1.2.3", "A title of many words " * 4, "NativeDL registry (onnx)", "0123456789abcdef")

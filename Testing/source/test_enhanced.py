@@ -10,7 +10,7 @@ from pydicom.uid import EnhancedCTImageStorage, generate_uid
 
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.dicom.seg import Algorithm, make_segmentation
-from NativeDLLib.registry.make_model import make_model
+from NativeDLLib.registry.load import make_model
 from NativeDLLib.source import Series
 
 GEOMETRY = {"spacing": (0.7, 1.3, 2.5), "origin": (-20.0, -16.0, 100.0)}

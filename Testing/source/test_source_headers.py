@@ -8,7 +8,7 @@ from pydicom.data import get_charset_files
 from tools import dciodvfy_errors
 
 from NativeDLLib.dicom.seg import Algorithm, make_segmentation
-from NativeDLLib.registry.make_model import make_model
+from NativeDLLib.registry.load import make_model
 from NativeDLLib.source import Series
 
 TYPE_2 = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber")

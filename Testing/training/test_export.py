@@ -21,7 +21,7 @@ from NativeDLLib.inference.network import Network
 from NativeDLLib.inference.onnx_runtime import load_onnx
 from NativeDLLib.inference.sliding_window import WindowSettings, sliding_window
 from NativeDLLib.inference.torch_runtime import load_torch
-from NativeDLLib.registry.make_model import make_model
+from NativeDLLib.registry.load import make_model
 from NativeDLLib.registry.weights import Weights
 from NativeDLLib.training.config import Config
 from NativeDLLib.training.data import read_cases

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from tools import nativedl
 
 from NativeDLLib.core.errors import NativeDLError
-from NativeDLLib.registry.make_model import make_model
+from NativeDLLib.registry.load import make_model
 from NativeDLLib.volumes.seg_nrrd import write_seg_nrrd
 
 OBLIQUE = ((0.8660254, 0.5, 0.0), (-0.4698463, 0.8137977, 0.3420201))

@@ -22,8 +22,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.add.draft import Draft
 from NativeDLLib.registry import effective
 from NativeDLLib.registry.entry import Model
-from NativeDLLib.registry.load import load_models, load_registry, models_of
-from NativeDLLib.registry.make_model import make_model
+from NativeDLLib.registry.load import load_models, load_registry, make_model, models_of
 from NativeDLLib.registry.weights import Weights
 
 _FOLDER = "weights"
