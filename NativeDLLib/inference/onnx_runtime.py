@@ -61,7 +61,8 @@ def load_onnx(content: bytes, path: Path, device: str, classes: int) -> Loaded:
         raise ModelError(f"device {device} was asked for, but onnxruntime could not start CUDA; use auto or cpu")
     if device == "auto" and providers[0] != "CPUExecutionProvider" and used != _CUDA:
         notes.append("onnxruntime could not start CUDA on the GPU that is here: running on the CPU")
-    network = OnnxNetwork(session, _describe(used, providers), classes, path)
+    text = f"cuda:{providers[0][1]['device_id']} (onnxruntime)" if used == _CUDA else "cpu (onnxruntime)"
+    network = OnnxNetwork(session, text, classes, path)
     return Loaded(network, notes, activation_of(*OnnxFile(content, path).operators()))
 
 
@@ -114,7 +115,3 @@ def _providers(runtime: Any, device: str) -> tuple[list[Any], list[str]]:
             "CPU; install onnxruntime-gpu to use it"
         )
     return ["CPUExecutionProvider"], notes
-
-
-def _describe(used: str, providers: list[Any]) -> str:
-    return f"cuda:{providers[0][1]['device_id']} (onnxruntime)" if used == _CUDA else "cpu (onnxruntime)"

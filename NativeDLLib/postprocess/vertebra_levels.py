@@ -46,7 +46,7 @@ def levels_of(evidence: Evidence) -> Named:
     last = _last_with_ribs(evidence)
     by_sacrum = _counted(evidence, 0, 0) if evidence.sacrum else []
     by_ribs = _counted(evidence, last, _LAST_WITH_RIBS) if last is not None else []
-    places = [_either(*both) for both in zip_longest(by_sacrum, by_ribs)]
+    places = [second if first is None else first for first, second in zip_longest(by_sacrum, by_ribs)]
     if any(a != b for a, b in zip(by_sacrum, by_ribs, strict=False) if a is not None and b is not None):
         return _unnamed("counted from the sacrum and from the last ribs they differ (13 thoracic or 6 lumbar "
                         "vertebrae?)", evidence)  # fmt: skip
@@ -85,10 +85,6 @@ def _counted(evidence: Evidence, start: int, level: int) -> _Counted:
                 break
             places[index] = before + step * (1 + missing)
     return places
-
-
-def _either(first: int | None, second: int | None) -> int | None:
-    return second if first is None else first
 
 
 def _last_with_ribs(evidence: Evidence) -> int | None:

@@ -51,7 +51,9 @@ def export_regions(
         raise UsageError(f"{path}: none of its {len(given.regions)} region(s) is validated")
     with folder, where.narrowed(given.series, str(path)).open_series(progress) as series:
         _check_positions(path, given, validated, series)
-        details = {"reviewer": review.reviewer, "decisions": _decisions(given.regions)}
+        counts = Counter(region.status for region in given.regions)
+        counted = {status: counts[status] for status in ("validated", "rejected", "proposed")}
+        details = {"reviewer": review.reviewer, "decisions": counted}
         report = Report("approved", ReportedSeries.of(series), algorithm=given.algorithm, details=details)
         with progress.stage("write"):
             rois = rois_of(validated, {segment.number: kind for segment, kind in given.segments})
@@ -68,11 +70,6 @@ def _decided(path: Path, given: RegionSet, decisions: Mapping[str, Status]) -> R
         raise UsageError(f"{path}: has no region '{unknown[0]}'")
     regions = [replace(region, status=decisions.get(region.id, region.status)) for region in given.regions]
     return replace(given, regions=tuple(regions))
-
-
-def _decisions(regions: Sequence[Region]) -> dict[str, int]:
-    counts = Counter(region.status for region in regions)
-    return {"validated": counts["validated"], "rejected": counts["rejected"], "proposed": counts["proposed"]}
 
 
 def _check_positions(path: Path, given: RegionSet, regions: list[Region], series: Series) -> None:
