@@ -25,7 +25,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.worker.signals import end_with_parent
 progress = Progress()
 end_with_parent(progress)
-progress._cancellation.event.wait()
+progress._cancellation.wait()
 sys.exit(42)
 """
 
