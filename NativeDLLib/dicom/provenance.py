@@ -7,6 +7,7 @@ from typing import Literal
 from NativeDLLib.core.errors import UsageError
 
 AlgorithmType = Literal["AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"]
+Kind = Literal["BINARY", "LABELMAP"]
 REVIEWED = "reviewed"
 _LONGEST = 64
 _PREFIXES = {"dr", "prof", "pd", "med", "hc", "dipl", "ing", "mr", "mrs", "ms", "herr", "frau", "sir", "dame"}

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import highdicom as hd
 from pydicom.dataset import Dataset
@@ -12,16 +12,13 @@ from pydicom.uid import ExplicitVRLittleEndian
 from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.errors import NativeDLError
 from NativeDLLib.dicom.derived import MANUFACTURER, derived_instance, software_versions
-from NativeDLLib.dicom.provenance import Algorithm, Predecessor, Review
+from NativeDLLib.dicom.provenance import Algorithm, Kind, Predecessor, Review
 from NativeDLLib.dicom.seg_assembly import add_frames
 from NativeDLLib.dicom.source_header import SourceHeader
 from NativeDLLib.quality.finding import Finding, sentences, titled
 from NativeDLLib.registry.entry import Code, Segment
 from NativeDLLib.source.series import Series
 
-__all__ = ["SOP_CLASSES", "Algorithm", "EmptySegmentationError", "Kind", "make_segmentation"]
-
-Kind = Literal["BINARY", "LABELMAP"]
 SOP_CLASSES: dict[str, str] = {"BINARY": "1.2.840.10008.5.1.4.1.1.66.4", "LABELMAP": "1.2.840.10008.5.1.4.1.1.66.7"}
 _SCANNER = (
     "Manufacturer ManufacturerModelName InstitutionName InstitutionalDepartmentName InstitutionAddress StationName "

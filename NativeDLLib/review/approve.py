@@ -10,8 +10,8 @@ import numpy as np
 from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.dicom.provenance import REVIEWED, Review, person_name
-from NativeDLLib.dicom.seg import Kind, make_segmentation
+from NativeDLLib.dicom.provenance import REVIEWED, Kind, Review, person_name
+from NativeDLLib.dicom.seg import make_segmentation
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.gates import examine_again
 from NativeDLLib.regions.structure import whole_structure_set

@@ -16,7 +16,7 @@ import SimpleITK as sitk
 from NativeDLLib.core.arrays import Array, Bools, Points, box_of
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.dicom.seg import Kind
+from NativeDLLib.dicom.provenance import Kind
 from NativeDLLib.source import Grid
 
 # Voxels of the mask that are looked at in one of the source, along each axis.

@@ -4,17 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pydicom.dataset import Dataset
 
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.dicom.provenance import Kind
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.results.folder import ResultFolder
 from NativeDLLib.source.source import Source
-
-if TYPE_CHECKING:
-    from NativeDLLib.dicom.seg import Kind
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Verdict:
 class Storage:
     """How a result is stored."""
 
-    kind: "Kind" = "BINARY"  # kind of a SEG: BINARY or LABELMAP
+    kind: Kind = "BINARY"  # kind of a SEG: BINARY or LABELMAP
     keep_empty: bool = False  # whether there is a SEG where nothing was found
     structures: bool = False  # whether there is an RT Structure Set too, where something was found
 
