@@ -193,5 +193,6 @@ def _between(bodies: Sequence[Body], vertebrae: Bools) -> list[Body]:
             inside[box] = vertebrae[box]
             seed = np.flatnonzero(inside)
             if len(seed) * _VOXEL_ML >= SMALLEST_ML:
-                seeds.append(Body(seed, _is_one_missing(ratio)))
+                sure = _is_one_missing(ratio) and bodies[index - 1].sure and bodies[index].sure
+                seeds.append(Body(seed, sure))
     return seeds

@@ -47,7 +47,7 @@ def levels_of(evidence: Evidence) -> Named:
     by_sacrum = _counted(evidence, 0, 0) if evidence.sacrum else []
     by_ribs = _counted(evidence, last, _LAST_WITH_RIBS) if last is not None else []
     places = [second if first is None else first for first, second in zip_longest(by_sacrum, by_ribs)]
-    if any(a != b for a, b in zip(by_sacrum, by_ribs, strict=False) if a is not None and b is not None):
+    if by_sacrum and by_ribs and _contradict(by_sacrum, by_ribs, evidence):
         return _unnamed("counted from the sacrum and from the last ribs they differ (13 thoracic or 6 lumbar "
                         "vertebrae?)", evidence)  # fmt: skip
     if not evidence.sacrum and last is None:
@@ -85,6 +85,20 @@ def _counted(evidence: Evidence, start: int, level: int) -> _Counted:
                 break
             places[index] = before + step * (1 + missing)
     return places
+
+
+def _contradict(by_sacrum: _Counted, by_ribs: _Counted, evidence: Evidence) -> bool:
+    """Whether two counts differ, or do not meet over the vertebrae between them whose levels are not certain."""
+    if any(a != b for a, b in zip(by_sacrum, by_ribs, strict=True) if a is not None and b is not None):
+        return True
+    lower = max((i for i, place in enumerate(by_sacrum) if place is not None), default=None)
+    upper = min((i for i, place in enumerate(by_ribs) if place is not None), default=None)
+    if lower is None or upper is None or upper <= lower:
+        return False
+    between = evidence.missing_below[lower + 1 : upper + 1]
+    room = (by_ribs[upper] or 0) - (by_sacrum[lower] or 0)
+    # More may have been missed than is known, but not fewer found than there are.
+    return room < upper - lower or (None not in between and room != upper - lower + sum(n or 0 for n in between))
 
 
 def _last_with_ribs(evidence: Evidence) -> int | None:
