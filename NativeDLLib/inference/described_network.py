@@ -1,6 +1,7 @@
 """Torch networks of registry entries, also those whose architecture is in the entry and not in the file."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.confined import confined, load_tensors
 from NativeDLLib.inference.device import torch_device
 from NativeDLLib.inference.engine import ContractEngine
-from NativeDLLib.inference.network import Loaded, activation_of, require
+from NativeDLLib.inference.network import Loaded, activation_of, plane_by_plane, require
 from NativeDLLib.inference.torch_runtime import TorchNetwork, load_torch
 from NativeDLLib.registry.architecture.check import COUNTER, make_plan, matched
 from NativeDLLib.registry.entry import Model
@@ -16,19 +17,6 @@ from NativeDLLib.registry.weights import Weights
 
 if TYPE_CHECKING:
     import torch
-
-
-class _Slices:
-    """A network for slices that is given volumes."""
-
-    def __init__(self, module: Any) -> None:
-        self._module = module
-
-    def __call__(self, batch: Any) -> Any:
-        """Return the module's output (n, classes, z, y, x) for a batch (n, channels, z, y, x)."""
-        number, _, depth = batch.shape[:3]
-        output = self._module(batch.transpose(1, 2).flatten(0, 1))
-        return output.unflatten(0, (number, depth)).transpose(1, 2)
 
 
 def torch_engine(model: Model, weights: Weights, device: str, *, measure: bool = True) -> ContractEngine:
@@ -51,7 +39,7 @@ def load_described(content: bytes, path: Path, description: Mapping[str, Any], d
         module = load_network(description, read_weights(content)).to(chosen)
     except ModelError as error:
         raise ModelError(f"{path}: {error}", hint=error.hint) from error
-    runs = module if len(description["input_shape"]) == 4 else _Slices(module)
+    runs = module if len(description["input_shape"]) == 4 else partial(plane_by_plane, module)
     layers = {str(index): (row["type"], [str(index - 1)]) for index, row in enumerate(description["architecture"])}
     activation = activation_of(str(len(layers) - 1), layers)
     return Loaded(TorchNetwork(runs, chosen, text, classes, path), notes, activation)

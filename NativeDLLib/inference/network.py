@@ -4,7 +4,7 @@ import contextlib
 import importlib
 import io
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +84,13 @@ class Network(Protocol):
         """Logits (n, classes, z, y, x) for a batch (n, channels, z, y, x), in the memory of the batch. ModelError where
         the network cannot take it, or memory runs out.
         """
+
+
+def plane_by_plane(run: Callable[[ArrayOrTensor], ArrayOrTensor], batch: ArrayOrTensor) -> ArrayOrTensor:
+    """Return what a network of slices (n, channels, y, x) gives for each plane of a batch (n, channels, z, y, x)."""
+    results = [run(contiguous(batch[:, :, plane])) for plane in range(batch.shape[2])]
+    # Another number of axes is for `checked_output` to refuse.
+    return joined([result[:, :, None] for result in results], 2) if results[0].ndim == 4 else results[0]
 
 
 def call_concurrently(network: Network, batch: ArrayOrTensor) -> list[ArrayOrTensor]:

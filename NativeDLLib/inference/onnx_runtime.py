@@ -9,7 +9,7 @@ from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.confined import confined
 from NativeDLLib.inference.device import check_device, has_nvidia_gpu
 from NativeDLLib.inference.engine import ContractEngine
-from NativeDLLib.inference.network import ArrayOrTensor, Loaded, activation_of, checked_output, require
+from NativeDLLib.inference.network import ArrayOrTensor, Loaded, activation_of, checked_output, plane_by_plane, require
 from NativeDLLib.inference.onnx_file import OnnxFile, check_alone
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import Weights
@@ -27,7 +27,7 @@ class OnnxNetwork:
         if len(inputs) != 1 or inputs[0].type != "tensor(float)":
             told = ", ".join(f"{row.name} of {row.type.removeprefix('tensor')}" for row in inputs)
             raise ModelError(f"{path}: takes {told}; one input of 32-bit floating-point numbers is needed")
-        self._input = inputs[0].name
+        self._input, self._is_flat = inputs[0].name, len(inputs[0].shape) == 4
 
     def to_device(self, array: Array) -> ArrayOrTensor:
         """See `Network`."""
@@ -36,13 +36,16 @@ class OnnxNetwork:
     def __call__(self, batch: ArrayOrTensor) -> ArrayOrTensor:
         """Run the session on a batch; see `Network`."""
         try:
-            output = self.session.run(None, {self._input: batch})[0]
+            output = plane_by_plane(self._run, batch) if self._is_flat else self._run(batch)
         # ONNX Runtime's exceptions are classes of a private module without a common base but Exception.
         except Exception as error:
             sizes = " x ".join(str(size) for size in batch.shape[2:])
             what = f"{self._path}: cannot run a patch of {sizes} voxels on {self.device}"
             raise ModelError(f"{what}: its layers do not fit this size, or memory ran out") from error
         return checked_output(output, batch, self._classes, self._path)
+
+    def _run(self, batch: ArrayOrTensor) -> ArrayOrTensor:
+        return self.session.run(None, {self._input: batch})[0]
 
 
 def onnx_engine(model: Model, weights: Weights, device: str, *, measure: bool = True) -> ContractEngine:

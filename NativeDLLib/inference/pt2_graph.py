@@ -40,6 +40,7 @@ class ExportedNetwork:
                 raise NotRunError(f"it takes {len(taken)} images; a series gives one")
             self._image = taken[0]
             self._sizes = [row.get("as_int") for row in module["graph"]["tensor_values"][self._image]["sizes"]]
+            self.axes = len(self._sizes)
             _check_outputs(module)
             self.activation = activation_of(next(_names(self._graph.outputs)), self._graph.operators)
         except NotRunError as error:

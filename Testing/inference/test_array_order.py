@@ -16,6 +16,7 @@ from NativeDLLib.inference.engine import load_engine, window_settings
 from NativeDLLib.inference.sliding_window import sliding_window
 from NativeDLLib.models.add.model_files import read_source
 from NativeDLLib.models.add.questions import questions, template
+from NativeDLLib.registry import effective
 from NativeDLLib.registry.load import load_registry
 from NativeDLLib.registry.weights import Weights
 
@@ -66,7 +67,7 @@ def model_of(folder, order, **window):
 def labels_of(model, images):
     """Labels of each image, as images, by the path of a run."""
     engine = load_engine(model, Weights(model), "cpu")
-    settings = window_settings(model, engine, {})
+    settings = window_settings(model, engine, effective(model))
     for image in images:
         prepared = engine.prepare(image)
         labels = engine.restore(sliding_window(prepared, engine.networks, settings, Progress()), prepared)
@@ -92,6 +93,27 @@ def test_a_network_sees_its_patch_in_the_order_of_its_own_axes(tmp_path, order):
     back = own.transpose([order.index(letter) for letter in "zyx"])
     np.testing.assert_array_equal(sitk.GetArrayFromImage(labels), back)
     assert len(np.unique(back)) == 3
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_network_for_slices_sees_each_plane_along_its_first_axis(tmp_path, order):
+    torch.manual_seed(4)
+    network, sizes = torch.nn.Conv2d(1, 3, 3, padding=1).eval(), along(order, PATCH)
+    torch.export.save(torch.export.export(network, (torch.zeros(1, 1, *sizes[1:]),)), tmp_path / "flat.pt2")
+    given = own_models.answers()
+    segments = [{"label": 1, "name": "liver"}, own_models.OTHER | {"name": "spleen"}]
+    given["output"] = {"activation": "softmax", "segments": segments}
+    planes = [n if letter != order[0] else 3 for n, letter in zip(PATCH, "zyx", strict=True)]
+    given["input"] |= {"axes": order, "patch_size": planes, "spacing": list(SPACING)}
+    image = noise(PATCH)
+
+    (labels,) = labels_of(own_models.add_model(tmp_path / "flat.pt2", given), [image])
+
+    array = torch.from_numpy(sitk.GetArrayFromImage(image).transpose(along(order, (0, 1, 2))).copy())
+    own = network(array[:, None]).argmax(1).numpy()
+    np.testing.assert_array_equal(
+        sitk.GetArrayFromImage(labels), own.transpose([order.index(letter) for letter in "zyx"])
+    )
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -24,7 +24,6 @@ REFUSED = {
     "nn_cascade": "is the second stage of a cascade; use a configuration that stands alone",
     "nn_export.zip": "is a zip of an nnU-Net results folder; unpack it",
     "nn_unknown_normalization": "'RescaleTo01NormalizationX' is not one of CTNormalization, ZScoreNormalization",
-    "onnx_2d.onnx": "is a network for slices (batch, channels, y, x)",
     "onnx_channels_last.onnx": "has its channels last, as TensorFlow has them",
     "onnx_two_channels.onnx": "takes 2 channels; a series gives one",
     "rgb.onnx": "takes 3 channels; a series gives one",
@@ -38,6 +37,7 @@ ADDED = {
     "first_axis_xyz.pt2": {"activation": "softmax"},
     "g_auto.pt2": {"activation": "softmax"},
     "meta_location.onnx": {"activation": "softmax"},
+    "onnx_2d.onnx": {"activation": "softmax"},
     "onnx_one_sigmoid.onnx": {},
     "sigmoid_multilabel.onnx": {"overlap": "largest"},
 }
@@ -68,7 +68,9 @@ def test_a_file_that_cannot_be_run_is_called_what_it_is(cases, name):
 def test_a_file_that_can_be_run_is_added_by_segmenting_an_image_with_it(cases, name):
     draft = read_source(cases / name)
     given = own_models.answers(output=ADDED[name])
-    given["input"] |= {"axes": "xyz", "patch_size": None if draft.shape else [32, 32, 32]}
+    draft.put(("input", "axes"), "xyz")
+    patch = None if draft.shape else [32, 32, 32]
+    given["input"] |= {"axes": "xyz", "patch_size": draft.offers.get(("input", "patch_size"), patch)}
     draft.merge(given, "answers")
     rows = [own_models.OTHER | row | {"name": f"S{row['label']}"} for row in draft.entry["output"]["segments"]]
     given["output"] = ADDED[name] | {"segments": rows}

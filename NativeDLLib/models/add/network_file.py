@@ -42,10 +42,10 @@ def read_onnx(path: Path) -> Draft:
     taken, given = session.get_inputs()[0], session.get_outputs()[0]
     shape = _checked_shape(path, taken.shape)
     activation = loaded.activation if given.type in _FLOATS else "labels"
-    classes = given.shape[1] if len(given.shape or ()) == _AXES else None
+    classes = given.shape[1] if len(given.shape or ()) == len(taken.shape) else None
     if not isinstance(classes, int):
         classes = network(np.zeros([1, 1, *(n or _FREE_SIZE for n in shape)], np.float32)).shape[1]
-    draft = _draft(path, "onnx", shape, classes, activation)
+    draft = _draft(path, "onnx", shape, classes, activation, len(taken.shape))
     draft.told.insert(0, f"ONNX, input {taken.name!r} {taken.shape}, output {given.name!r} {given.shape}")
     if file.beside:
         draft.content = content
@@ -72,9 +72,9 @@ def read_pt2(path: Path) -> Draft:
     except (KeyError, ValueError, TypeError, AttributeError, StopIteration) as error:
         raise ModelError(f"{path}: is no network with one input and one output") from error
     shape = _checked_shape(path, inputs)
-    if len(outputs) != _AXES or outputs[1] is None:
+    if len(outputs) != len(inputs) or outputs[1] is None:
         raise ModelError(f"{path}: gives {outputs}; an output (batch, classes, z, y, x) is needed")
-    draft = _draft(path, "torch", shape, outputs[1], network.activation)
+    draft = _draft(path, "torch", shape, outputs[1], network.activation, len(inputs))
     draft.told.insert(0, f"torch.export archive, input {inputs}, output {outputs}")
     return _with_hints(draft, path, archive.extra(HINTS, _LARGEST_HINTS))
 
@@ -90,11 +90,9 @@ def read_described(path: Path, architecture: Path) -> Draft:
     except ModelError as error:
         raise ModelError(f"{architecture}: {error}") from error
     channels, *sizes = description["input_shape"]
-    shape = _checked_shape(path, [1, channels, *([1] if len(sizes) == 2 else []), *sizes])
+    shape = _checked_shape(path, [1, channels, *sizes])
     loaded = load_described(path.read_bytes(), path, description, "cpu", 1)
-    draft = _draft(path, "torch", shape, shapes[-1][0], loaded.activation)
-    # A network for slices is given as many at once as it may.
-    draft.any_slices = len(sizes) == 2
+    draft = _draft(path, "torch", shape, shapes[-1][0], loaded.activation, 2 + len(sizes))
     draft.entry["architecture"] = description
     draft.told.insert(0, f"weights of the network in {architecture.name}, input {description['input_shape']}")
     return draft
@@ -110,10 +108,8 @@ def _checked_shape(path: Path, shape: Sequence[Any] | None) -> tuple[int | None,
             hint="tf2onnx does so with --inputs-as-nchw and --outputs-as-nchw",
         )
     if len(sizes) == 4:
-        raise ModelError(
-            f"{path}: is a network for slices (batch, channels, y, x); one for volumes (batch, channels, z, y, x) can "
-            "be run, also one that wraps it and gives it the slices of a volume, or weights of a described network"
-        )
+        # It is run on each plane.
+        sizes = [*sizes[:2], 1, *sizes[2:]]
     if len(sizes) != _AXES:
         raise ModelError(f"{path}: takes {len(sizes)} axes; an input (batch, channels, z, y, x) is needed")
     if sizes[1] not in (1, None):
@@ -128,7 +124,7 @@ def _checked_shape(path: Path, shape: Sequence[Any] | None) -> tuple[int | None,
     return tuple(sizes[2:])
 
 
-def _draft(path: Path, runtime: str, shape: Sequence[int | None], channels: int, activation: str) -> Draft:
+def _draft(path: Path, runtime: str, shape: Sequence[int | None], channels: int, activation: str, axes: int) -> Draft:
     if activation == "labels":
         raise ModelError(f"{path}: gives labels that it decides itself; export it without its last step (ArgMax)")
     if not 1 + (activation == "softmax") <= channels <= 255:
@@ -145,7 +141,9 @@ def _draft(path: Path, runtime: str, shape: Sequence[int | None], channels: int,
     }
     draft = Draft(entry, {f"weights{_suffix(path)}": path}, fixed=[("output", "channels")], outputs=channels)
     sizes = [size for size in shape if size is not None]
-    draft.shape = sizes if len(sizes) == len(shape) else ()
+    draft.shape, draft.any_slices = sizes if len(sizes) == len(shape) else (), axes == 4
+    if draft.any_slices:
+        draft.told.append("a network for slices, which is run on each plane along the first of its axes")
     draft.told.append(_TOLD[activation].format(channels))
     # One channel is no class and its background.
     if activation or channels == 1:
