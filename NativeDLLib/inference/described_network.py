@@ -75,9 +75,8 @@ def read_weights(content: bytes) -> dict[str, Any]:
         else:
             weights = load_tensors(content)
     except ImportError as error:
-        raise ModelError(
-            "its weights need the package safetensors", hint="install it with: pip install safetensors"
-        ) from error
+        hint = "install it with: pip install safetensors"
+        raise ModelError("its weights need the package safetensors", hint=hint) from error
     # What torch makes of a damaged file ranges from RuntimeError to KeyError and its own pickle errors.
     except Exception as error:
         raise ModelError("its weights cannot be read: the file is damaged, or holds more than tensors") from error

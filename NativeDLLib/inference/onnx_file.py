@@ -85,9 +85,8 @@ class OnnxFile:
         if not path.is_file():
             raise ModelError(f"{self._path}: keeps weights in {path.name}, which is not beside it; put it there")
         if path.stat().st_size > _LARGEST:
-            raise ModelError(
-                f"{path}: is larger than 2 GiB, which is too much for one file; export it in half precision"
-            )
+            message = f"{path}: is larger than 2 GiB, which is too much for one file; export it in half precision"
+            raise ModelError(message)
         return path.read_bytes()
 
 

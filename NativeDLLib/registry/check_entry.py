@@ -69,15 +69,13 @@ def _architecture(model: Model, where: str) -> None:
     # A network for slices is given them one by one.
     sizes = tuple(patch[axis] for axis in model.input.array_axes)[4 - len(taken) :]
     if taken[0] != len(model.input.channels):
-        raise ModelError(
-            f"{where}.architecture.input_shape: is for {taken[0]} channels, input.channels names another number"
-        )
+        message = f"{where}.architecture.input_shape: is for {taken[0]} channels, input.channels names another number"
+        raise ModelError(message)
     if tuple(taken[1:]) != sizes:
         raise ModelError(f"{where}.architecture.input_shape: {taken[1:]} is not the patch_size {list(sizes)}")
     if shapes[-1][1:] != sizes:
-        raise ModelError(
-            f"{where}.architecture: gives the shape {list(shapes[-1])}, not logits of the size of its input"
-        )
+        message = f"{where}.architecture: gives the shape {list(shapes[-1])}, not logits of the size of its input"
+        raise ModelError(message)
 
 
 def _parameters(model: Model, where: str) -> None:

@@ -58,10 +58,8 @@ class Where:
     def check(self) -> None:
         """Check that exactly one place is named, and that it is there; UsageError or InputError where not."""
         if len(self.kinds) != 1:
-            raise UsageError(
-                "name one source",
-                hint="give --input PATH..., --files LIST, --database FILE, --from PEER or, to some, --image FILE",
-            )
+            hint = "give --input PATH..., --files LIST, --database FILE, --from PEER or, to some, --image FILE"
+            raise UsageError("name one source", hint=hint)
         for path in self.inputs:
             if not path.exists():
                 raise InputError(f"{path}: does not exist")
@@ -107,10 +105,8 @@ class Where:
             yield series
             return
         if not self.study or not self.series:
-            raise UsageError(
-                "a series of a peer is asked for by its Study and Series Instance UID; both are needed",
-                hint="give --study and --series, which nativedl find lists",
-            )
+            message = "a series of a peer is asked for by its Study and Series Instance UID; both are needed"
+            raise UsageError(message, hint="give --study and --series, which nativedl find lists")
         with scratch("nativedl-") as folder:
             with progress.stage("retrieve"):
                 files = retrieve(self.peer, self.study, self.series, folder, progress)

@@ -130,7 +130,6 @@ def _difference(network: nn.Module, patch: tuple[int, int, int], path: Path) -> 
     written = load(path.read_bytes(), path, "cpu", expected.shape[1]).network
     difference = float(np.abs(written(image.numpy()) - expected).max())
     if not difference <= LARGEST_DIFFERENCE:
-        raise ModelError(
-            f"{path}: differs from the trained network by {difference:.2g}; try another torch, onnxruntime"
-        )
+        message = f"{path}: differs from the trained network by {difference:.2g}; try another torch, onnxruntime"
+        raise ModelError(message)
     return difference

@@ -146,9 +146,8 @@ def train(
             if progress.is_cancelled:
                 source.close()  # type: ignore[attr-defined]
                 keep()
-                raise CancelledError(
-                    f"cancelled after step {step}", hint="the same command with --resume goes on there"
-                )
+                hint = "the same command with --resume goes on there"
+                raise CancelledError(f"cancelled after step {step}", hint=hint)
             rate = schedule.rate(step, done)
             for group in optimiser.param_groups:
                 group["lr"] = rate

@@ -45,9 +45,8 @@ def check_free(model_id: Any, registry: Path, replace: bool) -> None:
     models |= {model.id: model for model in load_registry(registry)} if registry.is_file() else {}
     if model_id in models and not replace:
         place = models[model_id].registry
-        raise UsageError(
-            f"there is a model '{model_id}' in {place}", hint="choose another --id, or replace it with --replace"
-        )
+        hint = "choose another --id, or replace it with --replace"
+        raise UsageError(f"there is a model '{model_id}' in {place}", hint=hint)
 
 
 def install(draft: Draft, registry: Path, *, replace: bool = False, progress: Progress | None = None) -> Model:

@@ -110,7 +110,5 @@ def _check_archive(path: Path) -> None:
         return
     for ends, kind, way in _ARCHIVES:
         if any(name.endswith(ends) for name in names):
-            raise ModelError(
-                f"{path}: is {kind}; {way}",
-                hint="or give a state dict with its --architecture FILE" if way == EXPORT else "",
-            )
+            hint = "or give a state dict with its --architecture FILE" if way == EXPORT else ""
+            raise ModelError(f"{path}: is {kind}; {way}", hint=hint)

@@ -103,10 +103,8 @@ def _checked_shape(path: Path, shape: Sequence[Any] | None) -> tuple[int | None,
     sizes = [size if isinstance(size, int) else None for size in shape or ()]
     few = range(1, 5)
     if len(sizes) in (4, _AXES) and sizes[-1] in few and sizes[1] not in few:
-        raise ModelError(
-            f"{path}: has its channels last, as TensorFlow has them; convert it with its channels second",
-            hint="tf2onnx does so with --inputs-as-nchw and --outputs-as-nchw",
-        )
+        message = f"{path}: has its channels last, as TensorFlow has them; convert it with its channels second"
+        raise ModelError(message, hint="tf2onnx does so with --inputs-as-nchw and --outputs-as-nchw")
     if len(sizes) == 4:
         # It is run on each plane.
         sizes = [*sizes[:2], 1, *sizes[2:]]
