@@ -36,17 +36,10 @@ class Body:
         fat = float(rng.uniform(6, 30))
         scale = float(rng.uniform(0.9, 1.1))
         contrast = float(rng.choice([0.0, rng.uniform(0.3, 1.0)], p=[0.35, 0.65]))
-        return cls(
-            half_width=scale * rng.uniform(128, 148) + fat,
-            half_depth=scale * rng.uniform(86, 102) + fat,
-            fat=fat,
-            wall=float(rng.uniform(9, 16)),
-            scale=scale,
-            contrast=contrast,
-            arterial=contrast * float(rng.uniform(0.6, 2.2)),
-            scoliosis=float(rng.normal(0, 4)),
-            lordosis=float(rng.uniform(4, 13)),
-        )
+        half_width, half_depth = scale * rng.uniform(128, 148) + fat, scale * rng.uniform(86, 102) + fat
+        wall, arterial = float(rng.uniform(9, 16)), contrast * float(rng.uniform(0.6, 2.2))
+        scoliosis, lordosis = float(rng.normal(0, 4)), float(rng.uniform(4, 13))
+        return cls(half_width, half_depth, fat, wall, scale, contrast, arterial, scoliosis, lordosis)
 
     def spine_at(self, z: float) -> tuple[float, float]:
         """Give x and y (mm) of the vertebral bodies' middle at height z (mm)."""

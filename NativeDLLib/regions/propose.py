@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from NativeDLLib.core.arrays import Array, Bools, Points
+from NativeDLLib.core.arrays import Array, Bools
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.regions.outlines import area, outlines, safe_tolerance
@@ -132,21 +132,11 @@ def _nearest(series: Series, text: str) -> int:
 def _regions(plane: Plane, mask: Bools, segment: Segment, tolerance: float | None) -> list[Region]:
     across, down = (float(length) for length in np.linalg.norm(plane.axes, axis=1))
     allowed = safe_tolerance((across, down)) if tolerance is None else tolerance
-    return [
-        Region(
-            f"{segment.number}.{plane.index}.{part}",
-            segment,
-            plane.index,
-            plane.sop_instance_uid,
-            plane.frame,
-            _written(plane.to_patient(line)),
-            round(area(line) * across * down, 3),
-        )
-        for part, line in enumerate(outlines(mask, (across, down), allowed), 1)
-    ]
-
-
-def _written(points: Points) -> Points:
-    """Return points as they are stored, without what is twice in a row then."""
-    rounded = np.round(points, DECIMALS) + 0.0
-    return rounded[np.any(rounded != np.roll(rounded, 1, axis=0), axis=1)]
+    place, regions = (plane.index, plane.sop_instance_uid, plane.frame), []
+    for part, line in enumerate(outlines(mask, (across, down), allowed), 1):
+        # As they are stored, without what is twice in a row then.
+        points = np.round(plane.to_patient(line), DECIMALS) + 0.0
+        points = points[np.any(points != np.roll(points, 1, axis=0), axis=1)]
+        name, area_mm2 = f"{segment.number}.{plane.index}.{part}", round(area(line) * across * down, 3)
+        regions.append(Region(name, segment, *place, points, area_mm2))
+    return regions

@@ -114,16 +114,9 @@ def _region_json(region: Region) -> dict[str, Any]:
 def _region(row: Mapping[str, Any], segments: Mapping[int, Segment]) -> Region:
     if row["segment"] not in segments:
         raise ValueError(f"region '{row['id']}' is of segment {row['segment']}, which is not in the file")
-    return Region(
-        row["id"],
-        segments[row["segment"]],
-        int(row["slice"]),
-        row["sop_instance_uid"],
-        row["frame"],
-        _points(row["points"], row["id"]),
-        float(row["area_mm2"]),
-        row["status"],
-    )
+    place = int(row["slice"]), row["sop_instance_uid"], row["frame"]
+    points, area_mm2 = _points(row["points"], row["id"]), float(row["area_mm2"])
+    return Region(row["id"], segments[row["segment"]], *place, points, area_mm2, row["status"])
 
 
 def _points(rows: Sequence[Any], name: str) -> Points:

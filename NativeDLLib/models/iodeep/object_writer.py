@@ -52,18 +52,10 @@ def write_model(
         size = 0 if weights is None else weights.stat().st_size
         digest = str(entry["weights"].get("sha256", "")) if weights is None else sha256(weights)
         content = e.statement(text, form, digest, size)
-        values: dict[int, Any] = {
-            e.ENTRY: text,
-            e.ID: model.id,
-            e.VERSION: model.version,
-            e.MODEL_UID: e.model_uid(hashlib.sha256(content).hexdigest()),
-            e.RUNTIME: model.runtime.upper(),
-            e.FORM: form,
-            e.SHA256: digest,
-            e.SIZE: size,
-            e.FRAGMENTS: max(1, -(-size // chunk_size)),
-            e.DIGEST: hashlib.sha256(content).hexdigest(),
-        }
+        said = hashlib.sha256(content).hexdigest()
+        values: dict[int, Any] = {e.ENTRY: text, e.ID: model.id, e.VERSION: model.version}
+        values |= {e.RUNTIME: model.runtime.upper(), e.DIGEST: said, e.MODEL_UID: e.model_uid(said)}
+        values |= {e.FORM: form, e.SHA256: digest, e.SIZE: size, e.FRAGMENTS: max(1, -(-size // chunk_size))}
         if values[e.FRAGMENTS] > _MOST_FRAGMENTS:
             raise ModelError(f"model {model.id}: {values[e.FRAGMENTS]} fragments are too many; use a larger chunk size")
         if form == "URI":
@@ -98,17 +90,11 @@ def _header(model: Model, study_id: str) -> Dataset:
         **dict.fromkeys(("InstanceCreationTime", "StudyTime", "SeriesTime", "ContentTime"), time),
         **dict.fromkeys(("PatientName", "PatientID", "PatientBirthDate", "PatientSex"), ""),
         **dict.fromkeys(("AccessionNumber", "ReferringPhysicianName"), ""),
-        "StudyDescription": e.STUDY_DESCRIPTION,
-        "SeriesDescription": model.id,
-        "ProtocolName": model.version,
-        "CreatorVersionUID": generate_uid(entropy_srcs=["NativeDL", __version__]),
         **dict.fromkeys(("StudyInstanceUID", "SeriesInstanceUID"), uid),
-        "StudyID": study_id,
-        "SeriesNumber": 1,
         **dict.fromkeys(("Manufacturer", "ManufacturerModelName"), "NativeDL"),
-        "SoftwareVersions": __version__,
-        "AcquisitionContextSequence": [],
-        "ContentLabel": "MODEL",
+        **{"SoftwareVersions": __version__, "CreatorVersionUID": generate_uid(entropy_srcs=["NativeDL", __version__])},
+        **{"StudyDescription": e.STUDY_DESCRIPTION, "SeriesDescription": model.id, "ProtocolName": model.version},
+        **{"StudyID": study_id, "SeriesNumber": 1, "AcquisitionContextSequence": [], "ContentLabel": "MODEL"},
         **e.image_attributes(model),
     }
     for keyword, value in values.items():
