@@ -70,35 +70,23 @@ def approve(approval: Approval, progress: Progress) -> Report:
         folder.report = _report(automatic, series, reviewed, review)
         if not stored:
             progress.warn("no segment is left to be approved: no SEG is written")
-        else:
-            with progress.stage("write"):
-                _write(approval, automatic, series, stored, review, folder, progress)
+            return folder.report
+        with progress.stage("write"):
+            report, algorithm = folder.report, automatic.algorithm
+            # Segment Numbers count from one without a gap (PS3.3 C.8.20.2).
+            segments = [replace(segment.segment, number=number) for number, segment in enumerate(stored, 1)]
+            pixels = combined([(segment.segment.name, segment.mask) for segment in stored], series.grid, approval.kind)
+            report.quality = _quality(pixels, series.grid, stored, automatic)
+            for finding in report.quality:
+                progress.warn(finding.message)
+            about: dict[str, Any] = {"review": review, "findings": report.quality}
+            dataset = make_segmentation(series, pixels, segments, algorithm, kind=approval.kind, buffered=True, **about)
+            report.segmentation = folder.save(APPROVED, dataset, approval.kind)
+            if approval.structures:
+                dataset = whole_structure_set(series, pixels, segments, algorithm, progress, **about)
+                report.structure_set = folder.save(APPROVED_STRUCTURES, dataset)
+            progress.check()
     return folder.report
-
-
-def _write(
-    approval: Approval,
-    automatic: SavedResult,
-    series: Series,
-    stored: Sequence[ReviewedSegment],
-    review: Review,
-    folder: ResultFolder,
-    progress: Progress,
-) -> None:
-    report, algorithm = folder.report, automatic.algorithm
-    # Segment Numbers count from one without a gap (PS3.3 C.8.20.2).
-    segments = [replace(segment.segment, number=number) for number, segment in enumerate(stored, 1)]
-    pixels = combined([(segment.segment.name, segment.mask) for segment in stored], series.grid, approval.kind)
-    report.quality = _quality(pixels, series.grid, stored, automatic)
-    for finding in report.quality:
-        progress.warn(finding.message)
-    about: dict[str, Any] = {"review": review, "findings": report.quality}
-    dataset = make_segmentation(series, pixels, segments, algorithm, kind=approval.kind, buffered=True, **about)
-    report.segmentation = folder.save(APPROVED, dataset, approval.kind)
-    if approval.structures:
-        dataset = whole_structure_set(series, pixels, segments, algorithm, progress, **about)
-        report.structure_set = folder.save(APPROVED_STRUCTURES, dataset)
-    progress.check()
 
 
 def _quality(pixels: Array, grid: Grid, stored: Sequence[ReviewedSegment], automatic: SavedResult) -> list[Finding]:
