@@ -12,7 +12,6 @@ from NativeDLLib import __version__
 from NativeDLLib.dicom.provenance import Algorithm
 from NativeDLLib.dicom.source_header import SourceHeader, derived_series_number
 from NativeDLLib.dicom.valid import ATTRIBUTES, PATIENT_AND_STUDY, settle
-from NativeDLLib.source.series import Series
 
 MANUFACTURER = "NativeDL"
 _LONGEST = 64
@@ -20,18 +19,12 @@ _AT_ONCE = 2**20
 
 
 def derived_instance(
-    series: Series,
-    header: SourceHeader,
-    algorithm: Algorithm,
-    sop_class: str,
-    modality: str,
-    title: str,
-    transfer_syntax: UID,
+    header: SourceHeader, algorithm: Algorithm, sop_class: str, modality: str, title: str, transfer_syntax: UID
 ) -> Dataset:
     """The only instance of a new series in the study of a source, without content yet. `SourceHeader.finish` is to be
     called once everything is there. ValueError where a text is no Long String (over 64 characters, a backslash).
     """
-    now = datetime.datetime.now()
+    now, series = datetime.datetime.now(), header.series
     dataset = Dataset()
     for module in PATIENT_AND_STUDY:
         header.put(dataset, ATTRIBUTES[module].split())

@@ -65,7 +65,7 @@ def make_structure_set(
     header = SourceHeader(series)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dataset = derived_instance(series, header, algorithm, STRUCTURE_SET, "RTSTRUCT", title, ImplicitVRLittleEndian)
+        dataset = derived_instance(header, algorithm, STRUCTURE_SET, "RTSTRUCT", title, ImplicitVRLittleEndian)
         dataset.SeriesDate, dataset.SeriesTime = dataset.InstanceCreationDate, dataset.InstanceCreationTime
         dataset.OperatorsName = ""
         dataset.StructureSetLabel = algorithm.name[:_LONGEST_LABEL]

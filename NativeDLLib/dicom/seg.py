@@ -63,7 +63,7 @@ def make_segmentation(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         hd.valuerep.check_person_name(creator)
-        dataset = derived_instance(series, header, algorithm, sop_class, "SEG", title, ExplicitVRLittleEndian)
+        dataset = derived_instance(header, algorithm, sop_class, "SEG", title, ExplicitVRLittleEndian)
         dataset.ContentDate, dataset.ContentTime = dataset.InstanceCreationDate, dataset.InstanceCreationTime
         dataset.ContentLabel = "SEGMENTATION"
         dataset.ContentDescription = title

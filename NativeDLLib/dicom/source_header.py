@@ -28,7 +28,7 @@ class SourceHeader:
     """
 
     def __init__(self, series: Series) -> None:
-        self._header = series.header
+        self.series, self._header = series, series.header
         self._readable = is_readable(self._header)
 
     def put(self, dataset: Dataset, keywords: Iterable[str]) -> None:

@@ -55,7 +55,7 @@ class Mean:
     def to_dicom(self):
         header, made_by = SourceHeader(self.source), Algorithm("mean", "1", "Mean", "test", "0", {})
         dataset = derived_instance(
-            self.source, header, made_by,
+            header, made_by,
             sop_class=RAW_DATA, modality="OT", title=f"Mean {self.value}", transfer_syntax=ExplicitVRLittleEndian,
         )  # fmt: skip
         header.finish(dataset)
