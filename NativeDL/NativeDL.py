@@ -182,8 +182,9 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         with slicer.util.tryWithErrorDisplay("The segmentation could not be started.", waitCursor=True):
             # Now, so that the images can be looked at while the model runs, and nothing stalls when it has ended.
-            volume = images.volume or scene.volumeOfSeries(images.series)
-            self.logic.start(self.model.configuration, done, images.files, volume, images.noSegBecause, self._event)
+            volume = images.volume or scene.volumeOfSeries(images.series, images.instances)
+            configuration = self.model.configuration | ({"volume": images.taken} if images.taken else {})
+            self.logic.start(configuration, done, images.files, volume, images.noSegBecause, self._event)
 
     def _event(self, kind, event):
         if kind in ("stage", "progress"):

@@ -64,8 +64,14 @@ def save(node, path):
             raise RuntimeError(f"{path} could not be written; is the disk full?")
 
 
-def volumeOfSeries(uid):
-    """The volume of a series, loaded from the database by Slicer's own reader where it is not yet in the scene."""
+def volumeOfSeries(uid, instances=()):
+    """The volume of a series, loaded from the database by Slicer's own reader where it is not yet in the scene. Of a
+    series that is several, it is the one of these images.
+    """
+    if instances:
+        loaded = [n for n in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if _isOf(n, instances)]
+        if loaded:
+            return loaded[0]
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     item = hierarchy.GetItemByUID("DICOM", uid) if uid else 0
     nodes = [hierarchy.GetItemDataNode(item)] if item else []
@@ -73,7 +79,12 @@ def volumeOfSeries(uid):
         from DICOMLib import DICOMUtils
 
         nodes = [slicer.mrmlScene.GetNodeByID(nodeId) for nodeId in DICOMUtils.loadSeriesByUID([uid])]
-    return next((node for node in nodes if node is not None and node.IsA("vtkMRMLScalarVolumeNode")), None)
+    volumes = [node for node in nodes if node is not None and node.IsA("vtkMRMLScalarVolumeNode")]
+    return next((node for node in volumes if _isOf(node, instances)), volumes[0] if volumes else None)
+
+
+def _isOf(node, instances):
+    return not set((node.GetAttribute("DICOM.instanceUIDs") or "-").split()) - set(instances)
 
 
 def loadResult(path, name, volume):

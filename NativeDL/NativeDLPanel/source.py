@@ -16,12 +16,15 @@ class Source:
 
     def __init__(self, ui, onInspected):
         self.ui, self._onInspected, self.workers = ui, onInspected, Workers()
+        # Of a series that is several volumes: what each is taken by, what was taken, and the images of that.
+        self._parts, self.taken, self.instances = [], [], []
         self.volume, self.series, self.files, self.noSegBecause = None, None, [], None
         ui.seriesTree.connect("itemSelectionChanged()", self.look)
         ui.seriesSearch.connect("textChanged(QString)", self._filter)
         ui.seriesRefreshButton.connect("clicked()", self.listSeries)
         ui.volumeRadio.connect("toggled(bool)", self.look)
         ui.volumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.look)
+        ui.partBox.connect("currentIndexChanged(int)", self._take)
 
     def listSeries(self, *_):
         self.ui.seriesCount.text = "Slicer's DICOM database is not open; open the DICOM module once."
@@ -68,21 +71,45 @@ class Source:
             self.series = chosen[0].data(0, qt.Qt.UserRole)
             self.files = list(scene.database().filesForSeries(self.series))
         self.workers.stop("inspect")
+        self._list([])
         if self.volume is None and not self.files:
             self._show(None, "Choose a loaded volume, or a series of the DICOM database.")
             return
+        self._inspect()
+
+    def _inspect(self):
         geometry = None if self.volume is None else scene.geometry(self.volume)
         regularized, folder = scene.isRegularized(self.volume), Path(slicer.app.temporaryPath)
         self._show(None, "Looking at the images…")
-        command = worklist.inspect_command(geometry, self.files, regularized, folder)
+        command = worklist.inspect_command(geometry, self.files, regularized, folder, self.taken)
         self.workers.start("inspect", command, self._inspected)
 
+    def _list(self, parts):
+        """Offer the volumes of a series that is several; none is taken by itself."""
+        self._parts, self.taken, self.instances = parts, [], []
+        self.ui.partBox.blockSignals(True)
+        self.ui.partBox.clear()
+        for text in ("Choose one of its volumes", *(texts.part_text(part) for part in parts)):
+            self.ui.partBox.addItem(text)
+        self.ui.partBox.blockSignals(False)
+        self.ui.partBox.visible = bool(parts)
+
+    def _take(self, index):
+        self.taken = self._parts[index - 1]["volume"] if index > 0 else []
+        self.workers.stop("inspect")
+        self._inspect()
+
     def _inspected(self, result, error):
+        if result and result["volumes"] and not self._parts:
+            self._list(result["volumes"])
+        self.instances = result["instances"] if result else []
         self.noSegBecause = result and result["no_seg_because"]
         self.files = [] if self.noSegBecause else self.files
         self._show(result, f"This cannot be segmented: {error}" if error else texts.inspection_text(result))
 
     def _show(self, inspection, message):
-        say(self.ui.factsLabel, texts.facts_html(inspection["facts"]) if inspection else "")
+        facts = inspection["facts"] if inspection else {}
+        say(self.ui.factsLabel, texts.facts_html(facts))
+        self.ui.factsLabel.toolTip = "\n".join(f"{name}: {facts[name]}" for name in facts if name.endswith("UID"))
         say(self.ui.inputMessage, message)
         self._onInspected(inspection["models"] if inspection else [])

@@ -104,14 +104,22 @@ def _inspection(source: "Series | _Volume", volume: "_Volume | None", no_seg: st
         "no_seg_because": no_seg or None,
         "models": [_candidate(c, size, spacing, device) for c in rank(models, source, seen)],
         "volumes": [],
+        "instances": _instances(source),
     }
+
+
+def _instances(source: "Series | _Volume") -> list[str]:
+    """Return the SOP Instance UIDs of a volume that was taken out of a series of several."""
+    if not isinstance(source, Series) or not source.volume:
+        return []
+    return [source.instances[index].text("SOPInstanceUID") for index in sorted({s.instance for s in source.slices})]
 
 
 def _volumes(error: SeveralVolumesError) -> dict[str, Any]:
     """Report of a series that is several volumes: what each is taken by."""
     volumes = [{"volume": list(attributes), "slices": slices} for attributes, slices in error.volumes]
     unknown = dict.fromkeys(("series", "modality", "size", "spacing_mm", "no_seg_because"))
-    return {"facts": {}, **unknown, "warnings": [str(error)], "models": [], "volumes": volumes}
+    return {"facts": {}, **unknown, "warnings": [str(error)], "models": [], "volumes": volumes, "instances": []}
 
 
 @dataclass(frozen=True)

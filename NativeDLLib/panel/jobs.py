@@ -136,17 +136,19 @@ def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_becau
     return folder
 
 
-def inspect_command(volume: str | None, files: Sequence[str], regularized: bool, folder: Path) -> list[str]:
+def inspect_command(
+    volume: str | None, files: Sequence[str], regularized: bool, folder: Path, taken: Sequence[str] = ()
+) -> list[str]:
     """Arguments that look at a volume, at DICOM files, or at a volume and the files that it came from.
 
     `volume` is its geometry, as ``inspect --loaded`` takes it; `regularized` tells that loading made it regular;
-    `folder` gets the list of the files.
+    `folder` gets the list of the files; `taken` tells one volume of a series that is several.
     """
     command = ["inspect", *(["--loaded", volume] if volume else [])]
     if files:
         write_names(folder / "nativedl-files.txt", files)
         command += ["--files", str(folder / "nativedl-files.txt"), *(["--regularized"] if regularized else [])]
-    return command
+    return [*command, *(f"--volume={attribute}" for attribute in taken)]
 
 
 def finished_jobs() -> list[tuple[JobFolder, dict[str, Any], str]]:

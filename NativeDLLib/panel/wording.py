@@ -32,11 +32,13 @@ _STAGES = {
 
 
 def facts_html(facts: Mapping[str, str]) -> str:
-    """Return facts as a table in HTML, without those that are empty; empty where all are."""
+    """Return facts as a table in HTML, without those that are empty, and without UIDs, which would make it too wide;
+    empty where all are.
+    """
     rows = "".join(
         f"<tr><td><font color='gray'>{escape(name)}&nbsp;</font></td><td>{escape(value)}</td></tr>"
         for name, value in facts.items()
-        if value
+        if value and not name.endswith("UID")
     )
     return f"<table>{rows}</table>" if rows else ""
 
@@ -110,6 +112,11 @@ def install_failure(error: ImportError | CalledProcessError) -> str:
     last = "\n".join(text.strip().splitlines()[-12:])
     said = f"pip's last lines:\n{last}" if last else "What pip said is in Slicer's log (Help, Report a Bug)."
     return f"The installation failed (pip ended with {error.returncode}); Slicer works as before. {said}"
+
+
+def part_text(part: Mapping[str, Any]) -> str:
+    """Volume of a series that is several, with the number of its slices."""
+    return f"{', '.join(attribute.replace('=', ' ', 1) for attribute in part['volume'])} ({part['slices']} slices)"
 
 
 def inspection_text(inspection: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import factories
 import numpy as np
+import pydicom
 import pytest
 
 from Testing.slicer import panel as panels
@@ -165,6 +166,7 @@ def test_who_and_what_is_shown_as_it_is_written_even_where_it_looks_like_markup(
     ):
         assert shown in text
     assert "<b>" not in text
+    assert bright.ui.factsLabel.toolTip.startswith("Study UID: 1.2.826.")
 
 
 def test_the_search_finds_series_that_have_every_word(slicer_app, bright, tmp_path):
@@ -197,3 +199,35 @@ def test_in_an_empty_scene_the_panel_asks_for_images(slicer_app):
     assert panel.ui.inputMessage.text == "Choose a loaded volume, or a series of the DICOM database."
     assert not panel.ui.runButton.enabled
     assert panel.ui.sendHint.text == "Choose a result under Review first."
+
+
+def test_a_series_of_several_volumes_offers_them_and_segments_the_one_that_is_chosen(slicer_app, bright, tmp_path):
+    folder = factories.several_volumes(
+        tmp_path / "two", *({"AcquisitionNumber": n, "SeriesDescription": "phases"} for n in (1, 2))
+    )
+    panels.add(slicer_app, sorted(path for part in folder.iterdir() for path in part.iterdir()))
+    bright.choose_series("phases")
+
+    box = bright.ui.partBox
+    assert "holds 2 volumes that differ in AcquisitionNumber (1, 2)" in bright.ui.inputMessage.text
+    assert [box.itemText(index) for index in range(box.count)] == [
+        "Choose one of its volumes",
+        "AcquisitionNumber 1 (6 slices)",
+        "AcquisitionNumber 2 (6 slices)",
+    ]
+    assert not bright.ui.runButton.enabled
+
+    box.currentIndex = 2
+    bright.settle()
+    assert bright.ui.inputMessage.text == ""
+    bright.choose_model("bright")
+    assert bright.run() == "Finished: review the result below."
+
+    assert bright.report()["series"]["volume"] == ["AcquisitionNumber=2"]
+    bright.accept_all()
+    bright.press(bright.ui.saveButton)
+    rows = bright.approved().ReferencedSeriesSequence[0].ReferencedInstanceSequence
+    chosen = {str(pydicom.dcmread(path).SOPInstanceUID) for path in (folder / "1").iterdir()}
+    assert {str(row.ReferencedSOPInstanceUID) for row in rows} <= chosen
+    bright.choose_series("bright")
+    assert box.isHidden()
