@@ -139,17 +139,10 @@ class _Progress:
         states = self._states()
         elapsed = time.monotonic() - self._started
         remaining = elapsed / self._finished * (self._left - self._finished) if self._finished else None
-        self._progress.show(
-            {
-                "event": "case",
-                "case": happening.name,
-                "state": self._manifest.state(happening.name),
-                "done": states[DONE],
-                "failed": states[FAILED],
-                "total": len(self._names),
-                "remaining_s": None if remaining is None else round(remaining, 1),
-            }
-        )
+        case = {"case": happening.name, "state": self._manifest.state(happening.name)}
+        counts = {"done": states[DONE], "failed": states[FAILED], "total": len(self._names)}
+        left = None if remaining is None else round(remaining, 1)
+        self._progress.show({"event": "case", **case, **counts, "remaining_s": left})
 
     def summary(self, *, cancelled: bool) -> dict[str, Any]:
         states = self._states()

@@ -33,13 +33,8 @@ def read_identity(file: Path) -> Identity:
         meta = dataset.file_meta
         if deflated:
             meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-        header = Identity(
-            str(dataset.SOPClassUID),
-            str(dataset.SOPInstanceUID),
-            str(meta.TransferSyntaxUID),
-            str(dataset.get("StudyInstanceUID", "")),
-            str(dataset.get("SeriesInstanceUID", "")),
-        )
+        own = (str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), str(meta.TransferSyntaxUID))
+        header = Identity(*own, *(str(dataset.get(f"{level}InstanceUID", "")) for level in ("Study", "Series")))
         named = (str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID))
     except InvalidDicomError:
         raise InputError(f"{file}: is not a DICOM file") from None

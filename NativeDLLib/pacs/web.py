@@ -153,14 +153,9 @@ def _client(peer: Peer) -> Iterator[Any]:
         if peer.tls:
             client_tls(peer.tls, peer.name)  # for its checks alone: requests makes its own
             session.mount("https://", _OwnCertificates(peer.tls))
-        client = DICOMwebClient(
-            service.url,
-            session=session,
-            qido_url_prefix=service.qido_prefix,
-            wado_url_prefix=service.wado_prefix,
-            stow_url_prefix=service.stow_prefix,
-            timeout=(peer.timeouts.connect, peer.timeouts.network),
-        )
+        prefixes = {f"{kind}_url_prefix": getattr(service, f"{kind}_prefix") for kind in ("qido", "wado", "stow")}
+        timeout = (peer.timeouts.connect, peer.timeouts.network)
+        client = DICOMwebClient(service.url, session=session, timeout=timeout, **prefixes)
         client.set_http_retry_params(retry=False)  # the outbox tries again, and with longer delays
         try:
             yield client

@@ -54,15 +54,11 @@ def remember(report: Report) -> None:
         if report.model is None or report.series is None or not report.device:
             return
         voxels, own = prod(report.series.size), [s for s in report.stages if s.name not in _FOREIGN_STAGES]
-        new = _run(
-            {
-                "model": f"{report.model.id} {report.model.version}",
-                "device": report.device.split(" ")[0],  # of a description such as "cpu (2 threads)"
-                "voxels": voxels,
-                "volume_mm3": voxels * prod(report.series.spacing_mm),
-                "stages": {stage.name: [stage.seconds, stage.peak_mib] for stage in own},
-            }
-        )
+        sizes = {"voxels": voxels, "volume_mm3": voxels * prod(report.series.spacing_mm)}
+        stages = {stage.name: [stage.seconds, stage.peak_mib] for stage in own}
+        device = report.device.split(" ")[0]  # of a description such as "cpu (2 threads)"
+        model = f"{report.model.id} {report.model.version}"
+        new = _run({"model": model, "device": device, **sizes, "stages": stages})
         if new is not None:
             others = [run for run in _runs() if not new.replaces(run)]
             write_json(kept("timings.json"), {"runs": [vars(run) for run in (*others, new)][-_MOST_RUNS:]})

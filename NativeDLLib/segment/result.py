@@ -80,16 +80,9 @@ class SegmentationResult:
         # highdicom is imported when there is something to write: see `import_ahead`.
         from NativeDLLib.dicom.seg import make_segmentation
 
-        dataset = make_segmentation(
-            self.source,
-            sitk.GetArrayViewFromImage(self.labels),
-            self.segments,
-            self.algorithm,
-            kind=self.storage.kind,
-            allow_empty=self.storage.keep_empty,
-            findings=self.quality,
-            buffered=buffered,
-        )
+        values, storage = sitk.GetArrayViewFromImage(self.labels), self.storage
+        how: dict[str, Any] = {"kind": storage.kind, "allow_empty": storage.keep_empty, "findings": self.quality}
+        dataset = make_segmentation(self.source, values, self.segments, self.algorithm, buffered=buffered, **how)
         if buffered:
             dataset.PixelData.owner = self.labels
         return [dataset]
