@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.confined import confined
@@ -18,7 +20,9 @@ _CUDA = "CUDAExecutionProvider"
 
 
 class OnnxNetwork:
-    """An ONNX Runtime `session` behind the interface of `Network`."""
+    """An ONNX Runtime `session` behind the interface of `Network`. `takes` and `gives` are the sizes of its first input
+    and output with their channels second, words where they are free.
+    """
 
     def __init__(self, session: Any, description: str, classes: int, path: Path, *, concurrency: int = 1) -> None:
         self.device, self.concurrency = description, concurrency
@@ -27,7 +31,12 @@ class OnnxNetwork:
         if len(inputs) != 1 or inputs[0].type != "tensor(float)":
             told = ", ".join(f"{row.name} of {row.type.removeprefix('tensor')}" for row in inputs)
             raise ModelError(f"{path}: takes {told}; one input of 32-bit floating-point numbers is needed")
-        self._input, self._is_flat = inputs[0].name, len(inputs[0].shape) == 4
+        self._input, shape = inputs[0].name, list(inputs[0].shape)
+        # Networks of TensorFlow have their channels last, and a series gives one.
+        self._is_last = len(shape) in (4, 5) and shape[-1] == 1 and shape[1] != 1
+        self.takes, self.gives = (
+            self._channels_second(list(row.shape)) for row in (inputs[0], session.get_outputs()[0])
+        )
 
     def to_device(self, array: Array) -> ArrayOrTensor:
         """See `Network`."""
@@ -36,7 +45,7 @@ class OnnxNetwork:
     def __call__(self, batch: ArrayOrTensor) -> ArrayOrTensor:
         """Run the session on a batch; see `Network`."""
         try:
-            output = plane_by_plane(self._run, batch) if self._is_flat else self._run(batch)
+            output = plane_by_plane(self._run, batch) if len(self.takes) == 4 else self._run(batch)
         # ONNX Runtime's exceptions are classes of a private module without a common base but Exception.
         except Exception as error:
             sizes = " x ".join(str(size) for size in batch.shape[2:])
@@ -45,7 +54,13 @@ class OnnxNetwork:
         return checked_output(output, batch, self._classes, self._path)
 
     def _run(self, batch: ArrayOrTensor) -> ArrayOrTensor:
-        return self.session.run(None, {self._input: batch})[0]
+        if not self._is_last:
+            return self.session.run(None, {self._input: batch})[0]
+        given = self.session.run(None, {self._input: np.ascontiguousarray(np.moveaxis(batch, 1, -1))})[0]
+        return np.ascontiguousarray(np.moveaxis(given, -1, 1))
+
+    def _channels_second(self, shape: list[Any]) -> list[Any]:
+        return [shape[0], shape[-1], *shape[1:-1]] if self._is_last and len(shape) > 2 else shape
 
 
 def onnx_engine(model: Model, weights: Weights, device: str, *, measure: bool = True) -> ContractEngine:

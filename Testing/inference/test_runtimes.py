@@ -4,6 +4,7 @@ import sys
 
 import factories
 import numpy as np
+import onnx
 import pytest
 from conftest import ROOT
 
@@ -41,6 +42,32 @@ def test_every_kind_of_file_gives_the_same_logits(tmp_path, load, device):
     np.testing.assert_allclose(network(BATCH), expected(0.5), atol=1e-6)
     chosen = "cuda" if load is torch_network and device == "auto" and torch.cuda.is_available() else "cpu"
     assert network.device.startswith(chosen)
+
+
+@pytest.mark.parametrize("axes", [3, 2])
+def test_an_onnx_network_with_its_channels_last_gives_what_it_gives_with_them_second(tmp_path, axes):
+    weight = np.random.default_rng(1).normal(size=(3, 1, *[3] * axes)).astype(np.float32)
+    sizes, networks = ["z", "y", "x"][-axes:], []
+    second, last = list(range(axes + 2)), [0, *range(2, axes + 2), 1]
+    for order, back in ((second, second), (last, [0, axes + 1, *range(1, axes + 1)])):
+        nodes = [
+            onnx.helper.make_node("Transpose", ["image"], ["turned"], perm=back),
+            onnx.helper.make_node("Conv", ["turned", "w"], ["found"], pads=[1] * 2 * axes),
+            onnx.helper.make_node("Transpose", ["found"], ["logits"], perm=order),
+        ]
+        shapes = [[["n", channels, *sizes][axis] for axis in order] for channels in (1, 3)]
+        described = [
+            onnx.helper.make_tensor_value_info(*row) for row in zip(["image", "logits"], [1, 1], shapes, strict=True)
+        ]
+        graph = onnx.helper.make_graph(
+            nodes, "g", described[:1], described[1:], [onnx.numpy_helper.from_array(weight, "w")]
+        )
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+        networks.append(load_onnx(model.SerializeToString(), tmp_path / "a.onnx", "cpu", 3).network)
+
+    results = [network(BATCH) for network in networks]
+    assert results[0].shape == (1, 3, 16, 16, 16)
+    np.testing.assert_allclose(results[0], results[1], atol=1e-4)
 
 
 @pytest.mark.parametrize("word", ["gpu", "cuda:x", "cuda:-1", "", "CPU", "cuda:123"])

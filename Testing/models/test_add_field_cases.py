@@ -24,12 +24,10 @@ REFUSED = {
     "nn_cascade": "is the second stage of a cascade; use a configuration that stands alone",
     "nn_export.zip": "is a zip of an nnU-Net results folder; unpack it",
     "nn_unknown_normalization": "'RescaleTo01NormalizationX' is not one of CTNormalization, ZScoreNormalization",
-    "onnx_channels_last.onnx": "has its channels last, as TensorFlow has them",
     "onnx_two_channels.onnx": "takes 2 channels; a series gives one",
     "rgb.onnx": "takes 3 channels; a series gives one",
     "train_thin_series.json": "is JSON text; name the file of a network",
     "unet2d.keras": "is a network of Keras; convert it to ONNX",
-    "unet2d_nhwc.onnx": "has its channels last, as TensorFlow has them",
 }
 # Files with what a person has to say of each.
 ADDED = {
@@ -38,8 +36,10 @@ ADDED = {
     "g_auto.pt2": {"activation": "softmax"},
     "meta_location.onnx": {"activation": "softmax"},
     "onnx_2d.onnx": {"activation": "softmax"},
+    "onnx_channels_last.onnx": {"activation": "softmax"},
     "onnx_one_sigmoid.onnx": {},
     "sigmoid_multilabel.onnx": {"overlap": "largest"},
+    "unet2d_nhwc.onnx": {},
 }
 CONFIRMED = {"nn_trainer_relu"}
 

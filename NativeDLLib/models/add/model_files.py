@@ -8,7 +8,7 @@ from NativeDLLib.core.errors import ModelError, UsageError
 from NativeDLLib.inference.pt2_archive import EXPORT
 from NativeDLLib.models.add.draft import Draft
 
-_TO_ONNX = "convert it to ONNX, with its channels second and one series as input"
+_TO_ONNX = "convert it to ONNX, with one series as input"
 _SAVED = "and a pickled network is not loaded"
 # Members by whose end an archive is known, the kind, and the way out; the first that fits counts.
 _ARCHIVES = (

@@ -40,12 +40,12 @@ def read_onnx(path: Path) -> Draft:
     assert isinstance(network, OnnxNetwork)
     session = network.session
     taken, given = session.get_inputs()[0], session.get_outputs()[0]
-    shape = _checked_shape(path, taken.shape)
+    shape = _checked_shape(path, network.takes)
     activation = loaded.activation if given.type in _FLOATS else "labels"
-    classes = given.shape[1] if len(given.shape or ()) == len(taken.shape) else None
+    classes = network.gives[1] if len(network.gives) == len(network.takes) else None
     if not isinstance(classes, int):
         classes = network(np.zeros([1, 1, *(n or _FREE_SIZE for n in shape)], np.float32)).shape[1]
-    draft = _draft(path, "onnx", shape, classes, activation, len(taken.shape))
+    draft = _draft(path, "onnx", shape, classes, activation, len(network.takes))
     draft.told.insert(0, f"ONNX, input {taken.name!r} {taken.shape}, output {given.name!r} {given.shape}")
     if file.beside:
         draft.content = content
@@ -101,10 +101,6 @@ def read_described(path: Path, architecture: Path) -> Draft:
 def _checked_shape(path: Path, shape: Sequence[Any] | None) -> tuple[int | None, ...]:
     """Return the sizes of a patch along the network's own axes, None for those that are free."""
     sizes = [size if isinstance(size, int) else None for size in shape or ()]
-    few = range(1, 5)
-    if len(sizes) in (4, _AXES) and sizes[-1] in few and sizes[1] not in few:
-        message = f"{path}: has its channels last, as TensorFlow has them; convert it with its channels second"
-        raise ModelError(message, hint="tf2onnx does so with --inputs-as-nchw and --outputs-as-nchw")
     if len(sizes) == 4:
         # It is run on each plane.
         sizes = [*sizes[:2], 1, *sizes[2:]]
