@@ -32,7 +32,10 @@ def check_images(instances: Sequence[Instance], where: str) -> None:
     # A series has thousands of headers: what has the same bytes in all of them is looked at once.
     kinds = [[instances[i] for i in same] for same in groups_alike([i.dataset for i in instances], _LOOKED_AT)]
     for kind in kinds:
-        _check_identity(kind[0], where)
+        for keyword in _IDENTIFIERS:
+            _check_uid(kind[0], keyword, where)
+        if kind[0].sop_class not in IMAGE_CLASSES:
+            raise kind[0].error("is not a CT, MR or PET image")
     for instance in instances:
         _check_uid(instance, "SOPInstanceUID", where)
     for keyword in _SAME_EVERYWHERE:
@@ -49,14 +52,6 @@ def check_images(instances: Sequence[Instance], where: str) -> None:
     if instances[0].text("Modality") == "MR":
         for instance in instances:
             _check_tiles(instance)
-
-
-def _check_identity(instance: Instance, where: str) -> None:
-    """Refuse an instance that does not say what it belongs to, or is no slice."""
-    for keyword in _IDENTIFIERS:
-        _check_uid(instance, keyword, where)
-    if instance.sop_class not in IMAGE_CLASSES:
-        raise instance.error("is not a CT, MR or PET image")
 
 
 def _check_uid(instance: Instance, keyword: str, where: str) -> None:

@@ -166,25 +166,18 @@ def _decompressed(instance: Instance, frame: int, shape: tuple[int, int]) -> npt
     with instance.path.open("rb") as stream:
         stream.seek(instance.pixel_start or 0)
         offsets = [dataset.get(f"ExtendedOffsetTable{kind}") for kind in ("", "Lengths")]
-        piece = get_frame(
-            stream, frame, number_of_frames=frames, extended_offsets=(offsets[0], offsets[1]) if all(offsets) else None
-        )
+        extended = (offsets[0], offsets[1]) if all(offsets) else None
+        piece = get_frame(stream, frame, number_of_frames=frames, extended_offsets=extended)
     declared = codestream(piece, syntax)
     if declared is not None:
         _check(declared, instance, shape)
     if declared is not None and syntax == JPEGExtended12Bit and declared.bits > 8:
         raise instance.error(f"pixel data ({syntax.name}) have {declared.bits} bits, which no decoder here reads")
     # One frame is decoded as an image of its own: the file is not parsed again for each of many.
-    description: Any = {
-        "rows": shape[0],
-        "columns": shape[1],
-        "samples_per_pixel": 1,
-        "number_of_frames": 1,
-        "photometric_interpretation": dataset.PhotometricInterpretation,
-        "bits_allocated": dataset.BitsAllocated,
-        "bits_stored": dataset.BitsStored,
-        "pixel_representation": dataset.PixelRepresentation,
-    }
+    description: Any = {"rows": shape[0], "columns": shape[1], "samples_per_pixel": 1, "number_of_frames": 1}
+    description |= {"bits_allocated": dataset.BitsAllocated, "bits_stored": dataset.BitsStored}
+    description["pixel_representation"] = dataset.PixelRepresentation
+    description["photometric_interpretation"] = dataset.PhotometricInterpretation
     stored, _ = decoder.as_array(encapsulate([piece]), index=0, raw=True, **description)
     if declared is not None and not declared.signed:
         _check_sign(stored, declared.bits, instance)
@@ -206,7 +199,5 @@ def _check_sign(stored: npt.NDArray[Any], coded: int, instance: Instance) -> Non
     kept = int(instance.dataset.BitsStored)
     if stored.dtype.kind == "i" and coded < kept and ((stored >> (coded - 1)) & 1).any():
         name = instance.dataset.file_meta.TransferSyntaxUID.name
-        raise instance.error(
-            f"pixel data ({name}) have {coded} bits without a sign, the image has {kept} with one: "
-            "what they mean is unknown"
-        )
+        differ = f"have {coded} bits without a sign, the image has {kept} with one"
+        raise instance.error(f"pixel data ({name}) {differ}: what they mean is unknown")

@@ -12,12 +12,7 @@ from NativeDLLib.registry.check_entry import NO_OVERLAP
 
 Place = tuple[str | int, ...]
 STEP = {
-    "name": "step",
-    "type": "number",
-    "default": 0.5,
-    "minimum": 0.25,
-    "maximum": 1.0,
-    "label": "Overlap step",
+    **{"name": "step", "type": "number", "default": 0.5, "minimum": 0.25, "maximum": 1.0, "label": "Overlap step"},
     "help": "Distance between patches as a fraction of their size; smaller is slower and smoother.",
 }
 """The one parameter that every model has."""

@@ -66,9 +66,8 @@ def read_pt2(path: Path) -> Draft:
         (taken,) = (row["user_input"] for row in module["signature"]["input_specs"] if "user_input" in row)
         given = next(row["user_output"] for row in module["signature"]["output_specs"] if "user_output" in row)
         tensors = module["graph"]["tensor_values"]
-        inputs, outputs = (
-            [size.get("as_int") for size in tensors[row["arg"]["as_tensor"]["name"]]["sizes"]] for row in (taken, given)
-        )
+        named = [tensors[row["arg"]["as_tensor"]["name"]] for row in (taken, given)]
+        inputs, outputs = ([size.get("as_int") for size in tensor["sizes"]] for tensor in named)
     except (KeyError, ValueError, TypeError, AttributeError, StopIteration) as error:
         raise ModelError(f"{path}: is no network with one input and one output") from error
     shape = _checked_shape(path, inputs)
@@ -107,10 +106,8 @@ def _checked_shape(path: Path, shape: Sequence[Any] | None) -> tuple[int | None,
     if len(sizes) != _AXES:
         raise ModelError(f"{path}: takes {len(sizes)} axes; an input (batch, channels, z, y, x) is needed")
     if sizes[1] not in (1, None):
-        raise ModelError(
-            f"{path}: takes {sizes[1]} channels; a series gives one, and networks for several series or for colour "
-            "pictures are not run"
-        )
+        others = "networks for several series or for colour pictures are not run"
+        raise ModelError(f"{path}: takes {sizes[1]} channels; a series gives one, and {others}")
     if sizes[0] not in (1, None):
         raise ModelError(f"{path}: takes batches of {sizes[0]}; export it with a free batch size, or 1")
     if any(size is not None and not 1 <= size <= 512 for size in sizes[2:]):
@@ -124,10 +121,8 @@ def _draft(path: Path, runtime: str, shape: Sequence[int | None], channels: int,
     if not 1 + (activation == "softmax") <= channels <= 255:
         raise ModelError(f"{path}: gives {channels} channel(s); 2 to 255 can be run, and one without a softmax")
     entry: dict[str, Any] = {
-        "id": identifier(path.stem),
-        "version": "1.0.0",
+        **{"id": identifier(path.stem), "version": "1.0.0", "runtime": runtime},
         "description": f"Network of the file {path.name[:80]!r}.",
-        "runtime": runtime,
         "input": {"channels": [{"name": "image"}]},
         "sliding_window": {"step": {"parameter": "step"}},
         "output": {"channels": channels, "segments": [{"label": label} for label in range(1, channels)]},

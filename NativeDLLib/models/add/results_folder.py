@@ -15,10 +15,7 @@ _CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth")
 _MODALITIES = {"CT": "CT", "MR": "MR", "MRI": "MR", "PT": "PT", "PET": "PT"}
 _FIXED: tuple[Place, ...] = tuple(("input", name) for name in ("spacing", "patch_size", "intensity", "orientation"))
 _MIRROR = {
-    "name": "mirror",
-    "type": "boolean",
-    "default": True,
-    "label": "Test-time flips",
+    **{"name": "mirror", "type": "boolean", "default": True, "label": "Test-time flips"},
     "help": "Average over flipped copies of each patch, as nnU-Net does; takes several times as long.",
 }
 
@@ -72,10 +69,8 @@ def _draft(folder: Path, plans: Any, dataset: Any, checkpoint: Checkpoint, files
     title = printable(str(plans.get("dataset_name") or folder.parent.name))
     mirrors = bool(checkpoint.mirror_axes)
     entry: dict[str, Any] = {
-        "id": identifier(title),
-        "version": "1.0.0",
+        **{"id": identifier(title), "version": "1.0.0", "runtime": "nnunetv2"},
         "description": f"nnU-Net of {title[:60]}, configuration {checkpoint.configuration}.",
-        "runtime": "nnunetv2",
         "input": _input(plans, configuration, channel, told),
         "sliding_window": {"step": {"parameter": "step"}} | ({"mirror": {"parameter": "mirror"}} if mirrors else {}),
         "output": {"segments": _segments(folder, dataset, told)},
