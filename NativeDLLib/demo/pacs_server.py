@@ -123,13 +123,8 @@ class EmbeddedPacs:
         for root, service in itertools.product(("Patient", "Study"), ("Find", "Get", "Move")):
             name = f"{root}RootQueryRetrieveInformationModel{service}"
             self._entity.add_supported_context(getattr(sop_class, name))
-        handlers = [
-            (evt.EVT_CONN_OPEN, no_delay),
-            (evt.EVT_C_STORE, self._store),
-            (evt.EVT_C_FIND, self._find),
-            (evt.EVT_C_GET, self._get),
-            (evt.EVT_C_MOVE, self._move),
-        ]
+        handlers = [(evt.EVT_CONN_OPEN, no_delay), (evt.EVT_C_STORE, self._store), (evt.EVT_C_FIND, self._find)]
+        handlers += [(evt.EVT_C_GET, self._get), (evt.EVT_C_MOVE, self._move)]
         try:
             here = ("127.0.0.1", self.port)
             server = self._entity.start_server(here, block=False, ssl_context=self._tls, evt_handlers=handlers)

@@ -74,12 +74,8 @@ class Where:
             raise InputError(f"series {self.series}: {result} was made from series {series.series_instance_uid}")
         if self.volume and series.volume and self.volume != tuple(series.volume):
             raise InputError(f"{' '.join(self.volume)}: {result} was made from the volume {' '.join(series.volume)}")
-        return replace(
-            self,
-            series=series.series_instance_uid,
-            study=self.study or series.study_instance_uid,
-            volume=self.volume or tuple(series.volume),
-        )
+        study, volume = self.study or series.study_instance_uid, self.volume or tuple(series.volume)
+        return replace(self, series=series.series_instance_uid, study=study, volume=volume)
 
     @contextmanager
     def open(self, progress: Progress, model: "Model | None" = None) -> Iterator[Source]:

@@ -30,12 +30,8 @@ def write_results_folder(
     std of the training become nnU-Net's statistics of the foreground; `cases` is the number of cases.
     """
     plans = _plans(architecture, config)
-    dataset = {
-        "channel_names": {"0": "CT"},
-        "labels": {"background": 0, **{name: number for number, name in config.classes.items()}},
-        "numTraining": cases,
-        "file_ending": ".nii.gz",
-    }
+    labels = {"background": 0, **{name: number for number, name in config.classes.items()}}
+    dataset = {"channel_names": {"0": "CT"}, "labels": labels, "numTraining": cases, "file_ending": ".nii.gz"}
     write_json(folder / "dataset.json", dataset)
     write_json(folder / "plans.json", plans)
     checkpoint = {
