@@ -16,7 +16,7 @@ _SERVER = re.compile(r"https?://[^/?#@\s]+/?")
 
 
 def check_device(word: str) -> str:
-    """Device of a word (``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, a server's ``https://host``); else
+    """Device of a word: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, a server's ``https://host``; or
     UsageError.
     """
     if not _WORDS.fullmatch(word) and not is_server(word):

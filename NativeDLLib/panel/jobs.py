@@ -118,9 +118,8 @@ def results_folder() -> Path:
 
 
 def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_because: str | None) -> JobFolder:
-    """Folder of a new job with its configuration (model, device, parameters) and its DICOM files.
-
-    Without files the volume is still to be written, and `no_seg_because` says why no SEG can be made of it.
+    """Folder of a new job with its configuration (model, device, parameters) and its DICOM files. Without files the
+    volume is still to be written, and `no_seg_because` says why no SEG can be made of it.
     """
     name = f"{datetime.now():{_TIME}}-{configuration['model']}-{uuid.uuid4().hex[:6]}"
     folder = JobFolder(results_folder() / name)
@@ -139,10 +138,9 @@ def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_becau
 def inspect_command(
     volume: str | None, files: Sequence[str], regularized: bool, folder: Path, taken: Sequence[str] = ()
 ) -> list[str]:
-    """Arguments that look at a volume, at DICOM files, or at a volume and the files that it came from.
-
-    `volume` is its geometry, as ``inspect --loaded`` takes it; `regularized` tells that loading made it regular;
-    `folder` gets the list of the files; `taken` tells one volume of a series that is several.
+    """Arguments that look at a volume, at DICOM files, or at a volume and the files that it came from. `volume` is its
+    geometry, as ``inspect --loaded`` takes it; `regularized` tells that loading made it regular; `folder` gets the list
+    of the files; `taken` tells one volume of a series that is several.
     """
     command = ["inspect", *(["--loaded", volume] if volume else [])]
     if files:

@@ -71,9 +71,7 @@ class Requirement:
 
 
 def missing(extras: Iterable[str] = ()) -> list[Requirement]:
-    """Missing requirements of the base list and of extras, in the order of ``pyproject.toml``; KeyError for no
-    extra.
-    """
+    """Missing requirements of the base list and of extras, in the order of ``pyproject.toml``; KeyError else."""
     # What pip has installed since this process started is to be seen.
     importlib.invalidate_caches()
     found: dict[str, Declared] = {}

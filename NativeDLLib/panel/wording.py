@@ -32,9 +32,7 @@ _STAGES = {
 
 
 def facts_html(facts: Mapping[str, str]) -> str:
-    """Return facts as a table in HTML, without those that are empty, and without UIDs, which would make it too wide;
-    empty where all are.
-    """
+    """Return facts as an HTML table without empty ones and UIDs, which make it too wide; empty where none is left."""
     rows = "".join(
         f"<tr><td><font color='gray'>{escape(name)}&nbsp;</font></td><td>{escape(value)}</td></tr>"
         for name, value in facts.items()
@@ -127,9 +125,7 @@ def inspection_text(inspection: Mapping[str, Any]) -> str:
 
 
 def export_text(result: Mapping[str, Any] | None, error: str | None, peer: str | None, saved: bool) -> str:
-    """Outcome of ``approve`` in words, of its `result` and `error`, its target `peer`, and whether the SEG is
-    `saved`.
-    """
+    """Outcome of ``approve`` in words, of `result` and `error`, the target `peer`, and whether the SEG is `saved`."""
     if error:
         # Where only the sending failed it waits in the outbox, which says why.
         return "Saved, but not sent: it waits in the outbox." if saved else error
