@@ -73,17 +73,17 @@ def load_checkpoint(content: bytes, path: Path) -> Checkpoint:
         return Checkpoint(weights, configuration, trainer, tuple(int(axis) for axis in axes or ()))
     except pickle.UnpicklingError as error:
         raise ModelError(f"{path}: holds more than tensors and plain values, so it is not loaded") from error
-    except (RuntimeError, KeyError, AttributeError, TypeError, ValueError, EOFError, OSError) as error:
+    except (RuntimeError, KeyError, AttributeError, TypeError, ValueError, EOFError, OSError, MemoryError) as error:
         raise ModelError(f"{path}: is not a checkpoint of nnU-Net, or is damaged") from error
 
 
 def _plain_numpy() -> list[Any]:
-    """Types of NumPy numbers in a training log; none of them executes anything."""
-    scalar = np.float64(0).__reduce__()[0]
+    """Types of NumPy numbers and arrays in a training log; none of them executes anything."""
+    makers: list[Any] = [np.float64(0).__reduce__()[0], np.zeros(1).__reduce__()[0]]
     kinds = [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
     # The module moved with NumPy 2; checkpoints written before it still name the old place.
-    places = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
-    return [np.dtype, *kinds, scalar, *places]
+    places = [(make, f"numpy.{core}.multiarray.{make.__name__}") for make in makers for core in ("core", "_core")]
+    return [np.dtype, np.ndarray, *kinds, *makers, *places]
 
 
 _LAYERS = {

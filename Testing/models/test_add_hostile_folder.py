@@ -1,5 +1,6 @@
 """Results folders that nobody should add: nothing of theirs runs, fills the memory or stays."""
 
+import numpy as np
 import own_models
 import pytest
 from own_models import refusal
@@ -25,6 +26,41 @@ def test_a_checkpoint_with_a_pickle_is_refused_and_never_runs(tmp_path):
     torch.save({"network_weights": Payload()}, folder / "fold_0" / "checkpoint_final.pth")
 
     assert "more than tensors and plain values" in refusal(ModelError, folder)
+    assert not marker.exists()
+
+
+def test_arrays_of_numpy_in_a_training_log_are_no_pickle_that_runs(tmp_path):
+    folder = nnunet_folder.write(tmp_path / NAME)
+    path = folder / "fold_0" / "checkpoint_final.pth"
+    content = torch.load(path, weights_only=False)
+    content["logging"] = {"dice": [np.float32(0.5)], "loss": np.linspace(1, 0, 4), "seen": np.array([[True], [False]])}
+    torch.save(content, path)
+
+    assert own_models.add_model(folder, ANSWERS).id
+
+
+class _Huge:
+    def __reduce__(self):
+        return (np.zeros(1).__reduce__()[0], (np.ndarray, (2**50,), b"d"))
+
+
+class _Payload:
+    def __init__(self, marker):
+        self.marker = str(marker)
+
+    def __reduce__(self):
+        return (open, (self.marker, "w"))
+
+
+@pytest.mark.parametrize("kind", ["a claimed size", "a pickle in an array"])
+def test_an_array_that_is_more_than_numbers_is_refused(tmp_path, kind):
+    folder = nnunet_folder.write(tmp_path / NAME)
+    path, marker = folder / "fold_0" / "checkpoint_final.pth", tmp_path / "ran"
+    content = torch.load(path, weights_only=False)
+    content["logging"] = _Huge() if kind == "a claimed size" else np.array([_Payload(marker)], dtype=object)
+    torch.save(content, path)
+
+    assert str(path) in refusal(ModelError, folder)
     assert not marker.exists()
 
 
