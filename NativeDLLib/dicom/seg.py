@@ -73,7 +73,7 @@ def make_segmentation(
         dataset.SegmentSequence = _described(segments, algorithm, review, findings)
         if kind == "LABELMAP":
             dataset.SegmentSequence.insert(0, _background(dataset.SegmentSequence[0]))
-        add_frames(dataset, series, header, labels, len(segments), buffered=buffered)
+        add_frames(dataset, header, labels, len(segments), buffered=buffered)
         if review is not None and review.predecessor is not None:
             _refer_to(dataset, review.predecessor)
         header.finish(dataset)

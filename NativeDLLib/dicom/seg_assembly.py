@@ -31,11 +31,9 @@ _BY_SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence", "Refe
 _BY_PLACE = ("ImagePositionPatient", "PlanePositionSequence", "Image Position Patient")
 
 
-def add_frames(
-    dataset: Dataset, series: Series, header: SourceHeader, labels: Array, count: int, *, buffered: bool
-) -> None:
+def add_frames(dataset: Dataset, header: SourceHeader, labels: Array, count: int, *, buffered: bool) -> None:
     """Add the frames of a label map (z, y, x), or of `count` masks (z, y, x, segment); `buffered` as for the SEG."""
-    labelmap = dataset.SegmentationType == "LABELMAP"
+    series, labelmap = header.series, dataset.SegmentationType == "LABELMAP"
     frames = frames_of(labels, count, labelmap)
     _describe_pixels(dataset, header, labels.shape, 1 if not labelmap else 8 if count < 256 else 16)
     dataset.SegmentsOverlap = "YES" if overlap(labels) else "NO"
