@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,49 @@ def repeat_bytes(content: bytes, chance: random.Random) -> bytes:
     """Return content with some bytes there twice."""
     at, length = chance.randrange(_MAGIC, len(content) - 64), chance.randint(1, 64)
     return content[: at + length] + content[at:]
+
+
+def change_json(path: Path, chance: random.Random, change: Callable[[Any, Any, random.Random], None]) -> None:
+    """Change one place of a JSON file, drawn by chance, two levels down or deeper where there are such."""
+    data = json.loads(path.read_text())
+    found = list(_places(data))
+    *way, last = chance.choice([place for place in found if len(place) > 2] or found)
+    here = data
+    for step in way:
+        here = here[step]
+    change(here, last, chance)
+    path.write_text(json.dumps(data))
+
+
+def _places(data: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    pairs = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in pairs:
+        yield (*way, key)
+        yield from _places(value, (*way, key))
+
+
+def without(here: Any, last: Any, _: random.Random) -> None:
+    """Remove what is there."""
+    here.pop(last)
+
+
+def renamed(here: Any, last: Any, _: random.Random) -> None:
+    """Give it another key, or put an element of a list there twice."""
+    if isinstance(here, dict):
+        here[f"{last} "] = here.pop(last)
+    else:
+        here.append(here[last])
+
+
+def replaced(here: Any, last: Any, chance: random.Random) -> None:
+    """Put something of another kind there."""
+    here[last] = chance.choice(_VALUES)
+
+
+_VALUES = [
+    None, True, 0, -1, 1.5, 10**30, -1e308, "", "x", "x" * 5000, "\u0000", "a\nb", "肝", [], {}, [[]], [0] * 5000,
+    {"parameter": "none"}, {"parameter": {"parameter": "step"}}, ["CT", 1, None],
+]  # fmt: skip
 
 
 def pixel_start(content: bytes) -> int:

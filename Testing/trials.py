@@ -6,6 +6,7 @@ A trial ends as the command does, after a minute, or with a signal; what it took
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -38,9 +39,9 @@ class Trial:
 class Trials:
     """The process that forks."""
 
-    def __init__(self) -> None:
+    def __init__(self, *modules: str) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, __file__]
+        command = [sys.executable, __file__, *modules]
         self._server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
 
     def close(self) -> None:
@@ -52,7 +53,9 @@ class Trials:
         """Run a command with a home and a folder for temporary files in `folder`, and check its limits."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
-        places = {"HOME": folder / "home", "TMPDIR": folder / "tmp", "NATIVEDL_REGISTRY": registry or folder / "none"}
+        places = {"HOME": folder / "home", "TMPDIR": folder / "tmp"} | (
+            {"NATIVEDL_REGISTRY": registry} if registry else {}
+        )
         for name in ("home", "tmp", "here"):
             (folder / name).mkdir(exist_ok=True)
         before = _files(folder)
@@ -74,9 +77,9 @@ class Trials:
 
 
 @contextlib.contextmanager
-def trials() -> Iterator[Trials]:
-    """Give the process that forks, and end it."""
-    server = Trials()
+def trials(*modules: str) -> Iterator[Trials]:
+    """Give the process that forks, which has imported some more modules, and end it."""
+    server = Trials(*modules)
     try:
         yield server
     finally:
@@ -98,6 +101,8 @@ def _serve() -> None:
     import NativeDLLib.segment.run  # noqa: F401
     from NativeDLLib.cli.main import main
 
+    for module in sys.argv[1:]:
+        importlib.import_module(module)
     for line in sys.stdin:
         request = json.loads(line)
         started = time.monotonic()

@@ -1,6 +1,5 @@
 """Damaged registry files through ``models check``: each is right, or refused in one line that names the file."""
 
-import json
 import random
 import shutil
 
@@ -39,29 +38,6 @@ def check(registry, capfd):
     return run
 
 
-def places(data, path=()):
-    """Return where everything in a document is."""
-    pairs = list(data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ())
-    return [(*path, key) for key, _ in pairs] + [p for key, value in pairs for p in places(value, (*path, key))]
-
-
-def changed(registry, chance, change):
-    """Change one place of the registry, drawn by chance."""
-    data = json.loads(registry.read_text())
-    *path, last = chance.choice([place for place in places(data) if len(place) > 2])
-    here = data
-    for step in path:
-        here = here[step]
-    change(here, last)
-    registry.write_text(json.dumps(data))
-
-
-VALUES = [
-    None, True, 0, -1, 1.5, 10**30, -1e308, "", "x", "x" * 5000, "\u0000", "a\nb", "肝", [], {}, [[]], [0] * 5000,
-    {"parameter": "none"}, {"parameter": {"parameter": "step"}}, ["CT", 1, None],
-]  # fmt: skip
-
-
 def test_what_nobody_damaged_is_right(check):
     assert check() == 0
 
@@ -82,32 +58,21 @@ def test_a_truncated_file(registry, check, seed):
 
 @mutations.seeds(30)
 def test_a_key_that_is_gone(registry, check, seed):
-    changed(registry, random.Random(seed), lambda here, last: here.pop(last))
+    mutations.change_json(registry, random.Random(seed), mutations.without)
 
     check()
 
 
 @mutations.seeds(20)
 def test_a_key_under_another_name(registry, check, seed):
-    def rename(here, last):
-        if isinstance(here, dict):
-            here[f"{last} "] = here.pop(last)
-        else:
-            here.append(here[last])
-
-    changed(registry, random.Random(seed), rename)
+    mutations.change_json(registry, random.Random(seed), mutations.renamed)
 
     check()
 
 
 @mutations.seeds(100)
 def test_a_value_of_another_kind(registry, check, seed):
-    chance = random.Random(seed)
-
-    def replace(here, last):
-        here[last] = chance.choice(VALUES)
-
-    changed(registry, chance, replace)
+    mutations.change_json(registry, random.Random(seed), mutations.replaced)
 
     check()
 
