@@ -13,6 +13,8 @@ from trials import trials
 pytest.importorskip("nnunetv2")
 import nnunet_folder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server():
