@@ -17,7 +17,7 @@ from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.add.draft import Draft
 from NativeDLLib.models.add.install import check_free, install, user_registry
-from NativeDLLib.models.add.model_files import read_source
+from NativeDLLib.models.add.model_files import read_source, unpacked
 from NativeDLLib.models.add.questions import in_words, questions, require_complete, template
 from NativeDLLib.models.add.structures import code_doubts
 from NativeDLLib.registry.load import registry_files
@@ -44,8 +44,9 @@ def add_answers(parser: Any) -> None:
 
 
 def _add(args: argparse.Namespace, progress: Progress) -> None:
-    draft = read_source(args.source, architecture=args.architecture, folds=args.folds)
-    add_draft(draft, args.registry or user_registry(), args, progress)
+    with unpacked(args.source, progress) as source:
+        draft = read_source(source, architecture=args.architecture, folds=args.folds)
+        add_draft(draft, args.registry or user_registry(), args, progress)
 
 
 def add_draft(draft: Draft, registry: Path, args: argparse.Namespace, progress: Progress) -> None:

@@ -1,18 +1,22 @@
 """Files that people have: each is added and run, or called what it is with what can be done."""
 
 import io
+import tempfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import onnx
 import own_models
 import pytest
 from own_models import refusal
+from tools import nativedl
 
 from NativeDLLib.core.errors import ModelError, NativeDLError, UsageError
 from NativeDLLib.models.add.install import user_registry
 from NativeDLLib.models.add.model_files import read_source
 from NativeDLLib.models.add.questions import questions
+from NativeDLLib.registry.load import load_registry
 from NativeDLLib.registry.weights import Weights
 
 REFUSED = {
@@ -85,6 +89,36 @@ def test_a_trainer_that_may_have_changed_the_network_is_asked_about(cases):
     asked = {question.place for question in questions(read_source(cases / "nn_trainer_relu"))}
 
     assert ("trainer",) in asked
+
+
+def test_a_zip_that_nnunet_exported_is_unpacked_and_added(cases, tmp_path, capsys):
+    read = read_source(unzipped(cases / "nn_export.zip", tmp_path / "here"))
+    named = [own_models.OTHER | row | {"name": f"S{row['label']}"} for row in read.entry["output"]["segments"]]
+    given = own_models.IDENTITY | {"input": own_models.STORED | {"modality": "CT"}, "output": {"segments": named}}
+    answers = own_models.written(tmp_path / "answers.json", given)
+
+    assert nativedl("models", "add", cases / "nn_export.zip", "--id", "out", "--answers", answers) == 0
+
+    (model,) = load_registry(user_registry())
+    assert {"plans.json", "dataset.json", "fold_0/checkpoint_final.pth"} == {*model.weights.files}
+    assert Weights(model).digest
+    assert not list(Path(tempfile.gettempdir()).glob("nativedl-add-*"))
+
+
+def test_what_is_wrong_in_a_zip_is_said_of_the_zip(tmp_path, capsys):
+    (tmp_path / "a.zip").write_bytes(archive("D/T__P__3d_fullres/plans.json", "D/T__P__3d_fullres/dataset.json"))
+
+    assert nativedl("models", "add", tmp_path / "a.zip") == 4
+
+    message = capsys.readouterr().err
+    assert f"{tmp_path / 'a.zip'}: " in message
+    assert "nativedl-add-" not in message
+
+
+def unzipped(path, folder):
+    with zipfile.ZipFile(path) as file:
+        file.extractall(folder)
+    return next(folder.rglob("plans.json")).parent
 
 
 def archive(*names):

@@ -1,12 +1,17 @@
 """Files of a model by their kind: a results folder, or a file with a network; everything else is called what it is."""
 
+import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from NativeDLLib.core.errors import ModelError, UsageError
+from NativeDLLib.core.files import scratch
+from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.pt2_archive import EXPORT
 from NativeDLLib.models.add.draft import Draft
+from NativeDLLib.models.fetch.archive import unpack_zip
 
 _TO_ONNX = "convert it to ONNX, with one series as input"
 _SAVED = "and a pickled network is not loaded"
@@ -77,6 +82,28 @@ def read_source(path: Path, *, architecture: Path | None = None, folds: Sequence
     return network_file.read_pt2(path)
 
 
+@contextmanager
+def unpacked(path: Path, progress: Progress) -> Iterator[Path]:
+    """Results folder in a zip that nnU-Net exported, as long as the block runs; of all else the path itself. Errors of
+    the block name the zip.
+    """
+    if not any(name.endswith("plans.json") for name in _members(path)):
+        yield path
+        return
+    with scratch("nativedl-add-") as folder:
+        try:
+            with progress.stage("unpack"), path.open("rb") as file:
+                unpack_zip(file, folder, progress)
+            found = [plans.parent for plans in sorted(folder.rglob("plans.json"))]
+            if len(found) > 1:
+                names = ", ".join(str(results.relative_to(folder)) for results in found[:20])
+                raise UsageError(f"{path}: holds {len(found)} results folders ({names}); unpack it, and name one")
+            yield found[0]
+        except (ModelError, UsageError) as error:
+            told = re.sub(rf"{re.escape(str(folder))}[^:]*", lambda _: str(path), str(error), count=1)
+            raise type(error)(told, hint=error.hint) from error
+
+
 def _check_folder(path: Path) -> None:
     """Raise an error of ours where a folder without plans of nnU-Net is one of another program, or holds a network."""
     if any(path.glob("plans.json")) or any(path.glob("*/plans.json")):
@@ -99,12 +126,7 @@ def _check_start(path: Path, start: bytes, marks: Sequence[_Mark]) -> None:
 
 def _check_archive(path: Path) -> None:
     """Raise ModelError where an archive is one of another kind than that of ``torch.export``."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    # The archive's own reader says what is wrong with it.
-    except (OSError, zipfile.BadZipFile, ValueError):
-        return
+    names = _members(path)
     # TorchScript is refused by its own name.
     if any(name.endswith("/constants.pkl") for name in names):
         return
@@ -112,3 +134,12 @@ def _check_archive(path: Path) -> None:
         if any(name.endswith(ends) for name in names):
             hint = "or give a state dict with its --architecture FILE" if way == EXPORT else ""
             raise ModelError(f"{path}: is {kind}; {way}", hint=hint)
+
+
+def _members(path: Path) -> list[str]:
+    """Names in an archive; none of a file that is none, of which whoever reads it says what is wrong."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (OSError, zipfile.BadZipFile, ValueError):
+        return []
