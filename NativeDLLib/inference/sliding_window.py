@@ -14,16 +14,8 @@ import numpy as np
 from NativeDLLib.core.arrays import Array, Floats
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.threads import Scratch, in_threads
-from NativeDLLib.inference.network import (
-    ArrayOrTensor,
-    Network,
-    contiguous,
-    copied,
-    flipped,
-    is_tensor,
-    to_numpy,
-    zeros,
-)
+from NativeDLLib.inference import network as ops
+from NativeDLLib.inference.network import ArrayOrTensor, Network, contiguous, copied, flipped, is_tensor, to_numpy
 from NativeDLLib.inference.preprocess import Prepared
 
 Window = tuple[slice, ...]
@@ -143,7 +135,7 @@ class _Blend:
 
     def __init__(self, weights: ArrayOrTensor, size: Sequence[int]) -> None:
         self._weights = weights
-        self._weight_sums = zeros(size, weights)
+        self._weight_sums = ops.zeros(size, weights)
         self._sums: list[ArrayOrTensor] = []
         self._scratch = Scratch()
 
@@ -180,7 +172,7 @@ class _Blend:
     def features(self, part: Window) -> ArrayOrTensor:
         """Return the mean of each network's features in a part (z, y, x), and whether nothing was added, 0 or 1."""
         divisor, nowhere = self._weights_in(part)
-        result = zeros((sum(map(len, self._sums)) + 1, *divisor.shape), divisor)
+        result = ops.zeros((sum(map(len, self._sums)) + 1, *divisor.shape), divisor)
         start = 0
         for sums in self._sums:
             _divide(sums[:, *part], divisor, result[start : start + len(sums)])
@@ -193,7 +185,7 @@ class _Blend:
         divisor, nowhere = self._weights_in(part)
         total: ArrayOrTensor = None
         for sums in self._sums:
-            mean = _divide(sums[:, *part], divisor, zeros((len(sums), *divisor.shape), divisor))
+            mean = _divide(sums[:, *part], divisor, ops.zeros((len(sums), *divisor.shape), divisor))
             total = mean if total is None else total + mean
         if len(self._sums) > 1:
             total /= len(self._sums)
@@ -213,7 +205,7 @@ class _Blend:
     def _weights_in(self, part: Window) -> tuple[ArrayOrTensor, ArrayOrTensor]:
         """Divisor of the sums in a part, and a mask of its voxels without any, as 0 and 1."""
         weights = self._weight_sums[part]
-        nowhere = zeros(weights.shape, weights)
+        nowhere = ops.zeros(weights.shape, weights)
         nowhere[weights == 0] = 1
         # The smallest that there is, so that nothing but the zeros of what was skipped is changed.
         return weights.clip(_SMALLEST_WEIGHT), nowhere
@@ -221,16 +213,16 @@ class _Blend:
     def _room(self, channels: int, progress: Progress) -> ArrayOrTensor:
         size = (channels, *self._weight_sums.shape)
         if not is_tensor(self._weights):
-            return zeros(size, self._weights)
+            return ops.zeros(size, self._weights)
         import torch
 
         try:
-            return zeros(size, self._weights)
+            return ops.zeros(size, self._weights)
         except torch.OutOfMemoryError:
             progress.warn("the GPU has no room for the results of a slab; they are kept in main memory, which is slow")
         self._weights, self._weight_sums = to_numpy(self._weights), to_numpy(self._weight_sums)
         self._sums = [to_numpy(sums) for sums in self._sums]
-        return zeros(size, self._weights)
+        return ops.zeros(size, self._weights)
 
 
 def _divide(values: ArrayOrTensor, divisor: ArrayOrTensor, out: ArrayOrTensor) -> ArrayOrTensor:

@@ -9,17 +9,10 @@ from typing import Any
 
 from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.errors import ModelError
+from NativeDLLib.inference import network
 from NativeDLLib.inference.confined import confined
 from NativeDLLib.inference.device import torch_device
-from NativeDLLib.inference.network import (
-    ArrayOrTensor,
-    Loaded,
-    checked_output,
-    is_tensor,
-    plane_by_plane,
-    require,
-    to_numpy,
-)
+from NativeDLLib.inference.network import ArrayOrTensor, Loaded, checked_output, is_tensor, require, to_numpy
 from NativeDLLib.inference.pt2_archive import NotRunError, Pt2Archive
 from NativeDLLib.inference.pt2_graph import ExportedNetwork
 
@@ -79,5 +72,5 @@ def load_torch(content: bytes, path: Path, device: str, classes: int) -> Loaded:
     require("torch", "torch")
     chosen, description, notes = torch_device(device)
     module = confined(ExportedNetwork, Pt2Archive(content, path), chosen, path)
-    runs = module if module.axes == 5 else partial(plane_by_plane, module)
+    runs = module if module.axes == 5 else partial(network.plane_by_plane, module)
     return Loaded(TorchNetwork(runs, chosen, description, classes, path), notes, module.activation)

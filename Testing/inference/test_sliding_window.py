@@ -311,7 +311,7 @@ def test_results_for_which_the_device_has_no_room_are_kept_in_main_memory(monkey
             raise torch.OutOfMemoryError("CUDA out of memory")
         return zeros(shape, like)
 
-    monkeypatch.setattr(windows, "zeros", full)
+    monkeypatch.setattr(windows.ops, "zeros", full)
     volume = np.random.default_rng(4).normal(size=(1, 30, 20, 21)).astype(np.float32)
     progress = Progress()
 
