@@ -2,7 +2,7 @@
 
 Bytes that stages hold at the same time beyond those at the loading of the model. There are n voxels of the
 image, m of the network's grid, and s segments. A slab is what the sliding window sums up: all channels of all networks,
-in as many planes as a patch has, and means are made of some planes of it at a time. What stays on a GPU does not count.
+in as many planes as a patch has, and means are made of some planes of it at a time. Nothing on a GPU counts.
 
 ===========  ==========================================================================================================
 preprocess   7 n + 8 m: the image turned, as float32, and a mask of it; resampled, and once more on the way there

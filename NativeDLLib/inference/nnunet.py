@@ -66,9 +66,8 @@ class NnunetEngine:
             if self.is_streamed and data.any():
                 volume, body = self._preprocess(preprocessor, data, properties)
             else:
-                volume, _, properties = preprocessor.run_case_npy(
-                    data, None, properties, self.plans, self.configuration, self.dataset
-                )
+                made = self.plans, self.configuration, self.dataset
+                volume, _, properties = preprocessor.run_case_npy(data, None, properties, *made)
         volume, grid = np.ascontiguousarray(volume, np.float32), image if oriented is image else empty(oriented)
         return Prepared(volume, grid, grid, image, 0.0, body=body, properties=properties)
 

@@ -29,7 +29,7 @@ def certain_levels(
     labels: sitk.Image, segments: Sequence[Segment], merged: Collection[int]
 ) -> tuple[tuple[Segment, ...], list[Finding]]:
     """Segments, those of doubtful levels without it and renamed, and the findings that say why. `labels` holds Segment
-    Numbers. What a vertebra may be is its segment's `plausible`; `merged` has the labels of segments that ran together
+    Numbers, a segment's `plausible` the bounds of its vertebra, `merged` the labels of segments that ran together
     with others and could not be cut apart for certain.
     """
     spine = [segment for segment in segments if segment.plausible.level is not None]

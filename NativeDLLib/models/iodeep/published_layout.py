@@ -2,8 +2,8 @@
 
 ``architecture`` maps ``"1"``, ``"2"`` ... to codes, each of which takes its filters from the next entry of
 ``convolutional``, its kernel from ``kernel`` or ``pooling``; ``skip_connection`` maps the number of a layer to that of
-the ``Upsample`` it joins. What the codes of U-Nets leave open (whether ``Upsample`` interpolates, which halves the
-filters of the level below, or is a transposed convolution; whether convolutions have a bias) only the weights tell.
+the ``Upsample`` it joins. The codes of U-Nets leave open whether ``Upsample`` interpolates, which halves the filters
+of the level below, or is a transposed convolution, and whether convolutions have a bias: only the weights tell.
 """
 
 from collections.abc import Mapping

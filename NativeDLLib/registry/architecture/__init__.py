@@ -5,7 +5,7 @@ ordered ``architecture``, and for U-Nets ``skip_connection``. `NativeDLLib.model
 own files, in which layers take their numbers from lists. ``Resources/architecture.schema.json`` is the full grammar.
 
 Shapes are channels first and without the batch: (channels, y, x) in 2-D, (channels, z, y, x) in 3-D; sizes are in
-pixels or voxels. What is given per axis is one number for all, or a list in the order (y, x) or (z, y, x). Layers are
+pixels or voxels. A value per axis is one number for all, or a list in the order (y, x) or (z, y, x). Layers are
 counted from 0. A layer takes what the one before it passes on; ``flatten`` (channels outermost) and the global
 poolings make it flat, after which only ``dense``, normalisation by batch or layer, activations and ``dropout`` follow.
 
