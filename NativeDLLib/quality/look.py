@@ -26,8 +26,10 @@ _MOST_SLICES = 64
 _LEAST_COSINE = 0.8
 # The body is denser than lung. Soft organs are meant with and without contrast; only bone and metal are as the skull.
 _BODY_HU, _LUNG_HU, _SOFT_HU, _BONE_HU, _SKULL_HU = -300, (-950, -550), (0, 230), 180, 300
-# A border that shows this part of the body's largest section cuts it.
-_CUT = 0.3
+# A border that shows this part of the body's largest section cuts it: less in front and at the back, where a cut moves
+# the middle, than at the sides.
+_CUT_AT_BACK, _CUT = 0.1, 0.3
+_FEWEST_LEVELS = 4
 # Radius of half a vertebra, and what lies further from it than any part of it.
 _VERTEBRA_MM, _FAR_MM = 18.0, 60.0
 # Lungs within the outermost levels, on either side, and the length of the abdomen beyond them.
@@ -80,7 +82,8 @@ class Look:
     @property
     def back(self) -> int:
         """1 where the spine lies behind the middle of the body, -1 where before it, 0 where that is not plain."""
-        if self.spine is None or _is_cut(self.body, 1):
+        # In a slice or two, noise is as dense as bone.
+        if self.spine is None or len(self.body) < _FEWEST_LEVELS or _is_cut(self.body, 1, _CUT_AT_BACK):
             return 0
         y, x = self.spine
         column = self.body[:, :, max(0, x - 4) : x + 5].sum(axis=(0, 2))
@@ -199,10 +202,10 @@ def _filled(mask: _Bools) -> _Bools:
     return filled
 
 
-def _is_cut(body: _Bools, axis: int) -> bool:
+def _is_cut(body: _Bools, axis: int, most: float = _CUT) -> bool:
     """Tell whether a border of the images across an array axis cuts the body."""
     profile = body.sum(axis=tuple(other for other in range(3) if other != axis))
-    return bool(max(profile[0], profile[-1]) > _CUT * profile.max())
+    return bool(max(profile[0], profile[-1]) > most * profile.max())
 
 
 def _areas(mask: Array) -> Array:

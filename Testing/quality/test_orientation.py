@@ -24,12 +24,12 @@ WORDS = (
     "soft organ, as a rule the liver, lies left",
 )
 MIRRORINGS = list(product((1, -1), repeat=3))
-# Which of them a real series shows plainly: a few slices show no lungs' end, three no liver.
+# Which of them a real series shows plainly: a few slices show no lungs' end, three nothing.
 REAL = {
     "torso_ct_3mm/ct.nii.gz": (True, True, True),
     "abdomen_ct_5mm_dicom": (True, True, True),
     "upper_abdomen_ct_dicom": (False, True, True),
-    "liver_spine_ct_dicom": (False, True, False),
+    "liver_spine_ct_dicom": (False, False, False),
     "aorta_ct/ct_cropped.nii.gz": (False, False, False),
 }
 
@@ -112,6 +112,28 @@ def test_nothing_is_told_of_noise_of_air_of_a_ball_and_of_a_grid_that_lies_askew
     assert Look.at(ball * 0 - 1000, grid(ball.shape)) is None
     third = np.array([[2, -1, 2], [2, 2, -1], [-1, 2, 2]]) / 3
     assert Look.at(phantom[0], grid(phantom[0].shape, phantom[1], third.ravel())) is None
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("name", REAL)
+def test_noise_narrow_fields_and_turned_patients_make_no_false_finding(real_data, name, seed):
+    values, spacing = read(real_data / name)
+    rng, step = np.random.default_rng(seed), [max(1, round(2.5 / mm)) for mm in spacing[::-1]]
+    values, spacing = (
+        values[:: step[0], :: step[1], :: step[2]],
+        [mm * n for mm, n in zip(spacing, step[::-1], strict=True)],
+    )
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing(spacing)
+    turn = sitk.Euler3DTransform()
+    turn.SetCenter(image.TransformContinuousIndexToPhysicalPoint([n / 2 for n in image.GetSize()]))
+    turn.SetRotation(*np.radians(rng.uniform([-8, -8, -20], [8, 8, 20])))
+    turned = sitk.GetArrayFromImage(sitk.Resample(image, image, turn, sitk.sitkLinear, -1024))
+    noisy = turned + rng.normal(0, rng.choice([30, 80]), turned.shape)
+    window = [slice(rng.integers(0, n // 3 + 1), rng.integers(2 * n // 3, n) + 1) for n in noisy.shape]
+    part = noisy[tuple(window)].astype(np.int16)
+
+    assert told(part, grid(part.shape, spacing)) == (False, False, False)
 
 
 @pytest.mark.parametrize("seed", range(40))
