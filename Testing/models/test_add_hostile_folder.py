@@ -113,7 +113,7 @@ def test_plans_with_absurd_values_are_refused_and_leave_nothing(tmp_path, change
     assert not list(user_registry().parent.rglob("*"))
 
 
-@pytest.mark.parametrize("value", [1, True, "CT", ["CT"], {"0": 1}, {"0": "CT", "1": "PET"}, {}, None])
+@pytest.mark.parametrize("value", [1, True, "CT", ["CT"], {"0": ["CT"]}, {"0": "CT", "1": "PET"}, {}, None])
 def test_channels_of_another_kind_are_refused(tmp_path, value):
     folder = nnunet_folder.write(tmp_path / NAME, change_dataset=lambda d: d.update(channel_names=value))
 
