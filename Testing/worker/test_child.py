@@ -1,10 +1,13 @@
 """A command in a process of its own, followed to its end or ended at a limit."""
 
+import random
 import threading
 
 import factories
+import numpy as np
 import psutil
 import pytest
+from pydicom.uid import JPEGLosslessSV1
 
 from NativeDLLib.worker.child import run_command
 
@@ -67,3 +70,24 @@ def test_a_program_that_cannot_be_started_is_named(monkeypatch):
     assert run_command(["models"], never).reader.error == (
         "/nowhere/python could not be started: it is missing, or this computer does not allow it."
     )
+
+
+def test_an_image_that_ends_its_decoder_and_the_process_is_named(tmp_path, monkeypatch):
+    """With these bytes changed GDCM 3.2.6 aborts; a decoder that only complains is told in other words."""
+    monkeypatch.setenv("NATIVEDL_REGISTRY", str(factories.registry(tmp_path / "registry")))
+    voxels = factories.block((6, 64, 64)) + np.random.default_rng(1).integers(0, 30, (6, 64, 64))
+    file = factories.ct_series(tmp_path / "series", voxels, syntax=JPEGLosslessSV1)[2]
+    content, chance = bytearray(file.read_bytes()), random.Random(188)
+    start = content.rfind(b"\xfe\xff\x00\xe0", 0, len(content) - 16) + 8
+    for _ in range(chance.choice((1, 2, 4, 16, 64))):
+        content[chance.randrange(start, len(content) - 8)] = chance.randrange(256)
+    file.write_bytes(content)
+
+    words = ["run", "--input", tmp_path / "series", "--model", "bright", "--output", tmp_path / "out"]
+    ended = run_command(words, never)
+
+    assert ended.reader.error.startswith(f"{file}: ")
+    assert "pixel data" in ended.reader.error
+    assert "damaged" in ended.reader.error
+    assert ended.reader.code == 3
+    assert not (tmp_path / "out").exists()
