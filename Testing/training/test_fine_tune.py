@@ -46,6 +46,7 @@ def published(trained: Path, runtime: str) -> Any:
     data = json.loads((trained / "registry.json").read_text())["models"][0]
     data |= {"id": f"ball-{runtime}", "runtime": runtime}
     if runtime == "nnunetv2":
+        del data["input"]["axes"], data["output"]["activation"]  # its plans and its dataset.json say them
         data["weights"] = {"folder": "nnUNetTrainer__nnUNetPlans__3d_fullres"}
     else:
         path = trained / ("ball.onnx" if runtime == "onnx" else "ball.pt2")
