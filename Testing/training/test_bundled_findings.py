@@ -85,4 +85,6 @@ def test_of_a_part_of_a_real_abdomen_only_the_cut_is_told(tmp_path, real_data, m
     assert nativedl("run", *arguments, "--device", "cpu") == 0
 
     found = {row["code"] for row in json.loads((tmp_path / "out" / "report.json").read_text())["quality"]}
-    assert found <= ({"cut-by-border"} if model == "liver-ct-demo" else set())
+    # Two vertebrae ran together there.
+    assert found <= ({"cut-by-border"} if model == "liver-ct-demo" else {"not-told-apart"})
+    assert "not-told-apart" not in found or folder == "upper_abdomen_ct_dicom"
