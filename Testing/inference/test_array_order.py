@@ -116,7 +116,7 @@ def test_a_network_for_slices_sees_each_plane_along_its_first_axis(tmp_path, ord
     )
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", ["xyz", "yzx"])
 def test_a_mask_stays_in_its_place_whatever_the_orders_of_network_and_image(tmp_path, order):
     image = noise((7, 8, 9), (1.4, 2.1, 3.2))
     window = {"mirror": True, "mirror_axes": [0, 2]}
