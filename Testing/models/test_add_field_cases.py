@@ -91,7 +91,8 @@ def test_a_trainer_that_may_have_changed_the_network_is_asked_about(cases):
     assert ("trainer",) in asked
 
 
-def test_a_zip_that_nnunet_exported_is_unpacked_and_added(cases, tmp_path, capsys):
+def test_a_zip_that_nnunet_exported_is_unpacked_and_added(cases, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # others use the usual one at the same time
     read = read_source(unzipped(cases / "nn_export.zip", tmp_path / "here"))
     named = [own_models.OTHER | row | {"name": f"S{row['label']}"} for row in read.entry["output"]["segments"]]
     given = own_models.IDENTITY | {"input": own_models.STORED | {"modality": "CT"}, "output": {"segments": named}}
@@ -102,7 +103,7 @@ def test_a_zip_that_nnunet_exported_is_unpacked_and_added(cases, tmp_path, capsy
     (model,) = load_registry(user_registry())
     assert {"plans.json", "dataset.json", "fold_0/checkpoint_final.pth"} == {*model.weights.files}
     assert Weights(model).digest
-    assert not list(Path(tempfile.gettempdir()).glob("nativedl-add-*"))
+    assert not list(tmp_path.glob("nativedl-add-*"))
 
 
 def test_what_is_wrong_in_a_zip_is_said_of_the_zip(tmp_path, capsys):
