@@ -3,7 +3,6 @@
 import io
 import tempfile
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import onnx
