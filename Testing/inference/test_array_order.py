@@ -20,6 +20,8 @@ from NativeDLLib.registry import effective
 from NativeDLLib.registry.load import load_registry
 from NativeDLLib.registry.weights import Weights
 
+pytestmark = pytest.mark.slow
+
 ORDERS = ["".join(letters) for letters in itertools.permutations("zyx")]
 TURNS = [
     "".join(letters)

@@ -18,6 +18,8 @@ import nnunet_folder  # noqa: E402  (imports nnunetv2)
 
 from NativeDLLib.inference.nnunet_files import check_configuration, make_unet, read_plans  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 PLANS = "nnUNetTrainer__nnUNetPlans__3d_fullres"
 UNETS = "dynamic_network_architectures.architectures.unet"
 

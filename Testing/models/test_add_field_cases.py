@@ -18,6 +18,8 @@ from NativeDLLib.models.add.questions import questions
 from NativeDLLib.registry.load import load_registry
 from NativeDLLib.registry.weights import Weights
 
+pytestmark = pytest.mark.slow
+
 REFUSED = {
     "argmax_u8.onnx": "gives labels that it decides itself; export it without its last step",
     "external.onnx.data": "holds weights of external.onnx; name that file",

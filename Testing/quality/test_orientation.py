@@ -15,6 +15,8 @@ from NativeDLLib.registry.entry import Plausible
 from NativeDLLib.source import Series
 from NativeDLLib.source.geometry import Grid
 
+pytestmark = pytest.mark.slow
+
 AXIAL = (1.0, 0, 0, 0, 1, 0, 0, 0, 1)
 SHAPE = (20, 64, 64)
 # Head and feet, back and front, right and left.

@@ -12,6 +12,8 @@ from tools import dciodvfy_errors, nativedl
 
 from NativeDLLib.phantom.torso import make_phantom
 
+pytestmark = pytest.mark.slow
+
 
 def registry(tmp_path):
     weights = factories.threshold_onnx(tmp_path / "bright.onnx", 1.5)

@@ -8,6 +8,8 @@ from NativeDLLib.phantom.torso import make_phantom
 from NativeDLLib.quality.look import parts_seen
 from NativeDLLib.source import Series
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def untold(tmp_path):

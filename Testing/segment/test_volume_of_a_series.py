@@ -9,6 +9,8 @@ from tools import nativedl
 
 from NativeDLLib.source import Series
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def phases(tmp_path):
