@@ -29,7 +29,7 @@ class OnnxFile:
     """
 
     def __init__(self, content: bytes, path: Path) -> None:
-        self._content, self._path = content, path
+        self.content, self.path = content, path
         self.beside = dict[str, bytes]()
         if content[4:8] == b"ORTM":
             raise ModelError(f"{path}: is in onnxruntime's own format; give the .onnx file that it was made of")
@@ -39,10 +39,15 @@ class OnnxFile:
         except (ValueError, IndexError) as error:
             raise ModelError(f"{path}: is damaged, or no ONNX file") from error
 
+    def check_alone(self) -> None:
+        """Raise ModelError where it keeps weights in other files, which would be read from the current folder."""
+        if not self.is_alone:
+            raise ModelError(f"{self.path}: keeps weights in other files; add it anew, which puts them into one")
+
     def operators(self) -> tuple[str, dict[str, tuple[str, Sequence[str]]]]:
         """Name of the first output, and the operator with its inputs that gives each value of the graph."""
         outputs, found = list[str](), dict[str, tuple[str, Sequence[str]]]()
-        for graph in _inner(memoryview(self._content), 7):
+        for graph in _inner(memoryview(self.content), 7):
             for node in _inner(graph, 1):
                 found |= dict.fromkeys(_texts(node, 2), ("".join(_texts(node, 4)), _texts(node, 1)))
             outputs += ["".join(_texts(output, 1)) for output in _inner(graph, 12)]
@@ -51,7 +56,7 @@ class OnnxFile:
     def in_one_piece(self) -> bytes:
         """Content with the weights of files beside it; ModelError where one is not there, or all is too large."""
         if self.is_alone:
-            return self._content
+            return self.content
 
         def read(data: memoryview) -> bytes:
             if not _is_elsewhere(data):
@@ -71,29 +76,23 @@ class OnnxFile:
             return b"".join([*kept, _field(_RAW_DATA, values)])
 
         try:
-            content = _rewritten(memoryview(self._content), "model", read)
+            content = _rewritten(memoryview(self.content), "model", read)
         except (ValueError, IndexError) as error:
-            raise ModelError(f"{self._path}: says wrongly where in other files its weights are") from error
+            raise ModelError(f"{self.path}: says wrongly where in other files its weights are") from error
         if len(content) > _LARGEST:
-            raise ModelError(f"{self._path}: is larger than 2 GiB with its weights; export it in half precision")
+            raise ModelError(f"{self.path}: is larger than 2 GiB with its weights; export it in half precision")
         return content
 
     def _beside(self, name: str) -> bytes:
-        path = self._path.parent / name
+        path = self.path.parent / name
         if name in ("", ".", "..") or Path(name).name != name or "\\" in name:
-            raise ModelError(f"{self._path}: keeps weights in '{name[:80]}', which is not a file beside it")
+            raise ModelError(f"{self.path}: keeps weights in '{name[:80]}', which is not a file beside it")
         if not path.is_file():
-            raise ModelError(f"{self._path}: keeps weights in {path.name}, which is not beside it; put it there")
+            raise ModelError(f"{self.path}: keeps weights in {path.name}, which is not beside it; put it there")
         if path.stat().st_size > _LARGEST:
             message = f"{path}: is larger than 2 GiB, which is too much for one file; export it in half precision"
             raise ModelError(message)
         return path.read_bytes()
-
-
-def check_alone(content: bytes, path: Path) -> None:
-    """Raise ModelError where an ONNX file keeps weights in others, which would be read from the current folder."""
-    if not OnnxFile(content, path).is_alone:
-        raise ModelError(f"{path}: keeps weights in other files; add it anew, which puts them into one")
 
 
 def _walk(data: memoryview, kind: str, depth: int = 0) -> Iterator[tuple[str, memoryview]]:

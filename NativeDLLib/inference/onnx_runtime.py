@@ -12,7 +12,7 @@ from NativeDLLib.inference.confined import confined
 from NativeDLLib.inference.device import check_device, has_nvidia_gpu
 from NativeDLLib.inference.engine import ContractEngine
 from NativeDLLib.inference.network import ArrayOrTensor, Loaded, activation_of, checked_output, plane_by_plane, require
-from NativeDLLib.inference.onnx_file import OnnxFile, check_alone
+from NativeDLLib.inference.onnx_file import OnnxFile
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import Weights
 
@@ -73,7 +73,8 @@ def load_onnx(content: bytes, path: Path, device: str, classes: int) -> Loaded:
     runtime = require("onnxruntime", "onnx")
     runtime.disable_telemetry_events()  # on Windows no variable of the environment does that
     providers, notes = _providers(runtime, check_device(device))
-    session = _session(runtime, content, path, _options(runtime), providers)
+    file = OnnxFile(content, path)
+    session = _session(runtime, file, _options(runtime), providers)
     used = session.get_providers()[0]
     if device.startswith("cuda") and used != _CUDA:
         raise ModelError(f"device {device} was asked for, but onnxruntime could not start CUDA; use auto or cpu")
@@ -81,7 +82,7 @@ def load_onnx(content: bytes, path: Path, device: str, classes: int) -> Loaded:
         notes.append("onnxruntime could not start CUDA on the GPU that is here: running on the CPU")
     text = f"cuda:{providers[0][1]['device_id']} (onnxruntime)" if used == _CUDA else "cpu (onnxruntime)"
     network = OnnxNetwork(session, text, classes, path)
-    return Loaded(network, notes, activation_of(*OnnxFile(content, path).operators()))
+    return Loaded(network, notes, activation_of(*file.operators()))
 
 
 def cpu_session(content: bytes, path: Path, threads: int) -> Any:
@@ -90,16 +91,16 @@ def cpu_session(content: bytes, path: Path, threads: int) -> Any:
     runtime.disable_telemetry_events()
     options = _options(runtime)
     options.intra_op_num_threads = threads
-    return _session(runtime, content, path, options, ["CPUExecutionProvider"])
+    return _session(runtime, OnnxFile(content, path), options, ["CPUExecutionProvider"])
 
 
-def _session(runtime: Any, content: bytes, path: Path, options: Any, providers: Sequence[Any]) -> Any:
-    check_alone(content, path)
+def _session(runtime: Any, file: OnnxFile, options: Any, providers: Sequence[Any]) -> Any:
+    file.check_alone()
     try:
-        return confined(runtime.InferenceSession, content, options, providers=providers)
+        return confined(runtime.InferenceSession, file.content, options, providers=providers)
     except Exception as error:
         raise ModelError(
-            f"{path}: onnxruntime {runtime.__version__} cannot load it: it is damaged, or has operators that this "
+            f"{file.path}: onnxruntime {runtime.__version__} cannot load it: it is damaged, or has operators that this "
             "version does not know"
         ) from error
 

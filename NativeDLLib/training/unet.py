@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.network import require
 from NativeDLLib.inference.nnunet_files import find_folds, load_checkpoint
-from NativeDLLib.inference.onnx_file import check_alone
+from NativeDLLib.inference.onnx_file import OnnxFile
 from NativeDLLib.inference.pt2_archive import Pt2Archive
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import Weights
@@ -163,7 +163,7 @@ def start_weights(model: Model) -> tuple[dict[str, Tensor], str]:
 
 def _of_onnx(content: bytes, path: Path) -> dict[str, Tensor]:
     onnx = require("onnx", "train")
-    check_alone(content, path)
+    OnnxFile(content, path).check_alone()
     model = onnx.load_model_from_string(content)
     tensors = model.graph.initializer
     return {tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in tensors}
