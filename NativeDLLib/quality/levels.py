@@ -32,8 +32,8 @@ def certain_levels(
     Numbers, a segment's `plausible` the bounds of its vertebra, `merged` the labels of segments that ran together
     with others and could not be cut apart for certain.
     """
-    spine = [segment for segment in segments if segment.plausible.level is not None]
-    places = _places(labels, [segment.number for segment in spine])
+    spine = sorted((segment for segment in segments if segment.plausible.level is not None), key=_level)
+    places = _places(labels, [segment.number for segment in spine]) if spine else {}
     there = [segment for segment in spine if len(places[segment.number])]
     voxel_ml = float(np.prod(labels.GetSpacing())) / 1000
     centres = {segment.number: places[segment.number].mean(axis=0) for segment in there}
@@ -48,7 +48,8 @@ def certain_levels(
             at_most = segment.plausible.volume_ml[1]
             why[segment.number] = f"it has {volume:.0f} mL, where one vertebra has at most {at_most:g}"
     too_large = set(why)
-    pairs = list(pairwise(sorted(there, key=_level)))  # upper and lower
+    # Upper and lower; of several parts of one vertebra, none lies above another.
+    pairs = [(upper, lower) for upper, lower in pairwise(there) if _level(upper) < _level(lower)]
     steps = [float(np.linalg.norm(centres[a.number] - centres[b.number])) / (_level(b) - _level(a)) for a, b in pairs]
     for index, (upper, lower) in enumerate(pairs):
         down = float(centres[upper.number][2] - centres[lower.number][2])
@@ -90,9 +91,8 @@ def _places(labels: sitk.Image, numbers: Sequence[int]) -> dict[int, Points]:
     values = sitk.GetArrayViewFromImage(labels)
     table = np.zeros(int(values.max(initial=0)) + 1, bool)
     table[[number for number in numbers if number < len(table)]] = True
-    planes = [np.flatnonzero(table[plane]) for plane in values] if table.any() else []
-    rows = [found + z * values[0].size for z, found in enumerate(planes)]
-    flat = np.concatenate(rows) if rows else np.zeros(0, int)
+    rows = [np.flatnonzero(table[plane]) + z * plane.size for z, plane in enumerate(values)]
+    flat = np.concatenate(rows)
     found = values.reshape(-1)[flat]
     index = np.stack(np.unravel_index(flat, values.shape)[::-1], axis=1)
     axes = np.array(labels.GetDirection()).reshape(3, 3) * labels.GetSpacing()
@@ -101,10 +101,11 @@ def _places(labels: sitk.Image, numbers: Sequence[int]) -> dict[int, Points]:
 
 
 def _direction(segment: Segment, spine: Sequence[Segment], centres: dict[int, Points]) -> Points:
-    """Direction of the spine at a vertebra, from the centres of those above and below; the patient's axis if alone."""
+    """Direction of the spine at a vertebra, from the centres of those above and below; the patient's axis if alone.
+    `spine` is in the order of the levels.
+    """
     beside = [s for s in spine if abs(_level(s) - _level(segment)) <= 1]
-    ends = sorted(beside, key=_level)
-    way = centres[ends[0].number] - centres[ends[-1].number]
+    way = centres[beside[0].number] - centres[beside[-1].number]
     length = float(np.linalg.norm(way))
     # Where the order is wrong, the direction is too.
     return way / length if length and way[2] > length / 2 else np.array([0.0, 0.0, 1.0])

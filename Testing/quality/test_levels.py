@@ -145,6 +145,15 @@ def test_a_vertebra_larger_than_any_keeps_no_level(spine):
     assert "has 147 mL, where one vertebra has at most 110" in findings[0].message
 
 
+def test_two_parts_of_one_vertebra_may_lie_beside_each_other(spine):
+    segments, values = spine
+    values = values.copy()
+    values[body(3), 40:75, 27:33] = 9  # the spinous process, with the code of its vertebra
+    parts = (*segments, replace(segments[2], number=9, name="L3 spinous process"))
+
+    assert certain_levels(image_of(values), parts, ()) == (parts, [])
+
+
 def test_segments_that_are_no_vertebrae_are_left_as_they_are(spine):
     liver = load_models()["liver-ct-demo"].segments
 
