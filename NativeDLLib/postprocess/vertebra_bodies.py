@@ -46,9 +46,13 @@ def centres(bodies: Sequence[Body], shape: tuple[int, ...]) -> Points:
 
 def spacing_mm(bodies: Sequence[Body], shape: tuple[int, ...]) -> float:
     """Return the usual distance between neighbouring bodies; fragments do not count."""
-    whole = _whole(bodies)
-    apart = np.linalg.norm(np.diff(centres(whole, shape), axis=0), axis=1)
+    apart = _apart_mm(_whole(bodies), shape)
     return float(np.median(apart)) if len(apart) else _USUAL_SPACING_MM
+
+
+def _apart_mm(bodies: Sequence[Body], shape: tuple[int, ...]) -> Points:
+    """Distance of each body but the lowest from the next lower one."""
+    return np.asarray(np.linalg.norm(np.diff(centres(bodies, shape), axis=0), axis=1), np.float64)
 
 
 def missing_below(bodies: Sequence[Body], shape: tuple[int, ...]) -> list[int | None]:
@@ -62,7 +66,7 @@ def _is_one_missing(ratio: float) -> bool:
 
 def _steps(bodies: Sequence[Body], shape: tuple[int, ...]) -> list[float]:
     """Distance of each body from the next lower one, in usual distances; 1 for the lowest."""
-    apart = np.linalg.norm(np.diff(centres(bodies, shape), axis=0), axis=1)
+    apart = _apart_mm(bodies, shape)
     ratios = [1.0]
     for index, gap in enumerate(apart):
         # Bodies become smaller towards the head: only those nearby tell how far apart two are here.
@@ -145,7 +149,7 @@ def _cut(bodies: Sequence[Body], shape: tuple[int, ...]) -> list[Body]:
         for i, (size, other) in enumerate(zip(sizes, beside, strict=True))
         if size and size >= _FRAGMENT * other
     }
-    apart = np.linalg.norm(np.diff(centres(bodies, shape), axis=0), axis=1)
+    apart = _apart_mm(bodies, shape)
     pitches = {i + 0.5: float(gap) for i, gap in enumerate(apart) if i in heights and i + 1 in heights}
     result: list[Body] = []
     for index, (body, places, areas) in enumerate(zip(bodies, along, profiles, strict=True)):
@@ -166,14 +170,15 @@ def _join(bodies: Sequence[Body], shape: tuple[int, ...]) -> list[Body]:
     """Join the pieces of one body."""
     nearest = spacing_mm(bodies, shape) / 2
     result, index = list(bodies), 1
+    ways = _directions(result, shape)
     while index < len(result):
         pair = result[index - 1 : index + 1]
-        way = _directions(result, shape)[index - 1 : index + 1].mean(axis=0)
+        way = ways[index - 1 : index + 1].mean(axis=0)
         joined = Body(np.concatenate([piece.voxels for piece in pair]), all(piece.sure for piece in pair))
         near = float((centres(pair, shape) @ way) @ [-1, 1]) < nearest
         if near and may_be_one(profile(_points(joined, shape) @ way)):
             result[index - 1 : index + 1] = [joined]
-            index = max(1, index - 1)
+            ways, index = _directions(result, shape), max(1, index - 1)
         else:
             index += 1
     return result

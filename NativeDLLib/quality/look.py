@@ -18,8 +18,6 @@ from NativeDLLib.source import Series
 from NativeDLLib.source.geometry import Grid
 from NativeDLLib.source.source import Source
 
-_Bools = Bools
-
 _SAMPLING_MM = 5.0
 _MOST_SLICES = 64
 # On a grid that is turned further, no plane is a section of the body.
@@ -44,7 +42,7 @@ class Look:
 
     values: Floats  # HU, (z, y, x) from feet to head, front to back and right to left
     spacing: tuple[float, float, float]  # distance of the samples (z, y, x) in mm
-    body: _Bools  # largest part denser than lung, with all that it encloses in its sections
+    body: Bools  # largest part denser than lung, with all that it encloses in its sections
 
     @classmethod
     def at(cls, values: Array, grid: Grid) -> "Look | None":
@@ -83,7 +81,7 @@ class Look:
     def back(self) -> int:
         """1 where the spine lies behind the middle of the body, -1 where before it, 0 where that is not plain."""
         # In a slice or two, noise is as dense as bone.
-        if self.spine is None or len(self.body) < _FEWEST_LEVELS or _is_cut(self.body, 1, _CUT_AT_BACK):
+        if self.spine is None or len(self.body) < _FEWEST_LEVELS or is_cut(profile_along(self.body, 1), _CUT_AT_BACK):
             return 0
         y, x = self.spine
         column = self.body[:, :, max(0, x - 4) : x + 5].sum(axis=(0, 2))
@@ -107,7 +105,7 @@ class Look:
             abdomen = body[base : base + length]
             # Neck and shoulders are not as long and as wide.
             is_wide = len(abdomen) == length and _areas(abdomen).min() > 0.6 * np.median(_areas(body[:end]))
-            if is_wide and not _is_cut(abdomen, 2):
+            if is_wide and not is_cut(profile_along(abdomen, 2)):
                 return head
         return 0
 
@@ -129,7 +127,7 @@ class Look:
         at = int(np.abs(right - left).argmax())
         less, more = sorted((float(right[at]), float(left[at])))
         is_plain = more * np.prod(self.spacing) > _LIVER_MM3 and more > _TIMES * less
-        if not is_plain or _is_cut(self.body[at : at + count], 2):
+        if not is_plain or is_cut(profile_along(self.body[at : at + count], 2)):
             return 0
         return 1 if right[at] > left[at] else -1
 
@@ -139,14 +137,15 @@ class Look:
         areas = _areas(self.body) * self.spacing[1] * self.spacing[2] / 100
         if self.spine is None:
             bone = np.count_nonzero((self.values > _SKULL_HU) & self.body) / np.count_nonzero(self.body)
-            return ["HEAD"] if 50 < np.median(areas) < 350 and bone > 0.08 and not _is_cut(self.body, 2) else []
+            is_head = 50 < np.median(areas) < 350 and bone > 0.08 and not is_cut(profile_along(self.body, 2))
+            return ["HEAD"] if is_head else []
         chest = self.lung_part > 0.2
         trunk = (self.lung_part < 0.2) & (areas > 300)
         found = {"CHEST": chest.mean() > 0.2, "ABDOMEN": self.liver != 0 or trunk.mean() > 0.4}
         return [part for part, is_there in found.items() if is_there]
 
     @cached_property
-    def _lungs(self) -> _Bools:
+    def _lungs(self) -> Bools:
         return (self.values > _LUNG_HU[0]) & (self.values < _LUNG_HU[1]) & self.body
 
     def _voxels(self, mm: float) -> list[int]:
@@ -185,7 +184,7 @@ def along_patient(values: Array, grid: Grid) -> tuple[Array, tuple[float, float,
     return sampled[flips], (z, y, x)
 
 
-def _largest_part(mask: _Bools) -> _Bools:
+def _largest_part(mask: Bools) -> Bools:
     components = sitk.ConnectedComponent(_image(mask))
     parts = sitk.GetArrayViewFromImage(components)
     sizes = np.bincount(parts.ravel())
@@ -193,7 +192,7 @@ def _largest_part(mask: _Bools) -> _Bools:
     return np.asarray((parts == sizes.argmax()) & mask)
 
 
-def _filled(mask: _Bools) -> _Bools:
+def _filled(mask: Bools) -> Bools:
     """Fill what lies between parts of a mask both along the rows and along the columns of a section."""
     filled = np.ones_like(mask)
     for axis in (1, 2):
@@ -202,9 +201,13 @@ def _filled(mask: _Bools) -> _Bools:
     return filled
 
 
-def _is_cut(body: _Bools, axis: int, most: float = _CUT) -> bool:
-    """Tell whether a border of the images across an array axis cuts the body."""
-    profile = body.sum(axis=tuple(other for other in range(3) if other != axis))
+def profile_along(mask: Bools, axis: int) -> Array:
+    """Return the samples of a mask in each section across an array axis."""
+    return np.asarray(mask.sum(axis=tuple(other for other in range(3) if other != axis)))
+
+
+def is_cut(profile: Array, most: float = _CUT) -> bool:
+    """Tell whether a border of the images cuts the body, of which a profile is given (see `profile_along`)."""
     return bool(max(profile[0], profile[-1]) > most * profile.max())
 
 

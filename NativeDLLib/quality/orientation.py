@@ -12,7 +12,7 @@ import numpy as np
 
 from NativeDLLib.core.arrays import Array, Bools
 from NativeDLLib.quality.finding import Finding
-from NativeDLLib.quality.look import Look, along_patient
+from NativeDLLib.quality.look import Look, along_patient, is_cut, profile_along
 from NativeDLLib.quality.masks import SIDES
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.source.geometry import Grid
@@ -65,8 +65,8 @@ def wrong_sides(look: Look, labels: Array, grid: Grid, segments: Sequence[Segmen
 
 def _beside_middle(body: Bools, segment: Bools, axis: int) -> tuple[float, float] | None:
     """Distance of a segment from the middle of the body along an array axis, and the body's width, in samples."""
-    profile, own = (np.moveaxis(mask, axis, 0).sum(axis=(1, 2)) for mask in (body, segment))
-    if max(profile[0], profile[-1]) > _CUT * profile.max() or not profile.any():
+    profile, own = profile_along(body, axis), profile_along(segment, axis)
+    if is_cut(profile, _CUT) or not profile.any():
         return None
     places = np.arange(len(profile))
     middle = float((places * profile).sum() / profile.sum())

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from postprocess.spines import ROLES, UPWARDS, Spine, make_spine
+from spines import ROLES, UPWARDS, Spine, make_spine
 
 from NativeDLLib.postprocess.vertebra_bodies import find_bodies
 from NativeDLLib.postprocess.vertebrae import number_vertebrae
