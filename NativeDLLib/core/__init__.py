@@ -1,1 +1,1 @@
-"""Foundations of every room: errors, progress, files, JSON, locks, memory, threads, places, versions, UIDs."""
+"""Foundations of every room: errors, progress, files, JSON, locks, memory, arrays, places, versions, UIDs."""

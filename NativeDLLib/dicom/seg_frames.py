@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib.core.arrays import Array
-from NativeDLLib.core.threads import in_threads
+from NativeDLLib.core.arrays import Array, in_threads
 
 Rows = tuple[int, int | None]
 Piece = bytes | memoryview

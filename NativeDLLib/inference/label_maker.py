@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib.core.arrays import Array, Floats, Index, Labels
-from NativeDLLib.core.threads import Scratch, in_threads
+from NativeDLLib.core.arrays import Array, Floats, Index, Labels, Scratch, in_threads
 from NativeDLLib.inference.network import ArrayOrTensor, copied, is_tensor, joined
 
 BLOCK = 32

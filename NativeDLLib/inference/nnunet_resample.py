@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from NativeDLLib.core.arrays import Floats
-from NativeDLLib.core.threads import in_threads
+from NativeDLLib.core.arrays import Floats, in_threads
 from NativeDLLib.inference.label_maker import Axis
 
 Spacing = Sequence[float]

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from NativeDLLib.core.arrays import Array, Bools, Floats, Labels, box_of
+from NativeDLLib.core.arrays import Array, Bools, Floats, Labels, box_of, in_threads
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.threads import in_threads
 from NativeDLLib.inference.label_maker import Axis, LabelMaker
 from NativeDLLib.inference.network import ArrayOrTensor
 from NativeDLLib.registry.entry import InputContract

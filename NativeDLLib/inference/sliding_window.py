@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from NativeDLLib.core.arrays import Array, Floats
+from NativeDLLib.core.arrays import Array, Floats, Scratch, in_threads
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.core.threads import Scratch, in_threads
 from NativeDLLib.inference import network as ops
 from NativeDLLib.inference.network import ArrayOrTensor, Network, contiguous, copied, flipped, is_tensor, to_numpy
 from NativeDLLib.inference.preprocess import Prepared

@@ -7,8 +7,7 @@ from functools import cached_property
 import numpy as np
 import SimpleITK as sitk
 
-from NativeDLLib.core.arrays import Array, box_of
-from NativeDLLib.core.threads import in_threads
+from NativeDLLib.core.arrays import Array, box_of, in_threads
 from NativeDLLib.postprocess.steps import STEPS, function_of
 from NativeDLLib.registry.entry import PostprocessingStep, Segment
 from NativeDLLib.registry.parameters import Value, resolve

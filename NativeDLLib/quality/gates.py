@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from NativeDLLib.core.arrays import Array
-from NativeDLLib.core.threads import in_threads
+from NativeDLLib.core.arrays import Array, in_threads
 from NativeDLLib.quality.finding import Finding
 from NativeDLLib.quality.hounsfield import not_hounsfield
 from NativeDLLib.quality.look import Look

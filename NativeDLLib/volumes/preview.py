@@ -7,8 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 from PIL import Image, ImageDraw
 
-from NativeDLLib.core.arrays import Array, Bools, Points
-from NativeDLLib.core.threads import in_threads
+from NativeDLLib.core.arrays import Array, Bools, Points, in_threads
 from NativeDLLib.registry.entry import Segment
 
 _TILE = 384

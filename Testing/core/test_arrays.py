@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from NativeDLLib.core.threads import Scratch, in_threads
+from NativeDLLib.core.arrays import Scratch, in_threads
 
 
 def blas_threads(_=None):
