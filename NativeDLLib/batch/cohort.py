@@ -1,10 +1,9 @@
 """Finding the cases in folders, in Slicer's DICOM database and on a PACS."""
 
 import hashlib
-import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,7 +18,7 @@ from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.services import find
 from NativeDLLib.source.database import list_series, series_files
 from NativeDLLib.source.header import Instance, read_header
-from NativeDLLib.source.scan import Scan, scan
+from NativeDLLib.source.scan import Scan, scan, walk
 from NativeDLLib.source.volumes import SeveralVolumesError
 from NativeDLLib.source.where import Where
 
@@ -81,7 +80,15 @@ def from_folders(folders: Sequence[Path], wanted: Wanted, progress: Progress) ->
     cohort = Cohort()
     found: dict[str, _Found] = {}
     unreadable: list[Path] = []
-    tree = {folder: files for root in folders for folder, files in _walk(root.resolve())}
+    closed: list[OSError] = []
+    tree: dict[Path, list[Path]] = {}
+    for root in folders:
+        for folder, files, links, no_files in walk(root.resolve(), closed.append):
+            tree |= {folder: files} if files else {}
+            cohort.left_out["links to folders"] += len(links)
+            cohort.left_out["broken links, pipes or devices"] += len(no_files)
+    # A folder that cannot be opened stands in place of its files: to look for them is to fail with the reason.
+    tree |= {path: [path] for path in (Path(str(error.filename)) for error in closed)}
     for index, (folder, files) in enumerate(tree.items()):
         progress.check()
         progress.update("cohort", (index + 1) / len(tree))
@@ -99,7 +106,7 @@ def from_folders(folders: Sequence[Path], wanted: Wanted, progress: Progress) ->
             cohort.cases.append(_series_case(uid, [error.path for error in here.faults[uid]]))
         kinds = (UID(other.text("SOPClassUID")).name or "unknown" for other in here.other_objects)
         cohort.left_out.update(f"{kind} objects" for kind in kinds)
-        cohort.left_out.update({"other files": len(here.no_dicom)} if here.no_dicom else {})
+        cohort.left_out["other files"] += len(here.no_dicom)
     read: set[Path] = set()
     for uid, series in sorted(found.items()):
         unfit = wanted.unfit(series.modality, series.description)
@@ -111,9 +118,10 @@ def from_folders(folders: Sequence[Path], wanted: Wanted, progress: Progress) ->
         if folder not in read:
             name, files = digest_name("unreadable", str(folder)), tree[folder]
             # A folder that cannot be opened stands for its files.
-            closed = files == (folder,)
-            source = ("--input", str(folder)) if closed else ()
-            cohort.cases.append(Case(name, source, files=() if closed else tuple(map(str, files))))
+            is_closed = files == [folder]
+            source = ("--input", str(folder)) if is_closed else ()
+            cohort.cases.append(Case(name, source, files=() if is_closed else tuple(map(str, files))))
+    cohort.left_out = +cohort.left_out
     return cohort
 
 
@@ -186,17 +194,6 @@ class _Found:
     def add(self, instances: Sequence[Instance], spoilt: Sequence[Path]) -> None:
         self.files += [*(instance.path for instance in instances), *spoilt]
         self.only_localizers &= all(instance.is_localizer for instance in instances)
-
-
-def _walk(root: Path) -> Iterator[tuple[Path, tuple[Path, ...]]]:
-    closed: list[OSError] = []
-    for folder, subfolders, names in os.walk(root, onerror=closed.append):
-        subfolders.sort()
-        files = tuple(path for name in sorted(names) if (path := Path(folder, name)).is_file())
-        if files:
-            yield Path(folder), files
-    # The folder itself in place of its files: to look for them is to fail with the reason.
-    yield from ((Path(str(error.filename)), (Path(str(error.filename)),)) for error in closed)
 
 
 def _strangers(files: Sequence[Path], here: Scan) -> list[Path]:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ class Scan:
     other_objects: list[Instance] = field(default_factory=list)
     no_dicom: list[Path] = field(default_factory=list)
     links: list[Path] = field(default_factory=list)
+    no_files: list[Path] = field(default_factory=list)
     damaged: list[InputError] = field(default_factory=list)
     faults: dict[str, list[DamagedFileError]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -48,7 +49,7 @@ class Scan:
             held = f" ({', '.join(kinds[:5])})" if kinds else ""
             raise InputError(
                 f"{where}: holds no CT, MR or PET image ({len(self.other_objects)} other DICOM objects{held}, "
-                f"{len(self.no_dicom)} other files)"
+                f"{len(self.no_dicom)} other files, {len(self.links + self.no_files)} links that are not followed)"
             )
         if uid is None and len(self.series) > 1:
             message = f"{where}: holds {len(self.series)} image series, choose one; {self._listing()}"
@@ -76,6 +77,7 @@ class Scan:
             "damaged file(s) of other series": of_others,
             "file(s) that are no DICOM": [path.name for path in self.no_dicom],
             "link(s) to folders": [path.name for path in self.links],
+            "broken link(s), pipe(s) or device(s)": [path.name for path in self.no_files],
         }
         some = [(what, names) for what, names in passed.items() if names]
         self.warnings += [f"passed over: {len(names)} {what}: {_shown(names)}" for what, names in some]
@@ -95,7 +97,7 @@ def scan(paths: Iterable[Path]) -> Scan:
     instance.
     """
     result = Scan()
-    files = list(dict.fromkeys(_files(paths, result.links)))
+    files = list(dict.fromkeys(_files(paths, result)))
     seen: dict[str, Instance] = {}
     # Filters of warnings are the process's, not a thread's: they are set around the threads.
     with warnings.catch_warnings():
@@ -129,17 +131,30 @@ def _headers(files: Sequence[Path]) -> Iterator[Instance | InputError | None]:
         yield from pool.map(_try_header, files[_PROBED:])
 
 
-def _files(paths: Iterable[Path], links: list[Path]) -> Iterable[Path]:
+def _files(paths: Iterable[Path], result: Scan) -> Iterable[Path]:
     for path in paths:
         if path.is_dir():
-            for folder, subfolders, names in os.walk(path, onerror=_refuse):
-                subfolders.sort()
-                links += [link for name in subfolders if os.path.islink(link := Path(folder, name))]
-                yield from (file for name in sorted(names) if (file := Path(folder, name)).is_file())
+            for _, files, links, no_files in walk(path, _refuse):
+                result.links += links
+                result.no_files += no_files
+                yield from files
         elif path.is_file():
             yield path
         else:
             raise InputError(f"{path}: does not exist")
+
+
+def walk(root: Path, refuse: Callable[[OSError], None]) -> Iterator[tuple[Path, list[Path], list[Path], list[Path]]]:
+    """Each folder from `root` downwards, its files, its links to folders, which are not followed, and what is neither:
+    broken links, pipes, devices. `refuse` is given the error of a folder that cannot be opened.
+    """
+    for folder, subfolders, names in os.walk(root, onerror=refuse):
+        subfolders.sort()
+        links = [link for name in subfolders if os.path.islink(link := Path(folder, name))]
+        paths = [Path(folder, name) for name in sorted(names)]
+        # Unlike pathlib's, these answer for paths that are too long as well.
+        files = [path for path in paths if os.path.isfile(path)]
+        yield Path(folder), files, links, [path for path in paths if not os.path.isfile(path)]
 
 
 def _refuse(error: OSError) -> None:

@@ -94,11 +94,16 @@ def test_localizers_other_objects_and_other_files_are_counted_and_left_out(tmp_p
     factories.ct_series(tmp_path / "scout", edit=with_values(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]))
     factories.ct_series(tmp_path / "seg", factories.block()[:1], edit=with_values(SOPClassUID=SegmentationStorage))
     (tmp_path / "notes.txt").write_text("not DICOM")
+    (tmp_path / "more").symlink_to(tmp_path.parent)
+    (tmp_path / "ct" / "IM0009").symlink_to(tmp_path / "nowhere")
 
     found = cohort(tmp_path)
 
     assert len(found.cases) == 1
-    assert str(found) == "1 cases; left out: 1 Segmentation Storage objects, 1 localizers, 1 other files"
+    assert str(found) == (
+        "1 cases; left out: 1 Segmentation Storage objects, 1 broken links, pipes or devices, 1 links to folders, "
+        "1 localizers, 1 other files"
+    )
 
 
 def test_series_are_chosen_by_modality_and_description(tmp_path):

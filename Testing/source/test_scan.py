@@ -235,6 +235,17 @@ def test_half_of_a_series_behind_a_link_is_named(tmp_path):
     assert series.warnings == ("passed over: 1 link(s) to folders: part2",)
 
 
+def test_slices_behind_broken_links_are_named(tmp_path):
+    files = factories.ct_series(tmp_path / "in")
+    for file in files[4:]:
+        file.unlink()
+        file.symlink_to(tmp_path / "annex" / file.name)
+
+    assert Series.read([tmp_path / "in"]).warnings == (
+        f"passed over: {len(files) - 4} broken link(s), pipe(s) or device(s): IM0005, IM0006",
+    )
+
+
 @pytest.mark.parametrize("case", ["with_parametricmap", "with_deflated_seg", "with_seg"])
 def test_objects_of_other_kinds_from_the_field_are_set_aside(real_data, case):
     series = Series.read([real_data / "field_cases" / "dicom" / case])
