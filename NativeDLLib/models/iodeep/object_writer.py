@@ -24,7 +24,7 @@ from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.files import atomic_path, scratch, sha256
 from NativeDLLib.models.iodeep import elements as e
 from NativeDLLib.models.iodeep.elements import pack
-from NativeDLLib.models.iodeep.signing import load_private_key, public_bytes
+from NativeDLLib.models.iodeep.signing import load_private_key
 from NativeDLLib.registry.entry import Model
 
 CHUNK_SIZE = 64 * 2**20
@@ -61,7 +61,7 @@ def write_model(
         if form == "URI":
             values[e.URI] = entry["weights"]["url"]
         if key is not None:
-            values |= {e.SIGNATURE: key.sign(content), e.PUBLIC_KEY: public_bytes(key)}
+            values |= {e.SIGNATURE: key.sign(content), e.PUBLIC_KEY: key.public_key().public_bytes_raw()}
         header = _header(model, e.mark(content, values.get(e.PUBLIC_KEY, b"")))
         return [
             _write(header, values | {e.FRAGMENT: number} | ({} if piece is None else {e.WEIGHTS: piece}), folder)

@@ -1,6 +1,8 @@
 """Ed25519 signatures (RFC 8032) over a model's entry and weights, and the keys that the user trusts."""
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +21,9 @@ def trusted_keys_folder() -> Path:
 def load_private_key(path: Path) -> Any:
     """Ed25519 private key in a PEM file without a password; UsageError where there is none."""
     ed25519, serialization = _cryptography()
-    try:
-        key = serialization.load_pem_private_key(_read(path), None)
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"{path}: cannot be read as a PEM private key without password ({error})") from error
-    if not isinstance(key, ed25519.Ed25519PrivateKey):
-        raise UsageError(f"{path}: is no Ed25519 key; make one with: openssl genpkey -algorithm ed25519 -out {path}")
-    return key
-
-
-def public_bytes(key: Any) -> bytes:
-    """Return the 32 bytes of the public key that belongs to a private one."""
-    raw: bytes = key.public_key().public_bytes_raw()
-    return raw
+    load = partial(serialization.load_pem_private_key, password=None)
+    hint = f"make one with: openssl genpkey -algorithm ed25519 -out {path}"
+    return _load(path, load, ed25519.Ed25519PrivateKey, "private key without a password", hint)
 
 
 def fingerprint(public_key: bytes) -> str:
@@ -39,40 +31,47 @@ def fingerprint(public_key: bytes) -> str:
     return hashlib.sha256(public_key).hexdigest()[:16]
 
 
-def check_signature(statement: bytes, signature: bytes, public_key: bytes, what: str) -> None:
-    """Raise ModelError where a signature (64 bytes) does not belong to the statement and the public key (32 bytes)."""
-    ed25519, _ = _cryptography()
-    from cryptography.exceptions import InvalidSignature
+def judge(received: ReceivedModel, accept_unsigned: bool) -> str | None:
+    """Name of the trusted key that signed a model, None with consent; ModelError for a wrong signature or without.
+    UsageError where a file among the trusted keys is no Ed25519 public key.
+    """
+    what = f"model {received.model.tool_name}"
+    reason = "is not signed"
+    if received.signature or received.public_key:
+        ed25519, serialization = _cryptography()
+        from cryptography.exceptions import InvalidSignature
+
+        try:
+            ed25519.Ed25519PublicKey.from_public_bytes(received.public_key).verify(
+                received.signature, received.statement
+            )
+        except (InvalidSignature, ValueError) as error:
+            raise ModelError(f"{what}: its signature is not that of its content and its key; it is not used") from error
+        load, kind = serialization.load_pem_public_key, ed25519.Ed25519PublicKey
+        for path in sorted(trusted_keys_folder().glob("*.pem")):
+            trusted = _load(path, load, kind, "public key", "remove it from the trusted keys, or replace it")
+            if trusted.public_bytes_raw() == received.public_key:
+                return path.stem
+        reason = f"is signed by a key that you do not trust ({fingerprint(received.public_key)})"
+    if accept_unsigned:
+        return None
+    hint = "to use it all the same, put its signer's public key there, or pull it with --accept-unsigned"
+    raise ModelError(f"{what} {reason}; trusted keys are in {trusted_keys_folder()}", hint=hint)
+
+
+def _load(path: Path, load: Callable[[bytes], Any], kind: type, what: str, hint: str) -> Any:
+    from cryptography.exceptions import UnsupportedAlgorithm
 
     try:
-        ed25519.Ed25519PublicKey.from_public_bytes(public_key).verify(signature, statement)
-    except (InvalidSignature, ValueError) as error:
-        raise ModelError(f"{what}: its signature is not that of its content and its key; it is not used") from error
-
-
-def trusted_name(public_key: bytes) -> str | None:
-    """Name of the trusted key file with a public key, or None; UsageError where one is no Ed25519 public key."""
-    for path in sorted(trusted_keys_folder().glob("*.pem")):
-        if _load_public_key(path) == public_key:
-            return path.stem
-    return None
-
-
-def _load_public_key(path: Path) -> bytes:
-    ed25519, serialization = _cryptography()
-    try:
-        key = serialization.load_pem_public_key(_read(path))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read as a PEM public key ({error}); remove or replace it") from error
-    if not isinstance(key, ed25519.Ed25519PublicKey):
-        raise UsageError(f"{path}: is no Ed25519 public key; remove or replace it")
-    raw: bytes = key.public_bytes_raw()
-    return raw
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(_LARGEST_KEY_FILE)
+        with path.open("rb") as stream:
+            key = load(stream.read(_LARGEST_KEY_FILE))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, kind):
+        raise UsageError(f"{path}: is no PEM file of an Ed25519 {what}", hint=hint)
+    return key
 
 
 def _cryptography() -> tuple[Any, Any]:
@@ -80,22 +79,6 @@ def _cryptography() -> tuple[Any, Any]:
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ed25519
     except ImportError as error:
-        told = f"signatures need the package cryptography, which cannot be imported ({error})"
+        told = "signatures need the package cryptography, which cannot be imported"
         raise ModelError(told, hint="install it with: pip install 'NativeDL[iodeep]'") from error
     return ed25519, serialization
-
-
-def judge(received: ReceivedModel, accept_unsigned: bool) -> str | None:
-    """Name of the trusted key that signed a model, None with consent; ModelError for a wrong signature or without."""
-    what = f"model {received.model.tool_name}"
-    reason = "is not signed"
-    if received.signature or received.public_key:
-        check_signature(received.statement, received.signature, received.public_key, what)
-        name = trusted_name(received.public_key)
-        if name is not None:
-            return name
-        reason = f"is signed by a key that you do not trust ({fingerprint(received.public_key)})"
-    if accept_unsigned:
-        return None
-    hint = "to use it all the same, put its signer's public key there, or pull it with --accept-unsigned"
-    raise ModelError(f"{what} {reason}; trusted keys are in {trusted_keys_folder()}", hint=hint)

@@ -76,15 +76,15 @@ def test_a_file_that_is_no_key_among_the_trusted_is_named(received, tmp_path):
     trust(public)
     (trusted_keys_folder() / "a.pem").write_text("no key")
 
-    with pytest.raises(UsageError, match=r"a\.pem: cannot be read as a PEM public key"):
+    with pytest.raises(UsageError, match=r"a\.pem: is no PEM file of an Ed25519 public key"):
         judge(found, accept_unsigned=True)
 
 
-@pytest.mark.parametrize("kind", ["rsa", "password", "public", "text", "absent"])
+@pytest.mark.parametrize("kind", ["rsa", "sm2", "password", "public", "text", "absent"])
 def test_a_key_that_cannot_sign_is_refused_in_one_line(model, tmp_path, keys, kind):
     openssl, path = require("/usr/bin/openssl", "openssl"), tmp_path / "key.pem"
-    if kind == "rsa":
-        subprocess.run([openssl, "genpkey", "-algorithm", "rsa", "-out", str(path)], check=True, capture_output=True)
+    if kind in ("rsa", "sm2"):
+        subprocess.run([openssl, "genpkey", "-algorithm", kind, "-out", str(path)], check=True, capture_output=True)
     elif kind == "password":
         command = [openssl, "genpkey", "-algorithm", "ed25519", "-aes256", "-pass", "pass:x", "-out", str(path)]
         subprocess.run(command, check=True, capture_output=True)
@@ -93,7 +93,7 @@ def test_a_key_that_cannot_sign_is_refused_in_one_line(model, tmp_path, keys, ki
     elif kind == "text":
         path.write_text("no key")
 
-    with pytest.raises(UsageError, match=r"\.pem: (cannot be read as a PEM private key|is no Ed25519 key)") as caught:
+    with pytest.raises(UsageError, match=r"\.pem: (is no PEM file of an Ed25519 private key|cannot be read)") as caught:
         write_model(model, tmp_path / "objects", signing_key=path)
     assert "\n" not in str(caught.value)
 
