@@ -6,7 +6,6 @@ from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.places import kept
 from NativeDLLib.models.add.install import remove_entry
 from NativeDLLib.models.fetch.fetch import remove
-from NativeDLLib.models.iodeep.cache import remove_pulled
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.load import load_models, pulled_registry
 from NativeDLLib.registry.weights import models_folder
@@ -27,7 +26,8 @@ def take_back(model: Model, forget: bool) -> list[str]:
     if (is_fetched or not (is_pulled or is_added)) and remove(model, forget):
         removed.append("weights")
     if is_pulled or is_added:
-        (remove_pulled if is_pulled else remove_entry)(model)
+        # The index of what was pulled keeps the signer, whose the id remains.
+        remove_entry(model)
         removed.append("entry")
     timings = models_folder() / "_forward"
     if removed and model.runtime == "nnunetv2" and timings.is_dir():

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from tools import nativedl
 
-from NativeDLLib.core.errors import ModelError, UsageError
+from NativeDLLib.core.errors import ModelError, NativeDLError, UsageError
 from NativeDLLib.models.add.install import user_registry
 from NativeDLLib.models.add.model_files import read_source
 from NativeDLLib.registry import load_models, load_registry
@@ -150,8 +150,9 @@ def test_a_full_disk_is_noticed_before_copying(network, monkeypatch):
     full = shutil.disk_usage(network)._replace(free=10)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
 
-    with pytest.raises(ModelError, match="has 0 MiB left, the weights need 1 MiB"):
+    with pytest.raises(NativeDLError, match="1 MiB are needed there and 0 MiB are free; make room") as caught:
         own_models.add_model(network, own_models.answers())
+    assert "NATIVEDL_MODELS" not in caught.value.hint
     assert not list(user_registry().parent.rglob("*"))
 
 

@@ -20,15 +20,13 @@ from NativeDLLib.core.jsonfile import problem_of, read_json
 from NativeDLLib.core.places import kept
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.add.draft import Draft
+from NativeDLLib.models.fetch.archive import check_space, write_stream
 from NativeDLLib.registry import effective
 from NativeDLLib.registry.entry import Model
-from NativeDLLib.registry.load import load_models, load_registry, make_model, models_of
+from NativeDLLib.registry.load import load_models, load_registry, make_model, models_of, pulled_registry
 from NativeDLLib.registry.weights import Weights
 
 _FOLDER = "weights"
-_CHUNK = 2**22
-# As the registry's schema has paths.
-_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*")
 
 
 def user_registry() -> Path:
@@ -69,7 +67,7 @@ def install(draft: Draft, registry: Path, *, replace: bool = False, progress: Pr
     source = draft.folder or next(iter(draft.files.values()))
     if place:
         _prove(make_model(entry, registry), source, progress)
-        write_text(Path(os.path.realpath(registry)), _text(_with(registry, entry)))
+        _write(registry, _with(registry, entry))
     else:
         with _staging(registry.parent) as staged:
             _copy(draft, staged, progress)
@@ -98,25 +96,19 @@ def _beneath(draft: Draft, root: Path) -> str | None:
     if draft.content or not real.is_relative_to(base) or not all(file.is_relative_to(real) for file in files):
         return None
     relative = real.relative_to(base).as_posix()
-    return relative if _PATH.fullmatch(relative) and len(relative) <= 255 else None
+    return None if problem_of(relative, "registry.schema.json", "/$defs/path") else relative
 
 
 def _with(registry: Path, entry: dict[str, Any]) -> dict[str, Any]:
     """Content of a registry file, read anew, with an entry."""
-    data: dict[str, Any] = {"schema_version": "1.0", "models": []}
-    if registry.is_file():
-        data = read_json(registry, ModelError)
-    models = list(data["models"])
-    places = [index for index, other in enumerate(models) if other["id"] == entry["id"]]
-    if places:
-        models[places[0]] = entry
-    else:
-        models.append(entry)
-    return {**data, "models": models}
+    data = read_json(registry, ModelError) if registry.is_file() else {"schema_version": "1.0", "models": []}
+    models = {row["id"]: row for row in data["models"]} | {entry["id"]: entry}
+    return {**data, "models": list(models.values())}
 
 
-def _text(data: dict[str, Any]) -> str:
-    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def _write(registry: Path, data: dict[str, Any]) -> None:
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(Path(os.path.realpath(registry)), f"{text}\n")
 
 
 @contextlib.contextmanager
@@ -133,23 +125,14 @@ def _staging(root: Path) -> Iterator[Path]:
 
 def _copy(draft: Draft, folder: Path, progress: Progress) -> None:
     size = len(draft.content) or sum(path.stat().st_size for path in draft.files.values())
-    free, done = shutil.disk_usage(folder).free, 0
-    if size > free:
-        raise ModelError(f"{folder.parents[1]}: has {free // 2**20} MiB left, the weights need {size // 2**20 + 1} MiB")
+    check_space(folder.parents[1], size)
+    done = 0
     with progress.stage("copy"):
         for name, path in draft.files.items():
-            (folder / name).parent.mkdir(exist_ok=True)
-            with (
-                io.BytesIO(draft.content) if draft.content else path.open("rb") as source,
-                (folder / name).open("xb") as target,
-            ):
-                while chunk := source.read(_CHUNK):
-                    progress.check()
-                    target.write(chunk)
-                    done += len(chunk)
+            with io.BytesIO(draft.content) if draft.content else path.open("rb") as source:
+                for count in write_stream(source, folder / name, progress):
+                    done += count
                     progress.update("copy", done / size)
-                target.flush()
-                os.fsync(target.fileno())
 
 
 def _prove(model: Model, source: Path, progress: Progress) -> None:
@@ -197,7 +180,7 @@ def _place(staged: Path, target: Path, registry: Path, entry: dict[str, Any]) ->
         target.replace(before)
     try:
         staged.replace(target)
-        write_text(Path(os.path.realpath(registry)), _text(_with(registry, entry)))
+        _write(registry, _with(registry, entry))
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         if before.exists():
@@ -208,18 +191,18 @@ def _place(staged: Path, target: Path, registry: Path, entry: dict[str, Any]) ->
 
 
 def remove_entry(model: Model) -> None:
-    """Remove the entry of an added model from its registry, and the weights that were copied for it."""
+    """Remove the entry of an added or pulled model from its registry, and its own weights."""
     data = read_json(model.registry, ModelError)
-    rest = [row for row in data["models"] if row["id"] != model.id]
-    write_text(Path(os.path.realpath(model.registry)), _text({**data, "models": rest}))
+    _write(model.registry, {**data, "models": [row for row in data["models"] if row["id"] != model.id]})
     remove_copy(model)
     with contextlib.suppress(OSError):
         (model.registry.parent / _FOLDER / model.id).rmdir()
 
 
 def remove_copy(model: Model, target: str = "") -> None:
-    """Remove the weights that were copied for an entry, unless they are those of the one that took its place."""
+    """Remove the weights that were copied or pulled for an entry, unless they are those of what took its place."""
     path = "" if model.weights.url else model.weights.place
-    folder = re.match(rf"{_FOLDER}/{re.escape(model.id)}/[0-9a-f]{{16}}(?=/|$)", path)
+    pulled = "|[0-9a-f]{32}" if model.registry == pulled_registry() else ""
+    folder = re.match(rf"({_FOLDER}/{re.escape(model.id)}/[0-9a-f]{{16}}{pulled})(?=/|$)", path)
     if folder and not target.startswith(folder.group()):
         shutil.rmtree(model.registry.parent / folder.group(), ignore_errors=True)

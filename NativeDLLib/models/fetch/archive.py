@@ -9,11 +9,13 @@ import zlib
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
+from typing import IO
 
 from NativeDLLib.core.errors import ModelError, NativeDLError
 from NativeDLLib.core.files import sync
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.core.zip_check import check_zip
+from NativeDLLib.core.zip_check import ZipError, check_zip
+from NativeDLLib.registry.weights import models_folder
 
 LARGEST = 16 * 2**30
 """Bytes that an archive may have, packed or unpacked."""
@@ -44,15 +46,17 @@ def unpack_zip(stream: BufferedReader, folder: Path, progress: Progress) -> None
             check_space(folder, stated)
             done = 0
             for member in members:
-                for size in _extract(source, member, folder / member.orig_filename, progress):
-                    done += size
-                    # The sizes that an archive states are not believed.
-                    if done > limit:
-                        raise ModelError(f"{archive}: unpacks to more than {limit} bytes")
-                    progress.update("unpack", min(1.0, done / max(stated, 1)))
+                with source.open(member) as content:
+                    for size in write_stream(content, folder / member.orig_filename, progress):
+                        done += size
+                        # The sizes that an archive states are not believed.
+                        if done > limit:
+                            raise ModelError(f"{archive}: unpacks to more than {limit} bytes")
+                        progress.update("unpack", min(1.0, done / max(stated, 1)))
     # Besides its own error, zipfile lets through those of the decompressor and of what it does not know.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError) as error:
-        raise ModelError(f"{archive}: is not a zip that can be unpacked ({str(error)[:200]})") from error
+        reason = str(error) if isinstance(error, ZipError) else "it is damaged"
+        raise ModelError(f"{archive}: is not a zip that can be unpacked ({reason})") from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise ModelError(f"{archive}: holds two members of which one is in the way of the other") from error
 
@@ -61,8 +65,20 @@ def check_space(folder: Path, size: int) -> None:
     """Raise NativeDLError, with the size needed, where a folder's disk has no room."""
     free = shutil.disk_usage(folder).free
     if size > free:
-        told = f"{folder}: {size / 2**20:.0f} MiB are needed there and {free / 2**20:.0f} MiB are free; make room"
-        raise NativeDLError(told, hint="or name another cache with NATIVEDL_MODELS")
+        told = f"{folder}: {-(-size // 2**20)} MiB are needed there and {free // 2**20} MiB are free; make room"
+        in_cache = folder.is_relative_to(models_folder())
+        raise NativeDLError(told, hint="or name another cache with NATIVEDL_MODELS" if in_cache else "")
+
+
+def write_stream(content: IO[bytes], path: Path, progress: Progress) -> Iterator[int]:
+    """Write a stream to a new file, whose folder is made; gives the bytes of each piece that was written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as target:
+        while data := content.read(_CHUNK):
+            progress.check()
+            target.write(data)
+            yield len(data)
+    sync(path)
 
 
 def _checked(archive: Path, members: list[zipfile.ZipInfo]) -> Iterator[zipfile.ZipInfo]:
@@ -94,13 +110,3 @@ def _checked(archive: Path, members: list[zipfile.ZipInfo]) -> Iterator[zipfile.
         names.add(name)
         if not member.is_dir():
             yield member
-
-
-def _extract(source: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, progress: Progress) -> Iterator[int]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with source.open(member) as content, path.open("xb") as target:
-        while data := content.read(_CHUNK):
-            progress.check()
-            target.write(data)
-            yield len(data)
-    sync(path)

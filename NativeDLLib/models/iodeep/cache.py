@@ -1,34 +1,22 @@
 """Pulled models: verified, by the UID and digest they came with, as a registry layer."""
 
 import json
-import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.core.files import scratch, write_json
+from NativeDLLib.core.files import write_json
 from NativeDLLib.core.places import resources_folder
-from NativeDLLib.models.add.install import remove_copy, remove_entry
+from NativeDLLib.models.add.install import remove_copy
 from NativeDLLib.models.iodeep.elements import mark
 from NativeDLLib.models.iodeep.object_reader import ReceivedModel
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.load import load_registry, pulled_registry
 
 _KEYS = ("id", "version", "digest", "mark", "signer", "peer")
-
-
-@contextmanager
-def staging() -> Iterator[Path]:
-    """Give an empty folder on the cache's disk, gone after the block."""
-    root = pulled_registry().parent
-    root.mkdir(parents=True, exist_ok=True)
-    with scratch(".partial-", root) as folder:
-        yield folder
 
 
 def newest(version: str) -> tuple[Version, str]:
@@ -49,11 +37,11 @@ def known(series_uid: str, content_mark: str) -> tuple[Model, str | None] | None
             if model is None:
                 continue
             # A version pulled later may have taken its place, or someone has cleared the cache.
+            folder = row["digest"][:32]
             if model.weights.url:
                 is_here = model.version == row["version"]
             else:
-                place = _place(model)
-                is_here = place == row["digest"][:32] and (pulled_registry().parent / str(place)).is_dir()
+                is_here = model.weights.place.startswith(f"{folder}/") and (model.registry.parent / folder).is_dir()
             if is_here:
                 return model, row["signer"]
     return None
@@ -61,8 +49,7 @@ def known(series_uid: str, content_mark: str) -> tuple[Model, str | None] | None
 
 def objections(model: Model, signer: str | None) -> list[str]:
     """Reasons why a model may not take a place unasked: that of a bundled one, of a newer one, or another signer's."""
-    found = []
-    here = _models()
+    found, here = [], _models()
     if model.id not in here and model.id in {row.id for row in load_registry(resources_folder() / "registry.json")}:
         found.append("has the id of a model that comes with this program")
     rows = [row for row in _index().values() if row["id"] == model.id]
@@ -94,29 +81,13 @@ def install(received: ReceivedModel, staged: Path, series_uid: str, signer: str 
     others = {uid: known for uid, known in _index().items() if uid != series_uid}
     write_json(_index_file(), others | {series_uid: row})
     if before is not None:
-        remove_copy(before)
-        if _place(before) not in (None, received.place):
-            shutil.rmtree(root / str(_place(before)), ignore_errors=True)
+        remove_copy(before, target=received.place)
     return _models()[model.id]
 
 
-def remove_pulled(model: Model) -> None:
-    """Remove a pulled model and its weights; its index keeps the signer, whose the id remains."""
-    remove_entry(model)
-    if place := _place(model):
-        shutil.rmtree(pulled_registry().parent / place, ignore_errors=True)
-
-
-def _place(model: Model) -> str | None:
-    """Return the name of a pulled model's own folder of weights, None where they lie elsewhere."""
-    first = model.weights.place.partition("/")[0]
-    return first if not model.weights.url and re.fullmatch("[0-9a-f]{32}", first) else None
-
-
 def _models() -> dict[str, Model]:
-    if not pulled_registry().is_file():
-        return {}
-    return {model.id: model for model in load_registry(pulled_registry())}
+    file = pulled_registry()
+    return {model.id: model for model in load_registry(file)} if file.is_file() else {}
 
 
 def _index_file() -> Path:
@@ -130,4 +101,4 @@ def _index() -> dict[str, dict[str, Any]]:
     except FileNotFoundError:
         return {}
     except (ValueError, AttributeError, TypeError, KeyError) as error:
-        raise ModelError(f"{_index_file()}: is damaged ({error}); remove it and pull again") from error
+        raise ModelError(f"{_index_file()}: is damaged; remove it and pull again") from error

@@ -12,7 +12,7 @@ from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.files import scratch
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.uids import is_uid
-from NativeDLLib.models.iodeep.cache import install, known, newest, objections, staging
+from NativeDLLib.models.iodeep.cache import install, known, newest, objections
 from NativeDLLib.models.iodeep.elements import STUDY_DESCRIPTION
 from NativeDLLib.models.iodeep.object_reader import read_model
 from NativeDLLib.models.iodeep.object_writer import CHUNK_SIZE, write_model
@@ -22,6 +22,7 @@ from NativeDLLib.pacs.outcome import AssociationLostError, NoneAcceptedError, Re
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.services import find, retrieve
 from NativeDLLib.registry import Model, find_model, load_models
+from NativeDLLib.registry.load import pulled_registry
 from NativeDLLib.source.header import text
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -68,8 +69,7 @@ def find_models(peer: Peer) -> list[Stored]:
             row = _stored(study, series)
             if is_uid(row.series_uid) and _ID.fullmatch(row.id):
                 found.append(row)
-    found.sort(key=lambda row: (row.created, row.series_uid), reverse=True)
-    found.sort(key=lambda row: newest(row.version), reverse=True)
+    found.sort(key=lambda row: (newest(row.version), row.created, row.series_uid), reverse=True)
     return sorted(found, key=lambda row: row.id)
 
 
@@ -112,21 +112,20 @@ def pull(
         raise ModelError(f"{peer} has no model '{missing[0]}'", hint=f"see: nativedl models list --from {peer.name}")
     pulled, refusals = [], []
     for model_id, copies in versions.items():
-        problem: ModelError | None = None
+        problems: list[ModelError] = []
         for rows in copies.values():
             try:
                 # What was asked for by its name is the newest; an older one in its stead was not.
-                asked = model_id in ids and problem is None
+                asked = model_id in ids and not problems
                 pulled.append(_pull_one(peer, rows, accept_unsigned, asked, progress))
             except ModelError as error:
-                problem = problem or error
+                problems.append(error)
                 continue
-            if problem is not None:
-                progress.warn(f"{problem}; {pulled[-1].model.tool_name} is used instead")
+            if problems:
+                progress.warn(f"{problems[0]}; {pulled[-1].model.tool_name} is used instead")
             break
         else:
-            assert problem is not None
-            refusals.append(problem)
+            refusals.append(problems[0])
     in_force = load_models()
     for row in pulled:
         winner = in_force[row.model.id].registry
@@ -144,19 +143,20 @@ def _pull_one(peer: Peer, rows: Sequence[Stored], accept_unsigned: bool, asked: 
         seen = known(row.series_uid, row.mark)
         if seen is not None:
             return Pulled(*seen, fetched=False)
-    problem: ModelError | None = None
+    problems = []
     for row in rows:
         progress.check()
         try:
             return _fetch(peer, row, accept_unsigned, asked, progress)
         except ModelError as error:
-            problem = problem or error
-    assert problem is not None
-    raise problem
+            problems.append(error)
+    raise problems[0]
 
 
 def _fetch(peer: Peer, row: Stored, accept_unsigned: bool, asked: bool, progress: Progress) -> Pulled:
-    with staging() as folder:
+    cache = pulled_registry().parent
+    cache.mkdir(parents=True, exist_ok=True)
+    with scratch(".partial-", cache) as folder:
         with progress.stage("retrieve"):
             files = retrieve(peer, row.study_uid, row.series_uid, folder / "objects", progress)
         with progress.stage("verify"):
