@@ -2,16 +2,19 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.core.files import sha256, write_json
+from NativeDLLib.core.files import sha256
 from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.places import kept
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.runtimes import RUNTIMES
+
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,7 @@ class Fetched:
 
 
 def lock_file(model_id: str) -> Path:
-    """Return the record of a model's download. It lies beside the weights, so that everyone who shares a cache is
-    protected, and outlives them: the next download must be the same.
-    """
+    """Return the file of a model's `Fetched`, which outlives the weights: the next download must be the same."""
     # No model's id begins with an underscore, so that none has this folder for its downloads.
     return models_folder() / "_locks" / f"{model_id}.json"
 
@@ -45,11 +46,6 @@ def read_lock(model_id: str) -> Fetched | None:
         told = f"{path}: is damaged, so nothing says what the weights of {model_id} should be"
         hint = f"if you know it, nativedl models remove {model_id} --forget, and fetch them again"
         raise ModelError(told, hint=hint) from error
-
-
-def write_lock(model_id: str, fetched: Fetched) -> None:
-    """Record what was downloaded for a model."""
-    write_json(lock_file(model_id), asdict(fetched))
 
 
 def models_folder() -> Path:
@@ -78,10 +74,15 @@ def check_there(model: Model) -> None:
     """Raise ModelError where weights or runtime of a model, or of its coarse one, are not there; nothing is read."""
     for needed in model.needed:
         find_weights(needed)
-        runtime = RUNTIMES[needed.runtime]
-        if runtime.problem:
-            hint = f"install it with: pip install 'NativeDL[{runtime.extra}]'"
-            raise ModelError(f"model {needed.id}: {runtime.problem}, which is not installed", hint=hint)
+        check_runtime(needed)
+
+
+def check_runtime(model: Model) -> None:
+    """Raise ModelError where the runtime of a model is not there."""
+    runtime = RUNTIMES[model.runtime]
+    if runtime.problem:
+        hint = f"install it with: pip install 'NativeDL[{runtime.extra}]'"
+        raise ModelError(f"model {model.id}: {runtime.problem}, which is not installed", hint=hint)
 
 
 def fetch_hint(model: Model) -> str:
@@ -101,7 +102,9 @@ class Weights:
         if model.weights.is_folder:
             if not self.path.is_dir():
                 raise ModelError(f"model {model.id}: {self.path} is not a folder")
-            self._wanted = self._files(model, self.path)
+            declared, checkpoints = model.weights.files, self.path.glob(f"*/{model.weights.checkpoint}")
+            used = (f"{file.parent.name}/{file.name}" for file in checkpoints)
+            self._wanted = {name: declared.get(name) for name in ("plans.json", "dataset.json", *declared, *used)}
         self._another = "is not the file that the registry means{}; restore it or correct the entry"
         self._again = ""
         if path is None and model.weights.url and None in self._wanted.values():
@@ -111,11 +114,7 @@ class Weights:
         """Content of the file, or of one in the folder: the very bytes whose SHA-256 was found right. ModelError where
         it is not there, or not what the registry says or what was fetched.
         """
-        path = self._place(name)
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise self._unreadable(path, error) from error
+        content = self._read(name, Path.read_bytes)
         self._check(name, hashlib.sha256(content).hexdigest())
         return content
 
@@ -123,12 +122,7 @@ class Weights:
     def digests(self) -> dict[str, str]:
         """SHA-256 of each file that is used, by its path in the folder, after checking those that were not read."""
         for name in sorted(self._wanted.keys() - self._found.keys()):
-            path = self._place(name)
-            try:
-                digest = sha256(path)
-            except OSError as error:
-                raise self._unreadable(path, error) from error
-            self._check(name, digest)
+            self._check(name, self._read(name, sha256))
         return dict(sorted(self._found.items()))
 
     @property
@@ -138,12 +132,6 @@ class Weights:
             return self.digests[""]
         listed = "\n".join(f"{name} {digest}" for name, digest in self.digests.items())
         return hashlib.sha256(listed.encode()).hexdigest()
-
-    @staticmethod
-    def _files(model: Model, folder: Path) -> dict[str, str | None]:
-        declared, checkpoints = model.weights.files, folder.glob(f"*/{model.weights.checkpoint}")
-        names = {"plans.json", "dataset.json", *declared, *(f"{file.parent.name}/{file.name}" for file in checkpoints)}
-        return {name: declared.get(name) for name in names}
 
     def _fetched(self, model: Model, names: Mapping[str, str | None]) -> dict[str, str | None]:
         """Digests that were recorded when the folder was fetched."""
@@ -159,7 +147,8 @@ class Weights:
             raise ModelError(f"model {model.id}: {self.path / added[0]} {self._another}", hint=again)
         return {name: names[name] or digest for name, digest in fetched.files.items()}
 
-    def _place(self, name: str) -> Path:
+    def _read(self, name: str, read: Callable[[Path], Content]) -> Content:
+        """Content of a file that is where it may be, and as large as it should be, or its digest."""
         path = self.path / name
         if name not in self._wanted or not _is_inside(path, self.path):
             raise ModelError(f"model {self._model.id}: {path} leads out of {self.path}")
@@ -168,7 +157,10 @@ class Weights:
         size = self._model.weights.size if not name else None
         if size is not None and path.stat().st_size != size:
             raise ModelError(f"model {self._model.id}: {path} has {path.stat().st_size} bytes instead of {size}")
-        return path
+        try:
+            return read(path)
+        except OSError as error:
+            raise ModelError(f"model {self._model.id}: {path} cannot be read ({error.strerror})") from error
 
     def _check(self, name: str, digest: str) -> None:
         wanted = self._wanted[name] or self._found.get(name, digest)
@@ -177,9 +169,6 @@ class Weights:
             message = f"model {self._model.id}: {self.path / name} {self._another.format(digests)}"
             raise ModelError(message, hint=self._again)
         self._found[name] = digest
-
-    def _unreadable(self, path: Path, error: OSError) -> ModelError:
-        return ModelError(f"model {self._model.id}: {path} cannot be read ({error.strerror})")
 
 
 def verified_weights(model: Model) -> tuple[Path, str]:

@@ -101,7 +101,8 @@ def _beneath(draft: Draft, root: Path) -> str | None:
 
 def _with(registry: Path, entry: dict[str, Any]) -> dict[str, Any]:
     """Content of a registry file, read anew, with an entry."""
-    data = read_json(registry, ModelError) if registry.is_file() else {"schema_version": "1.0", "models": []}
+    data: dict[str, Any] = {"schema_version": "1.0", "models": []}
+    data = read_json(registry, ModelError) if registry.is_file() else data
     models = {row["id"]: row for row in data["models"]} | {entry["id"]: entry}
     return {**data, "models": list(models.values())}
 

@@ -2,19 +2,20 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from io import BufferedReader
 from pathlib import Path
 
 from NativeDLLib.core.errors import InputError, ModelError, UsageError
-from NativeDLLib.core.files import scratch
+from NativeDLLib.core.files import scratch, write_json
 from NativeDLLib.core.locking import hold
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.fetch.archive import check_space, unpack_zip
 from NativeDLLib.models.fetch.download import download, forget_part
 from NativeDLLib.registry import weights as registered
 from NativeDLLib.registry.entry import Model
-from NativeDLLib.registry.runtimes import RUNTIMES
 from NativeDLLib.registry.weights import Fetched, models_folder
 
 
@@ -27,24 +28,18 @@ def fetch(
     the model; InputError where `file` does not exist; ModelError where it cannot be downloaded, is another file or
     cannot run.
     """
-    _check_url(model)
     if file is not None and not file.is_file():
         raise InputError(f"{file}: is not a file")
-    place = _place(model)
-    with hold(place, f"model {model.id}: another process fetches it; wait for that one"):
-        _clean(place)
+    with _downloads(model, "wait for that one") as place:
         if not registered.to_be_fetched(model):
             try:
                 return registered.verified_weights(model)[0], None
             except ModelError as error:
                 progress.warn(f"{error}; it is fetched again")
-        runtime = RUNTIMES[model.runtime]
-        if runtime.problem:
-            hint = f"install it with: pip install 'NativeDL[{runtime.extra}]'"
-            raise ModelError(f"model {model.id}: {runtime.problem}, without which it cannot be checked", hint=hint)
-        known, wanted = registered.read_lock(model.id), model.weights.sha256
-        if not wanted:
-            wanted = known.sha256 if known is not None and known.url == model.weights.url else None
+        registered.check_runtime(model)
+        known = registered.read_lock(model.id)
+        recorded = known.sha256 if known is not None and known.url == model.weights.url else None
+        wanted = model.weights.sha256 or recorded
         if wanted is None and not agrees(_question(model, file)):
             raise UsageError(f"model {model.id}: nothing was fetched")
         part = place / "download.part"
@@ -67,12 +62,10 @@ def remove(model: Model, forget: bool) -> bool:
     """Remove a model's fetched weights from the cache; False where there were none. `forget` allows another SHA-256 to
     be recorded the next time. UsageError where they are not from a URL, or are being fetched.
     """
-    _check_url(model)
-    place, folder, lock = (_place(model), models_folder() / model.id, registered.lock_file(model.id))
-    with hold(place, f"model {model.id}: another process fetches it; end that one first"):
+    folder, lock = models_folder() / model.id, registered.lock_file(model.id)
+    with _downloads(model, "end that one first") as place:
         found = any(path.exists() for path in (folder, place / "download.part", *([lock] if forget else [])))
         forget_part(place / "download.part")
-        _clean(place)
         if folder.exists():
             # First out of sight, so that no run finds half a model.
             with scratch(".partial-", place) as staged:
@@ -118,7 +111,7 @@ def _install(model: Model, archive: BufferedReader, wanted: str | None, place: P
             fetched = Fetched(weights.url, digest, size, loaded.digests if weights.is_folder else {})
         progress.check()
         # Recorded first: weights without a record are never run, a record without weights does no harm.
-        registered.write_lock(model.id, fetched)
+        write_json(registered.lock_file(model.id), asdict(fetched))
         target = models_folder() / model.id
         if target.exists():
             target.rename(staged / ".old")
@@ -134,17 +127,14 @@ def _question(model: Model, file: Path | None) -> str:
     )
 
 
-def _check_url(model: Model) -> None:
+@contextmanager
+def _downloads(model: Model, else_do: str) -> Iterator[Path]:
+    """Give the folder of a model's downloads, which no other process has and killed ones left nothing in."""
     if not model.weights.url:
         raise UsageError(f"model {model.id}: its weights are not downloaded; they belong to {model.registry}")
-
-
-def _place(model: Model) -> Path:
     # No model's id begins with an underscore, so that none has this folder for its weights.
-    return models_folder() / "_downloads" / model.id
-
-
-def _clean(place: Path) -> None:
-    """Remove what an earlier process that was killed could not."""
-    for left in place.glob(".partial-*"):
-        shutil.rmtree(left, ignore_errors=True)
+    place = models_folder() / "_downloads" / model.id
+    with hold(place, f"model {model.id}: another process fetches it; {else_do}"):
+        for left in place.glob(".partial-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield place

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.files import sha256
 from NativeDLLib.registry.entry import Model
-from NativeDLLib.registry.weights import verified_weights
+from NativeDLLib.registry.weights import Weights
 
 RAW_DATA_STORAGE = "1.2.840.10008.5.1.4.1.1.66"
 CREATOR = "NATIVEDL IODEEP 1.0"
@@ -108,6 +108,7 @@ LARGEST_WEIGHTS = 2**32 - 2
 """In bytes; the size of the weights is an unsigned 32-bit number (VR UL) and even."""
 
 _CHUNK = 2**20
+_ARCHIVE_NEEDS = 2**20
 # As the registry's schema has paths: no empty, hidden or upward step, no drive, no backslash.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*")
 
@@ -124,16 +125,23 @@ def pack(model: Model, folder: Path) -> tuple[dict[str, Any], str, Path | None]:
         if "sha256" not in weights and not weights.get("files"):
             raise ModelError(f"model {model.id}: its weights are at a URL without a SHA-256 in the entry; add it there")
         return entry, "URI", None
-    path, digest = verified_weights(model)
+    checked = Weights(model)
+    sizes = {name: (checked.path / name).stat().st_size for name in checked.digests}
+    size = sum(sizes.values())
+    if size > LARGEST_WEIGHTS - (_ARCHIVE_NEEDS if "folder" in weights else 0):
+        raise ModelError(f"model {model.id}: its weights have {size} bytes, a DICOM object takes {LARGEST_WEIGHTS}")
     if "file" in weights:
-        size = path.stat().st_size
-        if size > LARGEST_WEIGHTS:
-            raise ModelError(f"model {model.id}: its weights have {size} bytes, a DICOM object takes {LARGEST_WEIGHTS}")
-        entry["weights"] = {"file": path.name, "sha256": digest, "size": size}
-        return entry, "FILE", path
+        entry["weights"] = {"file": checked.path.name, "sha256": checked.digest, "size": size}
+        return entry, "FILE", checked.path
     archive = folder / "weights.tar"
-    weights["files"] = _archive(model, path, archive)
-    entry["weights"] = weights | {"folder": "results"}
+    # The same bytes every time.
+    with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as target:
+        for name in sizes:
+            member = tarfile.TarInfo(name)
+            member.size = sizes[name]
+            with (checked.path / name).open("rb") as content:
+                target.addfile(member, content)
+    entry["weights"] = weights | {"folder": "results", "files": checked.digests}
     return entry, "TAR", archive
 
 
@@ -160,23 +168,8 @@ def unpack(archive: Path, folder: Path, declared: Mapping[str, str], what: str) 
                         left -= len(chunk)
                 source.seek(-member.size % tarfile.BLOCKSIZE, 1)
     except (tarfile.TarError, OSError, ValueError) as error:
-        raise ModelError(f"{what}: its archive cannot be unpacked ({error})") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is damaged"
+        raise ModelError(f"{what}: its archive cannot be unpacked ({reason})") from error
     for name, digest in declared.items():
         if not (folder / name).is_file() or sha256(folder / name) != digest:
             raise ModelError(f"{what}: {name} in its archive is not the file that its entry declares")
-
-
-def _archive(model: Model, root: Path, archive: Path) -> dict[str, str]:
-    """Write what nnU-Net needs of a results folder, the same bytes every time, and return the digests."""
-    names = {"plans.json", "dataset.json", *model.weights.files}
-    names |= {f"{file.parent.name}/{file.name}" for file in root.glob(f"*/{model.weights.checkpoint}")}
-    size = sum((root / name).stat().st_size for name in names)
-    if size > LARGEST_WEIGHTS - 2**20:
-        raise ModelError(f"model {model.id}: its weights have {size} bytes, a DICOM object takes {LARGEST_WEIGHTS}")
-    with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as target:
-        for name in sorted(names):
-            member = tarfile.TarInfo(name)
-            member.size = (root / name).stat().st_size
-            with (root / name).open("rb") as content:
-                target.addfile(member, content)
-    return {name: sha256(root / name) for name in sorted(names)}

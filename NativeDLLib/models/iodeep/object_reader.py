@@ -53,7 +53,7 @@ def read_model(files: Sequence[Path], folder: Path) -> ReceivedModel:
     except (NativeDLError, OSError):
         raise
     except Exception as error:  # a damaged file can make the parser raise nearly anything, and whenever it is asked
-        raise ModelError(f"{what}: is damaged or no DICOM object ({error})") from error
+        raise ModelError(f"{what}: is damaged or no DICOM object") from error
 
 
 def _read(files: Sequence[Path], folder: Path, what: str) -> ReceivedModel:
