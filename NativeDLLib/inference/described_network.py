@@ -47,7 +47,7 @@ def load_described(content: bytes, path: Path, description: Mapping[str, Any], d
 
 def load_network(description: Mapping[str, Any], state_dict: Mapping[str, Any]) -> "torch.nn.Module":
     """Described network with given weights, ready for prediction. `state_dict` has a tensor for each canonical name
-    (see `parameter_shapes`), not copied where it is float32. ModelError names a weight that is missing, not expected or
+    (see `Plan.parameters`), not copied where it is float32. ModelError names a weight that is missing, not expected or
     of another shape.
     """
     plan = make_plan(description)

@@ -6,7 +6,7 @@ from typing import Any
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.registry.entry import Model
-from NativeDLLib.registry.parameters import check_defaults
+from NativeDLLib.registry.parameters import checked
 
 NO_OVERLAP = (
     "structures that overlap cannot be kept in one label map; where they exclude each other it is largest, and a voxel "
@@ -25,8 +25,7 @@ def _segments(model: Model, where: str) -> None:
         if len({getattr(segment, name) for segment in model.segments}) < len(model.segments):
             raise ModelError(f"{where}.output.segments: two segments have the same {name}")
     for index, segment in enumerate(model.segments):
-        place = f"{where}.output.segments[{index}].plausible.volume_ml"
-        _rising(segment.plausible.volume_ml, place)
+        _rising(segment.plausible.volume_ml, f"{where}.output.segments[{index}].plausible.volume_ml")
 
 
 def _steps(model: Model, where: str) -> None:
@@ -78,8 +77,19 @@ def _architecture(model: Model, where: str) -> None:
         raise ModelError(message)
 
 
+def _defaults(model: Model, where: str) -> None:
+    for index, parameter in enumerate(model.parameters):
+        low, high = parameter.minimum, parameter.maximum
+        place = f"{where}.parameters[{index}] ({parameter.name})"
+        if low is not None and high is not None and low > high:
+            raise ModelError(f"{place}: minimum {low:g} is above maximum {high:g}")
+        try:
+            checked(parameter, parameter.default)
+        except ValueError as error:
+            raise ModelError(f"{place}.default: {error}") from error
+
+
 def _parameters(model: Model, where: str) -> None:
-    check_defaults(model.parameters, ModelError, where)
     kinds = {parameter.name: parameter.type for parameter in model.parameters}
     if len(kinds) < len(model.parameters):
         raise ModelError(f"{where}.parameters: two parameters have the same name")
@@ -104,12 +114,10 @@ def _settings(model: Model) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
 
 def _window_step(model: Model, where: str) -> None:
     step = model.sliding_window.step
-    bounds: list[tuple[float | None, float | None]]
+    values: list[float | None] = [] if isinstance(step, Mapping) else [step]
     if isinstance(step, Mapping):
-        bounds = [(p.minimum, p.maximum) for p in model.parameters if p.name == step["parameter"]]
-    else:
-        bounds = [(step, step)]
-    if not all(low is not None and high is not None and 0 < low <= high <= 1 for low, high in bounds):
+        values = [n for p in model.parameters if p.name == step["parameter"] for n in (p.minimum, p.maximum)]
+    if not all(value is not None and 0 < value <= 1 for value in values):
         raise ModelError(f"{where}.sliding_window.step: must be above 0 and at most 1")
 
 
@@ -118,4 +126,4 @@ def _card(model: Model, where: str) -> None:
         raise ModelError(f"{where}.card: {model.card} does not exist")
 
 
-_CHECKS = (_segments, _steps, _input, _output, _architecture, _parameters, _window_step, _card)
+_CHECKS = (_segments, _steps, _input, _output, _architecture, _defaults, _parameters, _window_step, _card)

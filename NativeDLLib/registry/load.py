@@ -122,10 +122,7 @@ def pulled_registry() -> Path:
 
 def load_models() -> dict[str, Model]:
     """Models of all registries by id; ModelError names file, entry and field of the first thing that is wrong."""
-    models: dict[str, Model] = {}
-    for file in registry_files():
-        models.update({model.id: model for model in load_registry(file)})
-    return models
+    return {model.id: model for file in registry_files() for model in load_registry(file)}
 
 
 def find_model(models: Mapping[str, Model], model_id: str) -> Model:

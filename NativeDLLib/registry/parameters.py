@@ -4,10 +4,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from NativeDLLib.core.errors import NativeDLError, UsageError
+from NativeDLLib.core.errors import UsageError
 from NativeDLLib.registry.entry import Model, Parameter
 
 Value = float | bool | str
+_BOOLEANS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 
 
 def effective(model: Model, *layers: tuple[str, Mapping[str, Any]]) -> dict[str, Value]:
@@ -39,7 +40,9 @@ def checked_layer(
 def checked(parameter: Parameter, given: Any) -> Value:
     """Value of the parameter's type; ValueError where it is not one, or is out of bounds."""
     if parameter.type == "boolean":
-        return _boolean(given)
+        if str(given).lower() not in _BOOLEANS:
+            raise ValueError(f"'{given}' is not true or false")
+        return _BOOLEANS[str(given).lower()]
     if parameter.type == "choice":
         if given not in parameter.choices:
             raise ValueError(f"'{given}' is not one of {', '.join(parameter.choices)}")
@@ -75,27 +78,3 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"parameter {assignment}: write name=value")
         result[name.strip()] = value.strip()
     return result
-
-
-def check_defaults(parameters: Sequence[Parameter], fail: type[NativeDLError], where: str) -> None:
-    """Check that each default is a value its own parameter accepts."""
-    for index, parameter in enumerate(parameters):
-        low, high = parameter.minimum, parameter.maximum
-        place = f"{where}.parameters[{index}] ({parameter.name})"
-        if low is not None and high is not None and low > high:
-            raise fail(f"{place}: minimum {low:g} is above maximum {high:g}")
-        try:
-            checked(parameter, parameter.default)
-        except ValueError as error:
-            raise fail(f"{place}.default: {error}") from error
-
-
-def _boolean(given: Any) -> bool:
-    if isinstance(given, bool):
-        return given
-    text = str(given).lower()
-    if text in ("true", "yes", "on", "1"):
-        return True
-    if text in ("false", "no", "off", "0"):
-        return False
-    raise ValueError(f"'{given}' is not true or false")

@@ -27,12 +27,11 @@ def segment_of(row: Mapping[str, Any], number: int | None = None) -> Segment:
     if own < 1:
         raise ValueError("a segment has no number")
     label = own if number is None else int(row["label"])
-    plausible = make_plausible(plausible_of(row["type"], row.get("type_modifier")) | row.get("plausible", {}))
+    plausible = _make_plausible(_known_plausible().get(_codes_of(row), {}) | row.get("plausible", {}))
     return Segment(own, label, str(row["name"]), (red, green, blue), **codes, plausible=plausible)
 
 
-def make_plausible(row: Mapping[str, Any]) -> Plausible:
-    """Make `Plausible` from the values of an entry or of a report."""
+def _make_plausible(row: Mapping[str, Any]) -> Plausible:
     bounds = row.get("volume_ml")
     volume_ml = None if bounds is None else (float(bounds[0]), float(bounds[1]))
     extent_mm, level = row.get("extent_mm"), row.get("level")
@@ -52,15 +51,12 @@ def structures() -> list[dict[str, Any]]:
     return rows
 
 
-def plausible_of(type_: Mapping[str, Any], modifier: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Plausible values of the structure that has these codes, as in a registry entry; none where it is not known."""
-    return _plausible().get((type_.get("scheme"), type_.get("value"), modifier and modifier.get("value")), {})
-
-
 @cache
-def _plausible() -> dict[tuple[Any, ...], dict[str, Any]]:
-    return {
-        (row["type"]["scheme"], row["type"]["value"], row.get("type_modifier", {}).get("value")): row["plausible"]
-        for row in structures()
-        if "plausible" in row
-    }
+def _known_plausible() -> dict[tuple[Any, ...], dict[str, Any]]:
+    return {_codes_of(row): row["plausible"] for row in structures() if "plausible" in row}
+
+
+def _codes_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the codes by which a structure is known, which may be of a damaged row."""
+    type_, modifier = row["type"], row.get("type_modifier")
+    return type_.get("scheme"), type_.get("value"), modifier and modifier.get("value")

@@ -3,7 +3,7 @@ import pytest
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference.described_network import load_network
-from NativeDLLib.registry.architecture import check_architecture, parameter_shapes
+from NativeDLLib.registry.architecture import check_architecture, make_plan
 
 torch = pytest.importorskip("torch")
 from architectures import LAYERS, PLANE, VOLUME, build_module, convolution, layer, network, shaken  # noqa: E402
@@ -23,9 +23,8 @@ def test_every_layer_is_the_torch_module_it_stands_for(name, shape):
 
     torch.testing.assert_close(given, expected, rtol=0, atol=1e-6)
     assert check_architecture(description) == [tuple(given.shape[1:])]
-    assert {key: tuple(value.shape) for key, value in weights.items() if "tracked" not in key} == parameter_shapes(
-        description
-    )
+    given = {key: tuple(value.shape) for key, value in weights.items() if "tracked" not in key}
+    assert given == make_plan(description).parameters
 
 
 def test_in_training_dropout_drops():
@@ -68,7 +67,7 @@ def test_sizes_are_given_per_axis_in_the_order_z_y_x():
     description = network(VOLUME, convolution(kernel_size=[1, 3, 5], padding=[0, 1, 2], stride=[1, 2, 5]))
 
     assert check_architecture(description) == [(4, 6, 4, 2)]
-    assert parameter_shapes(description)["layers.0.weight"] == (4, 4, 1, 3, 5)
+    assert make_plan(description).parameters["layers.0.weight"] == (4, 4, 1, 3, 5)
     assert build_module(description)(torch.zeros(1, *VOLUME)).shape == (1, 4, 6, 4, 2)
 
 

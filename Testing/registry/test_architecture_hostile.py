@@ -9,7 +9,7 @@ from growth import growth
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.models.iodeep.published_layout import from_iodeep
-from NativeDLLib.registry.architecture import check_architecture, parameter_shapes
+from NativeDLLib.registry.architecture import check_architecture, make_plan
 
 torch = pytest.importorskip("torch")
 from architectures import build_module  # noqa: E402
@@ -102,7 +102,7 @@ def test_mutated_descriptions_are_built_or_refused():
 
     def attempt(description):
         # Weights take memory, and within what is allowed they may: here only that nothing else does.
-        if sum(torch.Size(shape).numel() for shape in parameter_shapes(description).values()) < 10**7:
+        if sum(torch.Size(shape).numel() for shape in make_plan(description).parameters.values()) < 10**7:
             build_module(description)
 
     before = most_memory()

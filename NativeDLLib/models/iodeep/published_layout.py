@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.registry.architecture.check import parameter_shapes
+from NativeDLLib.registry.architecture import make_plan
 
 _PLAIN = {name: name for name in ("relu", "tanh", "softmax", "sigmoid", "prelu", "flatten")}
 _PLAIN["batchnorm2d"] = "batch_normalisation"
@@ -31,10 +31,10 @@ def from_iodeep(description: Mapping[str, Any], state_dict: Mapping[str, Any]) -
     biases = (False, True) if set(codes) & set(_DOUBLE) else (True,)
     readings = [_Reader(description, *way).read() for way in product(interpolations, biases)]
     for reading in readings:
-        wanted = parameter_shapes(reading)
+        wanted = make_plan(reading).parameters
         if list(wanted.values()) == found:
             return reading, dict(zip(wanted, weights, strict=True))
-    wanted = parameter_shapes(readings[0])
+    wanted = make_plan(readings[0]).parameters
     pairs = zip(wanted.items(), [*found, *[()] * len(wanted)], strict=False)
     name, shape, other = next(((n, w, f) for (n, w), f in pairs if w != f), ("", (), ()))
     what = f"{name} should have the shape {list(shape)}, not {list(other)}" if name else f"{len(found)} are too many"

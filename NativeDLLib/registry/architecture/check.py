@@ -47,7 +47,6 @@ class Join:
 class Plan:
     """A network that can be built: its skip connections, and the shape that each layer passes on."""
 
-    input_shape: Shape
     layers: Sequence[Layer]
     joins: Mapping[int, Sequence[Join]]
     passed: Sequence[Shape]
@@ -66,11 +65,6 @@ def check_architecture(description: Mapping[str, Any]) -> list[Shape]:
     return list(make_plan(description).passed)
 
 
-def parameter_shapes(description: Mapping[str, Any]) -> dict[str, Shape]:
-    """Shapes of a network's weights by canonical name, in the order of its layers; raises as `check_architecture`."""
-    return make_plan(description).parameters
-
-
 def make_plan(description: Mapping[str, Any]) -> Plan:
     """Plan of a description; raises as `check_architecture`."""
     data = _plain(description)
@@ -85,15 +79,14 @@ def make_plan(description: Mapping[str, Any]) -> Plan:
         for join in joins.get(index, ()):
             shape = _joined(data, index, shape, passed[join.source], join)
         passed.append(shape)
-        held = [passed[s] for s in _waiting(joins, index)] + [layer.takes, layer.gives, shape]
-        values = sum(prod(one) for one in held)
+        waiting = {j.source for target, rows in joins.items() if target >= index for j in rows if j.source < index}
+        values = sum(map(prod, [layer.takes, layer.gives, shape, *(passed[source] for source in waiting)]))
         if values > MOST_VALUES:
-            raise _error(data, index, "", f"needs {values} values at once; at most {MOST_VALUES} are allowed")
-        parameters += sum(prod(one) for one in layer.parameters.values())
+            raise _error(data, index, f"needs {values} values at once; at most {MOST_VALUES} are allowed")
+        parameters += sum(map(prod, layer.parameters.values()))
         if parameters > MOST_PARAMETERS:
-            reason = f"brings the parameters to {parameters}; at most {MOST_PARAMETERS} are allowed"
-            raise _error(data, index, "", reason)
-    return Plan(tuple(int(n) for n in data["input_shape"]), layers, joins, passed)
+            raise _error(data, index, f"brings the parameters to {parameters}; at most {MOST_PARAMETERS} are allowed")
+    return Plan(layers, joins, passed)
 
 
 def _plain(description: Mapping[str, Any]) -> Any:
@@ -101,7 +94,7 @@ def _plain(description: Mapping[str, Any]) -> Any:
     try:
         text = json.dumps(dict(description), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ModelError(f"{_ORIGIN}: is not JSON ({str(error)[:200]})") from error
+        raise ModelError(f"{_ORIGIN}: is not JSON: something in it is of another type, or nested too deeply") from error
     if len(text) > _LONGEST:
         raise ModelError(f"{_ORIGIN}: has {len(text)} characters; at most {_LONGEST} are allowed")
     data = json.loads(text)
@@ -123,10 +116,6 @@ def _joins(data: Any) -> dict[int, list[Join]]:
     return joins
 
 
-def _waiting(joins: Mapping[int, Sequence[Join]], index: int) -> set[int]:
-    return {j.source for target, rows in joins.items() if target >= index for j in rows if j.source < index}
-
-
 def _layer(data: Any, index: int, row: Mapping[str, Any], shape: Shape, axes: int) -> Layer:
     kind = row["type"]
     options = {**rules.DEFAULTS.get(kind, {}), **{k: v for k, v in row.items() if k not in ("type", "name")}}
@@ -135,20 +124,21 @@ def _layer(data: Any, index: int, row: Mapping[str, Any], shape: Shape, axes: in
     for field in options:
         options[field] = _value(data, index, field, options[field], axes)
     if kind in rules.SPATIAL and len(shape) == 1:
-        raise _error(data, index, "", f"takes an image, but gets the flat shape {list(shape)}")
+        raise _error(data, index, f"takes an image, but gets the flat shape {list(shape)}")
     try:
         gives, parameters = (rules.SPATIAL.get(kind) or rules.ANY[kind])(options, shape)
     except rules.MisfitError as misfit:
-        raise _error(data, index, misfit.field, str(misfit)) from None
+        field, reason = misfit.args
+        raise _error(data, index, reason, field) from None
     if min(gives) < 1:
-        raise _error(data, index, "", f"would give the shape {list(gives)} for an input of {list(shape)}")
+        raise _error(data, index, f"would give the shape {list(gives)} for an input of {list(shape)}")
     return Layer(kind, options, shape, gives, parameters)
 
 
 def _value(data: Any, index: int, field: str, value: Any, axes: int) -> Any:
     if field in rules.PER_AXIS:
         if isinstance(value, list) and len(value) != axes:
-            raise _error(data, index, field, f"has {len(value)} values for {axes} axes")
+            raise _error(data, index, f"has {len(value)} values for {axes} axes", field)
         return tuple(int(n) for n in value) if isinstance(value, list) else (int(value),) * axes
     # In JSON Schema 3.0 is an integer.
     return int(value) if field in ("filters", "groups", "units") else value
@@ -158,11 +148,11 @@ def _joined(data: Any, index: int, shape: Shape, other: Shape, join: Join) -> Sh
     if (shape != other) if join.add else (len(shape) != len(other) or shape[1:] != other[1:]):
         joined = "added" if join.add else "concatenated"
         reason = f"gives the shape {list(shape)}, to which {list(other)} of layer {join.source} cannot be {joined}"
-        raise _error(data, index, "", reason)
+        raise _error(data, index, reason)
     return shape if join.add else (shape[0] + other[0], *shape[1:])
 
 
-def _error(data: Any, index: int, field: str, reason: str) -> ModelError:
+def _error(data: Any, index: int, reason: str, field: str = "") -> ModelError:
     where = json_path(data, ["architecture", index], "architecture")
     kind = data["architecture"][index]["type"]
     return ModelError(f"{_ORIGIN}: {where}.{field}: {reason}" if field else f"{_ORIGIN}: {where}: {kind} {reason}")

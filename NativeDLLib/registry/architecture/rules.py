@@ -27,11 +27,7 @@ DEFAULTS: Mapping[str, Options] = {
 
 
 class MisfitError(Exception):
-    """A layer that does not fit the shape it gets: the field that is to blame, or none, and why."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(reason)
-        self.field = field
+    """A layer that does not fit the shape it gets; its arguments are the field to blame, or "", and why."""
 
 
 Rule = Callable[[Options, Shape], tuple[Shape, Parameters]]
