@@ -16,11 +16,6 @@ _PIECE = 2**20
 _LONG = (b"OB", b"OW", b"OD", b"OF", b"OL", b"OV", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 
 
-def is_deflated(start: bytes) -> bool:
-    """Tell whether a file is deflated, by its first `START` bytes."""
-    return _DEFLATED in start[: meta_end(start)]
-
-
 def inflated(stream: BinaryIO, most: int) -> BytesIO:
     """Return the beginning of a deflated file as one in Explicit VR Little Endian, of `most` bytes at most. What ends
     or is damaged later is returned up to there; ValueError where nothing of it can be inflated.
@@ -40,7 +35,8 @@ def inflated(stream: BinaryIO, most: int) -> BytesIO:
 
 def beginning(stream: BinaryIO) -> tuple[BinaryIO, bool]:
     """Return a stream in which the header of a DICOM file can be read safely, and whether the file is deflated."""
-    deflated = is_deflated(stream.read(START))
+    start = stream.read(START)
+    deflated = _DEFLATED in start[: meta_end(start)]
     stream.seek(0)
     return (inflated(stream, LONGEST_HEADER) if deflated else stream), deflated
 

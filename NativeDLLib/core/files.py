@@ -43,16 +43,14 @@ def scratch(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     # Slicer's panel writes files before the packages are there.
     from NativeDLLib.core.locking import held
 
+    shared = Path(tempfile.gettempdir())
+    folder = (parent or shared) / f"{prefix}{uuid4().hex}"
     with contextlib.ExitStack() as stack:
-        name = None
         if parent is None:
-            parent = Path(tempfile.gettempdir())
-            _remove_dead(parent, prefix)
-            name = f"{prefix}{uuid4().hex}"
+            _remove_dead(shared, prefix)
             # Held before the folder is there, so that no folder is ever taken for a dead process'.
-            stack.enter_context(held(parent / f"{name}.lock"))
-            (parent / name).mkdir(mode=0o700)
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent)) if name is None else parent / name
+            stack.enter_context(held(shared / f"{folder.name}.lock"))
+        folder.mkdir(mode=0o700)
         _scratch.add(folder)
         try:
             yield folder

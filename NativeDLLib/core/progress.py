@@ -34,6 +34,7 @@ class Progress:
 
     # Nobody can follow more than ten steps a second, and a reader of events should not have to.
     _INTERVAL_S = 0.1
+    _SAMPLE_S = 0.02
 
     def __init__(self, outer: "Progress | None" = None) -> None:
         self.stages: list[StageCost] = []
@@ -66,14 +67,28 @@ class Progress:
         """Measure the block as the stage `name`."""
         self._fraction_started = started = time.perf_counter()
         self.show({"event": "stage", "stage": name})
-        with _PeakMemory(self._watch(name)) as memory:
-            try:
-                yield
-            finally:
-                self.stages.append(StageCost(name, time.perf_counter() - started, memory.peak_mib))
+        cost, done = StageCost(name, 0.0, 0.0), threading.Event()
+        sampler = threading.Thread(target=self._sample, args=(cost, done), daemon=True)
+        sampler.start()
+        try:
+            yield
+        finally:
+            cost.seconds = time.perf_counter() - started
+            done.set()
+            sampler.join()
+            self.stages.append(cost)
 
-    def _watch(self, stage: str) -> Callable[[int], None]:
-        return lambda has: None if self.watch_memory is None else self.watch_memory(stage, has)
+    def _sample(self, cost: StageCost, done: threading.Event) -> None:
+        """Sample the resident memory, because the system's own high-water mark cannot be reset everywhere."""
+        process = psutil.Process()
+        while True:
+            has = process.memory_info().rss
+            cost.peak_mib = max(cost.peak_mib, has / 2**20)
+            if self.watch_memory is not None:
+                self.watch_memory(cost.name, has)
+            if done.is_set():
+                return
+            done.wait(self._SAMPLE_S)
 
     def split_stage(self, name: str, seconds: float) -> None:
         """Count some seconds of the last stage as those of a stage of their own."""
@@ -153,38 +168,3 @@ class Stopwatch(Generic[Step]):
             return next(self._steps)
         finally:
             self.seconds += time.perf_counter() - started
-
-
-class _PeakMemory:
-    """Samples this process's resident memory, because the system's own high-water mark cannot be reset everywhere."""
-
-    _INTERVAL_S = 0.02
-
-    def __init__(self, watch: Callable[[int], None]) -> None:
-        self._process, self._watch = psutil.Process(), watch
-        self._done = threading.Event()
-        self._peak = 0
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-
-    @property
-    def peak_mib(self) -> float:
-        return self._peak / 2**20
-
-    def __enter__(self) -> "_PeakMemory":
-        self._read()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-        self._read()
-
-    def _read(self) -> None:
-        has = self._process.memory_info().rss
-        self._peak = max(self._peak, has)
-        self._watch(has)
-
-    def _sample(self) -> None:
-        while not self._done.wait(self._INTERVAL_S):
-            self._read()
