@@ -11,7 +11,5 @@ if __name__ == "__main__":
 
         del sys.path[0]
     from NativeDLLib.cli.main import program
-    from NativeDLLib.cli.spare import wait
-    from NativeDLLib.worker.processes import SPARE
 
-    program(wait(sys.argv[2]) if sys.argv[1:2] == [SPARE] else None)
+    program()

@@ -5,7 +5,7 @@ from pathlib import Path
 import qt
 import slicer
 
-from NativeDLLib.cli.configuration import read_configuration_for
+from NativeDLLib.cli.options import read_configuration_for
 from NativeDLLib.core.files import write_json
 from NativeDLLib.panel import wording as texts
 from NativeDLPanel import scene

@@ -7,21 +7,24 @@ problem, 5 PACS problem (the result is kept), 6 cancelled, 7 some cases of a bat
 import argparse
 import gc
 import importlib
+import json
 import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from NativeDLLib import __version__
 from NativeDLLib.cli.show_progress import JsonProgress, TerminalProgress, flush
 from NativeDLLib.core.errors import CancelledError, NativeDLError, UsageError
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.worker.processes import SPARE
 from NativeDLLib.worker.signals import cancelled_by_signals, end_with_parent
 
 # What each module of commands adds: only that of the command asked for is imported, as some take a second.
 _COMMANDS = {
-    "run": ("run",),
+    "run": ("run", "demo"),
     "batch": ("batch",),
     "review": ("approve", "regions", "rtstruct", "read-rtstruct"),
     "inspect": ("inspect", "devices", "database"),
@@ -29,7 +32,6 @@ _COMMANDS = {
     "pacs": ("echo", "find", "get", "send", "outbox"),
     "serve": ("serve",),
     "train": ("train",),
-    "demo": ("demo",),
     "doctor": ("doctor",),
 }
 # Options that may stand anywhere on the line. The last is for programs: it ends this one when standard input is closed.
@@ -53,14 +55,14 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, hint=f"see: {self.prog} --help")
 
 
-def program(argv: Sequence[str] | None = None) -> NoReturn:
-    """Be the program ``nativedl``: run the command of this process, or one that is given, and end the process.
+def program() -> NoReturn:
+    """Be the program ``nativedl``: run the command of this process, or the one that it waits for, and end the process.
     Importing makes hundreds of thousands of objects that stay. Looking through them for garbage, and taking them apart
     at the end, took more than a second of a run.
     """
     gc.set_threshold(_OBJECTS_BEFORE_LOOK)
     try:
-        code: Any = main(argv)
+        code: Any = main(_awaited(sys.argv[2]) if sys.argv[1:2] == [SPARE] else None)
     except SystemExit as end:
         code = end.code
     flush(sys.stdout)
@@ -68,18 +70,39 @@ def program(argv: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
+def _awaited(model_id: str) -> list[str]:
+    """Import what a model needs, and wait for a line on standard input: the command, a JSON list of its arguments. The
+    process ends where standard input is closed before.
+    """
+    # Whatever is wrong here, the command meets it too, and says it.
+    with suppress(Exception):
+        importlib.import_module("NativeDLLib.cli.run")
+        from NativeDLLib.inference.engine import import_ahead
+        from NativeDLLib.registry import load_models
+
+        # To its end: a thread that waits for input can keep others from loading libraries on Windows.
+        # A GPU is left alone: what waits shall hold none of its memory.
+        import_ahead(load_models()[model_id], "cpu").join()
+    # Without a buffer, as what follows the line is for the command.
+    with open(0, "rb", buffering=0, closefd=False) as stream:
+        line = stream.readline()
+    if not line.endswith(b"\n"):
+        sys.exit()
+    return [str(argument) for argument in json.loads(line)]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]
-    debug = "--debug" in arguments
     asked = set(arguments)
+    debug = "--debug" in asked
     quiet, verbose = bool(asked & {"-q", "--quiet"}), bool(asked & {"-v", "--verbose"})
     terminal = TerminalProgress(quiet=quiet, verbose=verbose, as_json="--json" in asked)
     progress = JsonProgress() if "--events" in asked else terminal
     _quiet_libraries(debug)
-    if "--with-parent" in arguments:
+    if "--with-parent" in asked:
         end_with_parent(progress)
     with cancelled_by_signals(progress):
         return _run(arguments, progress, debug)
@@ -120,17 +143,13 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         module.add_commands(subparsers)
     _add_to_all(parser, common)
     if _COMPLETION in arguments:
-        _add_completion(parser)
+        try:
+            import shtab
+        except ImportError as error:
+            hint = "install it with: pip install 'NativeDL[completion]'"
+            raise UsageError("completion needs the package shtab", hint=hint) from error
+        shtab.add_argument_to(parser, _COMPLETION, help="a shell's script for completion")
     return parser
-
-
-def _add_completion(parser: argparse.ArgumentParser) -> None:
-    try:
-        import shtab
-    except ImportError as error:
-        hint = "install it with: pip install 'NativeDL[completion]'"
-        raise UsageError("completion needs the package shtab", hint=hint) from error
-    shtab.add_argument_to(parser, _COMPLETION, help="a shell's script for completion")
 
 
 def _add_to_all(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.cli import models_add
-from NativeDLLib.cli.models_add import add_answers, add_draft
 from NativeDLLib.cli.options import add_command, add_pacs, peer_named
 from NativeDLLib.cli.show_progress import write_line
 from NativeDLLib.core.errors import UsageError
@@ -139,7 +138,7 @@ def _add_exchange(commands: Any, listing: argparse.ArgumentParser) -> None:
     pull.add_argument("--from", dest="source_peer", metavar="PEER", required=True)
     published = pull.add_argument_group("networks in the layout of IODeep's authors")
     published.add_argument("--published", metavar="UID", help="fetch this one instead, and add it with your answers")
-    add_answers(published)
+    models_add.add_answers(published)
     pull.add_argument("--for", dest="images", nargs="+", type=Path, metavar="PATH", help="say which fits this series")
     pull.add_argument("--series", metavar="UID", help="with --for, where there is more than one")
     consent = "also those that are not signed, or by a key that is not in ~/.nativedl/trusted_keys"
@@ -202,7 +201,7 @@ def _pull_published(args: argparse.Namespace, progress: Progress) -> None:
         raise UsageError("models pull --published takes neither an ID nor --for")
     peer = peer_named(args, args.source_peer)
     with pulled_draft(peer, args.published, args.accept_unsigned, progress) as draft:
-        add_draft(draft, pulled_registry(), args, progress)
+        models_add.add_draft(draft, pulled_registry(), args, progress)
 
 
 def _pulled_lines(report: dict[str, Any]) -> Iterator[str]:

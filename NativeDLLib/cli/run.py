@@ -1,4 +1,4 @@
-"""``nativedl run``: from a series to a segmentation, and to the PACS."""
+"""``nativedl run`` and ``demo``: from a series to a segmentation, and to the PACS."""
 
 import argparse
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.cli import options
-from NativeDLLib.cli.configuration import read_configuration
 from NativeDLLib.cli.show_progress import file_lines, stage_lines
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.memory import MIB
@@ -19,14 +18,23 @@ from NativeDLLib.tools.tool import Machine, Storage
 
 
 def add_commands(subparsers: Any) -> None:
-    """Register the command."""
-    parser = options.add_command(subparsers, "run", run, "segment a series and store the result", __doc__)
+    """Register the commands."""
+    text = "``nativedl run``: from a series to a segmentation, and to the PACS."
+    parser = options.add_command(subparsers, "run", run, "segment a series and store the result", text)
     options.add_source(parser, "Series Instance UID, where there is more than one", image=True)
     add_options(parser)
     options.add_format(parser)
     options.add_output(parser, "the results")
     # The files of which a job of a batch holds one while its network runs.
     parser.add_argument("--turn", nargs="+", type=Path, default=[], metavar="FILE", help=argparse.SUPPRESS)
+
+    text = "``nativedl demo``: the whole way on a phantom, with a PACS of our own."
+    parser = options.add_command(subparsers, "demo", _demo, "segment a phantom, from a PACS and back", text)
+    folder = Path("demo-output")
+    parser.add_argument("-o", "--output", type=Path, default=folder, metavar="DIR", help=f"default {folder}")
+    parser.add_argument("--model", default="auto", metavar="ID", help="default: the registry chooses")
+    parser.add_argument("--device", default="auto", metavar="NAME")
+    parser.add_argument("--seed", type=int, default=3, help="which phantom")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +65,7 @@ def run(args: argparse.Namespace, progress: Progress) -> None:
     )
     report = run_request(request, progress)
     remember(report)
-    progress.result(report.to_json(), *report_lines(report))
+    progress.result(report.to_json(), *_report_lines(report))
 
 
 def _check_source(args: argparse.Namespace, chosen: Mapping[str, Any]) -> None:
@@ -74,7 +82,7 @@ def _check_source(args: argparse.Namespace, chosen: Mapping[str, Any]) -> None:
 
 def given_options(args: argparse.Namespace) -> dict[str, Any]:
     """Options of `add_options` by the names of a request's fields."""
-    configured = read_configuration(args.config) if args.config else {}
+    configured = options.read_configuration(args.config) if args.config else {}
     kind = args.segmentation or configured.get("segmentation", "BINARY")
     if kind not in ("BINARY", "LABELMAP"):
         raise UsageError(f"{args.config}: segmentation: '{kind}' is not BINARY or LABELMAP")
@@ -90,8 +98,17 @@ def given_options(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def report_lines(report: Report) -> Iterator[str]:
-    """Give the lines of a report for a person."""
+def _demo(args: argparse.Namespace, progress: Progress) -> None:
+    from NativeDLLib.demo.demonstration import demonstrate
+
+    report = demonstrate(args.output, progress, model=args.model, device=args.device, seed=args.seed)
+    dice = (f"Dice with the phantom's truth, {name}: {value}" for name, value in report.details["dice"].items())
+    total = f"all together {report.details['total_seconds']:.1f} s; everything is in {args.output}"
+    steps = (f"{name}: {told}" for name, told in report.details["steps"].items())
+    progress.result(report.to_json(), *steps, *_report_lines(report), *dice, total)
+
+
+def _report_lines(report: Report) -> Iterator[str]:
     if report.model is not None:
         yield f"{report.model.id} {report.model.version} on {report.device}: {report.outcome}"
     for segment in report.segments:

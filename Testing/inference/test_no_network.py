@@ -28,7 +28,7 @@ libc = ctypes.CDLL(None)
 assert libc.prctl(38, 1, 0, 0, 0) == 0
 assert libc.prctl(22, 2, ctypes.c_char_p(program)) == 0
 """
-RUN = "from NativeDLLib.cli.main import program; program(sys.argv[1:])"
+RUN = "from NativeDLLib.cli.main import program; program()"
 
 
 def guarded(code, *arguments, **variables):

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from NativeDLLib.cli.configuration import read_configuration
+from NativeDLLib.cli.options import read_configuration
 from NativeDLLib.core.errors import UsageError
 
 
