@@ -74,8 +74,9 @@ class ContractEngine:
                 "(output.activation)"
             )
         threshold = model.threshold if model.activation == "sigmoid" else None
-        self._adapted = AdaptedNetwork(loaded.network, model.input.array_axes, threshold)
-        is_plain = threshold is None and model.input.array_axes == (0, 1, 2)
+        labels = model.least_channels if model.activation == "labels" else 0
+        self._adapted = AdaptedNetwork(loaded.network, model.input.array_axes, threshold, labels)
+        is_plain = threshold is None and not labels and model.input.array_axes == (0, 1, 2)
         self.networks: Sequence[Network] = (loaded.network if is_plain else self._adapted,)
         known = {"axes": model.input.axes, "activation": model.activation or found}
         silent = [
@@ -162,18 +163,20 @@ def load_engine(model: Model, weights: Weights, device: str, *, measure: bool = 
 
 
 class AdaptedNetwork:
-    """A network with its own array in another order, or with a channel for each structure and none for the background.
-    `axes` are those of (z, y, x) in the network's order. Nothing else knows of that order: patches, mirrored axes and
-    sizes are (z, y, x). Where there is a `threshold`, the background is a channel of that value before the network's
-    own: the largest is the background where no structure is above the threshold, and one structure everywhere else.
-    `marked` and `shared` count the voxels above it in one channel, and in several.
+    """A network with its own array in another order, or that gives no values of classes with a background. `axes` are
+    those of (z, y, x) in the network's order. Nothing else knows of that order: patches, mirrored axes and sizes are
+    (z, y, x). Where there is a `threshold`, the background is a channel of that value before the network's own: the
+    largest is the background where no structure is above the threshold, and one structure everywhere else. `marked` and
+    `shared` count the voxels above it in one channel, and in several. Of a network that gives its `labels`, so many
+    with the background, each class is 1 where its label is, and 0 elsewhere: patches vote, those with a voxel near
+    their centre the more, and labels, which are names, are never averaged.
     """
 
-    def __init__(self, network: Network, axes: Sequence[int], threshold: float | None) -> None:
+    def __init__(self, network: Network, axes: Sequence[int], threshold: float | None, labels: int) -> None:
         self.device, self.concurrency, self._network = network.device, network.concurrency, network
         self._there = [0, 1, *(2 + axis for axis in axes)]
         self._back = [int(place) for place in np.argsort(self._there)]
-        self._threshold = threshold
+        self._threshold, self._labels = threshold, labels
         self.marked = self.shared = 0
 
     def to_device(self, array: Array) -> ArrayOrTensor:
@@ -183,9 +186,19 @@ class AdaptedNetwork:
     def __call__(self, batch: ArrayOrTensor) -> ArrayOrTensor:
         """Logits (n, classes, z, y, x) for a batch (n, channels, z, y, x); see `Network`."""
         given = transposed(self._network(contiguous(transposed(batch, self._there))), self._back)
+        if self._labels:
+            return self._votes(given)
         if self._threshold is None:
             return given
         if given.shape[1] > 1:
             count = (given > self._threshold).sum(1)
             self.marked, self.shared = self.marked + int((count > 0).sum()), self.shared + int((count > 1).sum())
         return joined([zeros((len(given), 1, *given.shape[2:]), given) + self._threshold, given], 1)
+
+    def _votes(self, given: ArrayOrTensor) -> ArrayOrTensor:
+        votes = zeros((len(given), self._labels, *given.shape[2:]), given)
+        for label in range(self._labels):
+            votes[:, label] = given[:, 0] == label
+        if given.shape[1] != 1 or not bool((votes.sum(1) == 1).all()):
+            raise ModelError(f"the network gives other values than the labels 0 to {self._labels - 1} of its entry")
+        return votes

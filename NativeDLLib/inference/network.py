@@ -88,9 +88,15 @@ class Network(Protocol):
 
 def plane_by_plane(run: Callable[[ArrayOrTensor], ArrayOrTensor], batch: ArrayOrTensor) -> ArrayOrTensor:
     """Return what a network of slices (n, channels, y, x) gives for each plane of a batch (n, channels, z, y, x)."""
-    results = [run(contiguous(batch[:, :, plane])) for plane in range(batch.shape[2])]
+    planes = [contiguous(batch[:, :, plane]) for plane in range(batch.shape[2])]
+    results = [_with_channels(run(plane), plane) for plane in planes]
     # Another number of axes is for `checked_output` to refuse.
     return joined([result[:, :, None] for result in results], 2) if results[0].ndim == 4 else results[0]
+
+
+def _with_channels(output: ArrayOrTensor, batch: ArrayOrTensor) -> ArrayOrTensor:
+    """Output with the axis of channels, which networks that give one, such as labels, may leave out."""
+    return output[:, None] if output.ndim == batch.ndim - 1 else output
 
 
 def call_concurrently(network: Network, batch: ArrayOrTensor) -> list[ArrayOrTensor]:
@@ -133,6 +139,7 @@ def require(module: str, extra: str) -> Any:
 
 def checked_output(output: ArrayOrTensor, batch: ArrayOrTensor, classes: int, path: Path) -> ArrayOrTensor:
     """Output of a network; ModelError for another shape, too few classes, or values that are not finite."""
+    output = _with_channels(output, batch)
     expected = (batch.shape[0], *batch.shape[2:])
     if output.ndim != 5 or (output.shape[0], *output.shape[2:]) != expected or output.shape[1] < classes:
         raise ModelError(
@@ -151,7 +158,7 @@ _ACTIVATIONS = {
 # Move, copy or resize values, and leave what they mean.
 _KEEP = frozenset(
     {
-        *("identity", "cast", "tocopy", "alias", "clone", "contiguous", "detach", "clip", "clamp", "dropout"),
+        *("identity", "cast", "to", "tocopy", "alias", "clone", "contiguous", "detach", "clip", "clamp", "dropout"),
         *("transpose", "permute", "reshape", "view", "squeeze", "unsqueeze", "flatten", "pad"),
         *("greater", "greaterorequal", "gt", "ge", "round"),
         *("concat", "cat", "resize", "upsample", "upsampling", "upsamplenearest3d", "upsampletrilinear3d"),
@@ -159,17 +166,27 @@ _KEEP = frozenset(
 )
 
 
-def activation_of(output: str, operators: Mapping[str, tuple[str, Sequence[str]]]) -> str:
+Operators = Mapping[str, tuple[str, Sequence[str]]]
+"""Operator that gives each value of a graph, and its inputs."""
+
+
+def activation_of(output: str, operators: Operators) -> str:
     """Tell from a graph in what its `output` ends: ``sigmoid``, ``softmax``, ``labels`` where it decides itself, or
-    nothing where the graph does not tell. `operators` are operator and inputs that give each value of the graph.
+    nothing where the graph does not tell.
     """
-    ahead, seen, found = [output], {output}, set[str]()
+    found = {kind for kind, _ in last_steps(output, operators)}
+    return next((kind for kind in ("labels", "sigmoid", "softmax") if kind in found), "")
+
+
+def last_steps(output: str, operators: Operators) -> Iterator[tuple[str, str]]:
+    """Give what `activation_of` tells of each of the last steps of a graph, and the name of the value that it gives."""
+    ahead, seen = [output], {output}
     while ahead:
-        operator, inputs = operators.get(ahead.pop(), ("", ()))
+        value = ahead.pop()
+        operator, inputs = operators.get(value, ("", ()))
         name = operator.lower().replace("_", "")
         if name in _ACTIVATIONS:
-            found.add(_ACTIVATIONS[name])
+            yield _ACTIVATIONS[name], value
         elif name in _KEEP:
             ahead += [value for value in inputs if value not in seen]
             seen |= {*inputs}
-    return next((kind for kind in ("labels", "sigmoid", "softmax") if kind in found), "")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from NativeDLLib.core.errors import ModelError
+from NativeDLLib.inference.network import Operators
 
 # Fields that hold other messages, by number, and their kinds.
 _MESSAGES: Mapping[str, Mapping[int, str]] = {
@@ -44,7 +45,7 @@ class OnnxFile:
         if not self.is_alone:
             raise ModelError(f"{self.path}: keeps weights in other files; add it anew, which puts them into one")
 
-    def operators(self) -> tuple[str, dict[str, tuple[str, Sequence[str]]]]:
+    def operators(self) -> tuple[str, Operators]:
         """Name of the first output, and the operator with its inputs that gives each value of the graph."""
         outputs, found = list[str](), dict[str, tuple[str, Sequence[str]]]()
         for graph in _inner(memoryview(self.content), 7):
@@ -52,6 +53,11 @@ class OnnxFile:
                 found |= dict.fromkeys(_texts(node, 2), ("".join(_texts(node, 4)), _texts(node, 1)))
             outputs += ["".join(_texts(output, 1)) for output in _inner(graph, 12)]
         return outputs[0], found
+
+    def with_outputs(self, *values: str) -> bytes:
+        """Content in which values of the graph are outputs too, after its own."""
+        graph = b"".join(_field(12, _field(1, value.encode())) for value in values)
+        return self.content + _field(7, graph)
 
     def in_one_piece(self) -> bytes:
         """Content with the weights of files beside it; ModelError where one is not there, or all is too large."""

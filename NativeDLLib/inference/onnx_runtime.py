@@ -17,6 +17,8 @@ from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import Weights
 
 _CUDA = "CUDAExecutionProvider"
+_FLOATS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"}
+_TYPES = _FLOATS | {f"tensor({name})": name for name in ("uint8", "int8", "uint16", "int16", "int32", "int64")}
 
 
 class OnnxNetwork:
@@ -28,10 +30,11 @@ class OnnxNetwork:
         self.device, self.concurrency = description, concurrency
         self.session, self._classes, self._path = session, classes, path
         inputs = session.get_inputs()
-        if len(inputs) != 1 or inputs[0].type != "tensor(float)":
+        if len(inputs) != 1 or inputs[0].type not in _TYPES:
             told = ", ".join(f"{row.name} of {row.type.removeprefix('tensor')}" for row in inputs)
-            raise ModelError(f"{path}: takes {told}; one input of 32-bit floating-point numbers is needed")
+            raise ModelError(f"{path}: takes {told}; one input of numbers is needed")
         self._input, shape = inputs[0].name, list(inputs[0].shape)
+        self.dtype = np.dtype(_TYPES[inputs[0].type])
         # Networks of TensorFlow have their channels last, and a series gives one.
         self._is_last = len(shape) in (4, 5) and shape[-1] == 1 and shape[1] != 1
         self.takes, self.gives = (
@@ -46,6 +49,8 @@ class OnnxNetwork:
         """Run the session on a batch; see `Network`."""
         try:
             output = plane_by_plane(self._run, batch) if len(self.takes) == 4 else self._run(batch)
+        except ModelError:
+            raise
         # ONNX Runtime's exceptions are classes of a private module without a common base but Exception.
         except Exception as error:
             sizes = " x ".join(str(size) for size in batch.shape[2:])
@@ -54,10 +59,20 @@ class OnnxNetwork:
         return checked_output(output, batch, self._classes, self._path)
 
     def _run(self, batch: ArrayOrTensor) -> ArrayOrTensor:
-        if not self._is_last:
-            return self.session.run(None, {self._input: batch})[0]
-        given = self.session.run(None, {self._input: np.ascontiguousarray(np.moveaxis(batch, 1, -1))})[0]
-        return np.ascontiguousarray(np.moveaxis(given, -1, 1))
+        given = self.session.run(None, self.fed(batch))[0].astype(np.float32, copy=False)
+        return np.ascontiguousarray(np.moveaxis(given, -1, 1)) if self._is_last and given.ndim == batch.ndim else given
+
+    def fed(self, batch: Array) -> dict[str, Array]:
+        """Input by its name, of the network's own type and with its channels where it has them; ModelError where whole
+        numbers are taken, and the batch has others than the type holds.
+        """
+        if self.dtype.kind in "iu":
+            batch, held = np.rint(batch), np.iinfo(self.dtype)
+            if batch.min() < held.min or batch.max() > held.max:
+                found = f"its entry's intensities lead to {batch.min():g} to {batch.max():g}"
+                raise ModelError(f"{self._path}: takes whole numbers from {held.min} to {held.max}, and {found}")
+        batch = np.moveaxis(batch, 1, -1) if self._is_last else batch
+        return {self._input: np.ascontiguousarray(batch, self.dtype)}
 
     def _channels_second(self, shape: list[Any]) -> list[Any]:
         return [shape[0], shape[-1], *shape[1:-1]] if self._is_last and len(shape) > 2 else shape
@@ -82,7 +97,8 @@ def load_onnx(content: bytes, path: Path, device: str, classes: int) -> Loaded:
         notes.append("onnxruntime could not start CUDA on the GPU that is here: running on the CPU")
     text = f"cuda:{providers[0][1]['device_id']} (onnxruntime)" if used == _CUDA else "cpu (onnxruntime)"
     network = OnnxNetwork(session, text, classes, path)
-    return Loaded(network, notes, activation_of(*file.operators()))
+    whole = "" if session.get_outputs()[0].type in _FLOATS else "labels"
+    return Loaded(network, notes, activation_of(*file.operators()) or whole)
 
 
 def cpu_session(content: bytes, path: Path, threads: int) -> Any:

@@ -42,7 +42,9 @@ class ExportedNetwork:
             self._sizes = [row.get("as_int") for row in module["graph"]["tensor_values"][self._image]["sizes"]]
             self.axes = len(self._sizes)
             _check_outputs(module)
-            self.activation = activation_of(next(_names(self._graph.outputs)), self._graph.operators)
+            self.output, self.operators = next(_names(self._graph.outputs)), self._graph.operators
+            whole = "" if dtype(module["graph"]["tensor_values"][self.output]["dtype"]).is_floating_point else "labels"
+            self.activation = activation_of(self.output, self.operators) or whole
         except NotRunError as error:
             raise ModelError(f"{path}: cannot be run as a network: {error}") from error
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:

@@ -163,7 +163,7 @@ class Model:
     coarse: Coarse | None = None
     kind: str = "segmentation"
     activation: str = ""
-    """``softmax`` or ``sigmoid``; empty where the entry does not say."""
+    """``softmax``, ``sigmoid`` or ``labels``; empty where the entry does not say."""
     threshold: float = 0.0
     """With sigmoid: value of a channel above which a voxel is of its segment."""
 
@@ -193,8 +193,8 @@ class Model:
 
     @property
     def given_channels(self) -> int:
-        """Channels that the network itself gives at least: with sigmoid there is none for the background."""
-        return self.least_channels - (self.activation == "sigmoid")
+        """Channels that the network itself gives at least: with sigmoid none for the background, of labels one."""
+        return 1 if self.activation == "labels" else self.least_channels - (self.activation == "sigmoid")
 
     @property
     def network_segments(self) -> tuple[Segment, ...]:

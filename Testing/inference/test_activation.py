@@ -209,10 +209,10 @@ def test_what_the_graph_says_cannot_be_denied(tmp_path):
         own_models.add_model(onnx_network(tmp_path, "Sigmoid"), given)
 
 
-def test_a_network_that_decides_itself_is_refused(tmp_path):
+def test_a_network_that_decides_for_each_channel_is_refused(tmp_path):
     path = onnx_network(tmp_path, "ArgMax", "Cast")
 
-    assert "export it without its last step" in refusal(ModelError, path)
+    assert "gives 3 channels of labels; export it without its last step" in refusal(ModelError, path)
 
 
 @pytest.mark.parametrize(

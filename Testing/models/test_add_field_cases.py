@@ -4,10 +4,12 @@ import io
 import tempfile
 import zipfile
 
+import factories
 import numpy as np
 import onnx
 import own_models
 import pytest
+import SimpleITK as sitk
 from own_models import refusal
 from tools import nativedl
 
@@ -17,11 +19,11 @@ from NativeDLLib.models.add.model_files import read_source
 from NativeDLLib.models.add.questions import questions
 from NativeDLLib.registry.load import load_registry
 from NativeDLLib.registry.weights import Weights
+from NativeDLLib.source import Series
 
 pytestmark = pytest.mark.slow
 
 REFUSED = {
-    "argmax_u8.onnx": "gives labels that it decides itself; export it without its last step",
     "external.onnx.data": "holds weights of external.onnx; name that file",
     "intraoral_xray.dcm": "is a DICOM object; networks in such objects are pulled from the PACS",
     "iodeep_w2d.dcm": "is a DICOM object; networks in such objects are pulled from the PACS",
@@ -36,6 +38,7 @@ REFUSED = {
 }
 # Files with what a person has to say of each.
 ADDED = {
+    "argmax_u8.onnx": {},
     "external.onnx": {"activation": "softmax"},
     "first_axis_xyz.pt2": {"activation": "softmax"},
     "g_auto.pt2": {"activation": "softmax"},
@@ -47,6 +50,8 @@ ADDED = {
     "unet2d_nhwc.onnx": {},
 }
 CONFIRMED = {"nn_trainer_relu"}
+# Labels that those with known weights give to values of a series.
+KNOWN = {"argmax_u8.onnx": lambda values: np.digitize(values, [50, 200], right=True)}
 
 
 @pytest.fixture
@@ -84,6 +89,25 @@ def test_a_file_that_can_be_run_is_added_by_segmenting_an_image_with_it(cases, n
 
     assert Weights(model).digest == model.weights.sha256
     assert model.weights.place.startswith(f"weights/{model.id}/")
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_the_labels_of_a_network_with_known_weights_are_in_their_places(cases, name, tmp_path):
+    series = factories.ct_series(tmp_path / "series", axes=((0, 1, 0), (0, 0, -1)), spacing=(1.0, 1.5, 3.0))
+    image = Series.read(series).image()[0]
+    draft = read_source(cases / name)
+    given = own_models.answers(output={"segments": []})
+    given["input"] |= {"spacing": list(sitk.DICOMOrient(image, "LPS").GetSpacing()[::-1]), "patch_size": None}
+    given["output"]["segments"] = [
+        own_models.OTHER | row | {"name": f"S{row['label']}"} for row in draft.entry["output"]["segments"]
+    ]
+
+    model = own_models.add_model(cases / name, given)
+
+    labels = own_models.labels_of_run(tmp_path / "series", model.id, tmp_path / "out")
+    expected = KNOWN[name](sitk.GetArrayFromImage(image))
+    np.testing.assert_array_equal(labels, expected)
+    assert {1, 2} & {*np.unique(expected)}
 
 
 def test_a_trainer_that_may_have_changed_the_network_is_asked_about(cases):

@@ -2,14 +2,16 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from NativeDLLib.core.arrays import Floats
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.jsonfile import parse_json, read_json
-from NativeDLLib.inference.network import require
+from NativeDLLib.inference.network import Operators, last_steps, require
 from NativeDLLib.inference.onnx_file import OnnxFile
 from NativeDLLib.inference.pt2_archive import Pt2Archive
 from NativeDLLib.models.add.draft import STEP, Draft, identifier
@@ -20,12 +22,12 @@ HINTS = "nativedl.json"
 _LARGEST_HINTS = 2**20
 # What an axis of free size is tried with: what networks that halve their input five times can take.
 _FREE_SIZE = 32
-_FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 _AXES = 5
 _TOLD = {
     "": "{} channels",
     "softmax": "{} classes, the background included, as it ends in a softmax",
     "sigmoid": "{} channel(s) without a background, as it ends in a sigmoid; threshold 0.5",
+    "labels": "{} labels, the background included, which it decides itself; where patches overlap, they vote",
 }
 
 
@@ -41,11 +43,13 @@ def read_onnx(path: Path) -> Draft:
     session = network.session
     taken, given = session.get_inputs()[0], session.get_outputs()[0]
     shape = _checked_shape(path, network.takes)
-    activation = loaded.activation if given.type in _FLOATS else "labels"
     classes = network.gives[1] if len(network.gives) == len(network.takes) else None
-    if not isinstance(classes, int):
-        classes = network(np.zeros([1, 1, *(n or _FREE_SIZE for n in shape)], np.float32)).shape[1]
-    draft = _draft(path, "onnx", shape, classes, activation, len(network.takes))
+    zeros = np.zeros([1, 1, *(n or _FREE_SIZE for n in shape)], np.float32)
+    if loaded.activation == "labels" or not isinstance(classes, int):
+        classes = network(zeros).shape[1]
+    if loaded.activation == "labels":
+        classes = _decided(OnnxFile(content, path), network, zeros, classes)
+    draft = _draft(path, "onnx", shape, classes, loaded.activation, len(network.takes))
     draft.told.insert(0, f"ONNX, input {taken.name!r} {taken.shape}, output {given.name!r} {given.shape}")
     if file.beside:
         draft.content = content
@@ -53,6 +57,27 @@ def read_onnx(path: Path) -> Draft:
         draft.told.append(f"weights of {', '.join(digests)}, put into one file with it")
     hints = session.get_modelmeta().custom_metadata_map.get(HINTS)
     return _with_hints(draft, path, hints)
+
+
+def _decided(file: OnnxFile, network: Any, zeros: Floats, channels: int) -> int:
+    """Number of the labels that an ONNX network decides itself: of the values from which its ArgMax chooses."""
+    from NativeDLLib.inference.onnx_runtime import cpu_session
+
+    names = _choice(file.path, channels, *file.operators())
+    known = {row.name for row in network.session.get_outputs()}
+    session = cpu_session(file.with_outputs(*(name for name in names if name not in known)), file.path, 1)
+    batch = zeros[:, :, 0] if len(network.takes) == len(zeros.shape) - 1 else zeros
+    labels, values = session.run(names, network.fed(batch))
+    return int(values.size // max(1, labels.size))
+
+
+def _choice(path: Path, channels: int, output: str, operators: Operators) -> tuple[str, str]:
+    """Names of the labels that a graph decides, and of the values from which it chooses."""
+    label = dict(last_steps(output, operators)).get("labels")
+    if channels != 1 or label is None:
+        told = "labels that no ArgMax decides" if channels == 1 else f"{channels} channels of labels"
+        raise ModelError(f"{path}: gives {told}; export it without its last step")
+    return label, operators[label][1][0]
 
 
 def read_pt2(path: Path) -> Draft:
@@ -66,14 +91,19 @@ def read_pt2(path: Path) -> Draft:
         (taken,) = (row["user_input"] for row in module["signature"]["input_specs"] if "user_input" in row)
         given = next(row["user_output"] for row in module["signature"]["output_specs"] if "user_output" in row)
         tensors = module["graph"]["tensor_values"]
-        named = [tensors[row["arg"]["as_tensor"]["name"]] for row in (taken, given)]
-        inputs, outputs = ([size.get("as_int") for size in tensor["sizes"]] for tensor in named)
-    except (KeyError, ValueError, TypeError, AttributeError, StopIteration) as error:
+        names = [row["arg"]["as_tensor"]["name"] for row in (taken, given)]
+        sizes = {name: [size.get("as_int") for size in row["sizes"]] for name, row in tensors.items()}
+        inputs, outputs = sizes[names[0]], sizes[names[1]]
+        classes = outputs[1] if len(outputs) == len(inputs) else 1
+        if network.activation == "labels":
+            labels, values = (sizes[name] for name in _choice(path, classes, network.output, network.operators))
+            classes = prod(n or 1 for n in values) // prod(n or 1 for n in labels)
+    except (LookupError, ValueError, TypeError, AttributeError, StopIteration) as error:
         raise ModelError(f"{path}: is no network with one input and one output") from error
     shape = _checked_shape(path, inputs)
-    if len(outputs) != len(inputs) or outputs[1] is None:
+    if classes is None or not len(inputs) - 1 <= len(outputs) <= len(inputs):
         raise ModelError(f"{path}: gives {outputs}; an output (batch, classes, z, y, x) is needed")
-    draft = _draft(path, "torch", shape, outputs[1], network.activation, len(inputs))
+    draft = _draft(path, "torch", shape, classes, network.activation, len(inputs))
     draft.told.insert(0, f"torch.export archive, input {inputs}, output {outputs}")
     return _with_hints(draft, path, archive.extra(HINTS, _LARGEST_HINTS))
 
@@ -116,8 +146,6 @@ def _checked_shape(path: Path, shape: Sequence[Any] | None) -> tuple[int | None,
 
 
 def _draft(path: Path, runtime: str, shape: Sequence[int | None], channels: int, activation: str, axes: int) -> Draft:
-    if activation == "labels":
-        raise ModelError(f"{path}: gives labels that it decides itself; export it without its last step (ArgMax)")
     if not 1 + (activation == "softmax") <= channels <= 255:
         raise ModelError(f"{path}: gives {channels} channel(s); 2 to 255 can be run, and one without a softmax")
     entry: dict[str, Any] = {
