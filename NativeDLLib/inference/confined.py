@@ -9,10 +9,10 @@ import io
 import os
 import struct
 import sys
-import threading
 import warnings
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, TypeVar
 
@@ -35,22 +35,13 @@ def confined(call: Callable[..., T], *arguments: Any, **named: Any) -> T:
     """
     if not _version():
         return call(*arguments, **named)
-    results: list[T] = []
-    failures: list[BaseException] = []
 
-    def run() -> None:
-        try:
-            _confine()
-            results.append(call(*arguments, **named))
-        except BaseException as error:
-            failures.append(error)
+    def run() -> T:
+        _confine()
+        return call(*arguments, **named)
 
-    thread = threading.Thread(target=run, name="confined")
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures.pop()
-    return results.pop()
+    with ThreadPoolExecutor(1, "confined") as pool:
+        return pool.submit(run).result()
 
 
 @cache

@@ -46,15 +46,12 @@ def fastest(module: Any, shape: Sequence[int], description: str, path: Path, fol
     threads)``, to which the way is added; `path` is for messages, and `folder` keeps the measurement and the network in
     another format. With ``NATIVEDL_FORWARD=torch`` in the environment torch runs it as it is, and nothing is measured.
     """
-    if os.environ.get("NATIVEDL_FORWARD") == _TORCH:
-        return _torch_network(module, description, path)
-    key = _key(module, shape)
-    way, exported = _remembered(folder, key) or _measure(module, shape, folder, key)
+    way, exported = _TORCH, b""
+    if os.environ.get("NATIVEDL_FORWARD") != _TORCH:
+        key = _key(module, shape)
+        way, exported = _remembered(folder, key) or _measure(module, shape, folder, key)
     device = description if way == _TORCH else f"{description.removesuffix(')')}, {way})"
-    if way in _AT_ONCE:
-        return _onnx_network(exported, device, path, _AT_ONCE[way])
-    _lay_out(module, channels_last=way == _CHANNELS_LAST)
-    return _torch_network(module, device, path)
+    return _network(way, module, exported, device, path)
 
 
 def _remembered(folder: Path, key: str) -> tuple[str, bytes] | None:
@@ -78,27 +75,27 @@ def _measure(module: Any, shape: Sequence[int], folder: Path, key: str) -> tuple
     """Run patches of noise in every way, and remember which is the fastest."""
     import torch
 
-    patch, plain = np.random.default_rng(0).standard_normal(shape, np.float32), _torch_network(module, "cpu", folder)
+    patch, weights = np.random.default_rng(0).standard_normal(shape, np.float32), folder / f"{key}.onnx"
+    choice, content, seconds = dict[str, Any](), b"", dict[str, float]()
+    plain = _network(_TORCH, module, content, "cpu", weights)
     expected = plain(patch)
-    seconds = {_TORCH: _seconds(plain, patch)}
+    seconds[_TORCH] = _seconds(plain, patch)
     if seconds[_TORCH] < _WORTH_S:
         return _TORCH, b""
 
-    def consider(way: str, network: Network) -> None:
-        tolerated = _TOLERANCE * np.abs(expected).max()
+    def consider(way: str) -> None:
+        network, tolerated = _network(way, module, content, "cpu", weights), _TOLERANCE * np.abs(expected).max()
         if all(np.abs(result - expected).max() <= tolerated for result in call_concurrently(network, patch)):
             seconds[way] = _seconds(network, patch)
 
-    _lay_out(module, channels_last=True)
-    consider(_CHANNELS_LAST, plain)
-    _lay_out(module, channels_last=False)
-    weights, choice, content = folder / f"{key}.onnx", dict[str, Any](), b""
+    consider(_CHANNELS_LAST)
+    module.to(memory_format=torch.contiguous_format)
     try:
         if _export(module, patch, weights):
             content = weights.read_bytes()
-            consider(_ONNX, _onnx_network(content, "cpu", weights, _AT_ONCE[_ONNX]))
+            consider(_ONNX)
             if _ONNX in seconds and torch.get_num_threads() > 1:
-                consider(_ONNX_TWICE, _onnx_network(content, "cpu", weights, _AT_ONCE[_ONNX_TWICE]))
+                consider(_ONNX_TWICE)
             choice["sha256"] = hashlib.sha256(content).hexdigest()
         best = min(seconds, key=seconds.__getitem__)
         choice["way"] = best if seconds[best] < _GAIN * seconds[_TORCH] else _TORCH
@@ -109,7 +106,7 @@ def _measure(module: Any, shape: Sequence[int], folder: Path, key: str) -> tuple
         for other in used[:-_REMEMBERED]:
             other.unlink(missing_ok=True)
     except OSError:
-        # What cannot be kept would be measured at every run.
+        # A way that cannot be kept would be measured at every run.
         return _TORCH, b""
     return choice["way"], content
 
@@ -121,23 +118,15 @@ def _seconds(network: Network, patch: Floats) -> float:
     return (time.perf_counter() - began) / network.concurrency
 
 
-def _torch_network(module: Any, device: str, path: Path) -> TorchNetwork:
+def _network(way: str, module: Any, exported: bytes, device: str, path: Path) -> Network:
+    """Network that runs a module, whose weights are laid out for it, or that module as ONNX."""
     import torch
 
+    if concurrency := _AT_ONCE.get(way):
+        session = cpu_session(exported, path, torch.get_num_threads() // concurrency)
+        return OnnxNetwork(session, device, 2, path, concurrency=concurrency)
+    module.to(memory_format=torch.channels_last_3d if way == _CHANNELS_LAST else torch.contiguous_format)
     return TorchNetwork(module, torch.device("cpu"), device, 2, path)
-
-
-def _lay_out(module: Any, *, channels_last: bool) -> None:
-    import torch
-
-    module.to(memory_format=torch.channels_last_3d if channels_last else torch.contiguous_format)
-
-
-def _onnx_network(content: bytes, device: str, path: Path, concurrency: int) -> OnnxNetwork:
-    import torch
-
-    session = cpu_session(content, path, torch.get_num_threads() // concurrency)
-    return OnnxNetwork(session, device, 2, path, concurrency=concurrency)
 
 
 def _export(module: Any, patch: Floats, path: Path) -> bool:

@@ -16,9 +16,7 @@ _SERVER = re.compile(r"https?://[^/?#@\s]+/?")
 
 
 def check_device(word: str) -> str:
-    """Device of a word: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, a server's ``https://host``; or
-    UsageError.
-    """
+    """Word for a device as it is given; UsageError for what is none and no server's ``https://HOST``."""
     if not _WORDS.fullmatch(word) and not is_server(word):
         raise UsageError(f"device {word}: write auto, cpu, cuda, cuda:N, mps or https://HOST:PORT of a NativeDL server")
     return word
@@ -35,44 +33,36 @@ def torch_device(word: str) -> "tuple[torch.device, str, list[str]]":
     """
     import torch
 
-    check_device(word)
-    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    mps = torch.backends.mps.is_available()
+    # CUDA takes time and memory to start: it is left alone where only the processor is asked for.
+    there = {} if check_device(word) == "cpu" else available_devices()
     warnings = []
     if word == "auto":
-        if not cuda and has_nvidia_gpu():
+        word = next(iter(there))
+        if not word.startswith("cuda") and has_nvidia_gpu():
             warnings.append(
                 f"an NVIDIA GPU is here but this torch ({torch.__version__}) cannot use it: running on the CPU; "
                 "install a CUDA build of torch that fits the driver"
             )
-        word = "cuda:0" if cuda else "mps" if mps else "cpu"
     if word == "cpu":
         return torch.device("cpu"), f"cpu ({torch.get_num_threads()} threads)", warnings
-    if word == "mps":
-        if not mps:
-            raise ModelError("device mps was asked for, but this torch has no Apple GPU; use auto or cpu")
-        return torch.device("mps"), "mps (Apple GPU)", warnings
-    index = int(word.partition(":")[2] or 0)
-    if index >= cuda:
-        there = f"torch {torch.__version__} sees {cuda} CUDA device(s)"
-        raise ModelError(f"device {word} was asked for, but {there}; use auto or cpu")
-    return torch.device("cuda", index), f"cuda:{index} ({torch.cuda.get_device_name(index)})", warnings
+    found = f"cuda:{int(word[5:] or 0)}" if word.startswith("cuda") else word
+    if found not in there:
+        seen = f"torch {torch.__version__} sees only {', '.join(there)}"
+        raise ModelError(f"device {word} was asked for, but {seen}; use auto or cpu")
+    return torch.device(found), f"{found} ({there[found]})", warnings
 
 
 def available_devices() -> dict[str, str]:
     """Return the devices that are here, the fastest first: the word for each, and what it is."""
-    devices = {}
+    processor = {"cpu": f"processor, {os.cpu_count()} cores"}
     try:
         import torch
+    # It is not there, or a library that it needs is not.
     except (ImportError, OSError):
-        # It is not there, or a library that it needs is not: then nothing but the processor is.
-        pass
-    else:
-        cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        devices = {f"cuda:{index}": str(torch.cuda.get_device_name(index)) for index in range(cuda)}
-        if torch.backends.mps.is_available():
-            devices["mps"] = "Apple GPU"
-    return devices | {"cpu": f"processor, {os.cpu_count()} cores"}
+        return processor
+    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    devices = {f"cuda:{index}": str(torch.cuda.get_device_name(index)) for index in range(cuda)}
+    return devices | ({"mps": "Apple GPU"} if torch.backends.mps.is_available() else {}) | processor
 
 
 def give_back_memory() -> None:

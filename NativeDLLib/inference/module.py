@@ -38,61 +38,52 @@ class DescribedNetwork(nn.Module):  # type: ignore[misc]  # torch is not followe
 _OF_CONVOLUTIONS = ("stride", "padding", "output_padding", "dilation", "groups", "bias")
 
 
-def _by_axes(layer: Layer, flat: Any, plane: Any, volume: Any) -> Any:
-    return {1: flat, 3: plane, 4: volume}[len(layer.takes)]
+def _by_axes(layer: Layer, name: str, *given: Any, **settings: Any) -> nn.Module:
+    """Module of torch for the axes of a layer's input: ``Conv2d``, ``Conv3d``; without any ``BatchNorm1d``."""
+    return getattr(nn, f"{name}{max(1, len(layer.takes) - 1)}d")(*given, **settings)
 
 
-def _convolution(plane: Any, volume: Any) -> Callable[[Layer], nn.Module]:
-    def make(layer: Layer) -> nn.Module:
-        given = layer.options
-        settings = {name: given[name] for name in _OF_CONVOLUTIONS if name in given}
-        return _by_axes(layer, None, plane, volume)(layer.takes[0], given["filters"], given["kernel_size"], **settings)
-
-    return make
+def _convolution(layer: Layer, name: str) -> nn.Module:
+    given = layer.options
+    settings = {name: given[name] for name in _OF_CONVOLUTIONS if name in given}
+    return _by_axes(layer, name, layer.takes[0], given["filters"], given["kernel_size"], **settings)
 
 
-def _pooling(plane: Any, volume: Any) -> Callable[[Layer], nn.Module]:
-    def make(layer: Layer) -> nn.Module:
-        given = layer.options
-        return _by_axes(layer, None, plane, volume)(given["kernel_size"], given["stride"], given["padding"])
-
-    return make
+def _pooling(layer: Layer, name: str) -> nn.Module:
+    given = layer.options
+    return _by_axes(layer, name, given["kernel_size"], given["stride"], given["padding"])
 
 
-def _global(plane: Any, volume: Any) -> Callable[[Layer], nn.Module]:
-    return lambda layer: nn.Sequential(_by_axes(layer, None, plane, volume)(1), nn.Flatten())
+def _global_pooling(layer: Layer, name: str) -> nn.Module:
+    return nn.Sequential(_by_axes(layer, name, 1), nn.Flatten())
 
 
-def _normalisation(flat: Any, plane: Any, volume: Any) -> Callable[[Layer], nn.Module]:
-    def make(layer: Layer) -> nn.Module:
-        given = layer.options
-        return _by_axes(layer, flat, plane, volume)(layer.takes[0], eps=given["epsilon"], affine=given["affine"])
-
-    return make
+def _normalisation(layer: Layer, name: str) -> nn.Module:
+    return _by_axes(layer, name, layer.takes[0], eps=layer.options["epsilon"], affine=layer.options["affine"])
 
 
 def _dropout(layer: Layer) -> nn.Module:
-    kind = _by_axes(layer, nn.Dropout, nn.Dropout2d, nn.Dropout3d) if layer.options["whole_channels"] else nn.Dropout
-    return kind(layer.options["rate"])
+    has_axes, rate = len(layer.takes) > 1, layer.options["rate"]
+    return _by_axes(layer, "Dropout", rate) if layer.options["whole_channels"] and has_axes else nn.Dropout(rate)
 
 
 def _upsampling(layer: Layer) -> nn.Module:
     factors = tuple(float(n) for n in layer.options["scale"])
     if layer.options["mode"] == "nearest":
         return nn.Upsample(scale_factor=factors)
-    mode = _by_axes(layer, None, "bilinear", "trilinear")
+    mode = {3: "bilinear", 4: "trilinear"}[len(layer.takes)]
     return nn.Upsample(scale_factor=factors, mode=mode, align_corners=layer.options["align_corners"])
 
 
 _MAKERS: Mapping[str, Callable[[Layer], nn.Module]] = {
-    "convolution": _convolution(nn.Conv2d, nn.Conv3d),
-    "transposed_convolution": _convolution(nn.ConvTranspose2d, nn.ConvTranspose3d),
-    "max_pooling": _pooling(nn.MaxPool2d, nn.MaxPool3d),
-    "average_pooling": _pooling(nn.AvgPool2d, nn.AvgPool3d),
-    "global_max_pooling": _global(nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d),
-    "global_average_pooling": _global(nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
-    "batch_normalisation": _normalisation(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
-    "instance_normalisation": _normalisation(None, nn.InstanceNorm2d, nn.InstanceNorm3d),
+    "convolution": lambda layer: _convolution(layer, "Conv"),
+    "transposed_convolution": lambda layer: _convolution(layer, "ConvTranspose"),
+    "max_pooling": lambda layer: _pooling(layer, "MaxPool"),
+    "average_pooling": lambda layer: _pooling(layer, "AvgPool"),
+    "global_max_pooling": lambda layer: _global_pooling(layer, "AdaptiveMaxPool"),
+    "global_average_pooling": lambda layer: _global_pooling(layer, "AdaptiveAvgPool"),
+    "batch_normalisation": lambda layer: _normalisation(layer, "BatchNorm"),
+    "instance_normalisation": lambda layer: _normalisation(layer, "InstanceNorm"),
     "group_normalisation": lambda layer: nn.GroupNorm(
         layer.options["groups"], layer.takes[0], eps=layer.options["epsilon"], affine=layer.options["affine"]
     ),

@@ -90,21 +90,17 @@ def _along(values: Floats, axis: int, matrix: Floats) -> Floats:
     shape[axis] = len(matrix)
     result, pieces = np.empty(shape, np.float32), _pieces(matrix)
 
-    def of_plane(z: int) -> None:
+    # A product along the first axis is made for each position along the second one.
+    given, made = (values, result) if axis else (values.swapaxes(0, 1), result.swapaxes(0, 1))
+
+    def multiply(plane: int) -> None:
         for to, of, part in pieces:
             if axis == 2:
-                np.matmul(values[z][:, of], part.T, out=result[z][:, to])
+                np.matmul(given[plane][:, of], part.T, out=made[plane][:, to])
             else:
-                np.matmul(part, values[z][of], out=result[z][to])
+                np.matmul(part, given[plane][of], out=made[plane][to])
 
-    def of_row(y: int) -> None:
-        for to, of, part in pieces:
-            np.matmul(part, values[of, y], out=result[to, y])
-
-    if axis:
-        in_threads(of_plane, range(len(values)))
-    else:
-        in_threads(of_row, range(shape[1]))
+    in_threads(multiply, range(len(given)))
     return result
 
 
