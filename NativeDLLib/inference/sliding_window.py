@@ -6,22 +6,20 @@ import math
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from NativeDLLib.core.arrays import Array, Floats, Scratch, in_threads
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.inference import network as ops
-from NativeDLLib.inference.network import ArrayOrTensor, Network, contiguous, copied, flipped, is_tensor, to_numpy
+from NativeDLLib.inference.network import ArrayOrTensor, Network, contiguous, flipped, is_tensor, to_numpy, zeros
 from NativeDLLib.inference.preprocess import Prepared
 
 Window = tuple[slice, ...]
 """Where a patch is, (z, y, x)."""
 
-PLANES = 24
-"""Planes that are given at once at most: all that are finished would need as much memory again as the sums."""
+PLANES = 24  # that are given at once at most: all that are finished would need as much memory again as the sums
 # The centre of a patch, and its corners, whose weight must still be something to divide by in half precision.
 _LARGEST_WEIGHT, _SMALLEST_WEIGHT = 10.0, 2.0**-24
 
@@ -44,28 +42,23 @@ class WindowSettings:
 def sliding_window(
     prepared: Prepared, networks: Sequence[Network], settings: WindowSettings, progress: Progress
 ) -> Iterator[ArrayOrTensor]:
-    """Run networks over overlapping patches, blend their logits with Gaussian weights, and average the networks. Each,
-    or each fold of an ensemble, is called with one patch at a time, by as many threads as it is for. Yields logits
-    (classes, z, y, x) of the next planes, as soon as no patch will change them: float32, or float16 with `half`, where
-    the networks give theirs; where every patch was skipped, 0, and 1 for the background. No more planes are held than a
-    patch has.
+    """Run networks over overlapping patches, blend their logits with Gaussian weights, and average the networks. Each
+    is called with one patch at a time, by as many threads as it is for. Yields logits (classes, z, y, x) of the next
+    planes, as soon as no patch will change them: float32, or float16 with `half`, where the networks give theirs; where
+    every patch was skipped, 0, and 1 for the background. No more planes are held than a patch has.
     """
-    volume, patch_size, step = prepared.volume, settings.patch_size, settings.step
-    padded, (_, inside, *across) = _pad(volume, patch_size, prepared.fill, prepared.reflect)
-    starts = window_starts(padded.shape[1], patch_size[0], step)
-    body = prepared.body
-    part = body.extent() if body and settings.around_body else tuple(slice(0, n) for n in volume.shape[1:])
-    rest = [
-        _starts_in(slice(p.start + i.start, p.stop + i.start), n, patch, step)
-        for p, i, n, patch in zip(part[1:], across, padded.shape[2:], patch_size[1:], strict=True)
-    ]
-    sides = [[slice(start, start + size) for start in row] for row, size in zip(rest, patch_size[1:], strict=True)]
-    columns = list(itertools.product(*sides))
-    axes = settings.mirror_axes
+    patch_size, body, done = settings.patch_size, prepared.body, 0
+    padded, inside = _pad(prepared.volume, patch_size, prepared.fill, prepared.reflect)
+    # An axis that was surrounded has a single window: places along it need not be moved by what is before them.
+    covered = [inside[0], *(body.extent() if body and settings.around_body else inside)[1:]]
+    sizes = zip(covered, padded.shape[1:], patch_size, strict=True)
+    layers, *sides = [windows_along(part, size, patch, settings.step) for part, size, patch in sizes]
+    columns, windows = list(itertools.product(*sides)), list(itertools.product(layers, *sides))
+    axes = [axis + 1 for axis in settings.mirror_axes]
     flips = [some for count in range(len(axes) + 1) for some in itertools.combinations(axes, count)]
     weights = gaussian(patch_size).astype(np.float16 if settings.half and not settings.features else np.float32)
-    depth, done = patch_size[0], 0
-    blend = _Blend(networks[0].to_device(weights), (depth, *padded.shape[2:]))
+    blend = _Blend(networks[0].to_device(weights), padded.shape[2:], progress)
+    means = blend.features if settings.features else blend.logits
     padded = networks[0].to_device(padded)
 
     def look(window: Window) -> Iterator[ArrayOrTensor]:
@@ -75,33 +68,23 @@ def sliding_window(
                 logits = _flipped_mean(network, patch, flips)
             yield logits
 
-    def is_needed(window: Window) -> bool:
-        if body is None or not settings.skip_air:
-            return True
-        pairs = zip(window, (inside, *across), strict=True)
-        return not body.is_air(tuple(slice(w.start - i.start, w.stop - i.start) for w, i in pairs))
-
-    windows = [(slice(start, start + depth), *column) for start in starts for column in columns]
     # The first one is looked at all the same: it tells how many classes there are.
-    needed = [True, *map(is_needed, windows[1:])]
+    needed = [True, *(not (body and settings.skip_air and body.is_air(window)) for window in windows[1:])]
     concurrency = min(network.concurrency for network in networks)
     with contextlib.closing(_in_order(look, itertools.compress(windows, needed), concurrency)) as found:
-        for start, following in itertools.pairwise([*starts, padded.shape[1]]):
+        for layer, following in itertools.pairwise([*(layer.start for layer in layers), padded.shape[1]]):
             for column in columns:
                 progress.check()
                 if needed[done]:
-                    for fold, logits in enumerate(next(found)):
-                        blend.add(fold, column, logits, progress)
-                    blend.count(column)
+                    blend.add(column, next(found))
                 done += 1
                 progress.update("infer", done / len(windows))
-            finished = min(following - start, depth)
-            planes = slice(max(inside.start - start, 0), min(inside.stop - start, finished))
-            parts = math.ceil(max(0, planes.stop - planes.start) / PLANES)
+            finished = min(following - layer, patch_size[0])
+            first, end = max(inside[0].start - layer, 0), min(inside[0].stop - layer, finished)
+            parts = math.ceil(max(0, end - first) / PLANES)
             # As many in each: what takes them does so in larger blocks.
-            for ends in itertools.pairwise(np.linspace(planes.start, planes.stop, parts + 1).astype(int)):
-                some = (slice(*ends), *across)
-                yield blend.features(some) if settings.features else blend.logits(some)
+            for ends in itertools.pairwise(np.linspace(first, end, parts + 1).astype(int)):
+                yield means((slice(*ends), *inside[1:]))
             blend.move_on(finished)
 
 
@@ -112,163 +95,142 @@ def _in_order(
     if concurrency == 1:
         yield from map(look, windows)
         return
-    ahead = deque[Future[list[ArrayOrTensor]]]()
-    with ThreadPoolExecutor(concurrency) as pool:
-        try:
-            for window in windows:
-                ahead.append(pool.submit(lambda window: list(look(window)), window))
-                # One more waits, so that no thread does.
-                if len(ahead) > concurrency:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    pool = ThreadPoolExecutor(concurrency)
+    try:
+        jobs = (pool.submit(lambda window: list(look(window)), window) for window in windows)
+        # One more waits, so that no thread does.
+        ahead = deque(itertools.islice(jobs, concurrency + 1))
+        while ahead:
+            yield ahead.popleft().result()
+            ahead.extend(itertools.islice(jobs, 1))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class _Blend:
-    """Weighted sums of the networks' outputs for patches, each network's own, over as many planes as a patch has. They
-    are kept where the networks give their results, or in main memory where a GPU has no room for them. `weights` are
-    those of the voxels of a patch (z, y, x); their dtype is that of the sums. `size` are the voxels (z, y, x).
+    """Weighted sums of each network's outputs for patches, over as many planes as a patch has. They are kept where the
+    networks give these, or in main memory where a GPU has no room. `weights` (z, y, x) are those of the voxels of a
+    patch, of the type of the sums, and `size` is that of a plane (y, x).
     """
 
-    def __init__(self, weights: ArrayOrTensor, size: Sequence[int]) -> None:
-        self._weights = weights
-        self._weight_sums = ops.zeros(size, weights)
+    def __init__(self, weights: ArrayOrTensor, size: Sequence[int], progress: Progress) -> None:
+        self._weights, self._progress = weights, progress
+        self._weight_sums = zeros((len(weights), *size), weights)
         self._sums: list[ArrayOrTensor] = []
         self._scratch = Scratch()
 
-    def add(self, fold: int, column: Window, logits: ArrayOrTensor, progress: Progress) -> None:
-        """Add what a network gave (channels, z, y, x) for the patch at a place (y, x)."""
-        if len(self._sums) == fold:
-            self._sums += [self._room(len(logits), progress)]
-        sums = self._sums[fold][:, :, *column]
+    def add(self, column: Window, outputs: Iterable[ArrayOrTensor]) -> None:
+        """Add what the networks gave (channels, z, y, x) for the patch at a place (y, x)."""
+        for fold, logits in enumerate(outputs):
+            if len(self._sums) == fold:
+                room = self._room(len(logits))  # which may replace what is there
+                self._sums.append(room)
+            self._add(self._sums[fold][:, :, *column], logits)
+        self._weight_sums[:, *column] += self._weights
+
+    def _add(self, sums: ArrayOrTensor, logits: ArrayOrTensor) -> None:
         if is_tensor(sums):
             sums += logits.to(sums.dtype) * self._weights
         elif "torch" not in sys.modules:
-            values = to_numpy(logits)
 
             def add_plane(z: int) -> None:
-                weighted = self._scratch.array("weighted", values[:, z].shape, values.dtype)
-                sums[:, z] += np.multiply(values[:, z], self._weights[z], out=weighted)
+                weighted = self._scratch.array("weighted", logits[:, z].shape, logits.dtype)
+                sums[:, z] += np.multiply(logits[:, z], self._weights[z], out=weighted)
 
             in_threads(add_plane, range(len(self._weights)))
         else:
             # NumPy takes twice as long, and ten times in half precision, which is rounded after each step.
             import torch
 
-            there, weights = torch.from_numpy(sums), torch.from_numpy(self._weights)
-            weighted = torch.from_numpy(to_numpy(logits))
+            there, weights, weighted = map(torch.from_numpy, (sums, self._weights, to_numpy(logits)))
             if there.dtype == torch.float32:
                 there.addcmul_(weighted, weights)
             else:
                 there.add_(weighted.mul_(weights))
 
-    def count(self, column: Window) -> None:
-        """Note that every network has added a patch at a place."""
-        self._weight_sums[:, *column] += self._weights
-
     def features(self, part: Window) -> ArrayOrTensor:
         """Return the mean of each network's features in a part (z, y, x), and whether nothing was added, 0 or 1."""
-        divisor, nowhere = self._weights_in(part)
-        result = ops.zeros((sum(map(len, self._sums)) + 1, *divisor.shape), divisor)
-        start = 0
+        weights, start = self._weight_sums[part], 0
+        result = zeros((sum(map(len, self._sums)) + 1, *weights.shape), weights)
         for sums in self._sums:
-            _divide(sums[:, *part], divisor, result[start : start + len(sums)])
+            _divide(sums[:, *part], weights, result[start : start + len(sums)])
             start += len(sums)
-        result[start] = nowhere
+        result[start] = weights == 0
         return result
 
     def logits(self, part: Window) -> ArrayOrTensor:
         """Return the mean of all networks' logits in a part (z, y, x); the background where nothing was added."""
-        divisor, nowhere = self._weights_in(part)
-        total: ArrayOrTensor = None
-        for sums in self._sums:
-            mean = _divide(sums[:, *part], divisor, ops.zeros((len(sums), *divisor.shape), divisor))
-            total = mean if total is None else total + mean
+        weights = self._weight_sums[part]
+        total = _divide(self._sums[0][:, *part], weights)
+        for sums in self._sums[1:]:
+            total += _divide(sums[:, *part], weights)
         if len(self._sums) > 1:
             total /= len(self._sums)
-        total[0] += nowhere
+        total[0] += weights == 0
         return total
 
     def move_on(self, planes: int) -> None:
         """Forget the first planes, and make room behind the last ones."""
+        kept = len(self._weights) - planes
+
+        def shift(channel: Array) -> None:
+            # All at once would be copied first.
+            for z in range(kept):
+                channel[z] = channel[z + planes]
+            channel[kept:] = 0
+
         for array in (*self._sums, self._weight_sums[None]):
-            kept = array.shape[1] - planes
             if is_tensor(array):
-                array[:, :kept] = copied(array[:, planes:])
+                array[:, :kept] = array[:, planes:].clone()
                 array[:, kept:] = 0
             else:
-                in_threads(lambda channel: _shift(channel, planes), array)
+                in_threads(shift, array)
 
-    def _weights_in(self, part: Window) -> tuple[ArrayOrTensor, ArrayOrTensor]:
-        """Divisor of the sums in a part, and a mask of its voxels without any, as 0 and 1."""
-        weights = self._weight_sums[part]
-        nowhere = ops.zeros(weights.shape, weights)
-        nowhere[weights == 0] = 1
-        # The smallest that there is, so that nothing but the zeros of what was skipped is changed.
-        return weights.clip(_SMALLEST_WEIGHT), nowhere
-
-    def _room(self, channels: int, progress: Progress) -> ArrayOrTensor:
+    def _room(self, channels: int) -> ArrayOrTensor:
         size = (channels, *self._weight_sums.shape)
-        if not is_tensor(self._weights):
-            return ops.zeros(size, self._weights)
-        import torch
+        if is_tensor(self._weights):
+            import torch
 
-        try:
-            return ops.zeros(size, self._weights)
-        except torch.OutOfMemoryError:
-            progress.warn("the GPU has no room for the results of a slab; they are kept in main memory, which is slow")
-        self._weights, self._weight_sums = to_numpy(self._weights), to_numpy(self._weight_sums)
-        self._sums = [to_numpy(sums) for sums in self._sums]
-        return ops.zeros(size, self._weights)
+            try:
+                return zeros(size, self._weights)
+            except torch.OutOfMemoryError:
+                self._progress.warn("the GPU has no room for a slab of results: main memory is used, which is slow")
+            self._weights, self._weight_sums = to_numpy(self._weights), to_numpy(self._weight_sums)
+            self._sums = [to_numpy(sums) for sums in self._sums]
+        return zeros(size, self._weights)
 
 
-def _divide(values: ArrayOrTensor, divisor: ArrayOrTensor, out: ArrayOrTensor) -> ArrayOrTensor:
-    if is_tensor(values):
-        out[...] = values / divisor
+def _divide(sums: ArrayOrTensor, weights: ArrayOrTensor, out: ArrayOrTensor = None) -> ArrayOrTensor:
+    """Weighted means, zero where nothing was added: there the divisor is the smallest weight that there is."""
+    result = zeros(sums.shape, sums) if out is None else out
+    divisor = weights.clip(_SMALLEST_WEIGHT)
+    if is_tensor(sums):
+        result[...] = sums / divisor
     else:
-        in_threads(lambda channel: np.divide(values[channel], divisor, out=out[channel]), range(len(values)))
-    return out
+        in_threads(lambda channel: np.divide(sums[channel], divisor, out=result[channel]), range(len(sums)))
+    return result
 
 
-def _shift(planes: Array, count: int) -> None:
-    """Move planes to where the ones so many before them are; zeros come after the last one."""
-    kept = len(planes) - count
-    for z in range(kept):
-        planes[z] = planes[z + count]
-    planes[kept:] = 0
-
-
-def window_starts(size: int, patch: int, step: float) -> list[int]:
-    """Return where windows of `patch` voxels start along an axis of `size`, evenly spread, the last one at the end."""
-    count = int(np.ceil((size - patch) / (patch * step))) + 1
-    if count == 1:
-        return [0]
-    return [int(np.round((size - patch) / (count - 1) * i)) for i in range(count)]
-
-
-def _starts_in(part: slice, size: int, patch: int, step: float) -> list[int]:
-    """Return where windows start that cover a part of an axis of `size`, or a patch around it where that is more."""
+def windows_along(part: slice, size: int, patch: int, step: float) -> list[slice]:
+    """Return evenly spread windows of `patch` voxels that cover a part of an axis of `size`, or one around less."""
     length = max(patch, part.stop - part.start)
     first = min(max(0, (part.start + part.stop - length) // 2), size - length)
-    return [first + start for start in window_starts(length, patch, step)]
+    count = math.ceil((length - patch) / (patch * step)) + 1
+    starts = first + np.round(np.linspace(0, length - patch, count)).astype(int)
+    return [slice(start, start + patch) for start in starts.tolist()]
 
 
 def gaussian(patch_size: Sequence[int]) -> Floats:
     """Return the weight (z, y, x) of each voxel of a patch: a Gaussian of an eighth of its size, 10 in the centre."""
-    result = np.full((1,) * len(patch_size), _LARGEST_WEIGHT)
-    for axis, size in enumerate(patch_size):
-        profile = np.exp(-0.5 * ((np.arange(size) - size // 2) / (size / 8)) ** 2)
-        result = result * profile.reshape([-1 if a == axis else 1 for a in range(len(patch_size))])
-    return np.asarray(np.maximum(result, _SMALLEST_WEIGHT), np.float32)
+    profiles = [np.exp(-0.5 * ((np.arange(size) - size // 2) / (size / 8)) ** 2) for size in patch_size]
+    weights = math.prod(np.ix_(*profiles), start=_LARGEST_WEIGHT)
+    return np.asarray(np.maximum(weights, _SMALLEST_WEIGHT), np.float32)
 
 
 def _flipped_mean(network: Network, patch: ArrayOrTensor, flips: Sequence[tuple[int, ...]]) -> ArrayOrTensor:
     total: ArrayOrTensor = None
     for axes in flips:
-        turned = tuple(axis + 1 for axis in axes)
-        logits = flipped(network(contiguous(flipped(patch, turned))[None])[0], turned)
+        logits = flipped(network(contiguous(flipped(patch, axes))[None])[0], axes)
         total = contiguous(logits) if total is None else total + logits
     return total / len(flips) if len(flips) > 1 else total
 
@@ -276,9 +238,8 @@ def _flipped_mean(network: Network, patch: ArrayOrTensor, flips: Sequence[tuple[
 def _pad(volume: Floats, patch_size: Sequence[int], fill: float, reflect: bool) -> tuple[Floats, tuple[slice, ...]]:
     """Surround a volume on both sides until it is as large as a patch; also return where it then lies."""
     lacking = [max(0, p - n) for n, p in zip(volume.shape[1:], patch_size, strict=True)]
-    before = [n // 2 for n in lacking]
-    widths = [(0, 0), *((b, n - b) for b, n in zip(before, lacking, strict=True))]
-    inside = (slice(None), *(slice(b, b + n) for b, n in zip(before, volume.shape[1:], strict=True)))
+    widths = [(0, 0), *((n // 2, n - n // 2) for n in lacking)]
+    inside = tuple(slice(before, before + n) for (before, _), n in zip(widths[1:], volume.shape[1:], strict=True))
     if not any(lacking):
         return volume, inside
     if reflect:

@@ -3,7 +3,7 @@ import pytest
 
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.preprocess import Body, Prepared
-from NativeDLLib.inference.sliding_window import WindowSettings, _starts_in, sliding_window, window_starts
+from NativeDLLib.inference.sliding_window import WindowSettings, sliding_window, windows_along
 
 SPACING = (3.0, 3.0, 3.0)
 
@@ -108,7 +108,7 @@ def test_patches_laid_around_the_body_are_fewer_and_find_what_is_in_it():
 @pytest.mark.parametrize(
     ("part", "expected"),
     [
-        (slice(0, 100), window_starts(100, 24, 0.5)),
+        (slice(0, 100), [0, 11, 22, 33, 43, 54, 65, 76]),
         (slice(30, 70), [30, 38, 46]),
         (slice(40, 50), [33]),
         (slice(0, 4), [0]),
@@ -116,7 +116,7 @@ def test_patches_laid_around_the_body_are_fewer_and_find_what_is_in_it():
     ],
 )
 def test_patches_cover_a_part_or_lie_around_one_that_is_smaller(part, expected):
-    assert _starts_in(part, 100, 24, 0.5) == expected
+    assert windows_along(part, 100, 24, 0.5) == [slice(start, start + 24) for start in expected]
 
 
 def test_the_extent_holds_all_tissue_with_a_margin_and_is_everything_where_there_is_none():

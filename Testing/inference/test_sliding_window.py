@@ -10,7 +10,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference import sliding_window as windows
 from NativeDLLib.inference.network import zeros
 from NativeDLLib.inference.preprocess import Prepared
-from NativeDLLib.inference.sliding_window import gaussian, window_starts
+from NativeDLLib.inference.sliding_window import gaussian, windows_along
 from NativeDLLib.inference.torch_runtime import TorchNetwork
 
 torch = pytest.importorskip("torch")
@@ -98,7 +98,7 @@ def test_windows_start_where_nnunet_starts_them(size, patch, step):
 
     (expected,) = reference.compute_steps_for_sliding_window((size,), (patch,), step)
 
-    assert window_starts(size, patch, step) == expected
+    assert windows_along(slice(0, size), size, patch, step) == [slice(start, start + patch) for start in expected]
 
 
 def test_weights_are_those_of_nnunet():
@@ -305,13 +305,18 @@ def test_tensors_that_stay_on_their_device_give_what_arrays_give(shape, options)
     assert np.mean(np.abs(found - expected) > tolerance) <= most
 
 
-def test_results_for_which_the_device_has_no_room_are_kept_in_main_memory(monkeypatch):
+@pytest.mark.parametrize("fitting", [0, 1], ids=["of no network", "of the first network"])
+def test_results_for_which_the_device_has_no_room_are_kept_in_main_memory(monkeypatch, fitting):
+    made = []
+
     def full(shape, like):
         if windows.is_tensor(like) and len(shape) == 4:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            if len(made) == fitting:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            made.append(shape)
         return zeros(shape, like)
 
-    monkeypatch.setattr(windows.ops, "zeros", full)
+    monkeypatch.setattr(windows, "zeros", full)
     volume = np.random.default_rng(4).normal(size=(1, 30, 20, 21)).astype(np.float32)
     progress = Progress()
 
