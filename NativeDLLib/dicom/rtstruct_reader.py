@@ -16,7 +16,7 @@ from NativeDLLib.core.errors import InputError
 from NativeDLLib.dicom.rtstruct import STRUCTURE_SET
 from NativeDLLib.registry.entry import Code, Segment
 from NativeDLLib.source.geometry import FARTHEST_MM
-from NativeDLLib.source.header import read_header, text
+from NativeDLLib.source.header import DamageError, read_header, text
 
 # The last is how the standard writes it (PS3.3 C.8.8.6.3), the second how its defined terms once did.
 _CLOSED = ("CLOSED_PLANAR", "CLOSED_PLANAR_XOR", "CLOSEDPLANAR_XOR")
@@ -61,8 +61,8 @@ def read_structure_set(path: Path) -> StructureSet:
         return _structure_set(instance.dataset)
     # Elements are parsed when they are looked at, and pydicom lets pass whatever its parser stumbles over.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"{path}: is a damaged RT Structure Set ({reason})") from error
+        reason = f" ({error})" if isinstance(error, DamageError) else ""
+        raise InputError(f"{path}: is a damaged RT Structure Set{reason}; export it again") from error
 
 
 def _structure_set(dataset: Dataset) -> StructureSet:
@@ -70,10 +70,10 @@ def _structure_set(dataset: Dataset) -> StructureSet:
     for tag in list(dataset.keys()):
         element: Any = dataset.get_item(tag)
         if isinstance(element, RawDataElement) and len(element.value or b"") < element.length < _UNDEFINED:
-            raise ValueError("it breaks off")
+            raise DamageError("it breaks off")
     for keyword in ("StructureSetROISequence", "ROIContourSequence"):
         if keyword not in dataset:
-            raise ValueError(f"it has no {keyword}")
+            raise DamageError(f"it has no {keyword}")
     numbers = Counter(text(item, "ROINumber") for item in dataset.StructureSetROISequence or [])
     drawn_as = Counter(text(item, "ReferencedROINumber") for item in dataset.ROIContourSequence or [])
     contours = _by_number(dataset.ROIContourSequence)
@@ -151,6 +151,6 @@ def _color(drawn: Dataset) -> tuple[int, int, int]:
 def _points(line: Dataset, name: str) -> Points:
     values = np.array(line.ContourData, float)
     if values.size < 9 or values.size % 3 or not np.all(np.abs(values) <= FARTHEST_MM):
-        raise ValueError(f"a contour of '{name}' is not a closed line of points in a patient")
+        raise DamageError(f"a contour of '{name}' is not a closed line of points in a patient")
     points: Points = values.reshape(-1, 3)
     return points

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.uids import is_uid
 from NativeDLLib.source.fast_values import groups_alike, plain_numbers
-from NativeDLLib.source.header import Instance, number
-from NativeDLLib.source.sop_classes import IMAGE_CLASSES
+from NativeDLLib.source.header import IMAGE_CLASSES, Instance, number
 
 # Without these a SEG cannot say what it belongs to (PS3.3 A.51).
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")

@@ -80,4 +80,5 @@ def _opened(database: Path) -> Iterator[tuple[Path, sqlite3.Connection]]:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
             raise InputError(f"{path}: is being written to by another program; try again") from error
-        raise InputError(f"{path}: is not a DICOM database of Slicer ({error})") from error
+        problem = "is not a DICOM database of Slicer, or one that is damaged or must not be read"
+        raise InputError(f"{path}: {problem}") from error

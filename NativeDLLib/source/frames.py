@@ -40,7 +40,7 @@ def _functional_groups(instance: Instance) -> list[Dataset]:
             frames.append(flat)
     # Sequences are parsed when they are looked at, and pydicom lets pass whatever its parser stumbles over.
     except Exception as error:
-        raise instance.error(f"has damaged functional groups ({error})") from error
+        raise instance.error("has damaged functional groups; repair or remove it") from error
     if not frames:
         raise instance.error("has an empty Per-frame Functional Groups Sequence")
     declared = number(dataset, "NumberOfFrames", instance.path)

@@ -18,7 +18,6 @@ from pydicom.tag import Tag
 from NativeDLLib.core.deflated import START, beginning, holds
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.source.fast_values import plain_numbers, plain_text
-from NativeDLLib.source.sop_classes import CLASSIC_CLASSES, IMAGE_CLASSES, MULTIFRAME_CLASSES
 
 # A file without the preamble of PS3.10 starts with its first element: a group number in either byte order.
 _BARE_STARTS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
@@ -35,7 +34,18 @@ _OF_FRAMES = (
 )
 
 
-class _DamagedError(ValueError):
+# Image storage classes whose frames are slices with a place in the patient (PS3.4 B.5).
+MULTIFRAME_CLASSES = {
+    *(uids.EnhancedCTImageStorage, uids.EnhancedMRImageStorage, uids.EnhancedPETImageStorage),
+    *(uids.LegacyConvertedEnhancedCTImageStorage, uids.LegacyConvertedEnhancedMRImageStorage),
+    uids.LegacyConvertedEnhancedPETImageStorage,
+}
+IMAGE_CLASSES = MULTIFRAME_CLASSES | {
+    *(uids.CTImageStorage, uids.MRImageStorage, uids.PositronEmissionTomographyImageStorage)
+}
+
+
+class DamageError(ValueError):
     """A damage found here, and not by pydicom, whose words say little to a reader."""
 
 
@@ -110,7 +120,6 @@ def _read_header(path: Path, stream: BinaryIO, start: bytes) -> Instance | None:
         dataset = pydicom.dcmread(plain, stop_before_pixels=True, force=not has_preamble)
         if not _may_be_image(dataset):
             return Instance(path, dataset) if has_preamble or "SOPClassUID" in dataset else None
-        _transfer_syntax(dataset)
         pixel_bytes, pixel_start = _pixel_data(plain, dataset)
         if deflated:
             dataset.file_meta.TransferSyntaxUID = uids.DeflatedExplicitVRLittleEndian
@@ -119,7 +128,7 @@ def _read_header(path: Path, stream: BinaryIO, start: bytes) -> Instance | None:
     except Exception as error:
         if not has_preamble:
             return None
-        reason = f" ({error})" if isinstance(error, _DamagedError) else ""
+        reason = f" ({error})" if isinstance(error, DamageError) else ""
         of = "" if dataset is None else text(dataset, "SeriesInstanceUID")
         raise DamagedFileError(path, f"is a damaged DICOM file{reason}; repair or remove it", of) from error
     if "SOPClassUID" not in dataset and "Rows" not in dataset and not has_preamble:
@@ -138,10 +147,8 @@ def _may_be_image(dataset: Dataset) -> bool:
 
 def _leave_one_geometry(dataset: Dataset) -> None:
     """Remove what an image of its class does not have, so that nobody takes its place or its values from there."""
-    sop_class = text(dataset, "SOPClassUID")
-    strays = _OF_FRAMES if sop_class in MULTIFRAME_CLASSES else _FUNCTIONAL_GROUPS
-    if sop_class in CLASSIC_CLASSES or sop_class in MULTIFRAME_CLASSES:
-        for tag in strays:
+    if (sop_class := text(dataset, "SOPClassUID")) in IMAGE_CLASSES:
+        for tag in _OF_FRAMES if sop_class in MULTIFRAME_CLASSES else _FUNCTIONAL_GROUPS:
             dataset.pop(tag, None)
 
 
@@ -157,11 +164,9 @@ def text(dataset: Dataset, keyword: str) -> str:
     except Exception:
         return ""
     value = None if element is None else element.value
-    if value is None:
-        return ""
     if isinstance(value, (list, pydicom.multival.MultiValue)):
         return "\\".join(str(part) for part in value)
-    return str(value).replace("\0", "").strip()
+    return "" if value is None else str(value).replace("\0", "").strip()
 
 
 def numbers(dataset: Dataset, keyword: str, count: int, where: Path) -> tuple[float, ...] | None:
@@ -181,7 +186,12 @@ def all_numbers(dataset: Dataset, keyword: str, where: Path) -> tuple[float, ...
     if result is not None:
         return result
     try:
-        return _converted(dataset.get(keyword))
+        value: Any = dataset.get(keyword)
+        if value is None or value == "":
+            return ()
+        # Text and bytes are one value: iterated, bytes would be numbers of their own.
+        parts = list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else [value]
+        return tuple(float(part) for part in parts)
     except Exception as error:
         raise InputError(f"{where}: {keyword} is not a number") from error
 
@@ -192,42 +202,27 @@ def number(dataset: Dataset, keyword: str, where: Path) -> float | None:
     return None if values is None else values[0]
 
 
-def _converted(value: Any) -> tuple[float, ...]:
-    if value is None or value == "":
-        return ()
-    # Text and bytes are one value: iterated, bytes would be numbers of their own.
-    parts = list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else [value]
-    return tuple(float(part) for part in parts)
-
-
-def _transfer_syntax(dataset: Dataset) -> None:
-    """Make sure that the transfer syntax is known, because decoding asks for it: what is missing is what was read."""
-    meta = dataset.file_meta
-    if "TransferSyntaxUID" not in meta:
-        implicit, little = dataset.original_encoding
-        if implicit:
-            meta.TransferSyntaxUID = uids.ImplicitVRLittleEndian
-        else:
-            meta.TransferSyntaxUID = uids.ExplicitVRLittleEndian if little else uids.ExplicitVRBigEndian
-
-
 def _pixel_data(stream: BinaryIO, dataset: Dataset) -> tuple[int | None, int | None]:
     """Return length and start of the pixel data that come here: tag, VR if explicit, length (PS3.5 7.1)."""
+    implicit, little = dataset.original_encoding
+    # Decoding asks for the transfer syntax: one that is missing is what was read.
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        explicit = uids.ExplicitVRLittleEndian if little else uids.ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = uids.ImplicitVRLittleEndian if implicit else explicit
     syntax = dataset.file_meta.TransferSyntaxUID
     place, start = stream.tell(), stream.read(12)
-    implicit, little = dataset.original_encoding
     if start and not implicit and start[4:6] not in (b"OB", b"OW", b"UN"):
-        raise _DamagedError("its pixel data are of a kind that is none")
+        raise DamageError("its pixel data are of a kind that is none")
     if start and syntax.is_encapsulated:
         if start[8:] != b"\xff\xff\xff\xff":
-            raise _DamagedError("its compressed pixel data have a length, which they never have")
+            raise DamageError("its compressed pixel data have a length, which they never have")
         _check_fragments(stream)
         return None, place + 12
     length = int.from_bytes(start[4:8] if implicit else start[8:12], "little" if little else "big")
     place += 8 if implicit else 12
     whole = isinstance(stream, BytesIO) or length == _UNDEFINED
     if start and not whole and length > os.fstat(stream.fileno()).st_size - place:
-        raise _DamagedError("its pixel data break off")
+        raise DamageError("its pixel data break off")
     plain = start[:4] == _PIXEL_DATA and syntax in (uids.ImplicitVRLittleEndian, uids.ExplicitVRLittleEndian)
     return length, place if plain else None
 
@@ -237,9 +232,9 @@ def _check_deflated(stream: BinaryIO, dataset: Dataset, length: int, start: int)
     sizes = [dataset.get(keyword) for keyword in ("Rows", "Columns", "BitsAllocated", "NumberOfFrames")]
     rows, columns, bits, frames = (int(size or 1) for size in sizes)
     if length > rows * columns * max(bits, 8) // 8 * frames + _SPARE:
-        raise _DamagedError("its deflated pixel data are longer than the image")
+        raise DamageError("its deflated pixel data are longer than the image")
     if not holds(stream, start + length):
-        raise _DamagedError("its deflated data break off or are damaged")
+        raise DamageError("its deflated data break off or are damaged")
 
 
 def _check_fragments(stream: BinaryIO) -> None:
@@ -250,4 +245,4 @@ def _check_fragments(stream: BinaryIO) -> None:
             break
     # With its end marked, no length on the way was wrong.
     if item != b"\xfe\xff\xdd\xe0\0\0\0\0":
-        raise _DamagedError("its compressed pixel data break off")
+        raise DamageError("its compressed pixel data break off")

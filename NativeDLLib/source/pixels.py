@@ -20,27 +20,14 @@ from NativeDLLib.source.decoded import decoded_frame, inflated_file, native_fram
 from NativeDLLib.source.geometry import Slice
 from NativeDLLib.source.header import Instance, all_numbers, number
 
-_TYPES = {np.dtype(np.int16): sitk.sitkInt16, np.dtype(np.float32): sitk.sitkFloat32}
-
-
-def new_image(shape: tuple[int, int, int], dtype: npt.DTypeLike) -> tuple[sitk.Image, npt.NDArray[Any]]:
-    """Image of a shape (z, y, x), int16 or float32, and the array that is its own memory. The array must not be used
-    once the image is gone, or was given other voxels.
-    """
-    image = sitk.Image(shape[::-1], _TYPES[np.dtype(dtype)])
-    view = sitk.GetArrayViewFromImage(image)
-    memory = (ctypes.c_ubyte * view.nbytes).from_address(view.ctypes.data)
-    return image, np.frombuffer(memory, view.dtype).reshape(view.shape)
-
-
 _STDERR = 2
 # The file descriptor is the process's: two readers at a time would give it back in the wrong order.
 _one_at_a_time = threading.Lock()
 
 
 @contextmanager
-def decoder_remarks() -> Iterator[list[str]]:
-    """Keep what is written to the process's stderr during the block, and give its lines when it ends."""
+def _decoder_remarks() -> Iterator[list[str]]:
+    """Keep what is written to the process's stderr during the block, and give our words for it when it ends."""
     remarks: list[str] = []
     with _one_at_a_time, tempfile.TemporaryFile() as kept:
         try:
@@ -55,12 +42,11 @@ def decoder_remarks() -> Iterator[list[str]]:
         finally:
             os.dup2(before, _STDERR)
             os.close(before)
-        kept.seek(0)
-        lines = kept.read().decode("utf-8", "replace").splitlines()
-        remarks += dict.fromkeys(line.strip() for line in lines if line.strip())
+        if kept.seek(0, os.SEEK_END):
+            remarks.append("a decoder says that pixel data may be damaged: look at the images themselves")
 
 
-AIR_HU = -1024
+_AIR_HU = -1024
 # Padding that stands for nothing lies outside what tissue can have; padding inside that range would be made up.
 _PADDING_HU = (-1000, 3071)
 
@@ -73,23 +59,21 @@ def read_image(
     missing, damaged, of the wrong size, in colour, or in an unknown compression.
     """
     reading = _Reading(instances, slices, progress)
-    with decoder_remarks() as remarks, warnings.catch_warnings():
+    with _decoder_remarks() as remarks, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        filled = reading.fill(np.int16) if reading.whole else None
-        if filled is None:
-            filled = reading.fill(np.float32)
+        filled = (reading.fill(np.int16) if reading.whole else None) or reading.fill(np.float32)
     assert filled is not None
     image, voxels = filled
-    notes = reading.notes + [f"a decoder says of the pixel data: '{remark[:200]}'" for remark in remarks[:3]]
     _fill_padding(voxels, reading.paddings)
-    return image, list(dict.fromkeys(notes))
+    return image, list(dict.fromkeys(reading.notes + remarks))
 
 
 class _Reading:
     """Slices being read: what is found on the way besides their values."""
 
     def __init__(self, instances: Sequence[Instance], slices: Sequence[Slice], progress: Progress) -> None:
-        self.whole = all(_is_whole(s.slope) and _is_whole(s.intercept) for s in slices)
+        rescaling = [value for s in slices for value in (s.slope, s.intercept)]
+        self.whole = all(value.is_integer() and abs(value) < 2**30 for value in rescaling)
         self.paddings: list[npt.NDArray[np.bool_] | None] = [None] * len(slices)
         self.notes: list[str] = []
         self._instances, self._slices, self._progress = instances, slices, progress
@@ -102,7 +86,12 @@ class _Reading:
         """Return an image of this type and its voxels, or None where it is int16 and some values do not fit."""
         first = self._values(0)
         # Only now: what a damaged header says of the size may be more than any memory.
-        image, voxels = new_image((len(self._slices), *self._shape), dtype)
+        kind = sitk.sitkInt16 if dtype == np.int16 else sitk.sitkFloat32
+        image = sitk.Image((*self._shape[::-1], len(self._slices)), kind)
+        view = sitk.GetArrayViewFromImage(image)
+        # The image's own memory, which must not be used once the image is gone, or was given other voxels.
+        memory = (ctypes.c_ubyte * view.nbytes).from_address(view.ctypes.data)
+        voxels = np.frombuffer(memory, view.dtype).reshape(view.shape)
 
         def put(index: int, values: npt.NDArray[Any]) -> bool:
             if voxels.dtype == np.int16 and values.dtype != np.int16 and not _fits(values.min(), values.max()):
@@ -133,7 +122,7 @@ class _Reading:
                 note = f"PixelPaddingValue stands for {tissue[0]:.0f} HU, which tissue can have: left as it is"
                 self.notes.append(note)
             else:
-                values[padding] = AIR_HU
+                values[padding] = _AIR_HU
         return values
 
     def _stored(self, plane: Slice) -> npt.NDArray[Any]:
@@ -174,10 +163,6 @@ class _Reading:
             if index not in self._inflated:
                 self._inflated[index] = inflated_file(self._instances[index])
         return self._inflated[index]
-
-
-def _is_whole(value: float) -> bool:
-    return value.is_integer() and abs(value) < 2**30
 
 
 def _fits(lowest: int, highest: int) -> bool:
@@ -237,15 +222,9 @@ def _as_stored(value: float, instance: Instance) -> float:
 
 
 def _fill_padding(voxels: npt.NDArray[Any], paddings: Sequence[npt.NDArray[np.bool_] | None]) -> None:
-    if all(padding is None for padding in paddings):
-        return
-    lowest = [
-        plane[~padding].min() if padding is not None and not padding.all() else None
-        for plane, padding in zip(voxels, paddings, strict=True)
-    ]
-    values = [value for value in lowest if value is not None]
-    if not values:
+    padded = [(plane, padding) for plane, padding in zip(voxels, paddings, strict=True) if padding is not None]
+    values = [plane[~padding].min() for plane, padding in padded if not padding.all()]
+    if padded and not values:
         raise InputError("every pixel of the series is padding: there is nothing to segment")
-    for plane, padding in zip(voxels, paddings, strict=True):
-        if padding is not None:
-            plane[padding] = min(values)
+    for plane, padding in padded:
+        plane[padding] = min(values)

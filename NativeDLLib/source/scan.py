@@ -13,8 +13,7 @@ from pydicom.uid import UID
 
 from NativeDLLib.core.deflated import meta_end
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.source.header import DamagedFileError, Instance, read_header, text
-from NativeDLLib.source.sop_classes import IMAGE_CLASSES
+from NativeDLLib.source.header import IMAGE_CLASSES, DamagedFileError, Instance, read_header, text
 
 _DICOMDIR = "1.2.840.10008.1.3.10"
 # Files of which the waiting for storage is measured, from which time on one is worth threads, and how many of these.
@@ -176,7 +175,7 @@ def _check_whole(instance: Instance) -> None:
     stored, declared = instance.sop_class, text(instance.dataset.file_meta, "MediaStorageSOPClassUID")
     if stored == declared and stored in IMAGE_CLASSES and instance.pixel_bytes != 0:
         return
-    if instance.pixel_bytes == 0 and ({stored, declared} & IMAGE_CLASSES.keys() or not (stored or declared)):
+    if instance.pixel_bytes == 0 and ({stored, declared} & IMAGE_CLASSES or not (stored or declared)):
         raise _fault(instance, "is a damaged DICOM file (it ends before its pixel data); repair or remove it")
     if not UID(stored or declared or "1.2").is_valid:
         raise _fault(instance, f"is damaged: its SOP class is '{(stored or declared)[:64]}', which is no UID")

@@ -18,6 +18,7 @@ from NativeDLLib.source.geometry import FARTHEST_MM, FINEST_MM, LARGEST_MM
 _FORMATS = {"NrrdImageIO": "NRRD", "NiftiImageIO": "NIfTI", "MetaImageIO": "MetaImage"}
 # Axes are written with few decimals: one thousandth is 0.06 degrees.
 _COSINE_TOLERANCE = 1e-3
+_SMALL = (sitk.sitkInt8, sitk.sitkUInt8, sitk.sitkInt16)
 
 
 def open_volume(path: Path) -> sitk.ImageFileReader:
@@ -76,21 +77,13 @@ def checked_grid(path: Path, volume: sitk.ImageFileReader) -> Grid:
         shown = " x ".join(f"{n} of {s:g} mm" for n, s in zip(size, spacing, strict=True))
         place = ", ".join(f"{v:g}" for v in origin)
         raise InputError(f"{path}: {shown} at {place} mm: no patient is like that")
-    x, y, z = (int(n) for n in size)
-    return Grid((x, y, z), _triple(spacing), _triple(origin), tuple(float(v) for v in volume.GetDirection()))
-
-
-def _triple(values: np.ndarray) -> tuple[float, float, float]:
-    return float(values[0]), float(values[1]), float(values[2])
+    return Grid(size, volume.GetSpacing(), volume.GetOrigin(), volume.GetDirection())
 
 
 def _unreadable(path: Path, error: RuntimeError) -> InputError:
-    # The source line of ITK's own code comes first.
-    reason = str(error).strip().splitlines()[-1].replace(str(path), "it")
-    return InputError(f"{path}: cannot be read ({reason[:200]})")
-
-
-_SMALL = (sitk.sitkInt8, sitk.sitkUInt8, sitk.sitkInt16)
+    if "orthonormal" in str(error):
+        return InputError(f"{path}: its axes are not perpendicular; resample it to one without shear")
+    return InputError(f"{path}: cannot be read: it is damaged, breaks off, or has a form that is not read here")
 
 
 @dataclass(frozen=True)

@@ -117,9 +117,10 @@ def write_image(image: sitk.Image, path: Path) -> None:
     """Write an image, compressed."""
     try:
         sitk.WriteImage(image, utf8_name(path), useCompression=True)
-    # SimpleITK knows no other exception, and puts the source line of its own code first.
+    # SimpleITK knows no other exception.
     except RuntimeError as error:
-        raise NativeDLError(f"{path}: cannot be written ({str(error).strip().splitlines()[-1]})") from error
+        message = f"{path}: cannot be written; look at the rights of its folder, and at the space on its disk"
+        raise NativeDLError(message) from error
 
 
 def _box(values: Array) -> Box:

@@ -10,7 +10,7 @@ from NativeDLLib.dicom.seg import Algorithm, make_segmentation
 from NativeDLLib.dicom.valid import ATTRIBUTES, PATIENT_AND_STUDY
 from NativeDLLib.registry.load import make_model
 from NativeDLLib.source import Series
-from NativeDLLib.source.scan import IMAGE_CLASSES
+from NativeDLLib.source.header import IMAGE_CLASSES
 
 
 @pytest.mark.parametrize("module", ATTRIBUTES)
@@ -20,7 +20,7 @@ def test_a_module_has_the_attributes_that_the_standard_lists(module):
     assert ATTRIBUTES[module].split() == listed
 
 
-@pytest.mark.parametrize("sop_class", IMAGE_CLASSES)
+@pytest.mark.parametrize("sop_class", sorted(IMAGE_CLASSES))
 def test_every_kind_of_image_has_these_modules_of_patient_and_study(sop_class):
     modules = get_iod_module_map()[get_sop_class_iod_map()[sop_class]]
 

@@ -97,9 +97,16 @@ def no_number(dataset):
     del dataset.StructureSetROISequence[0].ROINumber
 
 
-@pytest.mark.parametrize("change", [far_points])
-def test_a_damaged_structure_set_is_refused(path, change):
-    with pytest.raises(InputError, match=r"rtstruct\.dcm: is a damaged RT Structure Set"):
+def color_in_words(dataset):
+    dataset.ROIContourSequence[0].add_new("ROIDisplayColor", "LO", ["red", "green", "blue"])
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [(far_points, r" \(a contour of '.+' is not a closed line of points in a patient\)"), (color_in_words, "")],
+)
+def test_a_damaged_structure_set_is_refused_in_words_of_our_own(path, change, told):
+    with pytest.raises(InputError, match=rf"rtstruct\.dcm: is a damaged RT Structure Set{told}; export it again$"):
         read_structure_set(edited(path, change))
 
 

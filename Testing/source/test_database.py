@@ -95,6 +95,8 @@ def test_what_is_no_database_of_slicer_is_named(tmp_path, content):
     path = tmp_path / "ctkDICOM.sql"
     path.write_bytes(content)
 
-    with pytest.raises(InputError, match=f"^{path}: is not a DICOM database of Slicer"):
+    with pytest.raises(
+        InputError, match=f"^{path}: is not a DICOM database of Slicer, or one that is damaged or must not be read$"
+    ):
         series_files(path, "1.2")
     assert path.read_bytes() == content

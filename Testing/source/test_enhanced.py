@@ -108,7 +108,7 @@ def same_place(dataset):
         (no_shared, "has no ImageOrientationPatient, so its place in the patient is unknown"),
         (no_transformation, "has no RescaleSlope in its functional groups"),
         (no_intercept, "has no RescaleIntercept in its functional groups"),
-        (text_for_groups, "has damaged functional groups"),
+        (text_for_groups, "has damaged functional groups; repair or remove it$"),
         (same_place, "1 duplicate slice position"),
     ],
 )
