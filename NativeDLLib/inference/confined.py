@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, TypeVar
 
-from NativeDLLib.core.zip_check import check_zip
+from NativeDLLib.core.zip_check import ZipError, check_zip
 
 T = TypeVar("T")
 # Numbers of the system calls, the same on all processors.
@@ -78,7 +78,7 @@ def _confine() -> None:
 
 
 def load_tensors(content: bytes) -> Any:
-    """Content of a file of ``torch.save``; ValueError where it is an archive that torch does not write: compressed,
+    """Content of a file of ``torch.save``; ZipError where it is an archive that torch does not write: compressed,
     with two directories, or TorchScript. Of another file torch makes anything from RuntimeError to KeyError and
     pickle's errors.
     """
@@ -89,9 +89,9 @@ def load_tensors(content: bytes) -> Any:
         check_zip(stream)
         with zipfile.ZipFile(stream) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise ValueError("it is compressed, which torch never writes")
+                raise ZipError("it is compressed, which torch never writes")
             if any(name.endswith("/constants.pkl") for name in archive.namelist()):
-                raise ValueError("it is TorchScript, which is code and is not run")
+                raise ZipError("it is TorchScript, which is code and is not run")
         stream.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

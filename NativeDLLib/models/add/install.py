@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,9 +69,11 @@ def install(draft: Draft, registry: Path, *, replace: bool = False, progress: Pr
         _prove(make_model(entry, registry), source, progress)
         _write(registry, _with(registry, entry))
     else:
-        with _staging(registry.parent) as staged:
+        registry.parent.mkdir(parents=True, exist_ok=True)
+        with scratch(".partial-", registry.parent) as folder:
+            staged = folder / "new"
             _copy(draft, staged, progress)
-            weights = _weights(draft, f"{_FOLDER}/{staged.parent.name}/{staged.name}{name}", digests)
+            weights = _weights(draft, f"{folder.name}/{staged.name}{name}", digests)
             _prove(make_model(entry | {"weights": weights}, registry), source, progress)
             progress.check()
             _place(staged, registry.parent / _FOLDER / entry["id"] / mark, registry, entry)
@@ -110,18 +112,6 @@ def _with(registry: Path, entry: dict[str, Any]) -> dict[str, Any]:
 def _write(registry: Path, data: dict[str, Any]) -> None:
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(Path(os.path.realpath(registry)), f"{text}\n")
-
-
-@contextlib.contextmanager
-def _staging(root: Path) -> Iterator[Path]:
-    (root / _FOLDER).mkdir(parents=True, exist_ok=True)
-    try:
-        with scratch(".partial-", root / _FOLDER) as folder:
-            (folder / "new").mkdir()
-            yield folder / "new"
-    finally:
-        with contextlib.suppress(OSError):
-            (root / _FOLDER).rmdir()
 
 
 def _copy(draft: Draft, folder: Path, progress: Progress) -> None:
@@ -176,7 +166,7 @@ def _sample(model: Model) -> Any:
 def _place(staged: Path, target: Path, registry: Path, entry: dict[str, Any]) -> None:
     """Move staged weights to where the entry says, and write the entry; what was there comes back where that fails."""
     before = staged.with_name("before")
-    target.parent.mkdir(exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         target.replace(before)
     try:
@@ -188,6 +178,7 @@ def _place(staged: Path, target: Path, registry: Path, entry: dict[str, Any]) ->
             before.replace(target)
         with contextlib.suppress(OSError):
             target.parent.rmdir()
+            target.parents[1].rmdir()
         raise
 
 

@@ -89,15 +89,9 @@ def _draft(folder: Path, plans: Any, dataset: Any, checkpoint: Checkpoint, files
 
 def _configuration(configurations: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return a configuration with what it inherits."""
-    result: dict[str, Any] = {}
-    seen: list[str] = []
-    while name not in seen:
-        seen.append(name)
-        result = configurations[name] | result
-        if "inherits_from" not in configurations[name]:
-            return result
-        name = configurations[name]["inherits_from"]
-    raise ValueError(f"configuration {name} inherits from itself")
+    own = configurations[name]
+    # One that inherits from itself ends in a RecursionError, which is told as other damage is.
+    return _configuration(configurations, own["inherits_from"]) | own if "inherits_from" in own else dict(own)
 
 
 def _input(plans: Mapping[str, Any], configuration: Mapping[str, Any], channel: str, told: list[str]) -> dict[str, Any]:

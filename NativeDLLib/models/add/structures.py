@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from NativeDLLib.registry.segment_json import structures
+from NativeDLLib.registry.segment_json import CODES, structures
 
 ANATOMICAL = {"value": "123037004", "scheme": "SCT", "meaning": "Anatomical Structure"}
 _SIDES = ("left", "right")
@@ -45,14 +45,10 @@ def meanings_of(value: str) -> list[str]:
 
 def code_doubts(segment: dict[str, Any]) -> Iterator[str]:
     """Say of which codes of a segment DICOM's dictionary has another meaning than the entry."""
-    for key in ("category", "type", "type_modifier", "region", "region_modifier"):
-        code = segment.get(key)
-        if not code or code["scheme"] != "SCT":
-            continue
-        meanings = meanings_of(code["value"])
-        if code in _ours() or not meanings:
-            continue
-        if _core(code["meaning"]) not in {_core(meaning) for meaning in meanings}:
+    codes = {key: segment[key] for key in CODES if segment.get(key)}
+    for key, code in codes.items():
+        meanings = meanings_of(code["value"]) if code["scheme"] == "SCT" and code not in _ours() else []
+        if meanings and _core(code["meaning"]) not in map(_core, meanings):
             yield (
                 f"{segment['name']}: {key} {code['value']} is '{meanings[0]}' in DICOM's dictionary, "
                 f"'{code['meaning']}' here; make sure that it is the same"

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +80,12 @@ def _read(files: Sequence[Path], folder: Path, what: str) -> ReceivedModel:
     for keyword in _CHECKED_ATTRIBUTES:
         if str(expected.get(keyword, "")) != str(e.image_attributes(model)[keyword]):
             raise ModelError(f"{what}: its {keyword} is not that of its registry entry")
-    received = ReceivedModel(model, digest[:32], digest, content, common[e.SIGNATURE], common[e.PUBLIC_KEY])
-    if common[e.FORM] == "URI":
-        return received
-    archive = folder / "weights"
-    _write_weights([parts[number][1] for number in sorted(parts)], common, archive, what)
-    return replace(received, model=_place(received, common, archive, folder, what))
+    place = digest[:32]
+    if common[e.FORM] != "URI":
+        archive = folder / "weights"
+        _write_weights([parts[number][1] for number in sorted(parts)], common, archive, what)
+        model = _place(place, common, archive, folder, what)
+    return ReceivedModel(model, place, digest, content, common[e.SIGNATURE], common[e.PUBLIC_KEY])
 
 
 def _open(file: Path) -> Dataset:
@@ -152,19 +152,16 @@ def _write_weights(parts: Sequence[e.Elements], common: dict[int, Any], path: Pa
         raise ModelError(f"{what}: is damaged: its weights are not those that its digest means")
 
 
-def _place(received: ReceivedModel, common: dict[int, Any], archive: Path, folder: Path, what: str) -> Model:
+def _place(place: str, common: dict[int, Any], archive: Path, folder: Path, what: str) -> Model:
     """Put the weights where the registry's entry finds them, and check them as those of any model."""
     entry: dict[str, Any] = json.loads(common[e.ENTRY])
-    weights = entry["weights"]
-    if common[e.FORM] == "FILE":
-        weights["file"] = f"{received.place}/{weights['file']}"
-        target = folder / weights["file"]
-        target.parent.mkdir(parents=True)
+    weights, key = entry["weights"], "file" if common[e.FORM] == "FILE" else "folder"
+    weights[key] = f"{place}/{weights[key]}"
+    target = folder / weights[key]
+    target.parent.mkdir(parents=True)
+    if key == "file":
         archive.replace(target)
     else:
-        weights["folder"] = f"{received.place}/{weights['folder']}"
-        target = folder / weights["folder"]
-        target.mkdir(parents=True)
         unpack(archive, target, weights.get("files", {}), what)
         archive.unlink()
     registry = folder / "registry.json"

@@ -32,9 +32,10 @@ from NativeDLLib.core.errors import ModelError, UsageError
 from NativeDLLib.core.files import scratch, write_json
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.uids import is_uid
+from NativeDLLib.core.zip_check import ZipError
 from NativeDLLib.inference.confined import load_tensors
 from NativeDLLib.inference.network import require
-from NativeDLLib.models.add.draft import Draft, identifier
+from NativeDLLib.models.add.draft import Draft, identifier, printable
 from NativeDLLib.models.iodeep.object_reader import LARGEST_INSTANCE
 from NativeDLLib.models.iodeep.published_layout import from_iodeep
 from NativeDLLib.pacs.peers import Peer
@@ -76,8 +77,7 @@ def read_published(path: Path, folder: Path) -> Draft:
     from NativeDLLib.models.add.network_file import read_described
 
     dataset = _open(path)
-    name = _content(dataset, _NAME, path).decode("utf-8", "replace")
-    name = "".join(character for character in name if character.isprintable()).strip()[:64]
+    name = printable(_content(dataset, _NAME, path).decode("utf-8", "replace").strip(" \0"))[:64]
     modality, body_part = text(dataset, "Modality"), text(dataset, "BodyPartExamined").upper()
     if modality not in _MODALITIES:
         raise ModelError(f"{path}: is for {modality or 'no'} images; a model can be for {', '.join(_MODALITIES)}")
@@ -117,7 +117,7 @@ def _open(path: Path) -> Dataset:
     except ModelError:
         raise
     except Exception as error:  # a damaged file can make the parser raise nearly anything
-        raise ModelError(f"{path}: is damaged or no DICOM object ({error})") from error
+        raise ModelError(f"{path}: is damaged or no DICOM object") from error
     if _WEIGHTS not in dataset or _ARCHITECTURE not in dataset:
         raise ModelError(f"{path}: holds no network in the published layout (elements 0017,0016 and 0017,0018)")
     return dataset
@@ -162,5 +162,5 @@ def _load(written: bytes, path: Path) -> Any:
     try:
         return load_tensors(content)
     except Exception as error:  # torch raises its own, pickle's and Python's errors
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise ModelError(f"{path}: its torch file holds more than tensors, or is damaged ({reason})") from error
+        reason = str(error) if isinstance(error, ZipError) else "it holds more than tensors, or is damaged"
+        raise ModelError(f"{path}: its torch file cannot be read: {reason}") from error
