@@ -11,6 +11,7 @@ from NativeDLLib.batch.manifest import CANCELLED, FAILED
 from NativeDLLib.batch.work import Happening, Outcome, Task, perform
 from NativeDLLib.core.errors import NativeDLError, UsageError
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.inference.network import require
 
 _CONNECT_S, _POLL_S, _LOOK_S = 10, 0.1, 1.0
 _ATTEMPTS = 3
@@ -130,16 +131,12 @@ def _by_value() -> tuple[Callable[..., Any], Callable[..., None]]:
 
 
 def _connect(address: str) -> Any:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        hint = "install it with: pip install 'NativeDL[dask]'"
-        raise UsageError("a Dask scheduler needs the library distributed", hint=hint) from error
+    distributed = require("distributed", "dask", "a Dask scheduler", UsageError)
     for name in ("distributed", "distributed.client", "distributed.core", "tornado.application"):
         # What matters of it is told in one line of ours.
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
-        return Client(address, timeout=_CONNECT_S, set_as_default=False)
+        return distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise UsageError(f"{address}: no Dask scheduler answers there ({_line(error)})") from error
 

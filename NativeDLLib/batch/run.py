@@ -10,7 +10,7 @@ from typing import Any
 
 from NativeDLLib.batch.cohort import Case, Cohort
 from NativeDLLib.batch.manifest import DONE, FAILED, RUNNING, Manifest
-from NativeDLLib.batch.work import Happening, Task, end_jobs, is_complete, run_here
+from NativeDLLib.batch.work import Happening, Task, end_jobs, run_here, whole_result
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.files import write_names
 from NativeDLLib.core.locking import hold
@@ -94,7 +94,7 @@ def _begin(manifest: Manifest, cases: Sequence[Case], settings: Settings, progre
             (settings.output / case.name / REPORT).unlink(missing_ok=True)
     states = {case.name: manifest.state(case.name) for case in cases}
     done = {name for name, state in states.items() if state == DONE and not settings.again}
-    gone = {name for name in done if not is_complete(settings.output / name)}
+    gone = {name for name in done if whole_result(settings.output / name) is None}
     if gone:
         progress.warn(f"the results of {len(gone)} cases that were done are gone; they are made again")
     left = {name for name, state in states.items() if state == FAILED} if not settings.retry_failed else set()

@@ -41,9 +41,12 @@ class Outcome:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def is_complete(folder: Path) -> bool:
-    """Tell whether a case's folder holds a whole result."""
-    return _read_report(folder) is not None
+def whole_result(folder: Path) -> Report | None:
+    """Report of the result in a case's folder; None where there is none, or not all of it."""
+    try:
+        return Report.read(folder / REPORT, check=False)
+    except InputError:
+        return None
 
 
 def perform(task: Task, stop: Callable[[], bool], device: str | None = None, turns: Sequence[Path] = ()) -> Outcome:
@@ -51,7 +54,7 @@ def perform(task: Task, stop: Callable[[], bool], device: str | None = None, tur
     end early; `device` and `turns` are those of ``nativedl run``.
     """
     started, folder = time.monotonic(), Path(task.folder)
-    report = _read_report(folder)
+    report = whole_result(folder)
     if report is None:
         chosen = () if device is None else ("--device", device)
         waits = ("--turn", *map(str, turns)) if turns else ()
@@ -94,13 +97,6 @@ def _is_job(process: psutil.Process, output: str) -> bool:
     except psutil.Error:
         return False
     return _MARK in line and any(word.startswith(output + os.sep) for word in line)
-
-
-def _read_report(folder: Path) -> Report | None:
-    try:
-        return Report.read(folder / REPORT, check=False)
-    except InputError:
-        return None
 
 
 def _findings(report: Report) -> dict[str, Any]:

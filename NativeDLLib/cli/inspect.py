@@ -41,6 +41,10 @@ _FACTS = {
     "Series": "SeriesDescription",
 }
 _NO_DICOM = "The volume does not come from DICOM images, and a DICOM SEG must refer to the images it was made from."
+_MOVED = (
+    "The volume's voxels are not those of its DICOM slices: it was resampled, or a transform was hardened on it. "
+    "A DICOM SEG of it would lie in the wrong place."
+)
 _LEFT = "The images that the volume was loaded from are no longer in Slicer's DICOM database; import them again."
 
 
@@ -72,7 +76,8 @@ def _inspect(args: argparse.Namespace, progress: Progress) -> None:
         try:
             if where is not None:
                 source = opened.enter_context(where.open_series(progress))
-                no_seg = _moved(source, volume)
+                stays = volume is None or source.grid.has_voxels_of(volume.size, volume.ijk_to_ras)
+                no_seg = "" if stays else _MOVED
         except SeveralVolumesError as error:
             progress.warn(str(error), hint="take one with --volume KEY=VALUE")
             lines = [f"{' '.join(attributes)}  {slices} slices" for attributes, slices in error.volumes]
@@ -94,6 +99,11 @@ def _inspection(source: "Series | _Volume", volume: "_Volume | None", no_seg: st
     size, spacing = grid.size, grid.spacing
     models = load_models().values()
     seen = parts_seen(source) if isinstance(source, Series) and is_unknown(models, source) else []
+    instances: list[str] = []
+    # A panel that has loaded the whole series takes these, where it is several volumes.
+    if isinstance(source, Series) and source.volume:
+        places = sorted({plane.instance for plane in source.slices})
+        instances = [source.instances[place].text("SOPInstanceUID") for place in places]
     return {
         "facts": {name: _shown(keyword, source.text(keyword)) for name, keyword in _FACTS.items()},
         "series": source.text("SeriesInstanceUID") or None,
@@ -104,15 +114,8 @@ def _inspection(source: "Series | _Volume", volume: "_Volume | None", no_seg: st
         "no_seg_because": no_seg or None,
         "models": [_candidate(c, size, spacing, device) for c in rank(models, source, seen)],
         "volumes": [],
-        "instances": _instances(source),
+        "instances": instances,
     }
-
-
-def _instances(source: "Series | _Volume") -> list[str]:
-    """Return the SOP Instance UIDs of a volume that was taken out of a series of several."""
-    if not isinstance(source, Series) or not source.volume:
-        return []
-    return [source.instances[index].text("SOPInstanceUID") for index in sorted({s.instance for s in source.slices})]
 
 
 def _volumes(error: SeveralVolumesError) -> dict[str, Any]:
@@ -152,15 +155,6 @@ def _volume(text: str) -> _Volume:
     if min(volume.spacing) <= 0:
         raise UsageError("--loaded: ijk_to_ras has a column without length")
     return volume
-
-
-def _moved(source: Series, volume: _Volume | None) -> str:
-    if volume is None or source.grid.has_voxels_of(volume.size, volume.ijk_to_ras):
-        return ""
-    return (
-        "The volume's voxels are not those of its DICOM slices: it was resampled, or a transform was hardened on it. "
-        "A DICOM SEG of it would lie in the wrong place."
-    )
 
 
 def _candidate(candidate: Candidate, size: tuple[int, ...], spacing: tuple[float, ...], device: str) -> dict[str, Any]:

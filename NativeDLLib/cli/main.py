@@ -143,11 +143,9 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         module.add_commands(subparsers)
     _add_to_all(parser, common)
     if _COMPLETION in arguments:
-        try:
-            import shtab
-        except ImportError as error:
-            hint = "install it with: pip install 'NativeDL[completion]'"
-            raise UsageError("completion needs the package shtab", hint=hint) from error
+        from NativeDLLib.inference.network import require
+
+        shtab = require("shtab", "completion", "completion", UsageError)
         shtab.add_argument_to(parser, _COMPLETION, help="a shell's script for completion")
     return parser
 

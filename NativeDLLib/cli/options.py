@@ -20,7 +20,6 @@ _PLACES: dict[str, dict[str, Any]] = {
     "--database": {"metavar": "FILE", "type": Path, "help": "Slicer's ctkDICOM.sql"},
     "--from": {"metavar": "PEER", "dest": "source_peer", "help": "a peer, with --study and --series"},
 }
-_SEG, _BOTH = "seg", "seg,rtstruct"
 _CONFIGURATION = {"model": str, "device": str, "segmentation": str, "parameters": dict, "volume": list}
 _KINDS = {str: "text", dict: "an object", list: "a list"}
 
@@ -113,13 +112,8 @@ def add_kind(parser: argparse.ArgumentParser) -> None:
 
 def add_format(parser: argparse.ArgumentParser) -> None:
     """Add the DICOM objects of a segmentation."""
-    help_text = f"DICOM objects to write: {_SEG} (default), or {_BOTH} for an RT Structure Set too"
-    parser.add_argument("--format", choices=[_SEG, _BOTH], default=_SEG, help=help_text)
-
-
-def wants_structures(args: argparse.Namespace) -> bool:
-    """Tell whether an RT Structure Set is wanted."""
-    return bool(args.format == _BOTH)
+    help_text = "DICOM objects to write: seg (default), or seg,rtstruct for an RT Structure Set too"
+    parser.add_argument("--format", choices=["seg", "seg,rtstruct"], default="seg", help=help_text)
 
 
 def at_least(least: int) -> Callable[[str], int]:

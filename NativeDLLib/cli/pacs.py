@@ -143,22 +143,20 @@ def _outbox(args: argparse.Namespace, progress: Progress) -> None:
 
 def _dicom_files(paths: Sequence[Path]) -> list[Path]:
     """List the files to send: those named, and those in named folders that are DICOM."""
+    from pydicom.misc import is_dicom
+
     files: list[Path] = []
     for path in paths:
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
         if path.is_dir():
-            if not (found := sorted(file for file in path.rglob("*") if file.is_file() and _is_dicom(file))):
+            every = (file for file in path.rglob("*") if file.is_file() and file.name != "DICOMDIR")
+            if not (found := sorted(filter(is_dicom, every))):
                 raise InputError(f"{path}: has no DICOM file")
             files += found
         else:
             files.append(path)
     return files
-
-
-def _is_dicom(file: Path) -> bool:
-    with file.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM" and file.name != "DICOMDIR"
 
 
 def _report_deliveries(progress: Progress, deliveries: Sequence[Delivery]) -> None:

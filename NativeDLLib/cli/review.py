@@ -80,7 +80,7 @@ def _approve(args: argparse.Namespace, progress: Progress) -> None:
         destination=options.destination_of(args),
         unreviewed=args.unreviewed,
         kind=args.segmentation or "BINARY",
-        structures=options.wants_structures(args),
+        structures="rtstruct" in args.format,
         decisions=decisions,
     )
     report, rows = approve.approve(approval, progress), []

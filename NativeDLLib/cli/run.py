@@ -61,7 +61,7 @@ def run(args: argparse.Namespace, progress: Progress) -> None:
         model=chosen["model"],
         machine=Machine(chosen["device"], chosen["max_memory"], tuple(args.turn)),
         parameters=chosen["parameters"],
-        storage=Storage(chosen["kind"], args.keep_empty, options.wants_structures(args)),
+        storage=Storage(chosen["kind"], args.keep_empty, "rtstruct" in args.format),
     )
     report = run_request(request, progress)
     remember(report)
@@ -75,7 +75,7 @@ def _check_source(args: argparse.Namespace, chosen: Mapping[str, Any]) -> None:
         return
     if chosen["model"] == "auto":
         raise UsageError("--image needs --model: without DICOM there is no body part to choose a model by")
-    given = {"--to": args.target_peer, "--keep-empty": args.keep_empty, "--format": options.wants_structures(args)}
+    given = {"--to": args.target_peer, "--keep-empty": args.keep_empty, "--format": "rtstruct" in args.format}
     for unfit in (name for name, value in given.items() if value):
         raise UsageError(f"{unfit} needs a DICOM series: a SEG must refer to the instances it was made from")
 

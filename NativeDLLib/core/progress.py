@@ -1,15 +1,11 @@
-"""Progress of a job: its stages, fractions, remaining time and warnings, and the wish to cancel it.
-
-Every long-running function takes a `Progress`. The base class measures and keeps quiet, for callers without an
-audience; `NativeDLLib.cli.show_progress` shows it to a person, or to a program as JSON lines.
-"""
+"""Progress of a job: its stages, fractions, remaining time and warnings, and the wish to cancel it."""
 
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import psutil
 
@@ -29,7 +25,7 @@ class StageCost:
 
 class Progress:
     """Progress of one job: it measures each stage, keeps the warnings, and carries the wish to cancel. Cancelling it,
-    or the `outer` job that it is a part of, cancels both.
+    or the `outer` job that it is a part of, cancels both. It is quiet; `cli.show_progress` has those that show it.
     """
 
     # Nobody can follow more than ten steps a second, and a reader of events should not have to.
@@ -151,20 +147,12 @@ class Busy:
             if self._inside == 0:
                 self.seconds += time.perf_counter() - self._since
 
-
-class Stopwatch(Generic[Step]):
-    """An iterator's items, and the seconds that it takes to give them."""
-
-    def __init__(self, steps: Iterable[Step]) -> None:
-        self._steps = iter(steps)
-        self.seconds = 0.0
-
-    def __iter__(self) -> Iterator[Step]:
-        return self
-
-    def __next__(self) -> Step:
-        started = time.perf_counter()
-        try:
-            return next(self._steps)
-        finally:
-            self.seconds += time.perf_counter() - started
+    def timed(self, steps: Iterator[Step]) -> Iterator[Step]:
+        """Give the items of an iterator; the clock runs while that makes them."""
+        while True:
+            try:
+                with self:
+                    step = next(steps)
+            except StopIteration:
+                return
+            yield step

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from NativeDLLib.core.errors import ModelError
+from NativeDLLib.core.errors import ModelError, NativeDLError
 
 ArrayOrTensor = Any
 """An ndarray, or a torch tensor that stays on its device."""
@@ -128,13 +128,13 @@ def silent() -> Iterator[None]:
         yield
 
 
-def require(module: str, extra: str) -> Any:
-    """Package of a runtime; ModelError says how to install it where it is missing."""
+def require(module: str, extra: str, purpose: str = "this model", error: type[NativeDLError] = ModelError) -> Any:
+    """Module of an optional package; `error` says for what it is needed and how it is installed."""
     try:
         return importlib.import_module(module)
-    except ImportError as error:
-        told = f"this model needs {module.partition('.')[0]}, which cannot be imported"
-        raise ModelError(told, hint=f"install it with: pip install 'NativeDL[{extra}]'") from error
+    except ImportError as absent:
+        told = f"{purpose} needs {module.partition('.')[0]}, which cannot be imported"
+        raise error(told, hint=f"install it with: pip install 'NativeDL[{extra}]'") from absent
 
 
 def checked_output(output: ArrayOrTensor, batch: ArrayOrTensor, classes: int, path: Path) -> ArrayOrTensor:

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.arrays import Labels
 from NativeDLLib.core.locking import take_turn
-from NativeDLLib.core.progress import Progress, Stopwatch
+from NativeDLLib.core.progress import Busy, Progress
 from NativeDLLib.dicom.provenance import Algorithm
 from NativeDLLib.inference.device import give_back_memory
 from NativeDLLib.inference.engine import import_ahead, load_engine, window_settings
@@ -106,9 +106,10 @@ def _infer(
         progress.check()
         # Logits are restored to the grid of the image as they come: all at once would take too much memory.
         with progress.stage("infer"):
-            planes = Stopwatch(sliding_window(prepared, engine.networks, settings, progress))
+            window = Busy()
+            planes = window.timed(sliding_window(prepared, engine.networks, settings, progress))
             classes = engine.restore(planes, prepared)
-        progress.split_stage("restore", progress.stages[-1].seconds - planes.seconds)
+        progress.split_stage("restore", progress.stages[-1].seconds - window.seconds)
         for note in engine.warnings[len(told) :]:
             progress.warn(note)
         device = engine.networks[0].device

@@ -199,5 +199,6 @@ def test_without_dask_one_line_says_what_to_install(cohort, batch, monkeypatch, 
 
     assert one.run() == 2
 
-    assert "needs the library distributed; install it with: pip install 'NativeDL[dask]'" in capsys.readouterr().err
+    told = "needs distributed, which cannot be imported; install it with: pip install 'NativeDL[dask]'"
+    assert told in capsys.readouterr().err
     assert json.loads((one.output / "manifest.jsonl").read_text().splitlines()[-1])["state"] == "queued"

@@ -8,6 +8,7 @@ from typing import Any
 
 from NativeDLLib.core.errors import ModelError, UsageError
 from NativeDLLib.core.places import kept
+from NativeDLLib.inference.network import require
 from NativeDLLib.models.iodeep.object_reader import ReceivedModel
 
 _LARGEST_KEY_FILE = 2**16
@@ -75,10 +76,6 @@ def _load(path: Path, load: Callable[[bytes], Any], kind: type, what: str, hint:
 
 
 def _cryptography() -> tuple[Any, Any]:
-    try:
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import ed25519
-    except ImportError as error:
-        told = "signatures need the package cryptography, which cannot be imported"
-        raise ModelError(told, hint="install it with: pip install 'NativeDL[iodeep]'") from error
-    return ed25519, serialization
+    place = "cryptography.hazmat.primitives"
+    ed25519 = require(f"{place}.asymmetric.ed25519", "iodeep", "a signature")
+    return ed25519, require(f"{place}.serialization", "iodeep", "a signature")
