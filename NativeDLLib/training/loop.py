@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from NativeDLLib.core.errors import CancelledError, InputError, ModelError, UsageError
 from NativeDLLib.core.files import atomic_path, write_text
@@ -160,7 +161,8 @@ def train(
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimiser.step()
-            follow(average, network, min(schedule.ema, step / (step + 10)))
+            follow = get_ema_multi_avg_fn(min(schedule.ema, step / (step + 10)))
+            follow(list(average.parameters()), list(network.parameters()), None)
             step += 1
             log.write(f"{step},{value!r},{rate:.3g},{before + time.monotonic() - started:.1f}\n")
             progress.update("train", max(step / schedule.steps, seconds / 60 / schedule.minutes))
@@ -169,13 +171,6 @@ def train(
                 saved = time.monotonic()
     keep()
     return average.to("cpu", memory_format=torch.contiguous_format).eval()
-
-
-def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move averaged weights towards those of a network."""
-    with torch.no_grad():
-        for mean, current in zip(average.parameters(), network.parameters(), strict=True):
-            mean.lerp_(current, 1 - decay)
 
 
 def _loss(network: nn.Module, images: Tensor, targets: Tensor, config: Config) -> Tensor:
