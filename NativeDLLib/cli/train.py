@@ -45,17 +45,16 @@ def run(args: argparse.Namespace, progress: Progress) -> None:
     require("torch", "train")
     from NativeDLLib.training.config import read_config
     from NativeDLLib.training.evaluate import table
-    from NativeDLLib.training.session import Session, run_session
+    from NativeDLLib.training.session import run_session
 
     if args.resume and args.overwrite:
         raise UsageError("--resume goes on and --overwrite starts again: give one of them")
     config = _changed(read_config(args.config), args)
     start = find_model(load_models(), args.start) if args.start else None
-    session = Session(
-        config, args.output, start, resume=args.resume, overwrite=args.overwrite, device=args.device,
+    report = run_session(
+        config, args.output, progress, start=start, resume=args.resume, overwrite=args.overwrite, device=args.device,
         registry=args.publish,
     )  # fmt: skip
-    report = run_session(session, progress)
     model = f"model: {args.output / 'registry.json'}"
     progress.result(report, *table(report["evaluation"]), *stage_lines(report), model)
 

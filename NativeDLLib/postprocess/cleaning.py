@@ -97,8 +97,7 @@ def _axial(image: sitk.Image) -> sitk.Image:
 
 
 def _encloses_brain(section: sitk.Image, bone: sitk.Image) -> bool:
-    inside = sitk.RelabelComponent(sitk.ConnectedComponent(sitk.BinaryFillhole(bone) - bone), sortByObjectSize=True)
-    mask = sitk.GetArrayViewFromImage(inside) == 1
+    mask = largest_part(sitk.BinaryFillhole(bone) - bone)
     count = int(mask.sum())
     if not _LEAST_CM2 <= count * _GRID_MM[0] * _GRID_MM[1] / 100 <= _MOST_CM2:
         return False
@@ -108,6 +107,12 @@ def _encloses_brain(section: sitk.Image, bone: sitk.Image) -> bool:
     body = sitk.GetArrayViewFromImage(sitk.ConnectedComponent(sitk.BinaryFillhole(section > _BODY_HU)))
     whole = int((body == np.bincount(body[mask]).argmax()).sum())
     return count >= _LEAST_SHARE * whole
+
+
+def largest_part(mask: sitk.Image) -> Bools:
+    """Largest part of a mask that is connected at faces; of equal ones the first."""
+    parts = sitk.RelabelComponent(sitk.ConnectedComponent(mask), sortByObjectSize=True)
+    return np.asarray(sitk.GetArrayViewFromImage(parts) == 1)
 
 
 def keep_largest(state: State, *, labels: Collection[int] | None = None) -> None:

@@ -14,6 +14,7 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.arrays import Array, Bools, Floats, Points
 from NativeDLLib.core.errors import InputError
+from NativeDLLib.postprocess.cleaning import largest_part
 from NativeDLLib.source import Series
 from NativeDLLib.source.geometry import Grid
 from NativeDLLib.source.source import Source
@@ -52,7 +53,7 @@ class Look:
         dense = coarse > _BODY_HU
         if not dense.any() or np.abs(np.reshape(grid.direction, (3, 3))).max(axis=0).min() < _LEAST_COSINE:
             return None
-        return cls(coarse, spacing, _filled(_largest_part(dense)))
+        return cls(coarse, spacing, _filled(largest_part(_image(dense))))
 
     @cached_property
     def lung_part(self) -> Points:
@@ -182,14 +183,6 @@ def along_patient(values: Array, grid: Grid) -> tuple[Array, tuple[float, float,
     flips = tuple(slice(None, None, 1 if direction[i, axes[i]] > 0 else -1) for i in (2, 1, 0))
     z, y, x = (steps[i] * grid.spacing[axes[i]] for i in (2, 1, 0))
     return sampled[flips], (z, y, x)
-
-
-def _largest_part(mask: Bools) -> Bools:
-    components = sitk.ConnectedComponent(_image(mask))
-    parts = sitk.GetArrayViewFromImage(components)
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    return np.asarray((parts == sizes.argmax()) & mask)
 
 
 def _filled(mask: Bools) -> Bools:

@@ -94,10 +94,9 @@ def _odds(rows: Any, counts: list[int]) -> list[float]:
     """Probabilities of the cases: by row where it has a share, the rest evenly."""
     given = sum(row.get("share", 0) for row in rows)
     others = sum(count for row, count in zip(rows, counts, strict=True) if "share" not in row)
-    odds = []
+    odds = list[float]()
     for row, count in zip(rows, counts, strict=True):
-        each = row["share"] / count if "share" in row else (1 - given) / others
-        odds += [each] * count
+        odds += [row["share"] / count if "share" in row else (1 - given) / others] * count
     total = sum(odds)
     return [value / total for value in odds]
 
@@ -133,12 +132,7 @@ def _read(
 def _phantom(config: Config, row: Mapping[str, Any], seed: int, progress: Progress) -> tuple[sitk.Image, sitk.Image]:
     progress.check()
     height = float(row.get("height", np.random.default_rng([seed, 2]).uniform(90, 230)))
-    size = tuple(row.get("size", _PHANTOM_SIZE[::-1]))[::-1]
-    spacing = tuple(float(s) for s in row.get("spacing", config.contract.spacing))[::-1]
-    return make_phantom(
-        seed,
-        (size[0], size[1], size[2]),
-        (spacing[0], spacing[1], spacing[2]),
-        centre=(0, 10, height),
-        levels=row.get("target") == "vertebrae",
-    )
+    x, y, z = row["size"][::-1] if "size" in row else _PHANTOM_SIZE
+    dx, dy, dz = (float(mm) for mm in row.get("spacing", config.contract.spacing)[::-1])
+    levels = row.get("target") == "vertebrae"
+    return make_phantom(seed, (x, y, z), (dx, dy, dz), centre=(0, 10, height), levels=levels)

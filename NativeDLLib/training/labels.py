@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.arrays import Array, Bools, Points
 from NativeDLLib.core.errors import InputError, UsageError
+from NativeDLLib.postprocess.cleaning import largest_part
 from NativeDLLib.source import Series
 from NativeDLLib.source.volume_file import checked_grid, open_volume, read_volume
 from NativeDLLib.training.config import Config
@@ -21,36 +22,33 @@ _SMOOTH_SLICES = 5
 _TREND_SLICES = 12
 
 
-def vertebra_classes(labels: sitk.Image, mapping: Mapping[int, int], canal: Collection[int]) -> sitk.Image:
-    """Classes of the vertebra network, uint8 at 3 mm in LPS. They are 1 for a vertebra outside its core, 2 for the
-    core, and others of `mapping`. A core is the part of a vertebra in front of the spinal canal, eroded by one voxel.
-    At least two voxels lie between the cores of neighbours, so each connected component is one vertebra. The image's
-    border erodes nothing. `labels` has one value for each vertebra; `canal` holds the values of the spinal canal or
-    cord.
+def _mark_cores(classes: Array, values: Array, canal: Collection[int]) -> None:
+    """Make the cores of vertebrae a class. A core is the part of a vertebra in front of the spinal canal, eroded by one
+    voxel. At least two voxels lie between the cores of neighbours, so each connected component is one vertebra. Arrays
+    are (z, y, x) in LPS; `values` has one label for each vertebra, `canal` those of the spinal canal or cord.
     """
-    grid = _at_spacing(sitk.DICOMOrient(labels, "LPS"))
-    values: Array = sitk.GetArrayFromImage(grid)
-    classes = np.zeros(values.shape, np.uint8)
-    for label, number in mapping.items():
-        classes[values == label] = number
     vertebrae = classes == VERTEBRA
-    front = canal_front(np.isin(values, list(canal)), vertebrae)
+    front = _canal_front(np.isin(values, list(canal)), vertebrae)
     before = np.arange(values.shape[1])[None, :, None] < front[:, None, None]
     for label in np.unique(values[vertebrae]):
-        classes[_core((values == label) & before)] = CORE
-    result = sitk.GetImageFromArray(classes)
-    result.CopyInformation(grid)
-    return result
+        body = (values == label) & before
+        filled = sitk.BinaryFillhole(sitk.GetImageFromArray(body.astype(np.uint8)))
+        # The border of the image erodes nothing.
+        eroded = sitk.BinaryErode(filled, [1, 1, 1], sitk.sitkBox, 0, 1, True)
+        classes[largest_part(eroded) & body] = CORE
 
 
-def canal_front(canal: Bools, vertebrae: Bools) -> Points:
+def _canal_front(canal: Bools, vertebrae: Bools) -> Points:
     """Index y of the front edge of the spinal canal in each slice, from masks (z, y, x) in LPS. An unlabelled canal is
     the hole in the ring of a vertebra. Where no ring is closed the edge is interpolated, and beyond the last known
     slice the line of the nearest ones goes on.
     """
     front = np.full(len(canal), np.nan)
     for z in np.flatnonzero(vertebrae.any(axis=(1, 2)) | canal.any(axis=(1, 2))):
-        inside = canal[z] if np.count_nonzero(canal[z]) >= _CANAL_VOXELS else _largest_hole(vertebrae[z])
+        inside = canal[z]
+        if np.count_nonzero(inside) < _CANAL_VOXELS:
+            ring = sitk.GetImageFromArray(vertebrae[z].astype(np.uint8))
+            inside = largest_part(sitk.BinaryFillhole(ring) - ring)
         rows = np.flatnonzero(inside.any(axis=1))
         if np.count_nonzero(inside) >= _CANAL_VOXELS:
             front[z] = rows[0]
@@ -68,22 +66,6 @@ def canal_front(canal: Bools, vertebrae: Bools) -> Points:
         if beyond.any() and len(known[ends]) > 2:
             result[beyond] = np.polyval(np.polyfit(known[ends], smooth[ends], 1), slices[beyond])
     return result
-
-
-def _largest_hole(ring: Bools) -> Bools:
-    image = sitk.GetImageFromArray(ring.astype(np.uint8))
-    holes = sitk.ConnectedComponent(sitk.And(sitk.BinaryFillhole(image), sitk.Not(image)))
-    numbers = sitk.GetArrayFromImage(holes)
-    counts = np.bincount(numbers.ravel())
-    counts[0] = 0
-    return np.asarray((numbers == counts.argmax()) & (numbers > 0))
-
-
-def _core(body: Bools) -> Bools:
-    filled = sitk.BinaryFillhole(sitk.GetImageFromArray(body.astype(np.uint8)))
-    eroded = sitk.BinaryErode(filled, [1, 1, 1], sitk.sitkBox, 0, 1, True)
-    parts = sitk.RelabelComponent(sitk.ConnectedComponent(eroded), sortByObjectSize=True)
-    return np.asarray(sitk.GetArrayFromImage(parts) == 1) & body
 
 
 def _at_spacing(labels: sitk.Image) -> sitk.Image:
@@ -153,10 +135,12 @@ def named_labels(config: Config, row: Mapping[str, Any], names: Mapping[str, int
     result = {}
     where, there = f"{config.path}: {row['name']}", ", ".join(f"'{known}'" for known in names if not known.isdecimal())
     for name, number in mapping.items():
-        if name not in names and (names or not name.isdecimal()):
+        # A file has no names: there a label is its value.
+        label = int(name) if not names and name.isdecimal() and len(name) < 6 else names.get(name, -1)
+        if not 0 <= label <= _LARGEST_LABEL:
             others = f"; there are {there}" * bool(there)
             raise UsageError(f"{where}: there is no segment '{name[:64]}'{others}")
-        result[names.get(name, int(name) if name.isdecimal() else 0)] = int(number)
+        result[label] = int(number)
     if not result:
         raise UsageError(f"{where}: none of its segments ({there}) is named as a class: give a map")
     return result
@@ -164,13 +148,15 @@ def named_labels(config: Config, row: Mapping[str, Any], names: Mapping[str, int
 
 def to_classes(labels: sitk.Image, mapping: Mapping[int, int], row: Mapping[str, Any]) -> sitk.Image:
     """Classes of a network, uint8, from label values. `mapping` gives the class of a value, others are background; a
-    row with a target says how classes are made. The grid is that of `labels` or one of its own.
+    row with the target of vertebrae gives class 1 for a vertebra outside its core and 2 for the core, at 3 mm in LPS.
     """
-    if row.get("target") == "vertebrae":
-        return vertebra_classes(labels, mapping, row["canal"])
-    table = np.zeros(_LARGEST_LABEL + 1, np.uint8)
-    for label, number in mapping.items():
-        table[label] = number
-    classes = sitk.GetImageFromArray(table[sitk.GetArrayViewFromImage(labels)])
-    classes.CopyInformation(labels)
-    return classes
+    has_cores = row.get("target") == "vertebrae"
+    grid = _at_spacing(sitk.DICOMOrient(labels, "LPS")) if has_cores else labels
+    values, table = sitk.GetArrayViewFromImage(grid), np.zeros(_LARGEST_LABEL + 1, np.uint8)
+    table[list(mapping)] = list(mapping.values())
+    classes = table[values]
+    if has_cores:
+        _mark_cores(classes, values, row["canal"])
+    result = sitk.GetImageFromArray(classes)
+    result.CopyInformation(grid)
+    return result

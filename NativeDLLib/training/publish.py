@@ -124,8 +124,7 @@ def publish(model: Model, registry: Path, pictures: Iterable[str] = ()) -> None:
     for there, here in pairs.items():
         with atomic_path(target / here) as temporary:
             shutil.copyfile(source / there, temporary)
-    places = [index for index, other in enumerate(data["models"]) if other["id"] == model.id]
-    place = places[0] if places else len(data["models"])
-    data["models"][place : place + 1] = [entry]
+    entries = {other["id"]: other for other in data["models"]} | {model.id: entry}
+    data["models"] = list(entries.values())
     write_json(registry, data)
     load_registry(registry)

@@ -1,9 +1,9 @@
 """nnU-Net's plain U-Net (Isensee et al. 2021) as its weights alone describe it, and weights to start from."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -45,18 +45,17 @@ class Architecture:
     @property
     def divisor(self) -> Triple:
         """Numbers of which the sides (z, y, x) of a patch must be multiples."""
-        z, y, x = (int(torch.tensor([stride[axis] for stride in self.strides]).prod()) for axis in range(3))
+        z, y, x = (math.prod(steps) for steps in zip(*self.strides, strict=True))
         return z, y, x
 
     @property
     def arguments(self) -> dict[str, Any]:
         """Return the network's arguments as nnU-Net's plans have them, but for those in `TYPES`."""
-        rows = asdict(self)
         return {
             "n_stages": len(self.features),
             "features_per_stage": list(self.features),
-            "kernel_sizes": [list(kernel) for kernel in rows["kernels"]],
-            "strides": [list(stride) for stride in rows["strides"]],
+            "kernel_sizes": [list(kernel) for kernel in self.kernels],
+            "strides": [list(stride) for stride in self.strides],
             "n_conv_per_stage": list(self.convolutions),
             "n_conv_per_stage_decoder": list(self.decoder_convolutions),
             "conv_bias": self.bias,
@@ -150,7 +149,10 @@ def start_weights(model: Model) -> tuple[dict[str, Tensor], str]:
             path = find_folds(weights.path, model.weights.folds, model.weights.checkpoint)[0]
             found = load_checkpoint(weights.read(f"{path.parent.name}/{path.name}"), path).weights
         elif model.runtime == "onnx":
-            found = _of_onnx(weights.read(), weights.path)
+            onnx, content = require("onnx", "train"), weights.read()
+            OnnxFile(content, weights.path).check_alone()
+            tensors = onnx.load_model_from_string(content).graph.initializer
+            found = {row.name: torch.from_numpy(onnx.numpy_helper.to_array(row).copy()) for row in tensors}
         else:
             found = Pt2Archive(weights.read(), weights.path).weights
     except ModelError:
@@ -159,11 +161,3 @@ def start_weights(model: Model) -> tuple[dict[str, Tensor], str]:
     except Exception as error:
         raise ModelError(f"{weights.path}: its weights cannot be read: {str(error)[:200]}") from error
     return canonical(found), weights.digest
-
-
-def _of_onnx(content: bytes, path: Path) -> dict[str, Tensor]:
-    onnx = require("onnx", "train")
-    OnnxFile(content, path).check_alone()
-    model = onnx.load_model_from_string(content)
-    tensors = model.graph.initializer
-    return {tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in tensors}

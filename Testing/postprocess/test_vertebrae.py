@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from NativeDLLib.phantom.bones import LEVELS
 from NativeDLLib.phantom.torso import make_phantom
 from NativeDLLib.postprocess.vertebrae import number_vertebrae
-from NativeDLLib.training.labels import CORE, VERTEBRA, vertebra_classes
+from NativeDLLib.training.labels import CORE, VERTEBRA, to_classes
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,9 @@ NEAREST = sitk.sitkNearestNeighbor
 def phantom():
     """Classes of twelve vertebrae with sacrum and ribs, and what is true, the index of each level from 1."""
     _, labels = make_phantom(3, (110, 100, 160), (3.0, 3.0, 3.0), levels=True)
-    classes = vertebra_classes(labels, dict.fromkeys(LEVELS, VERTEBRA) | {3: SACRUM, 5: RIB}, [19])
+    classes = to_classes(
+        labels, dict.fromkeys(LEVELS, VERTEBRA) | {3: SACRUM, 5: RIB}, {"target": "vertebrae", "canal": [19]}
+    )
     return classes, truth_on(labels, classes, LEVELS)
 
 
@@ -62,7 +64,7 @@ def centre_z(truth, level):
 def test_each_vertebra_of_a_real_torso_is_found_with_its_level(real_data):
     labels = sitk.ReadImage(str(real_data / "torso_ct_3mm" / "labels.nii.gz"))
     mapping = dict.fromkeys([*TORSO, 33], VERTEBRA) | {25: SACRUM, 26: SACRUM} | dict.fromkeys(range(92, 116), RIB)
-    classes = vertebra_classes(labels, mapping, [79])
+    classes = to_classes(labels, mapping, {"target": "vertebrae", "canal": [79]})
 
     found = number_vertebrae(classes, ROLES)
 

@@ -17,7 +17,7 @@ from NativeDLLib.registry import load_registry
 from NativeDLLib.source import Series
 from NativeDLLib.training.data import Example
 from NativeDLLib.training.evaluate import _measure
-from NativeDLLib.training.labels import vertebra_classes
+from NativeDLLib.training.labels import to_classes
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,7 @@ CODES = {"T12": "23215003", "L1": "66794005", "L2": "14293000", "L3": "36470004"
 @pytest.fixture(scope="module")
 def classes():
     _, labels = make_phantom(5, (110, 100, 90), (3.0, 3.0, 3.0), centre=(0.0, 10.0, 70.0), levels=True)
-    made = vertebra_classes(labels, dict.fromkeys(LEVELS, 1) | {3: 3, 5: 4}, [19])
+    made = to_classes(labels, dict.fromkeys(LEVELS, 1) | {3: 3, 5: 4}, {"target": "vertebrae", "canal": [19]})
     return sitk.GetArrayFromImage(made)
 
 

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 import torch
 from trainings import ball, image_of
 
+from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.places import resources_folder
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.preprocess import prepare
@@ -66,6 +67,13 @@ def test_labels_beyond_what_a_byte_holds_keep_their_uptake(config: Config) -> No
     (label,) = case.classes[case.target > 0].unique().tolist()
     assert label < 200
     assert case.uptake[label] == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("label", ["65536", "999999", "9" * 5000, "liver"])
+def test_a_map_from_a_label_that_no_file_holds_is_refused_in_words(config: Config, label: str) -> None:
+    row = config.rows("train")[0] | {"map": {label: 1}}
+    with pytest.raises(UsageError, match=f"row 1: there is no segment '{label[:64]}'"):
+        list(examples(config, row, Progress()))
 
 
 def test_rows_share_the_patches(config: Config, tmp_path: Path) -> None:
