@@ -23,7 +23,7 @@ class Runtime:
 
 
 RUNTIMES: Mapping[str, Runtime] = {
-    "torch": Runtime("torch", "torch", ("torch",), "NativeDLLib.inference.described_network:torch_engine"),
+    "torch": Runtime("torch", "torch", ("torch",), "NativeDLLib.inference.torch_runtime:torch_engine"),
     "onnx": Runtime("onnxruntime", "onnx", ("onnxruntime",), "NativeDLLib.inference.onnx_runtime:onnx_engine"),
     "nnunetv2": Runtime(
         "nnunetv2",

@@ -9,8 +9,8 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.inference.described_network import load_described
 from NativeDLLib.inference.engine import load_engine
+from NativeDLLib.inference.torch_runtime import load_torch
 from NativeDLLib.registry import effective, load_registry
 from NativeDLLib.registry.weights import Weights
 from NativeDLLib.segment.pipeline import run_pipeline
@@ -46,7 +46,7 @@ def test_a_file_of_weights_and_a_description_are_a_network(tmp_path, size, suffi
     else:
         saved(path, weights(len(size)))
 
-    loaded = load_described(path.read_bytes(), path, threshold(*size), "cpu", 2)
+    loaded = load_torch(path.read_bytes(), path, "cpu", 2, threshold(*size))
 
     np.testing.assert_allclose(
         loaded.network(BATCH), np.concatenate([np.zeros_like(BATCH), BATCH - 1.5], axis=1), atol=1e-6
@@ -58,7 +58,7 @@ def test_without_safetensors_its_files_are_refused_in_one_line(tmp_path, monkeyp
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
 
     with pytest.raises(ModelError, match="its weights need the package safetensors"):
-        load_described(b"\2\0\0\0\0\0\0\0{}", tmp_path / "w.safetensors", threshold(16, 12), "cpu", 2)
+        load_torch(b"\2\0\0\0\0\0\0\0{}", tmp_path / "w.safetensors", "cpu", 2, threshold(16, 12))
 
 
 class Payload:
@@ -77,7 +77,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path):
         else:
             torch.save({"x": Payload(target)}, path, _use_new_zipfile_serialization=path.stem == "zip")
         with pytest.raises(ModelError, match=f"{path}: its weights cannot be read"):
-            load_described(path.read_bytes(), path, threshold(3, 16, 12), "cpu", 2)
+            load_torch(path.read_bytes(), path, "cpu", 2, threshold(3, 16, 12))
     assert not target.exists()
 
 
@@ -88,7 +88,7 @@ def test_damaged_files_are_refused(tmp_path, content, suffix):
     path.write_bytes(content)
 
     with pytest.raises(ModelError, match=f"^{path}: "):
-        load_described(path.read_bytes(), path, threshold(3, 16, 12), "cpu", 2)
+        load_torch(path.read_bytes(), path, "cpu", 2, threshold(3, 16, 12))
 
 
 @pytest.mark.parametrize("content", [[torch.zeros(1)], {"layers.0.weight": 1.0}, torch.zeros(1)])
@@ -96,14 +96,14 @@ def test_a_file_that_holds_something_else_is_refused(tmp_path, content):
     path = saved(tmp_path / "w.pth", content)
 
     with pytest.raises(ModelError, match="its weights are not a state dict of tensors"):
-        load_described(path.read_bytes(), path, threshold(16, 12), "cpu", 2)
+        load_torch(path.read_bytes(), path, "cpu", 2, threshold(16, 12))
 
 
 def test_weights_of_another_network_are_refused_with_the_file(tmp_path):
     path = saved(tmp_path / "w.pth", weights(2))
 
     with pytest.raises(ModelError, match=rf"^{path}: the weights do not fit .* has the shape \[2, 1, 1, 1\]"):
-        load_described(path.read_bytes(), path, threshold(3, 16, 12), "cpu", 2)
+        load_torch(path.read_bytes(), path, "cpu", 2, threshold(3, 16, 12))
 
 
 def entry(folder, architecture, *, patch=(16, 16, 16), **changes):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.described_network import load_network
+from NativeDLLib.inference.torch_runtime import load_network
 from NativeDLLib.registry.architecture import check_architecture, make_plan
 
 torch = pytest.importorskip("torch")

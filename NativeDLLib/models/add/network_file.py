@@ -110,7 +110,7 @@ def read_pt2(path: Path) -> Draft:
 
 def read_described(path: Path, architecture: Path) -> Draft:
     """Read a file of weights whose network is described as JSON; see `read_source`."""
-    from NativeDLLib.inference.described_network import load_described
+    from NativeDLLib.inference.torch_runtime import load_torch
     from NativeDLLib.registry.architecture import check_architecture
 
     description = read_json(architecture, ModelError)
@@ -120,7 +120,7 @@ def read_described(path: Path, architecture: Path) -> Draft:
         raise ModelError(f"{architecture}: {error}") from error
     channels, *sizes = description["input_shape"]
     shape = _checked_shape(path, [1, channels, *sizes])
-    loaded = load_described(path.read_bytes(), path, description, "cpu", 1)
+    loaded = load_torch(path.read_bytes(), path, "cpu", 1, description)
     draft = _draft(path, "torch", shape, shapes[-1][0], loaded.activation, 2 + len(sizes))
     draft.entry["architecture"] = description
     draft.told.insert(0, f"weights of the network in {architecture.name}, input {description['input_shape']}")

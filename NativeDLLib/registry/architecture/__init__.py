@@ -1,4 +1,4 @@
-"""Networks as JSON, checked without what runs them; `NativeDLLib.inference.described_network` builds them with torch.
+"""Networks as JSON, checked without what runs them; `NativeDLLib.inference.torch_runtime` builds them with torch.
 
 The description follows the one of Contino et al. 2024 (`IODeep`, doi:10.1016/j.cmpb.2024.108113), whose own files
 `NativeDLLib.models.iodeep.published_layout` reads. ``docs/models/architecture.md`` tells what it means, and

@@ -19,7 +19,7 @@ from tools import nativedl
 from torch import nn
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.described_network import load_network, read_weights
+from NativeDLLib.inference.torch_runtime import load_network, read_weights
 from NativeDLLib.models.add.questions import questions
 from NativeDLLib.models.iodeep import published
 from NativeDLLib.models.iodeep.published import read_published

@@ -4,7 +4,7 @@ import itertools
 import pytest
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.inference.described_network import load_network
+from NativeDLLib.inference.torch_runtime import load_network
 from NativeDLLib.models.iodeep.published_layout import from_iodeep
 
 torch = pytest.importorskip("torch")
