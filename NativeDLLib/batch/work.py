@@ -81,7 +81,11 @@ def perform(task: Task, stop: Callable[[], bool], device: str | None = None, tur
 
 def end_jobs(output: str) -> None:
     """End the jobs of a batch, known by its output folder, that run on this machine, whoever started them."""
-    jobs = [process for process in psutil.process_iter() if _is_job(process, output)]
+    jobs = []
+    for process in psutil.process_iter(["cmdline"]):
+        line = process.info["cmdline"] or ()  # None where it may not be read
+        if _MARK in line and any(word.startswith(output + os.sep) for word in line):
+            jobs.append(process)
     for job in jobs:
         with contextlib.suppress(psutil.Error):
             job.terminate()
@@ -89,14 +93,6 @@ def end_jobs(output: str) -> None:
     for job in stuck:
         kill_tree(job.pid)
     psutil.wait_procs(stuck, timeout=END_S)
-
-
-def _is_job(process: psutil.Process, output: str) -> bool:
-    try:
-        line = process.cmdline()
-    except psutil.Error:
-        return False
-    return _MARK in line and any(word.startswith(output + os.sep) for word in line)
 
 
 def _findings(report: Report) -> dict[str, Any]:

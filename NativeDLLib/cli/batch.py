@@ -38,8 +38,7 @@ def add_commands(subparsers: Any) -> None:
     add_options(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="for cases and a manifest")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many at a time; --device a,b for each")
-    apart = "read and write only between runs of the network, for less memory"
-    parser.add_argument("--no-overlap", action="store_true", help=apart)
+    parser.add_argument("--no-overlap", action="store_true", help="saves memory: no case is read while a network runs")
     each = "a case of each volume of a series that is several; not with --from"
     parser.add_argument("--every-volume", action="store_true", help=each)
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler whose workers see the same files")

@@ -40,7 +40,7 @@ class _Finding:
 def add_commands(subparsers: Any) -> None:
     """Register the command."""
     text = "look at installation, devices, models, peers and outbox, and say what to do"
-    add_pacs(add_command(subparsers, "doctor", run, text, text))
+    add_pacs(add_command(subparsers, "doctor", run, text))
 
 
 def run(args: argparse.Namespace, progress: Progress) -> int:
@@ -62,8 +62,8 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     return 1 if problems else 0
 
 
-def _problem(name: str, error: NativeDLError) -> _Finding:
-    return _Finding(name, str(error), "problem", error.hint or "put that right")
+def _problem(name: str, error: NativeDLError, remedy: str = "put that right") -> _Finding:
+    return _Finding(name, str(error), "problem", error.hint or remedy)
 
 
 def _installation(_: object) -> Iterator[_Finding]:
@@ -104,8 +104,7 @@ def _peers(file: Path | None) -> Iterator[_Finding]:
         try:
             yield _Finding("peer", f"{peer} answers in {echo(replace(peer, timeouts=_PATIENCE)):.2f} s")
         except NativeDLError as error:
-            remedy = error.hint or "check its entry in pacs.json, and the PACS"
-            yield replace(_problem("peer", error), remedy=remedy)
+            yield _problem("peer", error, "check its entry in pacs.json, and the PACS")
 
 
 def _outbox(_: object) -> Iterator[_Finding]:

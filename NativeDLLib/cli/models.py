@@ -32,8 +32,7 @@ def add_commands(subparsers: Any) -> None:
     show.add_argument("id", metavar="ID")
     check = add_command(commands, "check", _check, "check a registry file and the weights it names")
     check.add_argument("file", type=Path, metavar="FILE")
-    about = "download a model's weights, check them and put them into the cache"
-    fetching = add_command(commands, "fetch", _fetch, about)
+    fetching = add_command(commands, "fetch", _fetch, "download, check and keep the weights of a model")
     fetching.add_argument("id", metavar="ID")
     fetching.add_argument("--from-file", type=Path, metavar="FILE", help="what is at its URL, brought here by hand")
     consent = "take it where no SHA-256 is known yet, and record that, without being asked"
@@ -51,9 +50,12 @@ def _list(args: argparse.Namespace, progress: Progress) -> None:
     if getattr(args, "source_peer", None):
         _list_of_peer(args, progress)
         return
-    models = load_models()
-    width = max((len(model.id) for model in models.values()), default=0)
-    progress.result({"models": [_summary(m) for m in models.values()]}, *(_line(m, width) for m in models.values()))
+    rows, lines = [_summary(model) for model in load_models().values()], []
+    width = max((len(row["id"]) for row in rows), default=0)
+    for row in rows:
+        told = f"{row['id']:<{width}}  {row['version']:<8} {row['modality']:<3} {row['runtime']:<9} {row['title']}"
+        lines.append(f"{told}  ({row['origin']}{', to be fetched' if row['to_be_fetched'] else ''})")
+    progress.result({"models": rows}, *lines)
 
 
 def _show(args: argparse.Namespace, progress: Progress) -> None:
@@ -83,21 +85,11 @@ def _fit(args: argparse.Namespace, progress: Progress) -> None:
     progress.result({"series": series.uid, "ranking": [candidate.as_json() for candidate in ranking]}, *rows)
 
 
-def _line(model: Model, width: int) -> str:
-    row = f"{model.id:<{width}}  {model.version:<8} {model.input.modality:<3} {model.runtime:<9} {model.title}"
-    return f"{row}  ({', '.join(filter(None, (_origin(model), 'to be fetched' if to_be_fetched(model) else '')))})"
-
-
-def _origin(model: Model) -> str:
-    """Return where an entry comes from: ``bundled``, ``pulled``, ``yours``, or the site's file."""
-    known = {pulled_registry(): "pulled", kept("registry.json"): "yours"}
-    known[resources_folder() / "registry.json"] = "bundled"
-    return known.get(model.registry, str(model.registry))
-
-
 def _summary(model: Model) -> dict[str, Any]:
     told = {key: getattr(model, key) for key in ("id", "version", "title", "runtime")}
-    place = {"registry": str(model.registry), "origin": _origin(model)}
+    known = {pulled_registry(): "pulled", kept("registry.json"): "yours"}
+    known[resources_folder() / "registry.json"] = "bundled"
+    place = {"registry": str(model.registry), "origin": known.get(model.registry, str(model.registry))}
     return {**told, "modality": model.input.modality, "to_be_fetched": to_be_fetched(model), **place}
 
 
@@ -132,8 +124,7 @@ def _add_exchange(commands: Any, listing: argparse.ArgumentParser) -> None:
     push.add_argument("--to", dest="target_peer", metavar="PEER", required=True)
     push.add_argument("--sign", type=Path, metavar="KEY", help="PEM file of an Ed25519 private key")
     add_pacs(push)
-    about = "fetch and verify models from a PACS, to be used like bundled ones"
-    pull = add_command(commands, "pull", _pull, about)
+    pull = add_command(commands, "pull", _pull, "fetch and verify models from a PACS, to be used like bundled ones")
     pull.add_argument("ids", metavar="ID", nargs="*", help="models; without them all")
     pull.add_argument("--from", dest="source_peer", metavar="PEER", required=True)
     published = pull.add_argument_group("networks in the layout of IODeep's authors")

@@ -1,11 +1,9 @@
 """``nativedl models add``: a registry entry for a model of one's own, from its files and the answers of a person."""
 
 import argparse
-import contextlib
 import json
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +23,7 @@ from NativeDLLib.registry.load import registry_files
 
 def add_commands(commands: Any) -> None:
     """Add ``add`` to the commands of ``models``."""
-    about = "add a model of your own: nnU-Net results folder, ONNX or .pt2 file"
-    add = add_command(commands, "add", _add, about)
+    add = add_command(commands, "add", _add, "add a model of your own: nnU-Net results folder, ONNX or .pt2 file")
     add.add_argument("source", type=Path, metavar="FOLDER|FILE")
     add_answers(add)
     add.add_argument("--registry", type=Path, metavar="FILE", help="instead of ~/.nativedl/registry.json")
@@ -61,13 +58,8 @@ def add_draft(draft: Draft, registry: Path, args: argparse.Namespace, progress: 
     if args.template:
         _write_template(args.template, template(draft), progress)
         return
-    pending = questions(draft)
-    if pending and not args.events and sys.stdin.isatty() and sys.stdout.isatty():
-        for line in draft.told:
-            write_line(sys.stdout, f"  {line}")
-        with _interruptible():
-            while pending := questions(draft):
-                _ask(draft, pending[0])
+    if questions(draft) and not args.events and sys.stdin.isatty() and sys.stdout.isatty():
+        _ask_all(draft)
     require_complete(draft)
     model = install(draft, registry, replace=args.replace, progress=progress)
     for row in model.data["output"]["segments"]:
@@ -88,6 +80,19 @@ def _write_template(path: Path, content: dict[str, Any], progress: Progress) -> 
     progress.result({"template": str(path)}, told)
 
 
+def _ask_all(draft: Draft) -> None:
+    """Tell what the files say, and put the questions that they leave open."""
+    for line in draft.told:
+        write_line(sys.stdout, f"  {line}")
+    # Ctrl-C ends a question: a job, which notices the wish at its next step, would go on waiting for an answer.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        while pending := questions(draft):
+            _ask(draft, pending[0])
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _ask(draft: Any, question: Any) -> None:
     """Put one question until its answer is right."""
     offer = question.offer
@@ -105,13 +110,3 @@ def _ask(draft: Any, question: Any) -> None:
             return
         except ValueError as error:
             write_line(sys.stdout, f"  {error}")
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end a question; a job, which notices the wish at its next step, would go on waiting for an answer."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -24,11 +24,9 @@ _CONFIGURATION = {"model": str, "device": str, "segmentation": str, "parameters"
 _KINDS = {str: "text", dict: "an object", list: "a list"}
 
 
-def add_command(
-    subparsers: Any, name: str, run: Callable[..., int | None], about: str, description: str | None = None
-) -> Any:
+def add_command(subparsers: Any, name: str, run: Callable[..., int | None], about: str, description: str = "") -> Any:
     """Add a command and return its parser; `run` ends with nothing, or with an exit code other than 0."""
-    parser = subparsers.add_parser(name, help=about, description=description)
+    parser = subparsers.add_parser(name, help=about, description=description or about)
     parser.set_defaults(run=run)
     return parser
 

@@ -80,7 +80,7 @@ def keys_of(args: argparse.Namespace) -> dict[str, str]:
 
 
 def _command(subparsers: Any, name: str, run: Callable[..., None], about: str) -> Any:
-    parser = add_command(subparsers, name, run, about, about)
+    parser = add_command(subparsers, name, run, about)
     add_pacs(parser)
     return parser
 

@@ -37,13 +37,14 @@ def add_commands(subparsers: Any) -> None:
     parser.add_argument("--result", type=Path, required=True, metavar="DIR", help="folder of a run or of an approval")
     options.add_source(parser, _SERIES)
     options.add_pacs(parser)
-    where = "SOP Instance UID, index from 0, or a point x,y,z in mm (default: all slices)"
-    parser.add_argument("--slice", metavar="SLICE", help=where)
+    parser.add_argument(
+        "--slice", metavar="SLICE", help="UID, index from 0, or point x,y,z in mm (default: all slices)"
+    )
     parser.add_argument("--tolerance", type=float, metavar="MM", help="of the lines (default: a quarter of a pixel)")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the .json to write")
 
     text = "store the validated regions as an RT Structure Set, and send it"
-    parser = options.add_command(subparsers, "rtstruct", _rtstruct, text, text)
+    parser = options.add_command(subparsers, "rtstruct", _rtstruct, text)
     parser.add_argument("--regions", type=Path, required=True, metavar="FILE", help="the .json with the decisions")
     _add_decisions(parser, "validate", "ID", "region")
     options.add_source(parser, _SERIES)
@@ -51,7 +52,7 @@ def add_commands(subparsers: Any) -> None:
     options.add_peer(parser, "the structure set")
 
     text = "read an RT Structure Set of any system into a segmentation that Slicer opens"
-    parser = options.add_command(subparsers, "read-rtstruct", _read_rtstruct, text, text)
+    parser = options.add_command(subparsers, "read-rtstruct", _read_rtstruct, text)
     parser.add_argument("file", type=Path, metavar="FILE", help="the RT Structure Set")
     options.add_source(parser, "Series Instance UID (default: what FILE refers to)")
     options.add_pacs(parser)

@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import SimpleITK as sitk
 
@@ -66,9 +65,8 @@ class SavedResult:
         """Label map (z, y, x), or for an approval masks (z, y, x, segment), which may overlap. InputError where it is
         missing, not on the slices of the series, or not of whole numbers.
         """
-        return self._approved(series) if self.is_approved else self._automatic(series)
-
-    def _automatic(self, series: Series) -> Array:
+        if self.is_approved:
+            return self._approved(series)
         path = self.folder / LABELS
         reader = open_volume(path)
         if not series.grid.matches(reader):
@@ -83,7 +81,15 @@ class SavedResult:
 
         path = self.folder / APPROVED
         try:
-            masks = _masks(hd.seg.segread(path), series)
+            seg = hd.seg.segread(path)
+            if len(series.instances) == 1 and len(series.slices) > 1:
+                frames = [plane.frame + 1 for plane in series.slices]
+                uid = series.text("SOPInstanceUID")
+                pixels = seg.get_pixels_by_source_frame(uid, frames, assert_missing_frames_are_empty=True)
+            else:
+                uids = [instance.text("SOPInstanceUID") for instance in series.instances]
+                pixels = seg.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True)
+            masks: Bools = pixels.astype(bool)
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
         # highdicom and pydicom let pass whatever they stumble over in an object that is not what they expect.
@@ -93,15 +99,3 @@ class SavedResult:
         if masks.shape[-1] != len(self.segments):
             raise InputError(f"{path}: has {masks.shape[-1]} segments, its report {len(self.segments)}")
         return masks
-
-
-def _masks(seg: Any, series: Series) -> Bools:
-    if len(series.instances) == 1 and len(series.slices) > 1:
-        frames = [plane.frame + 1 for plane in series.slices]
-        uid = series.text("SOPInstanceUID")
-        pixels = seg.get_pixels_by_source_frame(uid, frames, assert_missing_frames_are_empty=True)
-    else:
-        uids = [instance.text("SOPInstanceUID") for instance in series.instances]
-        pixels = seg.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True)
-    masks: Bools = pixels.astype(bool)
-    return masks
