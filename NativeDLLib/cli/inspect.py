@@ -127,7 +127,7 @@ def _volumes(error: SeveralVolumesError) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Volume:
-    """A volume of which only the place is known; see `Described`."""
+    """A volume of which only the place is known."""
 
     size: tuple[int, int, int]
     ijk_to_ras: tuple[float, ...]

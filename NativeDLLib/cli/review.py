@@ -37,9 +37,7 @@ def add_commands(subparsers: Any) -> None:
     parser.add_argument("--result", type=Path, required=True, metavar="DIR", help="folder of a run or of an approval")
     options.add_source(parser, _SERIES)
     options.add_pacs(parser)
-    parser.add_argument(
-        "--slice", metavar="SLICE", help="UID, index from 0, or point x,y,z in mm (default: all slices)"
-    )
+    parser.add_argument("--slice", help="SOP Instance UID, index from 0, or a point x,y,z in mm (default: all slices)")
     parser.add_argument("--tolerance", type=float, metavar="MM", help="of the lines (default: a quarter of a pixel)")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the .json to write")
 
