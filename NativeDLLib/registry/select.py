@@ -42,8 +42,7 @@ def rank(models: Iterable[Model], series: Described, seen: Sequence[str] = ()) -
     user fetched comes first. Body parts that the images seem to show, `seen`, make no model fit: such models come
     before the others that do not.
     """
-    candidates = [_fit(model, series, seen) for model in models]
-    return sorted(candidates, key=_order)
+    return sorted((_fit(model, series, seen) for model in models), key=_order)
 
 
 def is_unknown(models: Iterable[Model], series: Described) -> bool:

@@ -107,7 +107,7 @@ def test_an_archive_that_another_reader_could_take_for_another_one_is_refused(tm
 def test_a_member_that_is_there_twice_is_refused(tmp_path):
     path = renamed(packed(tmp_path, ("one", b"1"), ("two", b"2")), b"two", b"one")
 
-    assert "'one' is there twice" in refusal(path, tmp_path)
+    assert "it holds 'one' twice" in refusal(path, tmp_path)
 
 
 def test_an_encrypted_member_is_refused(tmp_path):

@@ -55,9 +55,8 @@ def install(draft: Draft, registry: Path, *, replace: bool = False, progress: Pr
     progress = progress or Progress()
     check_free(draft.entry.get("id"), registry, replace)
     with progress.stage("hash"):
-        digests = {name: sha256(path) for name, path in draft.files.items()}
-        if draft.content:
-            digests = {name: hashlib.sha256(draft.content).hexdigest() for name in digests}
+        content = draft.content and hashlib.sha256(draft.content).hexdigest()
+        digests = {name: content or sha256(path) for name, path in draft.files.items()}
     mark = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:16]
     place, name = _beneath(draft, registry.parent), "" if draft.folder else f"/{next(iter(draft.files))}"
     before = load_registry(registry) if registry.is_file() else []

@@ -86,7 +86,6 @@ def _checked(archive: Path, members: list[zipfile.ZipInfo]) -> Iterator[zipfile.
     if len(members) > _MOST_MEMBERS:
         raise ModelError(f"{archive}: has {len(members)} members; {_MOST_MEMBERS} are allowed")
     spelled: dict[str, str] = {}
-    names: set[str] = set()
     for member in members:
         # What zipfile itself made of the name is not what the archive says.
         name = member.orig_filename.removesuffix("/")
@@ -105,8 +104,5 @@ def _checked(archive: Path, members: list[zipfile.ZipInfo]) -> Iterator[zipfile.
             path = "/".join(steps[:count])
             if spelled.setdefault(unicodedata.normalize("NFC", path).casefold(), path) != path:
                 raise ModelError(f"{where} has a name that some systems take for that of another one")
-        if name in names:
-            raise ModelError(f"{where} is there twice")
-        names.add(name)
         if not member.is_dir():
             yield member

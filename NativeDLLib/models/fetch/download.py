@@ -46,16 +46,21 @@ def download(url: str, part: Path, size: int | None, progress: Progress) -> None
                 f"{url}: the certificate of the server, or of a proxy on the way, is not trusted; if your site has an "
                 "authority of its own, name its file in SSL_CERT_FILE"
             ) from error
-        except (requests.Timeout, requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-            cause = _BrokenError(_reason(error))
+        # Their own texts are long, and name signed addresses and proxies with their passwords.
+        except requests.exceptions.ProxyError:
+            cause = "the proxy cannot be reached or refuses"
+        except requests.Timeout:
+            cause = "the server does not answer"
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+            cause = "the connection fails or breaks off"
         except _BrokenError as error:
-            cause = error
+            cause = str(error)
         except requests.RequestException as error:
             raise ModelError(f"{url}: cannot be downloaded ({type(error).__name__})") from error
         # A line that breaks every minute still brings everything in the end.
         failures = 1 if _size(part) > had else failures + 1
         if failures >= _TRIES:
-            raise ModelError(f"{url}: {cause}; what came is kept, the same command goes on from there") from cause
+            raise ModelError(f"{url}: {cause}; what came is kept, the same command goes on from there")
         end = time.monotonic() + _FIRST_WAIT_S * 2 ** (failures - 1)
         while (left := end - time.monotonic()) > 0:
             progress.check()
@@ -152,10 +157,3 @@ def _read_notes(part: Path) -> dict[str, Any]:
 
 def _size(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0
-
-
-def _reason(error: requests.RequestException) -> str:
-    # Their own texts are long, and name signed addresses and proxies with their passwords.
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "the proxy cannot be reached or refuses"
-    return "the server does not answer" if isinstance(error, requests.Timeout) else "the connection fails or breaks off"

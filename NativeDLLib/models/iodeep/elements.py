@@ -60,6 +60,15 @@ def image_attributes(model: Model) -> dict[str, Any]:
     }
 
 
+def raw_value(dataset: Dataset, tag: int, what: str) -> bytes:
+    """Value of an element as it is stored, before pydicom looks for backslashes in megabytes; empty where absent."""
+    value = getattr(dataset.get_item(tag), "value", None) if tag in dataset else None
+    value = value.encode() if isinstance(value, str) else value
+    if not isinstance(value, (bytes, type(None))):
+        raise ModelError(f"{what}: element {tag >> 16:04X},{tag & 0xFFFF:04X} holds neither bytes nor text")
+    return value or b""
+
+
 class Elements:
     """Private elements of one instance as bytes, whether the peer kept their VR or made it UN. ModelError where the
     instance has no block of ours, or an element is missing or not as described.
@@ -74,13 +83,7 @@ class Elements:
 
     def content(self, element: int) -> bytes:
         """Return an element's value, empty where it is absent."""
-        tag = self._block.get_tag(element)
-        if tag not in self._dataset:
-            return b""
-        value = getattr(self._dataset.get_item(tag), "value", None)
-        if not isinstance(value, (bytes, type(None))):
-            raise ModelError(f"{self._what}: {tag} is not as its table describes it")
-        return value or b""
+        return raw_value(self._dataset, self._block.get_tag(element), self._what)
 
     def text(self, element: int) -> str:
         """Return a text, without its padding."""

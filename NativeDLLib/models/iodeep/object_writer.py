@@ -1,12 +1,7 @@
 """A model of the registry as DICOM instances (IODeep, Contino et al. 2024): SOP Class Raw Data Storage, no patient.
 
-As in the paper, one UID names the study, the series and the first instance of a copy; Modality, BodyPartExamined,
-PhotometricInterpretation, SamplesPerPixel, PatientOrientation, Rows and Columns are those of the images that the model
-is for. SeriesDescription is the model's id, ProtocolName its version, StudyDescription ``NATIVEDL-IODEEP``; StudyID
-tells the same content, signed by the same key, from any other. Every copy has new UIDs.
-
-`elements` has the private elements; ``docs/models-in-the-pacs.md`` describes each, and the signed statement.
-All fragments carry everything but the others' weights, so that none can be exchanged for one of another model.
+``docs/models-in-the-pacs.md`` describes the attributes, each private element and the signed statement. As in the paper,
+one UID names the study, the series and the first instance of a copy.
 """
 
 import hashlib

@@ -36,6 +36,7 @@ from NativeDLLib.core.zip_check import ZipError
 from NativeDLLib.inference.confined import load_tensors
 from NativeDLLib.inference.network import require
 from NativeDLLib.models.add.draft import Draft, identifier, printable
+from NativeDLLib.models.iodeep.elements import raw_value
 from NativeDLLib.models.iodeep.object_reader import LARGEST_INSTANCE
 from NativeDLLib.models.iodeep.published_layout import from_iodeep
 from NativeDLLib.pacs.peers import Peer
@@ -77,12 +78,12 @@ def read_published(path: Path, folder: Path) -> Draft:
     from NativeDLLib.models.add.network_file import read_described
 
     dataset = _open(path)
-    name = printable(_content(dataset, _NAME, path).decode("utf-8", "replace").strip(" \0"))[:64]
+    name = printable(raw_value(dataset, _NAME, str(path)).decode("utf-8", "replace").strip(" \0"))[:64]
     modality, body_part = text(dataset, "Modality"), text(dataset, "BodyPartExamined").upper()
     if modality not in _MODALITIES:
         raise ModelError(f"{path}: is for {modality or 'no'} images; a model can be for {', '.join(_MODALITIES)}")
-    description = _architecture(_content(dataset, _ARCHITECTURE, path), path)
-    state = _load(_content(dataset, _WEIGHTS, path), path)
+    description = _architecture(raw_value(dataset, _ARCHITECTURE, str(path)), path)
+    state = _load(raw_value(dataset, _WEIGHTS, str(path)), path)
     torch = require("torch", "torch")
     rows = state.items() if isinstance(state, Mapping) else [(None, state)]
     if not all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in rows):
@@ -121,16 +122,6 @@ def _open(path: Path) -> Dataset:
     if _WEIGHTS not in dataset or _ARCHITECTURE not in dataset:
         raise ModelError(f"{path}: holds no network in the published layout (elements 0017,0016 and 0017,0018)")
     return dataset
-
-
-def _content(dataset: Dataset, tag: int, path: Path) -> bytes:
-    # Before pydicom takes it for a private creator and looks for backslashes in megabytes of text.
-    value = getattr(dataset.get_item(tag), "value", None) if tag in dataset else b""
-    if isinstance(value, str):
-        return value.encode()
-    if not isinstance(value, (bytes, type(None))):
-        raise ModelError(f"{path}: element {tag >> 16:04X},{tag & 0xFFFF:04X} is no text")
-    return value or b""
 
 
 def _architecture(content: bytes, path: Path) -> Mapping[str, Any]:

@@ -48,15 +48,14 @@ class _Reader:
         self._data, self._interpolates, self._bias = data, interpolates, bias
         self._taken = dict.fromkeys(("convolutional", "kernel", "pooling"), 0)
         self._rows: list[dict[str, Any]] = []
-        self._ends: dict[str, int] = {}
+        # Last layer and channels of each of theirs, by its number, which skip connections go by.
+        self._ends: dict[str, tuple[int, int]] = {}
         shape = self._group("input_shape")
         sizes = [self._number(shape.get(f"input_shape{i}"), f"input_shape.input_shape{i}") for i in range(3)]
         last = self._group("data_format").get("data_format", "channels_last") == "channels_last"
         self._shape = [sizes[2], *sizes[:2]] if last else sizes
         self._channels = self._shape[0]
-        # Of the layers that skip connections start from, by number.
         self._skips: dict[str, str] = {str(to): str(start) for start, to in self._group("skip_connection").items()}
-        self._widths: dict[str, int] = {}
 
     def read(self) -> dict[str, Any]:
         layers = self._group("architecture")
@@ -70,9 +69,10 @@ class _Reader:
             if start is not None:
                 if start not in self._ends:
                     raise ModelError(f"IODeep skip_connection: layer {number} is joined to '{start}', not before it")
-                joins.append({"from": self._ends[start], "to": end, "mode": "concatenate", "position": "first"})
-                self._channels += self._widths[start]
-            self._ends[str(number)], self._widths[str(number)] = end, self._channels
+                source, channels = self._ends[start]
+                joins.append({"from": source, "to": end, "mode": "concatenate", "position": "first"})
+                self._channels += channels
+            self._ends[str(number)] = end, self._channels
         if self._skips:
             raise ModelError(f"IODeep skip_connection: there is no layer '{next(iter(self._skips))[:20]}'")
         result = {"schema_version": "1.0", "input_shape": self._shape, "architecture": self._rows}
