@@ -15,7 +15,7 @@ from NativeDLLib.dicom.seg import coded
 from NativeDLLib.dicom.source_header import SourceHeader
 from NativeDLLib.quality.finding import Finding, titled
 from NativeDLLib.registry.entry import Segment
-from NativeDLLib.source.plane import Plane
+from NativeDLLib.source import Plane
 from NativeDLLib.source.series import Series
 
 STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"

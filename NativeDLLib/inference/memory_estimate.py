@@ -35,7 +35,7 @@ from NativeDLLib.inference.label_maker import BLOCK
 from NativeDLLib.inference.network import call_concurrently, is_tensor
 from NativeDLLib.inference.sliding_window import PLANES, WindowSettings
 from NativeDLLib.registry.entry import Model
-from NativeDLLib.source.source import Source
+from NativeDLLib.source import Source
 
 _PROBE = 4  # along each axis, what is prepared of the series is one in so many
 _AMPLE = 1024  # bytes of a forward pass for each voxel of a patch: no network at hand takes as much

@@ -13,8 +13,7 @@ from NativeDLLib.quality.look import Look
 from NativeDLLib.quality.masks import cut_by_border, cut_by_field, implausible_volumes
 from NativeDLLib.quality.orientation import doubtful_orientation, wrong_sides
 from NativeDLLib.registry.entry import Segment
-from NativeDLLib.source.geometry import Grid
-from NativeDLLib.source.source import Source
+from NativeDLLib.source import Grid, Source
 
 
 def measure(source: Source, image: sitk.Image, labels: sitk.Image, segments: Sequence[Segment]) -> list[dict[str, Any]]:

@@ -15,9 +15,7 @@ import SimpleITK as sitk
 from NativeDLLib.core.arrays import Array, Bools, Floats, Points
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.postprocess.cleaning import largest_part
-from NativeDLLib.source import Series
-from NativeDLLib.source.geometry import Grid
-from NativeDLLib.source.source import Source
+from NativeDLLib.source import Grid, Series, Source
 
 _SAMPLING_MM = 5.0
 _MOST_SLICES = 64

@@ -13,10 +13,9 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.regions.outlines import area, outlines, safe_tolerance
 from NativeDLLib.regions.region import DECIMALS, Region, RegionSet, write_regions
 from NativeDLLib.registry.entry import Segment
-from NativeDLLib.results.report import Report
+from NativeDLLib.results.report import Report, ReportedSeries
 from NativeDLLib.results.saved import SavedResult
-from NativeDLLib.source import Series
-from NativeDLLib.source.plane import Plane
+from NativeDLLib.source import Plane, Series
 from NativeDLLib.source.where import Where
 
 _LARGEST_TOLERANCE_MM = 10.0
@@ -39,7 +38,7 @@ def propose_regions(
     if tolerance is not None and not 0 <= tolerance <= _LARGEST_TOLERANCE_MM:
         raise UsageError(f"tolerance: {tolerance:g} is not from 0 to {_LARGEST_TOLERANCE_MM:g} mm")
     result = SavedResult.read(folder)
-    with where.narrowed(result.series, f"the result in {folder}").open_series(progress) as series:
+    with result.series.within(where, f"the result in {folder}").open_series(progress) as series:
         slices = None if slice_name is None else [find_slice(series, slice_name)]
     with progress.stage("read"):
         labels = result.labels(series)
@@ -48,10 +47,10 @@ def propose_regions(
         regions = propose(series, labels, segments, slices=slices, tolerance=tolerance, progress=progress)
     if not regions:
         progress.warn("nothing was found there: no region is proposed")
-    uids = [series.text(name) for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")]
+    given = ReportedSeries(series.text("StudyInstanceUID"), series.uid, volume=series.volume)
     with progress.stage("write"):
         made_by, described = result.algorithm, tuple(result.segments.values())
-        write_regions(output, RegionSet(uids[0], uids[1], uids[2], made_by, described, tuple(regions), series.volume))
+        write_regions(output, RegionSet(given, series.text("FrameOfReferenceUID"), made_by, described, tuple(regions)))
     counts = Counter(region.segment.number for region in regions)
     report = Report(
         "proposed" if regions else "empty",

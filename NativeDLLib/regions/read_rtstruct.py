@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from NativeDLLib.core.arrays import Array, Bools, Points
 from NativeDLLib.core.errors import InputError
@@ -21,8 +20,7 @@ from NativeDLLib.core.files import atomic_path
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.rtstruct_reader import StructureSet, read_structure_set
 from NativeDLLib.results.report import Report, ReportedSeries
-from NativeDLLib.source import Series
-from NativeDLLib.source.plane import Plane
+from NativeDLLib.source import Plane, Series
 from NativeDLLib.source.where import Where
 from NativeDLLib.volumes.seg_nrrd import write_seg_nrrd
 
@@ -112,11 +110,10 @@ def structures_to_slicer(path: Path, where: Where, output: Path, progress: Progr
         labels, layers = in_layers(masks, series.grid.size[::-1], len(given.rois))
     with progress.stage("write"):
         output.parent.mkdir(parents=True, exist_ok=True)
-        one = np.ascontiguousarray(labels[..., 0])
-        image = sitk.GetImageFromArray(labels, isVector=True) if labels.shape[-1] > 1 else sitk.GetImageFromArray(one)
+        image = series.grid.image_of(labels if labels.shape[-1] > 1 else np.ascontiguousarray(labels[..., 0]))
         segments, types = [roi.segment for roi in given.rois], [roi.algorithm_type for roi in given.rois]
         with atomic_path(output) as partial:
-            write_seg_nrrd(partial, series.grid.apply(image), segments, given.label, layers=layers, types=types)
+            write_seg_nrrd(partial, image, segments, given.label, layers=layers, types=types)
     rows = [{"number": s.number, "name": s.name, "voxels": n} for s, n in zip(segments, voxels, strict=True)]
     files = {output.name: str(output)}
     outcome = given.approval or "approval is not told"

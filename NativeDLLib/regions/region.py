@@ -43,28 +43,21 @@ class Region:
 class RegionSet:
     """Regions of one series from one result, by segment and slice, with the algorithm types of its segments."""
 
-    study_uid: str
-    series_uid: str
+    series: ReportedSeries
     frame_of_reference_uid: str
     algorithm: Algorithm
     segments: tuple[tuple[Segment, AlgorithmType], ...]
     regions: tuple[Region, ...]
-    volume: tuple[str, ...] = ()  # ``KEY=VALUE`` of attributes, where the series is several volumes
-
-    @property
-    def series(self) -> ReportedSeries:
-        """Series that they are of."""
-        return ReportedSeries(self.study_uid, self.series_uid, volume=self.volume)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values; see ``Resources/regions.schema.json``."""
         return {
             "schema_version": "1.0",
             "series": {
-                "study_instance_uid": self.study_uid,
-                "series_instance_uid": self.series_uid,
+                "study_instance_uid": self.series.study_instance_uid,
+                "series_instance_uid": self.series.series_instance_uid,
                 "frame_of_reference_uid": self.frame_of_reference_uid,
-                **({"volume": list(self.volume)} if self.volume else {}),
+                **({"volume": list(self.series.volume)} if self.series.volume else {}),
             },
             "algorithm": asdict(self.algorithm),
             "segments": [segment_json(segment) | {"algorithm_type": kind} for segment, kind in self.segments],
@@ -81,11 +74,11 @@ class RegionSet:
         regions = [_region(row, by_number) for row in data["regions"]]
         if len({region.id for region in regions}) < len(regions):
             raise ValueError("two regions have the same id")
-        series = data["series"]
-        uids = series["study_instance_uid"], series["series_instance_uid"], series["frame_of_reference_uid"]
-        return cls(
-            *uids, Algorithm(**data["algorithm"]), tuple(segments), tuple(regions), tuple(series.get("volume", ()))
-        )
+        row = data["series"]
+        volume = tuple(row.get("volume", ()))
+        series = ReportedSeries(row["study_instance_uid"], row["series_instance_uid"], volume=volume)
+        algorithm = Algorithm(**data["algorithm"])
+        return cls(series, row["frame_of_reference_uid"], algorithm, tuple(segments), tuple(regions))
 
 
 def write_regions(path: Path, regions: RegionSet) -> None:

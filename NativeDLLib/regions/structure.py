@@ -20,8 +20,7 @@ from NativeDLLib.registry.entry import Segment
 from NativeDLLib.results.folder import Destination, ResultFolder
 from NativeDLLib.results.names import EXPORT, RTSTRUCT
 from NativeDLLib.results.report import Report, ReportedSeries
-from NativeDLLib.source import Series
-from NativeDLLib.source.plane import Plane
+from NativeDLLib.source import Plane, Series
 from NativeDLLib.source.where import Where
 
 # How far a line may lie off its slice: what decimals leave.
@@ -49,7 +48,7 @@ def export_regions(
     validated = [region for region in given.regions if region.status == "validated"]
     if not validated:
         raise UsageError(f"{path}: none of its {len(given.regions)} region(s) is validated")
-    with folder, where.narrowed(given.series, str(path)).open_series(progress) as series:
+    with folder, given.series.within(where, str(path)).open_series(progress) as series:
         _check_positions(path, given, validated, series)
         counts = Counter(region.status for region in given.regions)
         counted = {status: counts[status] for status in ("validated", "rejected", "proposed")}
@@ -75,7 +74,7 @@ def _decided(path: Path, given: RegionSet, decisions: Mapping[str, Status]) -> R
 def _check_positions(path: Path, given: RegionSet, regions: list[Region], series: Series) -> None:
     """Check that regions are on the slices that they say they are on; the file may have come from anywhere."""
     uids = series.text("StudyInstanceUID"), series.text("FrameOfReferenceUID")
-    if uids != (given.study_uid, given.frame_of_reference_uid):
+    if uids != (given.series.study_instance_uid, given.frame_of_reference_uid):
         raise InputError(f"{path}: study or frame of reference are not those of series {series.uid}")
     columns, rows, count = series.grid.size
     for region in regions:

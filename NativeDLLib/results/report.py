@@ -3,7 +3,7 @@
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,8 @@ from NativeDLLib.quality.finding import Finding
 from NativeDLLib.results.names import REPORT
 
 if TYPE_CHECKING:
-    from NativeDLLib.source.source import Source
+    from NativeDLLib.source import Source
+    from NativeDLLib.source.where import Where
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,15 @@ class ReportedSeries:
         """Row of a source in the report."""
         uids = source.text("StudyInstanceUID") or None, source.text("SeriesInstanceUID") or None
         return cls(*uids, source.text("Modality"), source.grid.size, source.grid.spacing, getattr(source, "volume", ()))
+
+    def within(self, where: "Where", result: str) -> "Where":
+        """Place of the series of this `result`; InputError where another series or volume was asked for."""
+        if where.series not in (None, self.series_instance_uid):
+            raise InputError(f"series {where.series}: {result} was made from series {self.series_instance_uid}")
+        if where.volume and self.volume and where.volume != tuple(self.volume):
+            raise InputError(f"{' '.join(where.volume)}: {result} was made from the volume {' '.join(self.volume)}")
+        study, volume = where.study or self.study_instance_uid, where.volume or tuple(self.volume)
+        return replace(where, series=self.series_instance_uid, study=study, volume=volume)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def approve(approval: Approval, progress: Progress) -> Report:
     approval.where.check()
     folder = ResultFolder(approval.destination, APPROVAL, progress)
     automatic = SavedResult.read(approval.result, automatic=True)
-    where = approval.where.narrowed(automatic.series, f"the result in {automatic.folder}")
+    where = automatic.series.within(approval.where, f"the result in {automatic.folder}")
     with folder, where.open_series(progress) as series:
         with progress.stage("read"):
             edited = read_seg_nrrd(approval.edited or approval.result / SLICER)

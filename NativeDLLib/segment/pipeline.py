@@ -22,7 +22,7 @@ from NativeDLLib.registry.parameters import Value
 from NativeDLLib.registry.weights import Weights
 from NativeDLLib.segment.coarse import find_box
 from NativeDLLib.segment.result import SegmentationResult
-from NativeDLLib.source.source import Source
+from NativeDLLib.source import Source
 from NativeDLLib.tools.tool import Machine
 
 
@@ -51,7 +51,7 @@ def run_pipeline(
         for remark in [*state.remarks, *box.remarks_on(state.levels)]:
             progress.warn(remark)
         # Of segments that are not there a step may have left none.
-        labels = source.image_of(state.labels)
+        labels = source.grid.image_of(state.labels)
         segments, quality = certain_levels(labels, state.segments, state.merged)
         measured = measure(source, image, labels, segments)
         quality += examine(source, image, labels, segments, [row["volume_ml"] for row in measured])

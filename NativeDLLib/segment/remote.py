@@ -25,9 +25,8 @@ from NativeDLLib.results.names import LABELS, REPORT, SEG
 from NativeDLLib.results.saved import SavedResult
 from NativeDLLib.segment import remote_connection as server
 from NativeDLLib.segment.result import SegmentationResult
-from NativeDLLib.source import Series
+from NativeDLLib.source import Series, Source
 from NativeDLLib.source.header import text
-from NativeDLLib.source.source import Source
 
 if TYPE_CHECKING:
     from NativeDLLib.segment.run import Request
@@ -146,4 +145,4 @@ def _read(folder: Path, series: Series) -> tuple[SavedResult, sitk.Image]:
         raise ValueError
     if list(found.segments) != list(range(1, len(names) + 1)) or not 0 <= labels.min() <= labels.max() <= len(names):
         raise ValueError
-    return found, series.image_of(labels)
+    return found, series.grid.image_of(labels)

@@ -16,8 +16,7 @@ from NativeDLLib.registry.entry import Segment
 from NativeDLLib.registry.segment_json import segment_json
 from NativeDLLib.results.folder import ResultFolder
 from NativeDLLib.results.names import LABELS, PREVIEW, SEG, SLICER, STRUCTURES
-from NativeDLLib.source import Series
-from NativeDLLib.source.source import Source
+from NativeDLLib.source import Series, Source
 from NativeDLLib.tools.tool import Storage
 from NativeDLLib.volumes.preview import write_preview
 from NativeDLLib.volumes.seg_nrrd import write_image, write_seg_nrrd

@@ -8,7 +8,7 @@ from NativeDLLib.registry import Model, rank
 from NativeDLLib.registry.parameters import Value
 from NativeDLLib.segment.pipeline import run_pipeline
 from NativeDLLib.segment.result import SegmentationResult
-from NativeDLLib.source.source import Source
+from NativeDLLib.source import Source
 from NativeDLLib.tools.tool import Machine, Storage, Verdict
 
 

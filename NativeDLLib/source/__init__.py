@@ -4,6 +4,6 @@ SimpleITK, a tenth of a second and 100 MB, is imported only where voxels or an i
 """
 
 from NativeDLLib.source.geometry import Grid
-from NativeDLLib.source.series import Series
+from NativeDLLib.source.series import Plane, Series, Source
 
-__all__ = ["Grid", "Series"]
+__all__ = ["Grid", "Plane", "Series", "Source"]

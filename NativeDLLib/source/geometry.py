@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from NativeDLLib.core.arrays import Points
+from NativeDLLib.core.arrays import Array, Points
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -59,6 +59,12 @@ class Grid:
         image.SetOrigin(self.origin)
         image.SetDirection(self.direction)
         return image
+
+    def image_of(self, voxels: Array) -> "sitk.Image":
+        """Return an array (z, y, x) as an image in the grid's place."""
+        import SimpleITK as sitk
+
+        return self.apply(sitk.GetImageFromArray(voxels))
 
     def matches(self, image: "sitk.Image | sitk.ImageFileReader") -> bool:
         """Tell whether the voxels of an image, or of a file whose header was read, are this grid's."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 from pydicom.dataset import Dataset
 
-from NativeDLLib.core.arrays import Array
+from NativeDLLib.core.arrays import Points
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.source.characters import declared_terms, is_readable
@@ -20,6 +22,24 @@ from NativeDLLib.source.volumes import SeveralVolumesError, of_slices, of_volume
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
+
+
+class Source(Protocol):
+    """One volume to be segmented, in place in the patient: a DICOM series or an image file."""
+
+    @property
+    def grid(self) -> Grid:
+        """Where its voxels lie."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Remarks that do not stand in the way."""
+
+    def text(self, keyword: str) -> str:
+        """Return a DICOM attribute as text; empty where the source does not tell it."""
+
+    def image(self, progress: Progress | None = None) -> "tuple[sitk.Image, list[str]]":
+        """Read the voxels, int16 or float32, and return what was noticed with them."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +73,6 @@ class Series:
 
         image, notes = read_image(self.instances, self.slices, progress or Progress())
         return self.grid.apply(image), notes
-
-    def image_of(self, voxels: Array) -> "sitk.Image":
-        """Return an array (z, y, x) on the series' grid as an image."""
-        import SimpleITK as sitk
-
-        return self.grid.apply(sitk.GetImageFromArray(voxels))
 
     @classmethod
     def read(cls, paths: Sequence[Path], uid: str | None = None, volume: Sequence[str] = ()) -> "Series":
@@ -116,6 +130,51 @@ class Series:
             instances = [instances[s.instance] for s in ordered]
             ordered = tuple(replace(s, instance=i) for i, s in enumerate(ordered))
         return cls(tuple(instances), ordered, grid, tuple(notes), tuple(volume))
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One slice of a series: between its pixels and places in the patient (PS3.3 C.7.6.2.1.1)."""
+
+    index: int  # of the slice in its series, from 0 along the normal
+    sop_class_uid: str
+    sop_instance_uid: str
+    frame: int | None  # Frame Number, from 1, in a multi-frame instance; else None
+    origin: Points  # centre of the first pixel (x, y, z) in mm
+    axes: Points  # steps to the next pixel along a row, and down a column: two rows of (x, y, z) in mm
+
+    @classmethod
+    def of(cls, series: Series, index: int) -> "Plane":
+        """Return the plane of a slice."""
+        piece = series.slices[index]
+        instance = series.instances[piece.instance]
+        between_rows, between_columns = piece.pixel_spacing
+        return cls(
+            index,
+            instance.sop_class,
+            instance.text("SOPInstanceUID"),
+            piece.frame + 1 if instance.is_multiframe else None,
+            np.array(piece.position, float),
+            np.reshape(np.array(piece.orientation, float), (2, 3)) * [[between_columns], [between_rows]],
+        )
+
+    @cached_property
+    def normal(self) -> Points:
+        """Unit vector, row direction x column direction."""
+        normal = np.cross(*self.axes)
+        return np.asarray(normal / np.linalg.norm(normal), float)
+
+    def to_patient(self, pixels: Points) -> Points:
+        """Return where pixels (n, 2), column then row, are in the patient: (n, 3), mm."""
+        return self.origin + pixels @ self.axes
+
+    def to_pixels(self, points: Points) -> Points:
+        """Return the pixels (n, 2), column then row, over which points (n, 3) lie."""
+        return np.asarray((points - self.origin) @ np.linalg.pinv(self.axes), float)
+
+    def heights(self, points: Points) -> Points:
+        """Return how far points (n, 3) lie off the plane, along its normal, in mm."""
+        return np.asarray((points - self.origin) @ self.normal, float)
 
 
 def _is_concatenation(instances: Sequence[Instance]) -> bool:

@@ -8,7 +8,6 @@ import numpy as np
 import psutil
 import SimpleITK as sitk
 
-from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.files import utf8_name
 from NativeDLLib.core.progress import Progress
@@ -119,7 +118,3 @@ class ImageFile:
         if bad:
             raise InputError(f"{self.path}: {bad} of its {values.size} values are not finite numbers")
         return image, []
-
-    def image_of(self, voxels: Array) -> sitk.Image:
-        """Return an array (z, y, x) on the file's grid as an image."""
-        return self.grid.apply(sitk.GetImageFromArray(voxels))

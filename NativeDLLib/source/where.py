@@ -2,37 +2,25 @@
 
 import codecs
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.core.files import scratch
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.peers import Peer
 from NativeDLLib.pacs.services import retrieve
-from NativeDLLib.source import Series
+from NativeDLLib.source import Series, Source
 from NativeDLLib.source.database import series_files
-from NativeDLLib.source.source import Source
 
 if TYPE_CHECKING:
     from NativeDLLib.registry import Model
     from NativeDLLib.source.volume_file import ImageFile
 
 _LONGEST_LIST = 64 * 2**20
-
-
-class Described(Protocol):
-    """Series as a report tells it."""
-
-    @property
-    def study_instance_uid(self) -> str | None: ...  # noqa: D102
-    @property
-    def series_instance_uid(self) -> str | None: ...  # noqa: D102
-    @property
-    def volume(self) -> Sequence[str]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -67,15 +55,6 @@ class Where:
             raise UsageError("a modality is named for an image file only; a DICOM series says its own")
         if self.volume and self.image is not None:
             raise UsageError("a volume is chosen of a DICOM series only; an image file is one")
-
-    def narrowed(self, series: Described, result: str) -> "Where":
-        """Place of the series of a `result`, as its report tells; InputError where another one was asked for."""
-        if self.series not in (None, series.series_instance_uid):
-            raise InputError(f"series {self.series}: {result} was made from series {series.series_instance_uid}")
-        if self.volume and series.volume and self.volume != tuple(series.volume):
-            raise InputError(f"{' '.join(self.volume)}: {result} was made from the volume {' '.join(series.volume)}")
-        study, volume = self.study or series.study_instance_uid, self.volume or tuple(series.volume)
-        return replace(self, series=series.series_instance_uid, study=study, volume=volume)
 
     @contextmanager
     def open(self, progress: Progress, model: "Model | None" = None) -> Iterator[Source]:

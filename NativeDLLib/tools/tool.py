@@ -12,7 +12,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.provenance import Kind
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.results.folder import ResultFolder
-from NativeDLLib.source.source import Source
+from NativeDLLib.source import Source
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ import SimpleITK as sitk
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.phantom.torso import make_phantom
-from NativeDLLib.source import Grid, Series
-from NativeDLLib.source.source import Source
+from NativeDLLib.source import Grid, Series, Source
 from NativeDLLib.source.volume_file import ImageFile
 from NativeDLLib.training.cases import Case, make_case
 from NativeDLLib.training.config import Config
@@ -42,10 +41,6 @@ class Volume:
     def image(self, progress: Progress | None = None) -> tuple[sitk.Image, list[str]]:
         """Return the image."""
         return self.content, []
-
-    def image_of(self, voxels: Any) -> sitk.Image:
-        """Return an array (z, y, x) on the image's grid."""
-        return self.grid.apply(sitk.GetImageFromArray(voxels))
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from skimage.measure import points_in_poly
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.seg import make_segmentation
 from NativeDLLib.regions.structure import whole_structure_set
-from NativeDLLib.source import Series
-from NativeDLLib.source.plane import Plane
+from NativeDLLib.source import Plane, Series
 from NativeDLLib.volumes.seg_nrrd import write_image, write_seg_nrrd
 
 SIZE = (5, 9, 12)
@@ -124,7 +123,7 @@ def assert_one_place(seed, kind, folder):
     image, notes = series.image()
     values = sitk.GetArrayFromImage(image)
     labels = (values >= 300).astype(np.uint8)
-    on_grid = series.image_of(labels)
+    on_grid = series.grid.image_of(labels)
     make_segmentation(series, labels, [LIVER], ALGORITHM).save_as(folder / "seg.dcm", enforce_file_format=True)
     whole_structure_set(series, labels, [LIVER], ALGORITHM, Progress()).save_as(folder / "rt.dcm")
     write_image(on_grid, folder / "labels.nii.gz")

@@ -11,14 +11,16 @@ from drawing import ALGORITHM, KIDNEY, LIVER
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.regions.propose import propose
 from NativeDLLib.regions.region import RegionSet, read_regions, write_regions
+from NativeDLLib.results.report import ReportedSeries
 
 
 @pytest.fixture
 def regions(axial):
-    uids = [axial.series.text(name) for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")]
+    series, frame = axial.series, axial.series.text("FrameOfReferenceUID")
+    given = ReportedSeries(series.text("StudyInstanceUID"), series.uid)
     found = propose(axial.series, axial.labels, [LIVER, KIDNEY])
     found[0] = replace(found[0], status="validated")
-    return RegionSet(*uids, ALGORITHM, ((LIVER, "AUTOMATIC"), (KIDNEY, "SEMIAUTOMATIC")), tuple(found))
+    return RegionSet(given, frame, ALGORITHM, ((LIVER, "AUTOMATIC"), (KIDNEY, "SEMIAUTOMATIC")), tuple(found))
 
 
 @pytest.fixture

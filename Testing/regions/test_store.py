@@ -51,7 +51,7 @@ def test_the_regions_of_a_result_bound_its_segments(reviewed, regions):
     assert propose(reviewed) == 0
 
     series, found = Series.read([reviewed.folder / "series"]), read_regions(regions)
-    assert found.series_uid == series.uid
+    assert found.series.series_instance_uid == series.uid
     for number in (1, 2):
         mask, _ = mask_of(series, [r.points for r in found.regions if r.segment.number == number])
         assert (mask == (reviewed.labels == number)).all()

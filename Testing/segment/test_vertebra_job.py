@@ -110,7 +110,7 @@ def test_a_training_measures_all_vertebrae_together(tmp_path, registry, classes)
     paths = factories.ct_series(tmp_path / "series", classes.astype(np.int16) * 250, spacing=(3.0, 3.0, 3.0))
     series = Series.read(paths)
     (model,) = load_registry(registry)
-    target = series.image_of(classes)
+    target = series.grid.image_of(classes)
 
     case = _measure(model, Example("phantom", series, target, target, {}), "cpu", Progress())
 

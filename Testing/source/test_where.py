@@ -113,14 +113,14 @@ def test_a_database_and_a_peer_hold_more_than_one_series(where, message):
 def test_another_series_than_that_of_a_result_is_refused(tmp_path):
     where = Where(inputs=(tmp_path,), series="1.2.3")
 
-    assert where.narrowed(ReportedSeries("1.2", "1.2.3"), "it").study == "1.2"
+    assert ReportedSeries("1.2", "1.2.3").within(where, "it").study == "1.2"
     with pytest.raises(InputError, match=r"^series 1\.2\.3: the result in x was made from series 1\.2\.4$"):
-        where.narrowed(ReportedSeries(None, "1.2.4"), "the result in x")
+        ReportedSeries(None, "1.2.4").within(where, "the result in x")
 
 
 def test_a_result_says_which_volume_of_the_series_it_was_made_from(tmp_path):
     made_from = ReportedSeries("1.2", "1.2.3", volume=["AcquisitionNumber=2"])
 
-    assert Where(inputs=(tmp_path,)).narrowed(made_from, "it").volume == ("AcquisitionNumber=2",)
+    assert made_from.within(Where(inputs=(tmp_path,)), "it").volume == ("AcquisitionNumber=2",)
     with pytest.raises(InputError, match=r"^AcquisitionNumber=1: it was made from the volume AcquisitionNumber=2$"):
-        Where(inputs=(tmp_path,), volume=("AcquisitionNumber=1",)).narrowed(made_from, "it")
+        made_from.within(Where(inputs=(tmp_path,), volume=("AcquisitionNumber=1",)), "it")
