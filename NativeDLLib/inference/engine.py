@@ -66,6 +66,9 @@ class ContractEngine:
 
     def __init__(self, model: Model, loaded: Loaded) -> None:
         assert model.input.patch_size is not None
+        if model.input.needs:
+            told = "where another channel shows the same series, its entry needs series: same"
+            raise ModelError(f"model {model.id} {model.input.needs}; {told}")
         found = loaded.activation
         if found in _ACTIVATIONS and found != (model.activation or "softmax"):
             told = f"says {model.activation}" if model.activation else "does not say so"

@@ -5,9 +5,10 @@ image, m of the network's grid, and s segments. A slab is what the sliding windo
 in as many planes as a patch has, and means are made of some planes of it at a time. Nothing on a GPU counts.
 
 ===========  ==========================================================================================================
-preprocess   7 n + 8 m: the image turned, as float32, and a mask of it; resampled, and once more on the way there
-infer        2 n + 5 m: two grids, and the network's volume and grid; labels 2 n; a slab, and its means, those before
-             them and those that they are made of; what labels are made in; forward passes, and the results that wait
+preprocess   7 n + 4 m + 4 c m: the image turned, as float32, and a mask of it; resampled, and c channels made of that
+infer        2 n + m + 4 c m: two grids, and the network's grid and c channels; labels 2 n; a slab, and its means, those
+             before them and those that they are made of; what labels are made in; forward passes, and the results that
+             wait
 postprocess  classes 2 n, label maps 2 n, and 5 n to clean a segment in a box of a third of the image; the network and
              what it took for itself are gone
 write        5 n: the label map, and copies of it that other threads write
@@ -47,6 +48,7 @@ class Work:
 
     image: Sequence[int]  # voxels along each axis
     network: Sequence[int]  # voxels of the network's grid (z, y, x)
+    taken: int  # channels of the network's input
     patch: Sequence[int]  # voxels (z, y, x)
     channels: Sequence[int]  # of each network; none where they stay on a GPU
     channel_bytes: int  # of each while they are summed
@@ -61,16 +63,16 @@ class Work:
     @property
     def peak(self) -> int:
         """Bytes that are held at the same time, with a tenth more."""
-        n, m = prod(self.image), prod(self.network)
-        prepare = (7 if self.is_streamed else 40) * n + 8 * m
-        most = max(prepare, 4 * n + 5 * m + self._inference, 9 * n - self.kept)
+        n, m, volume = prod(self.image), prod(self.network), 4 * self.taken * prod(self.network)
+        prepare = (7 if self.is_streamed else 40) * n + 4 * m + volume
+        most = max(prepare, 4 * n + m + volume + self._inference, 9 * n - self.kept)
         return most * 11 // 10
 
     @property
     def _inference(self) -> int:
         grid = [max(size, least) for size, least in zip(self.network, self.patch, strict=True)]
         # A volume that is smaller than a patch is surrounded, which makes another of it.
-        surrounded = 4 * prod(grid) if grid != list(self.network) else 0
+        surrounded = 4 * self.taken * prod(grid) if grid != list(self.network) else 0
         if not self.is_streamed:
             return surrounded + self.forward + 10 * self.classes * max(prod(self.image), prod(grid))
         if not self.channels:
@@ -121,6 +123,7 @@ def guessed(image: sitk.Image, model: Model, engine: Engine, settings: WindowSet
     return Work(
         image=image.GetSize(),
         network=image.GetSize()[::-1],
+        taken=len(model.input.channels),
         patch=engine.patch_size,
         channels=channels,
         channel_bytes=2 if engine.half and head is None else 4,

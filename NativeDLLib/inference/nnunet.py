@@ -69,7 +69,7 @@ class NnunetEngine:
                 made = self.plans, self.configuration, self.dataset
                 volume, _, properties = preprocessor.run_case_npy(data, None, properties, *made)
         volume, grid = np.ascontiguousarray(volume, np.float32), image if oriented is image else empty(oriented)
-        return Prepared(volume, grid, grid, image, 0.0, body=body, properties=properties)
+        return Prepared(volume, grid, grid, image, np.zeros(1, np.float32), body=body, properties=properties)
 
     def _preprocess(self, preprocessor: Any, data: Floats, properties: dict[str, Any]) -> tuple[Floats, Body | None]:
         """Do what the preprocessor does, and note what it notes, but for the mask of what is not zero."""

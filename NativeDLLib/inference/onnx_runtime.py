@@ -16,6 +16,7 @@ from NativeDLLib.inference.onnx_file import OnnxFile
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import Weights
 
+_FEW = 5
 _CUDA = "CUDAExecutionProvider"
 _FLOATS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"}
 _TYPES = _FLOATS | {f"tensor({name})": name for name in ("uint8", "int8", "uint16", "int16", "int32", "int64")}
@@ -35,8 +36,8 @@ class OnnxNetwork:
             raise ModelError(f"{path}: takes {told}; one input of numbers is needed")
         self._input, shape = inputs[0].name, list(inputs[0].shape)
         self.dtype = np.dtype(_TYPES[inputs[0].type])
-        # Networks of TensorFlow have their channels last, and a series gives one.
-        self._is_last = len(shape) in (4, 5) and shape[-1] == 1 and shape[1] != 1
+        # Networks of TensorFlow have their channels last, and no image is as narrow as there are few of them.
+        self._is_last = len(shape) in (4, 5) and shape[-1] in range(1, _FEW) and shape[1] not in range(1, shape[-1] + 1)
         self.takes, self.gives = (
             self._channels_second(list(row.shape)) for row in (inputs[0], session.get_outputs()[0])
         )

@@ -14,7 +14,7 @@ from NativeDLLib.core.arrays import Array, Bools, Floats, Labels, box_of, in_thr
 from NativeDLLib.core.errors import InputError
 from NativeDLLib.inference.label_maker import Axis, LabelMaker
 from NativeDLLib.inference.network import ArrayOrTensor
-from NativeDLLib.registry.entry import InputContract
+from NativeDLLib.registry.entry import Channel, InputContract
 
 _BLOCK_MM = 9.0
 # Lungs are below, but no patch lies in them alone; a table's shell is thin and hardly counts in the mean of a block.
@@ -83,7 +83,7 @@ class Prepared:
     grid: sitk.Image  # grid of the volume as an image without content, in place in the patient
     oriented: sitk.Image  # voxels of the image with their axes in the network's order
     source: sitk.Image  # image to whose grid the way back leads
-    fill: float  # value of empty space, such as air, in `volume`
+    fill: Floats  # value of empty space, such as air, in each channel of `volume`
     reflect: bool = False  # whether slices that a patch lacks are those of `volume`, reflected, and not `fill`
     body: Body | None = None  # blocks of a CT with tissue; None where they are not known
     properties: Mapping[str, Any] = field(default_factory=dict)
@@ -98,23 +98,31 @@ def prepare(image: sitk.Image, contract: InputContract) -> Prepared:
     oriented = sitk.DICOMOrient(image, contract.orientation)
     resampled = resample_linearly(oriented, contract.spacing[::-1])
     values: Floats = sitk.GetArrayFromImage(resampled).astype(np.float32, copy=False)
-    low = float(values.min())
     body = Body.find(values, contract.spacing, values.shape) if contract.modality == "CT" else None
-    if contract.clip is not None:
-        np.clip(values, *contract.clip, out=values)
-        low = contract.clip[0]
-    if contract.normalization == "none":
+    count = len(contract.channels)
+    volume = values[None] if count == 1 else values[None].repeat(count, axis=0)
+    fill = [_normalise(part, channel) for part, channel in zip(volume, contract.channels, strict=True)]
+    grid, turned = empty(resampled), empty(oriented)
+    return Prepared(volume, grid, turned, image, np.array(fill, np.float32), contract.padding == "reflect", body)
+
+
+def _normalise(values: Floats, channel: Channel) -> float:
+    """Bring values to those of a channel, in place; return that of empty space, which is the lowest."""
+    low = float(values.min())
+    if channel.clip is not None:
+        np.clip(values, *channel.clip, out=values)
+        low = channel.clip[0]
+    if channel.normalization == "none":
         mean, std = 0.0, 1.0
-    elif isinstance(contract.normalization, str):
+    elif isinstance(channel.normalization, str):
         mean, std = float(values.mean()), float(values.std())
         if std == 0:
             raise InputError("the image has the same value everywhere: there is nothing to segment")
     else:
-        mean, std = contract.normalization["mean"], contract.normalization["std"]
+        mean, std = channel.normalization["mean"], channel.normalization["std"]
     values -= np.float32(mean)
     values /= np.float32(std)
-    grid, turned = empty(resampled), empty(oriented)
-    return Prepared(values[None], grid, turned, image, (low - mean) / std, contract.padding == "reflect", body)
+    return (low - mean) / std
 
 
 def restore(planes: Iterable[ArrayOrTensor], prepared: Prepared) -> Labels:

@@ -235,7 +235,7 @@ def _flipped_mean(network: Network, patch: ArrayOrTensor, flips: Sequence[tuple[
     return total / len(flips) if len(flips) > 1 else total
 
 
-def _pad(volume: Floats, patch_size: Sequence[int], fill: float, reflect: bool) -> tuple[Floats, tuple[slice, ...]]:
+def _pad(volume: Floats, patch_size: Sequence[int], fill: Floats, reflect: bool) -> tuple[Floats, tuple[slice, ...]]:
     """Surround a volume on both sides until it is as large as a patch; also return where it then lies."""
     lacking = [max(0, p - n) for n, p in zip(volume.shape[1:], patch_size, strict=True)]
     widths = [(0, 0), *((n // 2, n - n // 2) for n in lacking)]
@@ -245,4 +245,7 @@ def _pad(volume: Floats, patch_size: Sequence[int], fill: float, reflect: bool) 
     if reflect:
         volume = np.pad(volume, [(0, 0), widths[1], (0, 0), (0, 0)], mode="symmetric")
         widths[1] = (0, 0)
-    return np.pad(volume, widths, constant_values=fill), inside
+    padded = np.empty([n + sum(width) for n, width in zip(volume.shape, widths, strict=True)], volume.dtype)
+    padded[...] = np.reshape(fill, (-1, 1, 1, 1))
+    padded[*(slice(start, start + n) for n, (start, _) in zip(volume.shape, widths, strict=True))] = volume
+    return padded, inside

@@ -34,7 +34,14 @@ def _steps(model: Model, where: str) -> None:
 
 
 def _input(model: Model, where: str) -> None:
-    _rising(model.input.clip, f"{where}.input.intensity.clip")
+    given = model.data["input"]
+    for index, (channel, row) in enumerate(zip(model.input.channels, given["channels"], strict=True)):
+        own = f".channels[{index}]" if "intensity" in row else ""
+        _rising(channel.clip, f"{where}.input{own}.intensity.clip")
+        if model.runtime == "nnunetv2" and len(row) > 1:
+            raise ModelError(f"{where}.input.channels[{index}]: series and intensity are for torch and onnx")
+        if model.runtime != "nnunetv2" and not own and "intensity" not in given:
+            raise ModelError(f"{where}.input.intensity: is missing, and channels[{index}] has none of its own")
     if model.runtime != "nnunetv2" and model.input.orientation is None:
         raise ModelError(f"{where}.input.orientation: stored is for nnunetv2; name the axes, as in LPS")
     if model.runtime == "nnunetv2" and model.input.axes is not None:

@@ -60,21 +60,37 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class Channel:
+    """One channel of a network's input: a series, and the way from the values of its images to those of the input."""
+
+    name: str
+    clip: tuple[float, float] | None
+    normalization: Mapping[str, float] | str
+    series: Literal["same", ""] = ""  # same: that of the first channel; empty where the entry does not say
+
+
+@dataclass(frozen=True)
 class InputContract:
     """Input that a model needs; lists of three are (z, y, x), spacing in mm."""
 
     modality: str
     body_parts: tuple[str, ...]
     keywords: tuple[str, ...]
-    channels: tuple[str, ...]
+    channels: tuple[Channel, ...]
     orientation: str | None
     spacing: tuple[float, float, float] | None
-    clip: tuple[float, float] | None
-    normalization: Mapping[str, float] | str
     patch_size: tuple[int, int, int] | None
     # Of an image with fewer slices than a patch: by a constant such as air, or by its own slices, reflected.
     padding: Literal["constant", "reflect"] = "constant"
     axes: str | None = None  # order of the axes of the network's own array, None where the entry does not say
+
+    @property
+    def needs(self) -> str:
+        """What one series cannot give, as ``needs 2 channels (T1, FLAIR), a series gives one``; empty where it can."""
+        if all(channel.series == "same" for channel in self.channels[1:]):
+            return ""
+        names = ", ".join(channel.name for channel in self.channels)
+        return f"needs {len(self.channels)} channels ({names}), a series gives one"
 
     @property
     def array_axes(self) -> tuple[int, ...]:

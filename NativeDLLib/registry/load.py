@@ -26,7 +26,6 @@ Kind = TypeVar("Kind")
 def make_model(data: Mapping[str, Any], registry: Path) -> Model:
     """Make a model from an entry that has passed its checks."""
     given, output = data["input"], data["output"]
-    intensity = given.get("intensity", {"normalization": "none"})
     weights = {name: value for name, value in data["weights"].items() if name not in ("file", "folder")}
     place = data["weights"].get("file") or data["weights"]["folder"]
     texts: dict[str, Any] = {name: data.get(name, "") for name in _TEXTS}
@@ -36,11 +35,9 @@ def make_model(data: Mapping[str, Any], registry: Path) -> Model:
             modality=given["modality"],
             body_parts=tuple(given.get("body_parts", ())),
             keywords=tuple(given.get("keywords", ())),
-            channels=tuple(channel["name"] for channel in given["channels"]),
+            channels=tuple(_channel(row, given) for row in given["channels"]),
             orientation=None if given.get("orientation") == "stored" else given.get("orientation"),
             spacing=_triple(given.get("spacing"), float),
-            clip=tuple(intensity["clip"]) if "clip" in intensity else None,
-            normalization=intensity["normalization"],
             patch_size=_triple(given.get("patch_size"), int),
             padding=given.get("padding", "constant"),
             axes=given.get("axes"),
@@ -80,12 +77,22 @@ def with_coarse(model: Model, others: Mapping[str, Model], where: str) -> Model:
     if unknown:
         raise ModelError(f"{place}.segments: '{coarse.id}' has no segment '{unknown[0]}'")
     # nnU-Net's plans say it for its networks: those for CT are normalised by constants, others by the image.
-    by_image = model.input.modality != "CT" if model.runtime == "nnunetv2" else model.input.normalization == "image"
+    by_image = model.input.modality != "CT" if model.runtime == "nnunetv2" else _by_image(model)
     if by_image:
         raise ModelError(f"{place}: this model normalises by the whole image, which a part of it would change")
     segments = tuple(s for s in coarse.segments if s.name in given.get("segments", (s.name,)))
     margin_mm = float(given.get("margin_mm", _MARGIN_MM))
     return replace(model, coarse=entry.Coarse(coarse, segments, margin_mm, given.get("use", True)))
+
+
+def _by_image(model: Model) -> bool:
+    return any(channel.normalization == "image" for channel in model.input.channels)
+
+
+def _channel(row: Mapping[str, Any], given: Mapping[str, Any]) -> entry.Channel:
+    """Make a channel of an input contract, whose intensities are its own or those of the input."""
+    intensity = row.get("intensity") or given.get("intensity", {"normalization": "none"})
+    return _made(entry.Channel, {"clip": None} | intensity, name=row["name"], series=row.get("series", ""))
 
 
 def _made(kind: type[Kind], row: Mapping[str, Any], **others: Any) -> Kind:

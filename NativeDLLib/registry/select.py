@@ -101,9 +101,8 @@ def _compare(model: Model, series: Described, seen: Sequence[str]) -> Candidate:
     modality = series.text("Modality")
     if modality != wants.modality:
         return Candidate(model, False, 0, (f"is for {wants.modality}, the series is {modality or 'without modality'}",))
-    if len(wants.channels) > 1:
-        needs = f"needs {len(wants.channels)} channels ({', '.join(wants.channels)}), a series gives one"
-        return Candidate(model, False, 0, (needs,))
+    if wants.needs:
+        return Candidate(model, False, 0, (wants.needs,))
     body_part = series.text("BodyPartExamined").upper()
     reasons, score = [f"{modality} as wanted"], 0
     if body_part in wants.body_parts:

@@ -39,7 +39,8 @@ def make_case(
     """Case on the grid of inference, from an image in Hounsfield units and labels on grids of their own. `labels` holds
     the structure at each voxel (0 for unknown), `target` the network's class, `uptake` the contrast uptake by label.
     """
-    prepared = prepare(image, replace(contract, clip=None, normalization="none"))
+    as_stored = replace(contract.channels[0], clip=None, normalization="none")
+    prepared = prepare(image, replace(contract, channels=(as_stored,)))
     hu = torch.from_numpy(prepared.volume[0]).clip(-1024, 3071)
     if not _is_same(labels, prepared.grid):
         labels = sitk.Resample(labels, prepared.grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0)

@@ -74,20 +74,25 @@ class Config:
     @property
     def clip(self) -> tuple[float, float]:
         """Bounds of the Hounsfield units that the network sees."""
-        assert self.contract.clip is not None
-        return self.contract.clip
+        (channel,) = self.contract.channels
+        assert channel.clip is not None
+        return channel.clip
 
     @property
     def mean(self) -> float:
         """Input contract: ``(clip(HU) - mean) / std``."""
-        assert not isinstance(self.contract.normalization, str)
-        return float(self.contract.normalization["mean"])
+        return self._constants["mean"]
 
     @property
     def std(self) -> float:
         """See `mean`."""
-        assert not isinstance(self.contract.normalization, str)
-        return float(self.contract.normalization["std"])
+        return self._constants["std"]
+
+    @property
+    def _constants(self) -> Mapping[str, float]:
+        (channel,) = self.contract.channels
+        assert not isinstance(channel.normalization, str)
+        return channel.normalization
 
     @property
     def reflect(self) -> bool:
@@ -181,14 +186,15 @@ def _check(config: Config) -> None:
             raise UsageError(f"{path}: entry.output.segments: there is no class {segment.label} for '{segment.name}'")
     if config.vary_shape and len(classes) > 1:
         raise UsageError(f"{path}: vary_shape: is for trainings of one class; this one has {len(classes)}")
-    normalised = contract.clip is not None and not isinstance(contract.normalization, str)
+    channel = contract.channels[0]
+    normalised = channel.clip is not None and not isinstance(channel.normalization, str)
     if contract.modality != "CT" or len(contract.channels) != 1 or not normalised:
         raise UsageError(f"{path}: entry.input: training takes one channel of CT with clip and mean and std")
     if contract.orientation is None or contract.spacing is None or contract.patch_size is None:
         raise UsageError(f"{path}: entry.input: training needs orientation, spacing and patch_size")
     if contract.array_axes != (0, 1, 2):
         raise UsageError(f"{path}: entry.input.axes: networks are trained with zyx; leave it out")
-    if config.model.activation == "sigmoid":
+    if config.model.activation in ("sigmoid", "labels"):
         raise UsageError(f"{path}: entry.output.activation: networks are trained with softmax; leave it out")
     if config.vary_shape and min(contract.patch_size) < _LEAST_TO_VARY:
         raise UsageError(f"{path}: vary_shape: needs a patch_size of at least {_LEAST_TO_VARY} voxels along each axis")

@@ -21,6 +21,7 @@ from NativeDLLib.registry.weights import Weights
 from NativeDLLib.source import Series
 
 WORK = Work(
+    taken=1,
     image=(512, 512, 300), network=(300, 273, 273), patch=(96, 96, 96), channels=(8,), channel_bytes=4,
     classes=26, has_head=True, is_streamed=True, mirrors=False, forward=0, concurrency=1,
 )  # fmt: skip

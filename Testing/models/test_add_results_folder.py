@@ -69,8 +69,8 @@ def test_the_entry_says_what_the_plans_say(tmp_path):
     assert model.input.modality == "CT"
     assert model.input.spacing == (2.0, 1.1, 1.1)
     assert model.input.patch_size == (16, 24, 24)
-    assert model.input.clip == (-900, 1200)
-    assert model.input.normalization == {"mean": 40.0, "std": 300.0}
+    assert model.input.channels[0].clip == (-900, 1200)
+    assert model.input.channels[0].normalization == {"mean": 40.0, "std": 300.0}
     assert model.input.orientation is None
     assert [(segment.label, segment.name, segment.type.value) for segment in model.segments] == [
         (1, "liver", "10200004"),

@@ -129,8 +129,8 @@ def test_what_is_missing_is_asked_for_until_it_is_right(network):
     assert model.input.axes == "xyz"
     assert model.input.orientation == "LPS"
     assert model.input.spacing == (2, 1, 1)
-    assert model.input.clip == (-200, 400)
-    assert model.input.normalization == {"mean": 50, "std": 100}
+    assert model.input.channels[0].clip == (-200, 400)
+    assert model.input.channels[0].normalization == {"mean": 50, "std": 100}
     assert segment.name == "kidney_right"
     assert segment.type.value == "64033007"
     assert segment.type_modifier.meaning == "Right"

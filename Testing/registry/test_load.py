@@ -42,8 +42,8 @@ def test_an_entry_says_everything_a_tool_needs(tmp_path):
     assert model.registry == tmp_path / "registry.json"
     assert model.input.spacing == (1.5, 1.0, 1.0)
     assert model.input.patch_size == (16, 16, 16)
-    assert model.input.clip == (-200, 400)
-    assert model.input.channels == ("CT",)
+    assert model.input.channels[0].clip == (-200, 400)
+    assert [channel.name for channel in model.input.channels] == ["CT"]
     assert model.segments[0].number == 1
     assert model.segments[0].type.meaning == "Liver"
     assert [parameter.name for parameter in model.parameters] == ["step", "min_volume"]
@@ -70,6 +70,7 @@ def test_an_entry_says_everything_a_tool_needs(tmp_path):
         ("input.patch_size", [16, 16, 1.5], "models[1] (bright).input.patch_size[2]", "1.5 is not of type 'integer'"),
         ("input.channels", [], "models[1] (bright).input.channels", "[] should be non-empty"),
         ("input.intensity.normalization", "z", "models[1] (bright).input.intensity.normalization", "'z'"),
+        ("input.channels.0.series", "other", "models[1] (bright).input.channels[0].series", "'other' is not 'same'"),
         ("input.body_parts.0", "liver", "models[1] (bright).input.body_parts[0]", "'liver' does not match"),
         ("output.segments", [], "models[1] (bright).output.segments", "[] should be non-empty"),
         ("output.segments.0.label", 0, "models[1] (bright).output.segments[0].label", "0 is less than"),
@@ -136,6 +137,12 @@ SECOND_SEGMENT = factories.entry()["output"]["segments"][0] | {"label": 2, "name
         ("output.segments.1", SECOND_SEGMENT | {"name": "Liver"}, ".output.segments: two segments have the same name"),
         ("output.segments.1", SECOND_SEGMENT, ".output: label 2 is beyond the 2 channels"),
         ("input.intensity.clip", [5, 5], ".input.intensity.clip: the lower bound is not below the upper"),
+        ("input.intensity", ..., ".input.intensity: is missing, and channels[0] has none of its own"),
+        (
+            "input.channels.0.intensity",
+            {"clip": [5, 4], "normalization": "none"},
+            ".input.channels[0].intensity.clip: the lower bound is not below the upper",
+        ),
         ("parameters.0.default", 2, ".parameters[0] (step).default: 2 is not within 0.25 to 1"),
         ("parameters.0.minimum", 2, ".parameters[0] (step): minimum 2 is above maximum 1"),
         ("parameters.1.name", "step", ".parameters: two parameters have the same name"),

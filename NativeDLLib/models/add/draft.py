@@ -35,6 +35,7 @@ class Draft:
     shape: Sequence[int] = ()  # sizes of a patch along the axes of the network's own array, where the files tell all
     any_slices: bool = False  # whether it takes as many planes along the first of them as it is given
     content: bytes = b""  # of the one file, where it is more than that of the user's
+    inputs: int = 0  # channels that the network takes; 0 where its entry's are known
     outputs: int = 0  # channels that the network gives; 0 where its labels are known
 
     def at(self, place: Place) -> Any:
@@ -85,7 +86,9 @@ class Draft:
 
     def _settle(self, where: str = "answers") -> None:
         """Fill in, or offer, what follows from answers: the labels, and the patch (z, y, x)."""
-        output = self.entry.get("output", {})
+        output, channels = self.entry.get("output", {}), self.at(("input", "channels"))
+        if self.inputs and (not isinstance(channels, list) or len(channels) != self.inputs):
+            raise UsageError(f"{where}: input.channels: the network takes {self.inputs}")
         if self.outputs and output.get("activation") == "sigmoid" and output["channels"] == self.outputs:
             output["channels"] = self.outputs + 1
             output["segments"] = [*output["segments"], {"label": self.outputs}]
@@ -135,6 +138,9 @@ def _merged(known: Mapping[str, Any], given: Mapping[str, Any], where: str, plac
             continue
         if here == _SEGMENTS and key in known:
             result[key] = _merged_rows(known[key], value, where)
+        elif here == ("input", "channels") and isinstance(value, list):
+            rows = (row.items() if isinstance(row, dict) else {"name": row}.items() for row in value)
+            result[key] = [{name: part for name, part in row if part is not None} for row in rows]
         elif isinstance(known.get(key), dict) and place == ():
             if not isinstance(value, dict):
                 raise UsageError(f"{where}: {shown(here)}: must be an object")

@@ -20,6 +20,7 @@ HINTS = "nativedl.json"
 """Where a file may carry a fragment of its entry: a key of ONNX's metadata, an extra file in a ``.pt2``."""
 
 _LARGEST_HINTS = 2**20
+_MOST_CHANNELS = 16
 # What an axis of free size is tried with: what networks that halve their input five times can take.
 _FREE_SIZE = 32
 _AXES = 5
@@ -44,7 +45,7 @@ def read_onnx(path: Path) -> Draft:
     taken, given = session.get_inputs()[0], session.get_outputs()[0]
     shape = _checked_shape(path, network.takes)
     classes = network.gives[1] if len(network.gives) == len(network.takes) else None
-    zeros = np.zeros([1, 1, *(n or _FREE_SIZE for n in shape)], np.float32)
+    zeros = np.zeros([1, shape[0] or 1, *(n or _FREE_SIZE for n in shape[1:])], np.float32)
     if loaded.activation == "labels" or not isinstance(classes, int):
         classes = network(zeros).shape[1]
     if loaded.activation == "labels":
@@ -128,37 +129,40 @@ def read_described(path: Path, architecture: Path) -> Draft:
 
 
 def _checked_shape(path: Path, shape: Sequence[Any] | None) -> tuple[int | None, ...]:
-    """Return the sizes of a patch along the network's own axes, None for those that are free."""
+    """Return the channels of the input, and the sizes of a patch along its own axes; None for those that are free."""
     sizes = [size if isinstance(size, int) else None for size in shape or ()]
     if len(sizes) == 4:
         # It is run on each plane.
         sizes = [*sizes[:2], 1, *sizes[2:]]
     if len(sizes) != _AXES:
         raise ModelError(f"{path}: takes {len(sizes)} axes; an input (batch, channels, z, y, x) is needed")
-    if sizes[1] not in (1, None):
-        others = "networks for several series or for colour pictures are not run"
-        raise ModelError(f"{path}: takes {sizes[1]} channels; a series gives one, and {others}")
+    if sizes[1] not in (*range(1, _MOST_CHANNELS + 1), None):
+        raise ModelError(f"{path}: takes {sizes[1]} channels; 1 to {_MOST_CHANNELS} can be run")
     if sizes[0] not in (1, None):
         raise ModelError(f"{path}: takes batches of {sizes[0]}; export it with a free batch size, or 1")
     if any(size is not None and not 1 <= size <= 512 for size in sizes[2:]):
         raise ModelError(f"{path}: takes patches of {sizes[2:]} voxels; 1 to 512 along each axis can be run")
-    return tuple(sizes[2:])
+    return tuple(sizes[1:])
 
 
 def _draft(path: Path, runtime: str, shape: Sequence[int | None], channels: int, activation: str, axes: int) -> Draft:
-    if not 1 + (activation == "softmax") <= channels <= 255:
+    if not 1 + (activation in ("softmax", "labels")) <= channels <= 255:
         raise ModelError(f"{path}: gives {channels} channel(s); 2 to 255 can be run, and one without a softmax")
+    inputs = shape[0] or 1
+    names = ["image"] if inputs == 1 else [f"channel {number}" for number in range(1, inputs + 1)]
     entry: dict[str, Any] = {
         **{"id": identifier(path.stem), "version": "1.0.0", "runtime": runtime},
         "description": f"Network of the file {path.name[:80]!r}.",
-        "input": {"channels": [{"name": "image"}]},
+        "input": {"channels": [{"name": name} for name in names]},
         "sliding_window": {"step": {"parameter": "step"}},
         "output": {"channels": channels, "segments": [{"label": label} for label in range(1, channels)]},
         "parameters": [STEP],
     }
     draft = Draft(entry, {f"weights{_suffix(path)}": path}, fixed=[("output", "channels")], outputs=channels)
-    sizes = [size for size in shape if size is not None]
-    draft.shape, draft.any_slices = sizes if len(sizes) == len(shape) else (), axes == 4
+    sizes, draft.inputs = [size for size in shape[1:] if size is not None], inputs
+    draft.shape, draft.any_slices = sizes if len(sizes) == len(shape) - 1 else (), axes == 4
+    if inputs > 1:
+        draft.told.append(f"takes {inputs} channels, which a run makes of one series, each in its own window")
     if draft.any_slices:
         draft.told.append("a network for slices, which is run on each plane along the first of its axes")
     draft.told.append(_TOLD[activation].format(channels))

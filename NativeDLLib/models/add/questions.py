@@ -1,5 +1,6 @@
 """Fields that an entry still lacks, with the words in which a person is asked for them."""
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,14 +42,26 @@ def questions(draft: Draft) -> list[Question]:
             f"its trainer {trainer!r} is none of nnU-Net's own; repeat the name if it trains the network of the plans"
         )
         asked.append(Question(("trainer",), text, None, lambda text: _same(text, trainer)))
+    for index in range(draft.inputs if draft.inputs > 1 else 0):
+        place: Place = ("input", "channels", index)
+        if index:
+            text = (
+                f"series of channel {index + 1}: same, if it shows the first one's images in another window or colour"
+            )
+            same = Question((*place, "series"), f"{text}; a run takes no other", None, lambda text: _same(text, "same"))
+            asked.append(same)
+        if draft.at(("input", "intensity")) is None:
+            text = f"of channel {index + 1}, {_INTENSITY}"
+            asked.append(Question((*place, "intensity"), text, None, _intensity))
     for index, row in enumerate(draft.entry["output"]["segments"]):
         _match(draft, index, row)
         label = f"label {row['label']}" + (f" '{row['name']}'" if isinstance(row.get("name"), str) else "")
         for key, text, parse in _SEGMENT:
-            place: Place = ("output", "segments", index, key)
+            place = ("output", "segments", index, key)
             asked.append(Question(place, f"{text} of {label}", draft.offers.get(place), parse))
     # The patch follows from the order of the axes, where the files tell its sizes.
     known = [("input", "patch_size")] if draft.shape and not draft.any_slices else []
+    known += [("input", "intensity")] if draft.inputs > 1 else []
     sigmoid = draft.at(("output", "activation")) == "sigmoid"
     known += [] if sigmoid else [("output", "threshold")]
     known += [] if sigmoid and draft.outputs > 1 else [("output", "overlap")]
@@ -67,8 +80,10 @@ def template(draft: Draft) -> dict[str, Any]:
             row[key] = question.offer
             modifier = draft.offers.get((*question.place[:3], "type_modifier"))
             row.update({"type_modifier": modifier} if key == "type" and modifier else {})
-        else:
-            missing.put(question.place, question.offer)
+            continue
+        if question.place[:2] == ("input", "channels"):
+            missing.entry.setdefault("input", {}).setdefault("channels", copy.deepcopy(draft.at(("input", "channels"))))
+        missing.put(question.place, question.offer)
     if rows:
         missing.put(("output", "segments"), list(rows.values()))
     return missing.entry
@@ -176,6 +191,9 @@ def _code(text: str) -> dict[str, str]:
     return code
 
 
+_INTENSITY = (
+    "intensities: none, image (its own mean and deviation) or MEAN STD; before it LOW HIGH where they are clipped"
+)
 _Row = tuple[Place, str, Callable[[str], Any]]
 _FIELDS: tuple[_Row, ...] = (
     (("title",), "title, as people will see it", str),
@@ -202,11 +220,7 @@ _CONTRACT: tuple[_Row, ...] = (
     ),
     (("input", "orientation"), "where its axes x, y, z point in the patient, as in LPS", str.upper),
     (("input", "spacing"), "spacing in mm (z y x)", _numbers),
-    (
-        ("input", "intensity"),
-        "intensities: none, image (its own mean and deviation) or MEAN STD; before it LOW HIGH where they are clipped",
-        _intensity,
-    ),
+    (("input", "intensity"), _INTENSITY, _intensity),
     (("input", "patch_size"), "patch size in voxels (z y x)", _numbers),
     (
         ("output", "activation"),
