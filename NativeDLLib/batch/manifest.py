@@ -43,8 +43,7 @@ class Manifest:
 
     def state(self, name: str) -> str | None:
         """Return the state of a case; None where it is new."""
-        line = self.last.get(name)
-        return None if line is None else str(line["state"])
+        return str(self.last[name]["state"]) if name in self.last else None
 
     def queue(self, asked: Mapping[str, dict[str, Any]]) -> None:
         """Write down the cases that wait, by name, with the options that each is to be done with."""

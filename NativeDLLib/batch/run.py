@@ -138,10 +138,9 @@ class _Progress:
             self._finished += 1
         states = self._states()
         elapsed = time.monotonic() - self._started
-        remaining = elapsed / self._finished * (self._left - self._finished) if self._finished else None
+        left = round(elapsed / self._finished * (self._left - self._finished), 1) if self._finished else None
         case = {"case": happening.name, "state": self._manifest.state(happening.name)}
         counts = {"done": states[DONE], "failed": states[FAILED], "total": len(self._names)}
-        left = None if remaining is None else round(remaining, 1)
         self._progress.show({"event": "case", **case, **counts, "remaining_s": left})
 
     def summary(self, *, cancelled: bool) -> dict[str, Any]:

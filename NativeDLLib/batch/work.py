@@ -120,7 +120,6 @@ def run_here(
     for task in tasks:
         waiting.put(task)
     happenings: queue.SimpleQueue[Happening | BaseException | None] = queue.SimpleQueue()
-
     dealt = max(1, len(devices))
 
     def work(slot: int) -> None:

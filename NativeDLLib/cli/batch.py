@@ -117,10 +117,9 @@ def _cohort(args: argparse.Namespace, progress: Progress) -> Cohort:
         raise UsageError("a PACS does not tell the volumes of a series", hint="retrieve it, and use --input")
     if args.input:
         return from_folders(args.input, wanted, progress)
-    if args.csv and args.database:
-        return from_csv(args.csv, ("--database", str(args.database.resolve())))
     if args.csv:
-        return from_csv(args.csv, ("--from", args.source_peer) if args.source_peer else ())
+        place = ("--database", str(args.database.resolve())) if args.database else ("--from", args.source_peer)
+        return from_csv(args.csv, place if places else ())
     if args.database:
         return from_database(args.database, wanted)
     return from_peer(peer_named(args, args.source_peer), keys, wanted, progress)
@@ -136,11 +135,10 @@ def _check_models(cohort: Cohort, chosen: dict[str, Any], *, here: bool) -> None
 
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:
-    yield (
-        f"{report['done']} done, {len(report['failed'])} failed, {report['left']} left of {report['total']} cases"
-        f" ({report['seconds']:.0f} s)"
-    )
-    yield from (f"  {failed['case']}: {failed['reason']}" for failed in report["failed"][:_SHOWN])
-    if len(report["failed"]) > _SHOWN:
-        yield f"  and {len(report['failed']) - _SHOWN} more"
+    failed = report["failed"]
+    states = f"{report['done']} done, {len(failed)} failed, {report['left']} left"
+    yield f"{states} of {report['total']} cases ({report['seconds']:.0f} s)"
+    yield from (f"  {row['case']}: {row['reason']}" for row in failed[:_SHOWN])
+    if len(failed) > _SHOWN:
+        yield f"  and {len(failed) - _SHOWN} more"
     yield f"manifest: {report['manifest']}"

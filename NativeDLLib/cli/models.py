@@ -67,10 +67,7 @@ def _show(args: argparse.Namespace, progress: Progress) -> None:
 def _check(args: argparse.Namespace, progress: Progress) -> None:
     models = load_registry(args.file)
     # Weights that are still to be fetched are no fault of the file.
-    states = {}
-    for model in models:
-        there = not to_be_fetched(model)
-        states[model.id] = f"weights {verified_weights(model)[1][:12]}" if there else "to be fetched"
+    states = {m.id: "to be fetched" if to_be_fetched(m) else f"weights {verified_weights(m)[1][:12]}" for m in models}
     rows = (f"{model_id}: right ({state})" for model_id, state in states.items())
     report = {"file": str(args.file), "models": states}
     progress.result(report, *rows, f"{args.file}: {len(models)} model(s), no errors")

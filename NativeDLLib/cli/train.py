@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 def add_commands(subparsers: Any) -> None:
     """Register the command."""
     parser = add_command(subparsers, "train", run, "train a model, or fine-tune one of the registry", __doc__)
-    parser.add_argument(
-        "--config", type=Path, required=True, metavar="FILE", help="JSON: data, classes, network, model"
-    )
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="JSON: data, classes, network, ...")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="for model, log and checkpoint")
     parser.add_argument("--from", dest="start", metavar="ID", help="a registry model to start from (fine-tuning)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --output")

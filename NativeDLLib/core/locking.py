@@ -17,20 +17,17 @@ _POLL_S = 0.05
 def hold(folder: Path, busy: str) -> Iterator[None]:
     """Lock on a folder, which is made, for the block; UsageError with the text `busy` where another process has it."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = _lock(folder / ".lock")
-    if not _is_mine(lock):
-        raise UsageError(busy)
     try:
+        mine = _lock(folder / ".lock").acquire()
+    except Timeout as error:
+        raise UsageError(busy) from error
+    with mine:
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager
 def take_turn(files: Sequence[Path], progress: Progress) -> Iterator[None]:
-    """Wait until no other process holds one of the files, and hold it until the context is left; the files are made.
-    Without files there is nothing to wait for, and no stage ``wait``.
-    """
+    """Wait until no other process holds one of the files, and hold it for the block; without files wait for nothing."""
     if not files:
         yield
         return

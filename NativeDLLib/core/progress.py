@@ -99,8 +99,7 @@ class Progress:
             return
         self._shown_at = now
         elapsed = now - self._fraction_started
-        remaining = elapsed * (1 - fraction) / fraction if fraction > 0 else None
-        left = None if remaining is None else round(remaining, 1)
+        left = round(elapsed * (1 - fraction) / fraction, 1) if fraction > 0 else None
         self.show({"event": "progress", "stage": stage, "fraction": round(fraction, 4), "remaining_s": left})
 
     def warn(self, message: str, hint: str = "") -> None:

@@ -16,7 +16,7 @@ import psutil
 from NativeDLLib.worker.processes import EventReader, environment, kill_tree, python_command, with_events
 
 _POLL_S = 0.1
-# A process that is asked to end has as long as `parent` gives it, and some more.
+# A process that is asked to end has as long as `end_with_parent` gives it, and some more.
 END_S = 8.0
 _LAST_WORDS = 4096
 

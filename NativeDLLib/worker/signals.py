@@ -20,23 +20,26 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.worker.processes import kill_tree
 
 _GRACE_S = 5.0
+_DEAF_S = 5.0
+# Jobs that this process has started have as long as `end_with_parent` gives them, and some more.
+_SLOW_S = 15.0
 
 
 def end_with_parent(progress: Progress) -> None:
     """Cancel the work when standard input is closed, and end this process if that takes longer than a few seconds. The
     system closes a pipe when the process at its other end dies, in any way and on every platform.
     """
-    threading.Thread(target=_watch, args=(progress,), daemon=True).start()
 
+    def watch() -> None:
+        # Not sys.stdin: its lock, held by a thread that waits, would abort the interpreter at its end.
+        while os.read(0, 1024):
+            pass
+        progress.cancel()
+        threading.main_thread().join(_GRACE_S)
+        if threading.main_thread().is_alive():
+            end_now()
 
-def _watch(progress: Progress) -> None:
-    # Not sys.stdin: its lock, held by a thread that waits, would abort the interpreter at its end.
-    while os.read(0, 1024):
-        pass
-    progress.cancel()
-    threading.main_thread().join(_GRACE_S)
-    if threading.main_thread().is_alive():
-        end_now()
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def end_now() -> NoReturn:
@@ -45,11 +48,6 @@ def end_now() -> NoReturn:
         kill_tree(child.pid)
     remove_scratch()
     os._exit(CancelledError.exit_code)
-
-
-_DEAF_S = 5.0
-# Jobs that this process has started have as long as `parent` gives them, and some more.
-_SLOW_S = 15.0
 
 
 @contextmanager
