@@ -26,7 +26,13 @@ ENTRY, ID, VERSION, MODEL_UID, RUNTIME, FORM, WEIGHTS, URI = range(0x01, 0x09)
 SHA256, SIZE, FRAGMENT, FRAGMENTS, DIGEST, SIGNATURE, PUBLIC_KEY = range(0x09, 0x10)
 _VR = ("UT", "LO", "LO", "UI", "CS", "CS", "OB", "UR", "LO", "UL", "US", "US", "LO", "OB", "OB")
 VRS = dict(enumerate(_VR, ENTRY))
-_LARGEST_TEXT = 2**20
+LARGEST_WEIGHTS = 2**32 - 2
+"""In bytes; the size of the weights is an unsigned 32-bit number (VR UL) and even."""
+
+_SIZES = {"UL": 4, "US": 2}  # bytes of one number
+_LARGEST_TEXT = _CHUNK = _ARCHIVE_NEEDS = 2**20
+# As the registry's schema has paths: no empty, hidden or upward step, no drive, no backslash.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*")
 
 
 def statement(entry: str, form: str, sha256: str, size: int) -> bytes:
@@ -69,51 +75,39 @@ def raw_value(dataset: Dataset, tag: int, what: str) -> bytes:
     return value or b""
 
 
-class Elements:
-    """Private elements of one instance as bytes, whether the peer kept their VR or made it UN. ModelError where the
-    instance has no block of ours, or an element is missing or not as described.
+def read_elements(dataset: Dataset, what: str) -> dict[int, Any]:
+    """Values of one instance's private elements by number but the weights, whether the peer kept their VR or made it
+    UN. ModelError where the instance has no block of ours, or an element is missing or not as described.
     """
-
-    def __init__(self, dataset: Dataset, what: str) -> None:
-        self._dataset, self._what = dataset, what
-        try:
-            self._block = dataset.private_block(GROUP, CREATOR)
-        except KeyError as error:
-            raise ModelError(f"{what}: holds no model: it has no private block '{CREATOR}'") from error
-
-    def content(self, element: int) -> bytes:
-        """Return an element's value, empty where it is absent."""
-        return raw_value(self._dataset, self._block.get_tag(element), self._what)
-
-    def text(self, element: int) -> str:
-        """Return a text, without its padding."""
-        value = self.content(element)
-        if len(value) > _LARGEST_TEXT or not value.isascii():
-            raise ModelError(f"{self._what}: {self._block.get_tag(element)} is too long, or not ASCII")
-        return value.decode("ascii").strip(" \0")
-
-    def number(self, element: int) -> int:
-        """Return an unsigned number."""
-        value = self.content(element)
-        if len(value) != {"UL": 4, "US": 2}[VRS[element]]:
-            raise ModelError(f"{self._what}: {self._block.get_tag(element)} is not one number")
-        return int.from_bytes(value, "little")
-
-    def sha256(self, element: int) -> str:
-        """Return a SHA-256 in hexadecimal."""
-        value = self.text(element)
-        if not re.fullmatch("[0-9a-f]{64}", value):
-            raise ModelError(f"{self._what}: {self._block.get_tag(element)} is no SHA-256")
-        return value
+    try:
+        block = dataset.private_block(GROUP, CREATOR)
+    except KeyError as error:
+        raise ModelError(f"{what}: holds no model: it has no private block '{CREATOR}'") from error
+    values: dict[int, Any] = {}
+    for element in sorted(VRS.keys() - {WEIGHTS}):
+        tag, vr = block.get_tag(element), VRS[element]
+        content = raw_value(dataset, tag, what)
+        if vr == "OB":
+            values[element] = content
+        elif vr in _SIZES:
+            if len(content) != _SIZES[vr]:
+                raise ModelError(f"{what}: {tag} is not one number")
+            values[element] = int.from_bytes(content, "little")
+        else:
+            if len(content) > _LARGEST_TEXT or not content.isascii():
+                raise ModelError(f"{what}: {tag} is too long, or not ASCII")
+            values[element] = content.decode("ascii").strip(" \0")
+    for element in (SHA256, DIGEST):
+        # At a URL, the entry may have a digest for each file.
+        is_left_out = element == SHA256 and values[FORM] == "URI" and not values[element]
+        if not is_left_out and not re.fullmatch("[0-9a-f]{64}", values[element]):
+            raise ModelError(f"{what}: {block.get_tag(element)} is no SHA-256")
+    return values
 
 
-LARGEST_WEIGHTS = 2**32 - 2
-"""In bytes; the size of the weights is an unsigned 32-bit number (VR UL) and even."""
-
-_CHUNK = 2**20
-_ARCHIVE_NEEDS = 2**20
-# As the registry's schema has paths: no empty, hidden or upward step, no drive, no backslash.
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*")
+def read_weights(dataset: Dataset, what: str) -> bytes:
+    """Weights, or the fragment of them, in one instance that has a block of ours; empty where there are none."""
+    return raw_value(dataset, dataset.private_block(GROUP, CREATOR).get_tag(WEIGHTS), what)
 
 
 def pack(model: Model, folder: Path) -> tuple[dict[str, Any], str, Path | None]:

@@ -61,14 +61,14 @@ def _read(files: Sequence[Path], folder: Path, what: str) -> ReceivedModel:
     shared: tuple[str, dict[int, Any]] | None = None
     for file in files:
         dataset = _open(file)
-        elements = e.Elements(dataset, f"object {file.stem}")
-        here, number = (str(dataset.get("SeriesInstanceUID", "")), _common(elements)), elements.number(e.FRAGMENT)
+        values = e.read_elements(dataset, f"object {file.stem}")
+        number, here = values.pop(e.FRAGMENT), (str(dataset.get("SeriesInstanceUID", "")), values)
         if shared not in (None, here):
             raise ModelError(f"{what}: its fragments are of different models, or one is damaged")
         shared = here
         if number in parts:
             raise ModelError(f"{what}: fragment {number} is there twice")
-        parts[number] = (dataset, elements)
+        parts[number] = dataset
     assert shared is not None
     common, digest = shared[1], shared[1][e.DIGEST]
     if sorted(parts) != list(range(1, common[e.FRAGMENTS] + 1)):
@@ -76,14 +76,14 @@ def _read(files: Sequence[Path], folder: Path, what: str) -> ReceivedModel:
     content = e.statement(common[e.ENTRY], common[e.FORM], common[e.SHA256], common[e.SIZE])
     if hashlib.sha256(content).hexdigest() != digest or e.model_uid(digest) != common[e.MODEL_UID]:
         raise ModelError(f"{what}: is damaged: its registry entry and weights are not those that its digest means")
-    model, expected = _entry(common, folder, what), parts[1][0]
+    model, expected = _entry(common, folder, what), parts[1]
     for keyword in _CHECKED_ATTRIBUTES:
         if str(expected.get(keyword, "")) != str(e.image_attributes(model)[keyword]):
             raise ModelError(f"{what}: its {keyword} is not that of its registry entry")
     place = digest[:32]
     if common[e.FORM] != "URI":
         archive = folder / "weights"
-        _write_weights([parts[number][1] for number in sorted(parts)], common, archive, what)
+        _write_weights([parts[number] for number in sorted(parts)], common, archive, what)
         model = _place(place, common, archive, folder, what)
     return ReceivedModel(model, place, digest, content, common[e.SIGNATURE], common[e.PUBLIC_KEY])
 
@@ -99,17 +99,6 @@ def _open(file: Path) -> Dataset:
     if str(dataset.SOPClassUID) != e.RAW_DATA_STORAGE:
         raise ModelError(f"{file}: holds no model: its SOP class is {dataset.SOPClassUID}")
     return dataset
-
-
-def _common(elements: e.Elements) -> dict[int, Any]:
-    """Return the values that all fragments share, by element."""
-    texts = (e.ENTRY, e.ID, e.VERSION, e.MODEL_UID, e.RUNTIME, e.FORM, e.URI, e.SHA256)
-    values: dict[int, Any] = {element: elements.text(element) for element in texts}
-    if values[e.SHA256] or values[e.FORM] != "URI":
-        values[e.SHA256] = elements.sha256(e.SHA256)
-    values |= {element: elements.number(element) for element in (e.SIZE, e.FRAGMENTS)}
-    values |= {element: elements.content(element) for element in (e.SIGNATURE, e.PUBLIC_KEY)}
-    return values | {e.DIGEST: elements.sha256(e.DIGEST)}
 
 
 def _entry(common: dict[int, Any], folder: Path, what: str) -> Model:
@@ -134,13 +123,13 @@ def _entry(common: dict[int, Any], folder: Path, what: str) -> Model:
     return model
 
 
-def _write_weights(parts: Sequence[e.Elements], common: dict[int, Any], path: Path, what: str) -> None:
+def _write_weights(parts: Sequence[Dataset], common: dict[int, Any], path: Path, what: str) -> None:
     if not 0 < common[e.SIZE] <= LARGEST_WEIGHTS:
         raise ModelError(f"{what}: says that its weights have {common[e.SIZE]} bytes")
     left, digest = common[e.SIZE], hashlib.sha256()
     with path.open("xb") as stream:
-        for elements in parts:
-            piece = elements.content(e.WEIGHTS)
+        for part in parts:
+            piece = e.read_weights(part, what)
             # One byte of padding, and only where nothing is to come.
             if not piece or len(piece) > left + left % 2:
                 raise ModelError(f"{what}: its weights do not have the {common[e.SIZE]} bytes that it says")

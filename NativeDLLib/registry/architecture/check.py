@@ -121,8 +121,7 @@ def _layer(data: Any, index: int, row: Mapping[str, Any], shape: Shape, axes: in
     options = {**rules.DEFAULTS.get(kind, {}), **{k: v for k, v in row.items() if k not in ("type", "name")}}
     if kind in ("max_pooling", "average_pooling"):
         options.setdefault("stride", options["kernel_size"])
-    for field in options:
-        options[field] = _value(data, index, field, options[field], axes)
+    options = {field: _value(data, index, field, value, axes) for field, value in options.items()}
     if kind in rules.SPATIAL and len(shape) == 1:
         raise _error(data, index, f"takes an image, but gets the flat shape {list(shape)}")
     try:
