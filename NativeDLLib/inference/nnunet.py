@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from NativeDLLib.core.arrays import Floats, Labels
+from NativeDLLib.core.arrays import Floats, Labels, box_of
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.inference import nnunet_files as files
 from NativeDLLib.inference.cpu_backend import fastest
@@ -29,10 +29,6 @@ from NativeDLLib.registry.weights import Weights, models_folder
 _CERTAIN = 1e4  # a logit that no network gives
 # Plans are free-form JSON: a missing or misplaced key surfaces as any of these inside nnU-Net.
 _FAULTS = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, AssertionError, ImportError)
-_UNORIENTED = (
-    "the registry does not say how the training images of {} were oriented: left and right may be exchanged in its "
-    "result; its entry needs input.orientation, such as LAS for images of dcm2niix"
-)
 
 
 @dataclass
@@ -58,28 +54,30 @@ class NnunetEngine:
         oriented = sitk.DICOMOrient(image, self.orientation) if self.orientation else image
         properties: dict[str, Any] = {"spacing": [float(s) for s in oriented.GetSpacing()[::-1]]}
         data = sitk.GetArrayViewFromImage(oriented).astype(np.float32)[None]
+        box = box_of(data[0]) if self.is_streamed else None
         with _quiet():
             from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 
-            preprocessor = DefaultPreprocessor(verbose=False)
-            body = None
-            if self.is_streamed and data.any():
-                volume, body = self._preprocess(preprocessor, data, properties)
+            preprocessor, body = DefaultPreprocessor(verbose=False), None
+            if box is not None:
+                volume, body = self._preprocess(preprocessor, data, box, properties)
             else:
                 made = self.plans, self.configuration, self.dataset
                 volume, _, properties = preprocessor.run_case_npy(data, None, properties, *made)
         volume, grid = np.ascontiguousarray(volume, np.float32), image if oriented is image else empty(oriented)
         return Prepared(volume, grid, grid, image, np.zeros(1, np.float32), body=body, properties=properties)
 
-    def _preprocess(self, preprocessor: Any, data: Floats, properties: dict[str, Any]) -> tuple[Floats, Body | None]:
+    def _preprocess(
+        self, preprocessor: Any, data: Floats, box: Sequence[slice], properties: dict[str, Any]
+    ) -> tuple[Floats, Body | None]:
         """Do what the preprocessor does, and note what it notes, but for the mask of what is not zero."""
         plans, configuration = self.plans, self.configuration
         data = data.transpose([0, *[axis + 1 for axis in plans.transpose_forward]])
         spacing, target = self._spacings(properties)
         properties["shape_before_cropping"] = data.shape[1:]
-        box = [_filled(data[0], axis) for axis in range(3)]
-        properties["bbox_used_for_cropping"] = box
-        data = np.ascontiguousarray(data[:, *(slice(*ends) for ends in box)])
+        box = [box[axis] for axis in plans.transpose_forward]
+        properties["bbox_used_for_cropping"] = [[held.start, held.stop] for held in box]
+        data = np.ascontiguousarray(data[:, *box])
         properties["shape_after_cropping_and_before_resampling"] = data.shape[1:]
         shape = [round(old / new * count) for old, new, count in zip(spacing, target, data.shape[1:], strict=True)]
         body = Body.find(data[0], tuple(spacing), tuple(shape)) if self.is_ct else None
@@ -107,10 +105,10 @@ class NnunetEngine:
         maker = LabelMaker(axes_back(prepared.volume.shape[1:], shape, current, spacing, settings), self.head)
         for logits in planes:
             maker.add(logits)
-        if shape == properties["shape_before_cropping"]:
-            return maker.labels.transpose(plans.transpose_backward)
-        labels = np.zeros(properties["shape_before_cropping"], np.uint16)
-        labels[*(slice(*ends) for ends in properties["bbox_used_for_cropping"])] = maker.labels
+        labels = maker.labels
+        if shape != properties["shape_before_cropping"]:
+            labels = np.zeros(properties["shape_before_cropping"], np.uint16)
+            labels[*(slice(*ends) for ends in properties["bbox_used_for_cropping"])] = maker.labels
         return labels.transpose(plans.transpose_backward)
 
     def _exported(self, planes: Iterable[ArrayOrTensor], prepared: Prepared) -> Labels:
@@ -173,7 +171,10 @@ def load_nnunet(model: Model, weights: Weights, device: str, *, measure: bool = 
             networks = [TorchNetwork(_on_volumes(m, chosen, flat), chosen, description, 2, folder) for m in modules]
         orientation = model.input.orientation or files.stored_orientation(plans_data)
         if orientation is None and "orientation" not in model.data["input"]:
-            notes = [*notes, _UNORIENTED.format(model.id)]
+            notes.append(
+                f"the registry does not say how the training images of {model.id} were oriented: left and right may be "
+                "exchanged in its result; its entry needs input.orientation, such as LAS for images of dcm2niix"
+            )
         engine = NnunetEngine(
             plans,
             configuration,
@@ -194,36 +195,23 @@ def load_nnunet(model: Model, weights: Weights, device: str, *, measure: bool = 
     return engine
 
 
-def _filled(values: Floats, axis: int) -> list[int]:
-    """Return where along an axis the first plane that is not all zero is, and the first after the last one."""
-    planes = np.moveaxis(values, axis, 0)
-    first = next(i for i in range(len(planes)) if planes[i].any())
-    last = next(i for i in reversed(range(len(planes))) if planes[i].any())
-    return [first, last + 1]
-
-
 def _split_head(modules: Sequence[Any]) -> Head | None:
     """Last layers of networks with fewer features than classes, taken off them and joined into one; None for others.
     Features are kept in single precision where nnU-Net keeps logits in half: only fewer than half as many save memory.
     """
     import torch
 
-    decoders: list[Any] = [getattr(module, "decoder", None) for module in modules]
-    lasts: list[Any] = [decoder.seg_layers[-1] if hasattr(decoder, "seg_layers") else None for decoder in decoders]
-    for last in lasts:
-        if not isinstance(last, (torch.nn.Conv2d, torch.nn.Conv3d)) or last.kernel_size != (1,) * len(last.kernel_size):
-            return None
-    features = sum(last.in_channels for last in lasts)
-    if 2 * features >= lasts[0].out_channels:
+    lasts = [module.decoder.seg_layers[-1] for module in modules]
+    classes = lasts[0].out_channels
+    if 2 * sum(last.in_channels for last in lasts) >= classes or any(max(last.kernel_size) > 1 for last in lasts):
         return None
     weights = [last.weight.detach().flatten(1).float().cpu().numpy() / len(lasts) for last in lasts]
     # Where every patch was skipped there are no features, and the background is.
-    nowhere = np.zeros((lasts[0].out_channels, 1), np.float32)
+    nowhere = np.zeros((classes, 1), np.float32)
     nowhere[0] = _CERTAIN
-    given = [None if last.bias is None else last.bias.detach().float().cpu().numpy() for last in lasts]
-    biases = [np.zeros(len(nowhere)) if bias is None else bias for bias in given]
-    for decoder in decoders:
-        decoder.seg_layers[-1] = torch.nn.Identity()
+    biases = [last.bias.detach().float().cpu().numpy() for last in lasts]
+    for module in modules:
+        module.decoder.seg_layers[-1] = torch.nn.Identity()
     return Head(np.concatenate([*weights, nowhere], axis=1), np.mean(biases, axis=0).astype(np.float32))
 
 
