@@ -144,16 +144,12 @@ def _import(names: Sequence[str], device: str) -> None:
             importlib.import_module(name)
     if "torch" in names and device.startswith(("auto", "cuda")):
         with contextlib.suppress(Exception):
-            _wake_gpu(device)
+            import torch
 
-
-def _wake_gpu(device: str) -> None:
-    """Let CUDA and cuDNN set themselves up, which takes most of a second."""
-    import torch
-
-    if torch.cuda.is_available():
-        volume = torch.zeros((1, 1, 3, 3, 3), device="cuda" if device == "auto" else device)
-        torch.nn.functional.conv3d(volume, volume)
+            # CUDA and cuDNN set themselves up, which takes most of a second.
+            if torch.cuda.is_available():
+                volume = torch.zeros((1, 1, 3, 3, 3), device="cuda" if device == "auto" else device)
+                torch.nn.functional.conv3d(volume, volume)
 
 
 def load_engine(model: Model, weights: Weights, device: str, *, measure: bool = True) -> Engine:

@@ -64,13 +64,6 @@ class Head:
     weights: Floats
     bias: Floats
 
-    def __call__(self, features: Floats, out: Floats | None = None) -> Floats:
-        """Return logits (classes, …) of features (features, …), in `out` where that is given."""
-        result = np.empty((len(self.bias), *features.shape[1:]), np.float32) if out is None else out
-        np.matmul(self.weights, features.reshape(len(features), -1), out=result.reshape(len(result), -1))
-        result += self.bias.reshape(-1, *[1] * (features.ndim - 1))
-        return result
-
 
 class LabelMaker:
     """Labels of logits, or of features for `head`, by a few planes; `axes` interpolate the output's z, y and x."""
@@ -81,7 +74,7 @@ class LabelMaker:
         self.labels: Labels = np.zeros([len(axis.first) for axis in axes], np.uint16)
         self._planes: ArrayOrTensor | None = None
         self._first = self._done = 0
-        self._blocks = [[_piece(axis, *ends) for ends in _steps(0, len(axis.first))] for axis in axes[1:]]
+        self._blocks = [_pieces(axis, 0, len(axis.first)) for axis in axes[1:]]
 
     def add(self, logits: ArrayOrTensor) -> None:
         """Label the output between the next planes (classes, z, y, x) and those before, on a GPU where they are."""
@@ -91,7 +84,7 @@ class LabelMaker:
         if is_tensor(logits):
             self._label_there(logits if self._planes is None else joined([self._planes, logits], 1), ready)
         else:
-            jobs = itertools.product([_piece(self._z, *ends) for ends in _steps(self._done, ready)], *self._blocks)
+            jobs = itertools.product(_pieces(self._z, self._done, ready), *self._blocks)
             in_threads(lambda job: self._label(logits, *job), jobs)
         self._done = ready
         needed = int(self._z.first[ready]) if ready < len(self._z.first) else available
@@ -138,7 +131,9 @@ class LabelMaker:
             part[:, :old] = self._planes[:, first : first + old, y.source, x.source]
         part[:, old:] = logits[:, start:stop, y.source, x.source]
         if self._head is not None:
-            part = self._head(part, array("logits", (len(self._head.bias), *part.shape[1:])))
+            features, part = part, array("logits", (len(self._head.bias), *part.shape[1:]))
+            np.matmul(self._head.weights, features.reshape(len(features), -1), out=part.reshape(len(part), -1))
+            part += self._head.bias[:, None, None, None]
         place = (z.target, y.target, x.target)
         flat = part.reshape(len(part), -1)
         possible = np.flatnonzero(flat.max(axis=1) >= flat.min(axis=1).max())
@@ -168,15 +163,14 @@ class _Piece:
     matrix: Floats | None  # None where they are the input
 
 
-def _steps(start: int, stop: int) -> list[tuple[int, int]]:
-    return [(first, min(first + BLOCK, stop)) for first in range(start, stop, BLOCK)]
-
-
-def _piece(axis: Axis, start: int, stop: int) -> _Piece:
-    source, matrix = axis.piece(start, stop)
-    rows, columns = matrix.shape
-    is_unit = rows == columns and bool((matrix.diagonal() == 1).all())
-    return _Piece(slice(start, stop), source, None if is_unit else matrix)
+def _pieces(axis: Axis, start: int, stop: int) -> list[_Piece]:
+    pieces = []
+    for first in range(start, stop, BLOCK):
+        last = min(first + BLOCK, stop)
+        source, matrix = axis.piece(first, last)
+        is_unit = matrix.shape[0] == matrix.shape[1] and bool((matrix.diagonal() == 1).all())
+        pieces.append(_Piece(slice(first, last), source, None if is_unit else matrix))
+    return pieces
 
 
 def _largest(values: Floats, array: Callable[..., Array]) -> npt.NDArray[np.integer[Any]]:

@@ -58,11 +58,6 @@ def joined(arrays: Sequence[ArrayOrTensor], axis: int) -> ArrayOrTensor:
     return torch.cat(list(arrays), dim=axis)
 
 
-def all_finite(array: ArrayOrTensor) -> bool:
-    """Tell whether no value is infinite or not a number."""
-    return bool(array.isfinite().all() if is_tensor(array) else np.isfinite(array).all())
-
-
 def to_numpy(array: ArrayOrTensor) -> npt.NDArray[Any]:
     """Return an array in main memory."""
     result: npt.NDArray[Any] = array.cpu().numpy() if is_tensor(array) else array
@@ -113,8 +108,7 @@ class Loaded:
 
     network: Network
     warnings: Sequence[str] = ()
-    activation: str = ""
-    """In what the network ends, as `activation_of` tells it."""
+    activation: str = ""  # in what the network ends, as `activation_of` tells it
 
 
 # Of two threads that put something else in the place of stdout one would leave it there.
@@ -146,7 +140,7 @@ def checked_output(output: ArrayOrTensor, batch: ArrayOrTensor, classes: int, pa
             f"{path}: gives an output of shape {output.shape} for an input of {batch.shape}; at least {classes} "
             "classes (background included) of the same size are needed"
         )
-    if not all_finite(output):
+    if not (output.isfinite() if is_tensor(output) else np.isfinite(output)).all():
         raise ModelError(f"{path}: gives values that are not finite")
     return output
 

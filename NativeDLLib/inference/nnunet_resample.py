@@ -49,7 +49,7 @@ def resample_by_splines(
 
 
 def axes_back(sizes: Sequence[int], shape: Sequence[int], current: Spacing, new: Spacing, settings: Any) -> list[Axis]:
-    """Return how each axis of a volume of `shape` is read from logits of `sizes`; arguments as in `resampled`."""
+    """Return how each axis of a volume of `shape` is read from logits of `sizes`; see `resample_by_splines`."""
     apart = _separate_axis(current, new, settings)
     result = []
     for axis, (size, count) in enumerate(zip(sizes, shape, strict=True)):

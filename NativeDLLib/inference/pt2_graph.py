@@ -132,7 +132,7 @@ class _Graph:
         self.operators |= dict.fromkeys(_names(gives), operator)
         if row["target"] == _WITHOUT_GRADIENTS:
             (_, _), (_, inner), *rest = given
-            return _Node(lambda *values: inner.run_on(values), [value for _, value in rest], {}, gives)
+            return _Node(inner.run_on, [value for _, value in rest], {}, gives)
         gives = gives[0] if len(gives) == 1 else gives
         call, order = find(row["target"], [name for name, _ in given])
         if order is None:
@@ -146,7 +146,7 @@ class _Graph:
             positional.append(named.pop(name))
         return _Node(call, positional, named, gives)
 
-    def run_on(self, values: tuple[Any, ...]) -> list[Any]:
+    def run_on(self, *values: Any) -> list[Any]:
         """Run the nodes on values in the order of the inputs."""
         return self.run({place.name: value for place, value in zip(self.inputs, values, strict=True)})
 

@@ -13,10 +13,7 @@ from NativeDLLib.core.places import kept
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.results.report import Report
 
-# What these take does not depend on the series; inference depends on the volume of the body where the network has a
-# spacing of its own; everything else on the number of voxels. What the PACS and other jobs take is not of this run.
-_FIXED_STAGES = ("load",)
-_INFERENCE = ("infer", "coarse")
+# Time of the PACS and of other jobs, which is not of this run.
 _FOREIGN_STAGES = ("retrieve", "send", "wait")
 # A run that took a moment says nothing about one that takes minutes: most of its moment did not depend on its size.
 _REACH = 8
@@ -84,15 +81,14 @@ def expect(model: Model, size: Sequence[int], spacing: Sequence[float], device: 
 
 def _scaled(run: _Run, model: Model, voxels: float, volume: float) -> Expectation:
     by_voxels = voxels / run.voxels
-    by_volume = by_voxels
+    # Loading does not depend on the series, inference on the volume of the body where the network has a spacing of its
+    # own, everything else on the number of voxels.
+    factors = {"load": 1.0}
     if model.input.spacing is not None:
         # However small the body, the network is given at least one patch.
         patch = prod(model.input.patch_size or ()) * prod(model.input.spacing)
-        by_volume = max(volume, patch) / max(run.volume_mm3, patch)
-    seconds = sum(
-        took * (1 if name in _FIXED_STAGES else by_volume if name in _INFERENCE else by_voxels)
-        for name, (took, _) in run.stages.items()
-    )
+        factors["infer"] = factors["coarse"] = max(volume, patch) / max(run.volume_mm3, patch)
+    seconds = sum(took * factors.get(name, by_voxels) for name, (took, _) in run.stages.items())
     base = run.stages.get("load", (0.0, 0.0))[1]
     peak = max(mib for _, mib in run.stages.values())
     return Expectation(seconds, base + max(peak - base, 0) * by_voxels, "last run on this computer")
