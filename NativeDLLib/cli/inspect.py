@@ -16,9 +16,8 @@ from NativeDLLib.inference.device import available_devices, check_device
 from NativeDLLib.panel.wording import shown_name
 from NativeDLLib.quality.look import parts_seen
 from NativeDLLib.registry import Candidate, load_models, rank
-from NativeDLLib.registry.runtimes import RUNTIMES
 from NativeDLLib.registry.select import is_unknown
-from NativeDLLib.registry.weights import find_weights, to_be_fetched
+from NativeDLLib.registry.weights import check_there, to_be_fetched
 from NativeDLLib.segment.estimate import expect
 from NativeDLLib.segment.remote_connection import known_servers
 from NativeDLLib.source import Series
@@ -160,11 +159,9 @@ def _volume(text: str) -> _Volume:
 def _candidate(candidate: Candidate, size: tuple[int, ...], spacing: tuple[float, ...], device: str) -> dict[str, Any]:
     model = candidate.model
     expected = expect(model, size, spacing, device)
-    lacking = RUNTIMES[model.runtime].problem
-    problem = f"{lacking}, which is not installed" if lacking else None
+    problem: str | None = None
     try:
-        for needed in model.needed:
-            find_weights(needed)
+        check_there(model)
     except ModelError as error:
         problem = str(error)
     return {

@@ -107,7 +107,7 @@ def test_a_model_whose_weights_are_gone_says_so(registry, series, ask):
 def test_a_model_whose_runtime_is_not_installed_says_so(series, ask, monkeypatch):
     monkeypatch.setattr("NativeDLLib.registry.runtimes.find_spec", lambda name: None if name == "onnxruntime" else name)
 
-    assert of(ask("inspect", "--input", series))["problem"] == "needs onnxruntime, which is not installed"
+    assert of(ask("inspect", "--input", series))["problem"] == "model bright: needs onnxruntime, which is not installed"
 
 
 def test_what_ran_before_tells_what_this_will_take_on_the_device(series, ask):
