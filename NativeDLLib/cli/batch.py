@@ -8,7 +8,7 @@ from typing import Any
 from NativeDLLib.batch.cohort import Cohort, Wanted, from_database, from_folders, from_peer, volumes_of
 from NativeDLLib.batch.run import Settings, run_batch
 from NativeDLLib.batch.table import COLUMNS, from_csv
-from NativeDLLib.cli.options import add_command, peer_named, target_of
+from NativeDLLib.cli.options import add_command, at_least, peer_named, target_of
 from NativeDLLib.cli.pacs import add_study_filters, keys_of
 from NativeDLLib.cli.run import add_options, given_options
 from NativeDLLib.core.errors import CancelledError, CasesFailedError, UsageError
@@ -37,10 +37,9 @@ def add_commands(subparsers: Any) -> None:
     studies.add_argument("--study", metavar="UID")
     add_options(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="for cases and a manifest")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many at a time; --device a,b for each")
+    parser.add_argument("--jobs", type=at_least(1), default=1, metavar="N", help="how many at once, on --device a,b")
     parser.add_argument("--no-overlap", action="store_true", help="saves memory: no case is read while a network runs")
-    each = "a case of each volume of a series that is several; not with --from"
-    parser.add_argument("--every-volume", action="store_true", help=each)
+    parser.add_argument("--every-volume", action="store_true", help="each volume is a case of its own; not with --from")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler whose workers see the same files")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed at an earlier start")
     parser.add_argument("--again", action="store_true", help="do every case anew and replace its result")
@@ -69,8 +68,6 @@ def run(args: argparse.Namespace, progress: Progress) -> None:
 
 def _settings(args: argparse.Namespace, chosen: dict[str, Any]) -> Settings:
     devices = tuple(check_device(word) for word in str(chosen["device"]).split(","))
-    if args.jobs < 1:
-        raise UsageError(f"--jobs {args.jobs}: at least one")
     if args.scheduler and (args.jobs > 1 or len(devices) > 1):
         raise UsageError("--jobs and several devices are for this machine; with --scheduler each worker does one case")
     peer = target_of(args)

@@ -114,16 +114,17 @@ def add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=["seg", "seg,rtstruct"], default="seg", help=help_text)
 
 
-def at_least(least: int) -> Callable[[str], int]:
+def at_least(least: float, kind: type[float] = int) -> Callable[[str], float]:
     """Return the `type` of an argument that is a number of at least that."""
 
-    def count(text: str) -> int:
-        number = int(text)
-        if number < least:
+    def number(text: str) -> float:
+        value = kind(text)
+        # So that NaN is none.
+        if not value >= least:
             raise argparse.ArgumentTypeError(f"{text}: at least {least}")
-        return number
+        return value
 
-    return count
+    return number
 
 
 def read_configuration(path: Path) -> dict[str, Any]:

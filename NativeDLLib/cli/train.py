@@ -4,15 +4,12 @@ import argparse
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from NativeDLLib.cli.options import add_command
+from NativeDLLib.cli.options import add_command, at_least
 from NativeDLLib.cli.show_progress import stage_lines
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
-
-if TYPE_CHECKING:
-    from NativeDLLib.training.config import Config
 
 
 def add_commands(subparsers: Any) -> None:
@@ -26,10 +23,10 @@ def add_commands(subparsers: Any) -> None:
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:N or mps")
     parser.add_argument("--publish", type=Path, metavar="FILE", help="a registry that the model is put into")
     options = parser.add_argument_group("in place of what --config says")
-    options.add_argument("--steps", type=int, metavar="N", help="optimiser steps")
-    options.add_argument("--minutes", type=float, metavar="N", help="wall time; the result is then not repeatable")
-    options.add_argument("--seed", type=int, metavar="N", help="of weights, patches and augmentation")
-    options.add_argument("--threads", type=int, metavar="N", help="processor cores")
+    options.add_argument("--steps", type=at_least(1), metavar="N", help="optimiser steps")
+    options.add_argument("--minutes", type=at_least(0.001, float), metavar="N", help="wall time; it cannot be repeated")
+    options.add_argument("--seed", type=at_least(0), metavar="N", help="of weights, patches and augmentation")
+    options.add_argument("--threads", type=at_least(1), metavar="N", help="processor cores")
 
 
 def run(args: argparse.Namespace, progress: Progress) -> None:
@@ -47,7 +44,10 @@ def run(args: argparse.Namespace, progress: Progress) -> None:
 
     if args.resume and args.overwrite:
         raise UsageError("--resume goes on and --overwrite starts again: give one of them")
-    config = _changed(read_config(args.config), args)
+    config = read_config(args.config)
+    given = {key: getattr(args, key) for key in ("steps", "minutes", "seed") if getattr(args, key) is not None}
+    schedule = replace(config.schedule, **given)
+    config = replace(config, schedule=schedule, threads=args.threads or config.threads)
     start = find_model(load_models(), args.start) if args.start else None
     report = run_session(
         config, args.output, progress, start=start, resume=args.resume, overwrite=args.overwrite, device=args.device,
@@ -55,12 +55,3 @@ def run(args: argparse.Namespace, progress: Progress) -> None:
     )  # fmt: skip
     model = f"model: {args.output / 'registry.json'}"
     progress.result(report, *table(report["evaluation"]), *stage_lines(report), model)
-
-
-def _changed(config: "Config", args: argparse.Namespace) -> "Config":
-    given = {key: getattr(args, key) for key in ("steps", "minutes", "seed") if getattr(args, key) is not None}
-    for key, value in [*given.items(), ("threads", 1 if args.threads is None else args.threads)]:
-        if value < (0 if key == "seed" else 1e-6):
-            raise UsageError(f"--{key} {value:g}: must be positive")
-    config = replace(config, schedule=replace(config.schedule, **given))
-    return config if args.threads is None else replace(config, threads=args.threads)

@@ -107,7 +107,7 @@ def test_a_table_names_series_and_models(tmp_path, batch, capsys):
         ([], "name one source"),
         (["--input", ".", "--csv", "x"], "name one source"),
         (["--input", ".", "--database", "x"], "name one source"),
-        (["--input", ".", "--jobs", "0"], "--jobs 0: at least one"),
+        (["--input", ".", "--jobs", "0"], "--jobs: 0: at least 1"),
         (["--input", ".", "--patient-id", "1"], "only with --from"),
         (["--csv", "x", "--modality", "CT"], "which a --csv has done already"),
         (["--input", ".", "--device", "cpu,gpu"], "device gpu: write auto"),

@@ -85,6 +85,21 @@ def test_a_defect_is_one_line_and_debug_shows_where(tmp_path, registry, series, 
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "text"),
+    [
+        *(("train", option, text) for option in ("--steps", "--minutes", "--threads") for text in ("0", "-1", "nan")),
+        *(("serve", option, "0") for option in ("--jobs", "--max-upload", "--max-parts", "--max-memory", "--timeout")),
+        *(("batch", option, "0") for option in ("--jobs", "--max-memory")),
+        *(("serve", "--queue", "-1"), ("train", "--seed", "-1"), ("train", "--minutes", "x")),
+    ],
+)
+def test_a_number_that_is_none_or_too_small_is_named(capsys, command, option, text):
+    assert nativedl(command, f"{option}={text}") == 2
+
+    assert option in capsys.readouterr().err
+
+
 def test_the_version_and_help_are_there(capsys):
     for option in ("--version", "--help"):
         with pytest.raises(SystemExit) as ended:
