@@ -1,8 +1,10 @@
 """Real servers for the tests, Orthanc and DCMTK's storescp: on loopback, in a folder of their own, gone after."""
 
+import contextlib
 import ctypes
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -14,30 +16,41 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 
 from NativeDLLib.pacs.peers import DicomWeb, Peer, Timeouts, Tls
 
 LOOPBACK = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
+_LONGEST_S = 180
+_PORTS = []
 _DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
 def free_port():
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return probe.getsockname()[1]
+    """Return a port that nobody listens on, and that no other run of the tests is given while this one lasts."""
+    folder = Path(tempfile.gettempdir()) / "nativedl-ports"
+    folder.mkdir(exist_ok=True)
+    # Below those of clients: of these the system may give one away before the server listens on it.
+    for port in random.Random().sample(range(20_000, 32_000), 1000):
+        lock = FileLock(folder / str(port), timeout=0)
+        with contextlib.suppress(Timeout, OSError), socket.socket() as probe:
+            lock.acquire()
+            probe.bind((LOOPBACK, port))
+            _PORTS.append(lock)
+            return port
+    pytest.fail("no port is free")
 
 
-def wait_until(condition, what, seconds=20.0):
-    """Poll until the condition holds, and return its value."""
-    deadline = time.monotonic() + seconds
+def wait_until(condition, what):
+    """Poll until the condition holds, and return its value; the time only ends a test that would wait for ever."""
+    deadline = time.monotonic() + _LONGEST_S
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
         time.sleep(0.01)
-    pytest.fail(f"{what}: not within {seconds:g} s")
+    pytest.fail(f"{what}: not within {_LONGEST_S} s")
 
 
 def require(program, package):
@@ -157,7 +170,7 @@ class Orthanc(_Server):
             "port": self.port,
             "move_port": self.move_port,
             "dicomweb": DicomWeb(f"{self.url}/dicom-web"),
-            "timeouts": Timeouts(connect=5, acse=10, dimse=20, network=20),
+            "timeouts": Timeouts(60, 60, 60, 60),
         }
         return Peer(**settings | changes)
 
@@ -198,7 +211,7 @@ class Storescp(_Server):
     def peer(self, **changes):
         """Return the peer that it is to NativeDL."""
         settings = {"name": "STORESCP", "ae_title": self.ae_title, "host": LOOPBACK, "port": self.port}
-        return Peer(**settings | {"timeouts": Timeouts(connect=5, acse=20, dimse=20, network=20)} | changes)
+        return Peer(**settings | {"timeouts": Timeouts(60, 60, 60, 60)} | changes)
 
     def files(self):
         """Return the files that it received."""

@@ -83,7 +83,7 @@ class Batch:
 
     def wait_for(self, state, count):
         """Wait until so many cases are in a state."""
-        wait_until(lambda: self.count(state) >= count, f"{count} cases are {state}", seconds=60)
+        wait_until(lambda: self.count(state) >= count, f"{count} cases are {state}")
 
     def results(self):
         """Return the SOP Instance UID and the time of writing of each result."""
@@ -107,7 +107,7 @@ class Batch:
 
     def wait_for_no_jobs(self):
         """Wait until no job is left."""
-        wait_until(lambda: not self.jobs(), "the jobs end", seconds=20)
+        wait_until(lambda: not self.jobs(), "the jobs end")
 
 
 @pytest.fixture

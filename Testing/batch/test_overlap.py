@@ -58,7 +58,7 @@ def start(tmp_path, registry, cohort, monkeypatch):
 
 
 def wait_for_waiting(readers, count):
-    wait_until(lambda: [reader.stage for reader in readers] == ["wait"] * count, f"{count} jobs wait", seconds=60)
+    wait_until(lambda: [reader.stage for reader in readers] == ["wait"] * count, f"{count} jobs wait")
 
 
 def test_two_series_are_read_at_a_time_and_networks_run_one_after_the_other(start, batch, turn, readers):

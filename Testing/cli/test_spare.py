@@ -71,7 +71,7 @@ def test_a_model_that_it_cannot_import_for_is_no_hindrance(spare):
 def test_what_the_model_needs_is_imported_before_it_is_told(spare):
     process = psutil.Process(spare().pid)
 
-    wait_until(lambda: any("onnxruntime" in each.path for each in process.memory_maps()), "the import", seconds=60)
+    wait_until(lambda: any("onnxruntime" in each.path for each in process.memory_maps()), "the import")
 
 
 def test_it_ends_where_the_program_that_started_it_is_gone(spare):

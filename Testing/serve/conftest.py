@@ -47,7 +47,7 @@ class Service:
         threading.Thread(target=self._read, daemon=True).start()
 
     def __enter__(self):
-        wait_until(lambda: self.events("listening") or self.process.poll() is not None, "the server starts", 60)
+        wait_until(lambda: self.events("listening") or self.process.poll() is not None, "the server starts")
         assert self.process.poll() is None, self.rows
         self.url = self.events("listening")[0]["url"]
         return self
@@ -64,6 +64,17 @@ class Service:
     def events(self, kind):
         """Return what the server has reported of a kind."""
         return [row for row in list(self.rows) if row["event"] == kind]
+
+    def reported(self, kind):
+        """Return all that the server has reported of a kind, also what is still on its way to us."""
+
+        def marks():
+            return sum(row["method"] == "PROPFIND" for row in self.events("request"))
+
+        before = marks()
+        self.session.request("PROPFIND", self.url)  # what it reports of this one comes last
+        wait_until(lambda: marks() > before, "the report comes")
+        return [row for row in self.events(kind) if row.get("method") != "PROPFIND"]
 
     def get(self, path, **options):
         """Ask."""
@@ -169,5 +180,5 @@ def in_background():
 
     yield start
     for thread in threads:
-        thread.join(30)
+        thread.join(180)
         assert not thread.is_alive()

@@ -146,6 +146,6 @@ def test_nothing_of_a_request_is_left_and_nothing_of_a_patient_is_logged(service
     service.get("/Test^Patient")
 
     wait_until(lambda: not service.leftovers(), "nothing is left")
-    assert len(service.events("request")) >= 3
+    assert len(service.reported("request")) >= 3
     for secret in ("Test^Patient", "bright block", str(series[0]), dcmread(series[0]).SeriesInstanceUID):
         assert secret not in service.log()

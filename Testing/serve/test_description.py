@@ -26,10 +26,10 @@ def test_no_request_gets_an_answer_that_the_description_does_not_allow(serve, to
     finished = subprocess.run([*map(str, command)], cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert finished.returncode == 0, finished.stdout
-    answered = service.events("request")
+    answered = service.reported("request")
     assert len(answered) > 200
     assert {row["status"] for row in answered if row["status"] >= 500} <= {503}
-    assert service.events("failure") == []
+    assert service.reported("failure") == []
     wait_until(lambda: not service.leftovers(), "nothing is left")
 
 

@@ -102,8 +102,8 @@ def test_a_client_that_goes_away_ends_its_prediction(in_background, serve, slow)
     head = f"POST /predict{query} HTTP/1.1\r\nHost: {LOOPBACK}\r\nContent-Type: {RELATED}\r\n"
     with _connect(service) as connection:
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        wait_until(service.workers, "the worker runs", 30)
-    wait_until(lambda: not service.workers(), "the worker ends", 30)
+        wait_until(service.workers, "the worker runs")
+    wait_until(lambda: not service.workers(), "the worker ends")
     wait_until(lambda: not service.leftovers(), "nothing is left")
     assert service.get("/health").json()["taken"] == 0
 
@@ -162,12 +162,12 @@ def _write_bomb(path, size):
 def test_a_worker_that_dies_is_an_error_of_the_server_and_the_next_one_runs(in_background, serve, slow, series):
     service = serve()
     lost = in_background(service.predict, *slow)
-    wait_until(service.workers, "the worker runs", 30)
+    wait_until(service.workers, "the worker runs")
     service.workers()[0].kill()
     wait_until(lambda: lost, "the answer comes")
 
     assert (lost[0].status_code, lost[0].json()["code"]) == (500, "server")
-    assert service.events("failure")
+    assert service.reported("failure")
     assert service.predict(series, "?model=bright").status_code == 200
 
 
@@ -175,7 +175,7 @@ def test_a_worker_that_dies_is_an_error_of_the_server_and_the_next_one_runs(in_b
 def test_a_signal_ends_the_server_and_its_workers_and_tells_the_clients(in_background, serve, slow, number):
     service = serve("--jobs", 2)
     answers = [in_background(service.predict, *slow) for _ in range(3)]
-    wait_until(lambda: len(service.workers()) == 2 and service.get("/health").json()["taken"] == 3, "all are there", 60)
+    wait_until(lambda: len(service.workers()) == 2 and service.get("/health").json()["taken"] == 3, "all are there")
     workers = service.workers()
 
     service.process.send_signal(number)
@@ -190,7 +190,7 @@ def test_a_signal_ends_the_server_and_its_workers_and_tells_the_clients(in_backg
 def test_a_server_that_is_killed_takes_its_workers_along(in_background, serve, slow):
     service = serve()
     in_background(service.predict, *slow)
-    wait_until(service.workers, "the worker runs", 30)
+    wait_until(service.workers, "the worker runs")
     workers = service.workers()
 
     service.process.kill()

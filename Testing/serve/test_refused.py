@@ -73,7 +73,7 @@ def test_no_damage_to_a_body_is_an_error_of_the_server(service):
             )
         answer = service.post("/predict?model=bright", data=bytes(body), headers={"Content-Type": RELATED})
         assert answer.status_code in (400, 415, 422), (bytes(body), answer.text)
-    assert service.events("failure") == []
+    assert service.reported("failure") == []
     wait_until(lambda: not service.leftovers(), "nothing is left")
 
 

@@ -108,7 +108,7 @@ def test_a_series_larger_than_the_server_takes_is_not_sent(serve, tmp_path, slow
 
     assert nativedl(*command, "--output", tmp_path / "out", registry=registry) == 3
     assert "takes 1 MiB" in capsys.readouterr().err
-    assert {row["path"] for row in service.events("request")} == {"/health"}
+    assert {row["path"] for row in service.reported("request")} == {"/health"}
 
 
 def test_the_token_comes_from_the_environment_or_from_the_users_file(
@@ -157,14 +157,14 @@ def test_a_cancelled_run_ends_the_prediction_there(in_background, serve, slow, t
         parameters=parameters,
     )
     outcome = in_background(run_request, job, progress)
-    wait_until(service.workers, "the worker runs", 60)
+    wait_until(service.workers, "the worker runs")
 
     progress.cancel()
 
     wait_until(lambda: outcome, "the run ends")
     assert isinstance(outcome[0], CancelledError)
     assert not (tmp_path / "out").exists()
-    wait_until(lambda: not service.workers() and not service.leftovers(), "the prediction is ended there", 30)
+    wait_until(lambda: not service.workers() and not service.leftovers(), "the prediction is ended there")
 
 
 def test_a_server_that_dies_is_an_error(in_background, serve, slow, tmp_path):
@@ -177,7 +177,7 @@ def test_a_server_that_dies_is_an_error(in_background, serve, slow, tmp_path):
         parameters=(("test", {"step": 0.25}),),
     )
     outcome = in_background(run_request, job, Progress())
-    wait_until(service.workers, "the worker runs", 60)
+    wait_until(service.workers, "the worker runs")
 
     service.process.kill()
 
