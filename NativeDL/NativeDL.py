@@ -1,12 +1,9 @@
-"""NativeDL in 3D Slicer: deep-learning segmentation from the DICOM database, reviewed, and stored on the PACS.
-
-Target: Slicer 5.12 or later. Nothing heavy is imported here; the work is done by ``PythonSlicer -m NativeDLLib``.
-"""
+"""NativeDL in 3D Slicer 5.12 or later: the module and its panel. ``PythonSlicer -m NativeDLLib`` does the work."""
 
 import qt
 import slicer
-from NativeDLPanel import install, model, regions, review, scene, send, source, watch
-from NativeDLPanel.worker import Spare, Workers, say
+from NativeDLPanel import choice, install, review, scene, send, watch
+from NativeDLPanel.worker import Workers, say
 from slicer.parameterNodeWrapper import parameterNodeWrapper
 from slicer.ScriptedLoadableModule import *
 from slicer.util import VTKObservationMixin
@@ -38,8 +35,7 @@ class NativeDLLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self, onChanged=lambda: None):
         ScriptedLoadableModuleLogic.__init__(self)
-        self.spare, self._folder = Spare(), None
-        self.workers = Workers(onChanged, self.spare)
+        self.workers, self._folder = Workers(onChanged), None
 
     @property
     def busy(self):
@@ -56,13 +52,13 @@ class NativeDLLogic(ScriptedLoadableModuleLogic):
                 folder.remove()
             onDone(folder, error)
 
-        onEvent("stage", {"stage": "start"})
+        onEvent("stage", {"stage": "start"}, "")
         self.workers.start("run", folder.run_command(), done, onEvent)
 
     def stop(self):
         """End the job at once and leave nothing of it."""
         if self.busy:
-            self.workers.stop()
+            self.workers.stop("run")
             self._folder.remove()
 
 
@@ -81,18 +77,19 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = NativeDLLogic(self._update)
+        workers = self.logic.workers
         # A package that a process has loaded cannot be replaced on Windows.
-        self.install = install.Install(self.ui, self._ready, self.logic.spare.stop)
-        self.model = model.Model(self.ui, self._update)
+        self.install = install.Install(self.ui, self._ready, workers.spare.stop)
+        self.model = choice.Model(self.ui, workers, self._update)
         self.review = review.Review(self.ui, self._update)
-        self.send = send.Send(self.ui, self.review, self._update)
-        self.regions = regions.Regions(self.ui, self.review, self.send, self._update)
-        self.source = source.Source(self.ui, self.model.show)
+        self.send = send.Send(self.ui, workers, self.review)
+        self.regions = review.Regions(self.ui, workers, self.review, self.send, self._update)
+        self.source = choice.Source(self.ui, workers, self.model.show)
         self.watch = watch.Watch(self.ui, self.logic, self._ended, self._event)
         self.ui.runButton.connect("clicked()", self._run)
         proposed = self.regions.propose
         self.ui.roiButton.connect("clicked()", lambda: self._run(proposed) if self.review.node is None else proposed())
-        self.ui.cancelButton.connect("clicked()", lambda: self.logic.workers.cancel("run"))
+        self.ui.cancelButton.connect("clicked()", lambda: workers.cancel("run"))
         self.ui.reviewerEdit.connect("textChanged(QString)", self._update)
         self.ui.unreviewedCheck.connect("toggled(bool)", self._update)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._sceneCloses)
@@ -111,14 +108,13 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def exit(self):
         self._shown = False
-        self.logic.spare.stop()
+        self.logic.workers.spare.stop()
 
     def cleanup(self):
         self.exit()
         self.logic.stop()
         self.watch.stop()
-        for part in (self.source, self.model, self.send, self.regions):
-            part.workers.stop()
+        self.logic.workers.stop()
         self.review.close()
         self._parameterNode.disconnectGui(self._guiTag)
         self.removeObservers()
@@ -149,12 +145,12 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ui.runButton.enabled = bool(chosen and not chosen["problem"] and self.install.ready and not self.logic.busy)
         ui.cancelButton.enabled = ui.progressBar.visible = self.logic.busy
         if ui.runButton.enabled and self._shown:
-            self.logic.spare.prepare(chosen["id"])
+            self.logic.workers.spare.prepare(chosen["id"])
         pending = [] if ui.unreviewedCheck.checked else result.pending()
         hint = texts.send_hint(result.report, pending, not any(result.volumes.values()), ui.reviewerEdit.text)
         say(ui.reviewWarning, "\n".join(result.report["warnings"]) if result.report else "")
         say(ui.sendHint, hint)
-        idle = "export" not in self.send.workers.running
+        idle = "export" not in self.logic.workers.running
         ui.saveButton.enabled = idle and not hint
         ui.sendButton.enabled = ui.saveButton.enabled and ui.peerBox.count > 0
         ui.echoButton.enabled = ui.peerBox.count > 0
@@ -163,13 +159,12 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         noRegions = texts.regions_hint(result.report, [r.status for r in self.regions.rows], ui.reviewerEdit.text)
         ui.roiButton.enabled = ui.runButton.enabled or bool(result.report and not result.report["no_seg_because"])
         ui.validateButton.enabled = ui.rejectButton.enabled = bool(self.regions.rows)
-        ui.saveRegionsButton.enabled = idle and not noRegions and not self.regions.workers.running
+        ui.saveRegionsButton.enabled = idle and not noRegions and "regions" not in self.logic.workers.running
         ui.sendRegionsButton.enabled = ui.saveRegionsButton.enabled and ui.peerBox.count > 0
-        for widget in (ui.acceptAllButton, ui.editButton, ui.show3dCheck):
-            widget.enabled = result.node is not None
+        ui.acceptAllButton.enabled = ui.editButton.enabled = ui.show3dCheck.enabled = result.node is not None
 
     def _run(self, afterwards=lambda: None):
-        images = self.source
+        images, found = self.source, self.source.inspection
 
         def done(folder, error):
             if error or volume is None or volume.GetScene() is None:
@@ -182,16 +177,17 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         with slicer.util.tryWithErrorDisplay("The segmentation could not be started.", waitCursor=True):
             # Now, so that the images can be looked at while the model runs, and nothing stalls when it has ended.
-            volume = images.volume or scene.volumeOfSeries(images.series, images.instances)
+            volume = images.volume or scene.volumeOfSeries(images.series, found["instances"])
             configuration = self.model.configuration | ({"volume": images.taken} if images.taken else {})
-            self.logic.start(configuration, done, images.files, volume, images.noSegBecause, self._event)
+            files = [] if found["no_seg_because"] else images.files
+            self.logic.start(configuration, done, files, volume, found["no_seg_because"], self._event)
 
-    def _event(self, kind, event):
+    def _event(self, kind, event, log):
         if kind in ("stage", "progress"):
             say(self.ui.runMessage, texts.progress_text(kind, event))
             self.ui.progressBar.setRange(0, 100 if kind == "progress" else 0)
             self.ui.progressBar.value = int(100 * event.get("fraction", 0))
-        self.ui.logText.plainText = self.logic.workers.log
+        self.ui.logText.plainText = log
 
     def _ended(self, message):
         say(self.ui.runMessage, message)

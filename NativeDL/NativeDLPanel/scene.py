@@ -20,9 +20,8 @@ def openFile(path):
 
 
 def database():
-    """Slicer's DICOM database, or None where none is open, or not yet while Slicer starts."""
-    found = getattr(slicer, "dicomDatabase", None)
-    return found if found is not None and found.isOpen else None
+    """Slicer's DICOM database, or None where none is open."""
+    return slicer.dicomDatabase if slicer.dicomDatabase.isOpen else None
 
 
 def patientName(series):
@@ -65,13 +64,10 @@ def save(node, path):
 
 
 def volumeOfSeries(uid, instances=()):
-    """The volume of a series, loaded from the database by Slicer's own reader where it is not yet in the scene. Of a
-    series that is several, it is the one of these images.
-    """
-    if instances:
-        loaded = [n for n in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if _isOf(n, instances)]
-        if loaded:
-            return loaded[0]
+    """The volume of a series, or of some images of it, which Slicer's own reader loads where it is not in the scene."""
+    for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
+        if _isOf(node, instances):
+            return node
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     item = hierarchy.GetItemByUID("DICOM", uid) if uid else 0
     nodes = [hierarchy.GetItemDataNode(item)] if item else []

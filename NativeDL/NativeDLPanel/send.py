@@ -6,14 +6,14 @@ import slicer
 from NativeDLLib.core.places import kept
 from NativeDLLib.panel import wording as texts
 from NativeDLPanel import scene
-from NativeDLPanel.worker import Workers, say
+from NativeDLPanel.worker import say
 
 
 class Send:
     """Where the approved result goes."""
 
-    def __init__(self, ui, review, onChanged):
-        self.ui, self._review, self.workers = ui, review, Workers(onChanged)
+    def __init__(self, ui, workers, review):
+        self.ui, self._workers, self._review = ui, workers, review
         self.peers = kept("slicer-peers.json")
         ui.reviewerEdit.text = qt.QSettings().value("NativeDL/Reviewer") or ""
         ui.saveButton.connect("clicked()", self._export)
@@ -33,7 +33,7 @@ class Send:
 
         file.unlink(missing_ok=True)
         say(label, "Writing the DICOM object…")
-        self.workers.start("export", [*command, *(["--to", peer, "--pacs", self.peers] if peer else [])], end)
+        self._workers.start("export", [*command, *(["--to", peer, "--pacs", self.peers] if peer else [])], end)
 
     def refresh(self):
         """Read the results, the peers and the outbox anew."""
@@ -47,7 +47,7 @@ class Send:
         self.ui.peerBox.clear()
         self.ui.peerBox.addItems(names)
         self.ui.peerBox.currentIndex = max(self.ui.peerBox.findText(chosen), min(len(names), 1) - 1)
-        self.workers.start("outbox", ["outbox", "list"], self._showOutbox)
+        self._workers.start("outbox", ["outbox", "list"], self._showOutbox)
 
     def _do(self, name, command, doing, done):
         def end(_, error):
@@ -55,7 +55,7 @@ class Send:
             self.refresh()
 
         say(self.ui.sendMessage, doing)
-        self.workers.start(name, command, end)
+        self._workers.start(name, command, end)
 
     def _echo(self):
         peer = self.ui.peerBox.currentText

@@ -19,23 +19,22 @@ def fit(table):
 
 
 class Workers:
-    """The processes of one part of the panel, each under a name; a new one takes the place of an older of its name."""
+    """The panel's processes, each under a name; a new one takes the place of an older one of its name."""
 
-    def __init__(self, onChanged=lambda: None, spare=None):
-        self.running, self.log, self._onChanged, self._spare, self._cancelled = {}, "", onChanged, spare, None
+    def __init__(self, onChanged):
+        self.running, self.spare, self._onChanged, self._cancelled = {}, Spare(), onChanged, None
 
     def start(self, name, arguments, onDone, onEvent=lambda *_: None):
-        """Run a command: ``onEvent(kind, event)`` gets its events, ``onDone(result, error)`` what came out of it."""
+        """Run a command: ``onEvent(kind, event, log)`` gets its events, ``onDone(result, error)`` its outcome."""
         self.stop(name)
-        spare = self._spare.take() if self._spare else None
+        spare = self.spare.take() if name == "run" else None
         process, reader = spare or qt.QProcess(), EventReader()
         self.running[name] = process
 
         def read():
             reader.feed_log(bytes(process.readAllStandardError().data()))
             for kind, event in reader.feed(bytes(process.readAllStandardOutput().data())):
-                onEvent(kind, event)
-            self.log = "\n".join(reader.log)
+                onEvent(kind, event, "\n".join(reader.log))
 
         def end(code=None, status=qt.QProcess.NormalExit):
             read()

@@ -29,8 +29,9 @@ class Panel:
 
     def settle(self) -> None:
         """Wait until no short command runs any more; the list of devices, which takes longest, may come later."""
-        parts = (self.widget.source, self.widget.send, self.widget.regions)
-        self.app.wait_until(lambda: not any(part.workers.running for part in parts), 60, "the panel's commands")
+        long = {"run", "devices"}
+        running = self.widget.logic.workers.running
+        self.app.wait_until(lambda: running.keys() <= long, 60, "the panel's commands")
 
     def choose_volume(self, node: Any) -> None:
         self.ui.volumeRadio.checked = True

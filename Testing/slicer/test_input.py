@@ -217,7 +217,7 @@ def test_a_series_of_several_volumes_offers_them_and_segments_the_one_that_is_ch
     ]
     assert not bright.ui.runButton.enabled
 
-    box.currentIndex = 2
+    box.activated.emit(2)
     bright.settle()
     assert bright.ui.inputMessage.text == ""
     bright.choose_model("bright")

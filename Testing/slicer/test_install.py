@@ -39,7 +39,7 @@ def test_nothing_runs_before_what_is_missing_was_installed_with_consent(slicer_a
     assert "torch (running PyTorch models, about 80 to 200 MB, 3 GB with CUDA)" in ui.setupLabel.text
     assert not ui.runButton.enabled
     panel.widget.enter()
-    assert not any(part.workers.running for part in (panel.widget.source, panel.widget.model, panel.widget.send))
+    assert not panel.widget.logic.workers.running
 
     slicer_app.popups.expect("onnxruntime (running ONNX models", qt.QMessageBox.Cancel)
     ui.installButton.click()
