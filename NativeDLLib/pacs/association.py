@@ -4,7 +4,7 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydicom import Dataset
@@ -16,7 +16,6 @@ from NativeDLLib.core.errors import PacsError
 from NativeDLLib.pacs.keys import identifier
 from NativeDLLib.pacs.outcome import AssociationLostError, NoneAcceptedError, RefusedError, explain_query
 from NativeDLLib.pacs.peers import Peer
-from NativeDLLib.pacs.tls import client_tls
 
 # Objects are sent from file as they are, and neither queries nor answers, which name patients, are logged.
 _config.STORE_SEND_CHUNKED_DATASET = True
@@ -26,12 +25,11 @@ _config.LOG_HANDLER_LEVEL = "none"
 
 MAXIMUM_CONTEXTS = 128
 PENDING = (0xFF00, 0xFF01)
-Handlers = list[tuple[Any, Callable[..., Any]]]
 
 
 @contextlib.contextmanager
 def associate(
-    peer: Peer, contexts: Sequence[PresentationContext], roles: Sequence[Any] = (), handlers: Handlers | None = None
+    peer: Peer, contexts: Sequence[PresentationContext], roles: Sequence[Any] = (), handlers: Sequence[Any] = ()
 ) -> Iterator[Any]:
     """Association for the block, released after it, or aborted when the block raises. At most 128 `contexts` are
     proposed; C-GET needs `roles` (SCP/SCU role selections); `handlers` are those of pynetdicom. PacsError where the
@@ -42,7 +40,7 @@ def associate(
     entity.acse_timeout = peer.timeouts.acse
     entity.dimse_timeout = peer.timeouts.dimse
     entity.network_timeout = peer.timeouts.network
-    tls = (client_tls(peer.tls, peer.name), peer.host) if peer.tls else None
+    tls = (peer.tls.client_context(peer.name), peer.host) if peer.tls else None
     connected: list[bool] = []
     started = time.monotonic()
     try:
@@ -54,7 +52,7 @@ def associate(
             max_pdu=peer.max_pdu,
             ext_neg=list(roles),
             tls_args=tls,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _connected, [peer.timeouts.network, connected]), *(handlers or [])],
+            evt_handlers=[(evt.EVT_CONN_OPEN, _connected, [peer.timeouts.network, connected]), *handlers],
         )
     except OSError as error:
         raise PacsError(_unreachable(peer, str(error))) from error
@@ -138,7 +136,8 @@ def find(peer: Peer, level: str, keys: Mapping[str, str]) -> list[Dataset]:
     level are added. UsageError where a key is no DICOM keyword, or series or images are asked for outside a study;
     PacsError where the peer cannot be reached or refuses the query.
     """
-    query, model = identifier(level, keys), _model(level)
+    query = identifier(level, keys)
+    model = getattr(sop_class, f"{'Patient' if level == 'PATIENT' else 'Study'}RootQueryRetrieveInformationModelFind")
     with associate(peer, [build_context(model)]) as association:
         return _ask(peer, association, query, model)
 
@@ -146,7 +145,7 @@ def find(peer: Peer, level: str, keys: Mapping[str, str]) -> list[Dataset]:
 def inventory(peer: Peer, study_uid: str, series_uid: str | None) -> dict[str, str] | None:
     """SOP Class UID by SOP Instance UID of a study or series; None where the peer answers no queries at IMAGE level."""
     found: dict[str, str] = {}
-    model = _model("IMAGE")
+    model = sop_class.StudyRootQueryRetrieveInformationModelFind
     with associate(peer, [build_context(model)]) as association:
         try:
             series = [series_uid] if series_uid else []
@@ -160,12 +159,6 @@ def inventory(peer: Peer, study_uid: str, series_uid: str | None) -> dict[str, s
         except (RefusedError, AttributeError):
             return None
     return found if all(found.values()) else None
-
-
-def _model(level: str) -> Any:
-    if level == "PATIENT":
-        return sop_class.PatientRootQueryRetrieveInformationModelFind
-    return sop_class.StudyRootQueryRetrieveInformationModelFind
 
 
 def _ask(peer: Peer, association: Any, query: Dataset, model: Any) -> list[Dataset]:

@@ -129,9 +129,8 @@ class _Work:
         except (InputError, OSError) as error:
             self.note(entry, False, str(error))
             return True
-        if entry.state != "unclear" or not has_instance(
-            peer, entry.study_uid, entry.series_uid, entry.sop_instance_uid
-        ):
-            return False
-        self.note(entry, True, "the peer had it already")
-        return True
+        uids = (entry.study_uid, entry.series_uid, entry.sop_instance_uid)
+        is_there = entry.state == "unclear" and has_instance(peer, *uids)
+        if is_there:
+            self.note(entry, True, "the peer had it already")
+        return is_there

@@ -6,8 +6,6 @@ from pathlib import Path
 from NativeDLLib.core.deflated import beginning
 from NativeDLLib.core.errors import InputError
 
-_TAGS = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
-
 
 @dataclass(frozen=True)
 class Identity:
@@ -29,7 +27,8 @@ def read_identity(file: Path) -> Identity:
     try:
         with file.open("rb") as stream:
             plain, deflated = beginning(stream)
-            dataset = dcmread(plain, stop_before_pixels=True, specific_tags=list(_TAGS))
+            tags = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
+            dataset = dcmread(plain, stop_before_pixels=True, specific_tags=tags)
         meta = dataset.file_meta
         if deflated:
             meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian

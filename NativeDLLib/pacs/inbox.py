@@ -29,11 +29,8 @@ class Inbox:
     def __init__(
         self, folder: Path, study_uid: str, series_uid: str | None, expected: Collection[str] | None, progress: Progress
     ) -> None:
-        self._folder = folder
-        self._study_uid = study_uid
-        self._series_uid = series_uid
-        self._expected = set(expected or ())
-        self._progress = progress
+        self._folder, self._study_uid, self._series_uid = folder, study_uid, series_uid
+        self._expected, self._progress = set(expected or ()), progress
         self._received: dict[str, bytes] = {}
         self._refused: list[str] = []
         self._lock = threading.Lock()
@@ -97,10 +94,8 @@ class Inbox:
                 f"{peer} sent {self.count} of the {len(self._expected)} instances of the {self._what}, {min(missing)} "
                 "is missing; nothing was kept, try again"
             )
-        places = []
-        for uid in sorted(self._received):
-            places.append((self._waiting / f"{uid}.dcm").replace(self._folder / f"{uid}.dcm"))
-        return places
+        names = [f"{uid}.dcm" for uid in sorted(self._received)]
+        return [(self._waiting / name).replace(self._folder / name) for name in names]
 
     def refusal(self, peer: Peer) -> PacsError | None:
         """Return an error that tells of the object refused first; None where none was."""

@@ -149,8 +149,7 @@ class Outbox:
             return
         # Each waits for the disk, which writes several at a time as fast as one.
         with ThreadPoolExecutor(_COPIES_AT_A_TIME) as pool:
-            for _ in pool.map(_copy_whole, *zip(*made, strict=True)):
-                pass
+            list(pool.map(_copy_whole, *zip(*made, strict=True)))
         if os.name == "posix":  # Windows puts names on disk with the file
             handle = os.open(self._copies, os.O_RDONLY)
             try:

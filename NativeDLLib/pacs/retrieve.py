@@ -18,7 +18,6 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, PENDING, associate, check_answer, inventory
 from NativeDLLib.pacs.inbox import Inbox
 from NativeDLLib.pacs.peers import Peer
-from NativeDLLib.pacs.tls import server_tls
 
 _POLL_S = 0.05
 _UNCOMPRESSED = [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian]
@@ -29,12 +28,13 @@ _COMPRESSED = """
 """
 _LABEL_MAP_SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"  # younger than pydicom 3.0's dictionary
 # Asked for when the peer cannot say what a series holds.
-_USUAL_CLASSES = """
+_USUAL_NAMES = """
     CTImageStorage EnhancedCTImageStorage LegacyConvertedEnhancedCTImageStorage MRImageStorage EnhancedMRImageStorage
     LegacyConvertedEnhancedMRImageStorage PositronEmissionTomographyImageStorage EnhancedPETImageStorage
     SegmentationStorage RTStructureSetStorage EnhancedSRStorage ComprehensiveSRStorage Comprehensive3DSRStorage
     SecondaryCaptureImageStorage RawDataStorage
 """
+_USUAL_CLASSES = [*(getattr(uid, name) for name in _USUAL_NAMES.split()), _LABEL_MAP_SEGMENTATION_STORAGE]
 
 
 def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, progress: Progress) -> list[Path]:
@@ -55,7 +55,7 @@ def retrieve(peer: Peer, study_uid: str, series_uid: str | None, folder: Path, p
             if peer.retrieve == "move":
                 _move(peer, query, inbox, progress, handler)
             else:
-                classes = sorted(set(listed.values())) if listed else _usual_classes()
+                classes = sorted(set(listed.values())) if listed else _USUAL_CLASSES
                 contexts, roles = storage_proposal(classes)
                 model = StudyRootQueryRetrieveInformationModelGet
                 with associate(peer, [build_context(model), *contexts], roles, [handler]) as association:
@@ -75,10 +75,6 @@ def storage_proposal(classes: Iterable[str]) -> tuple[list[PresentationContext],
     groups = [_UNCOMPRESSED, *([syntax] for syntax in compressed[: share - 2]), compressed[share - 2 :]]
     contexts = [build_context(sop_class, group) for sop_class in classes for group in groups]
     return contexts, [build_role(sop_class, scp_role=True) for sop_class in classes]
-
-
-def _usual_classes() -> list[str]:
-    return [*(getattr(uid, name) for name in _USUAL_CLASSES.split()), _LABEL_MAP_SEGMENTATION_STORAGE]
 
 
 def storage_support() -> list[PresentationContext]:
@@ -141,7 +137,7 @@ def _storage_scp(peer: Peer, association: Any, handler: Any, strangers: set[str]
     entity.dimse_timeout = peer.timeouts.dimse
     entity.network_timeout = peer.timeouts.network
     entity.maximum_pdu_size = peer.max_pdu
-    tls = server_tls(peer.tls, peer.name) if peer.tls and peer.tls.cert else None
+    tls = peer.tls.server_context(peer.name) if peer.tls and peer.tls.cert else None
     address = association.requestor.address
 
     def note(event: Any) -> None:

@@ -1,6 +1,7 @@
 """Services of a peer, by DIMSE or DICOMweb as it is configured; their libraries are imported at first use."""
 
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,11 +24,7 @@ def echo(peer: Peer) -> float:
 
 def find(peer: Peer, level: str, keys: Mapping[str, str]) -> "list[Dataset]":
     """Find patients, studies, series or images; see `association.find`."""
-    return _find(peer.retrieve, peer, level, keys)
-
-
-def _find(way: str, peer: Peer, level: str, keys: Mapping[str, str]) -> "list[Dataset]":
-    if way == "dicomweb":
+    if peer.retrieve == "dicomweb":
         from NativeDLLib.pacs.web import find
     else:
         from NativeDLLib.pacs.association import find
@@ -58,7 +55,8 @@ def has_instance(peer: Peer, study_uid: str, series_uid: str, sop_instance_uid: 
         return False
     keys = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid, "SOPInstanceUID": sop_instance_uid}
     try:
-        matches = _find(peer.store, peer, "IMAGE", keys)
+        # By the way that the object went.
+        matches = find(replace(peer, retrieve="dicomweb" if peer.store == "dicomweb" else "get"), "IMAGE", keys)
     except (AssociationLostError, NoneAcceptedError, RefusedError):
         return False
     return any(match.get("SOPInstanceUID") == sop_instance_uid for match in matches)

@@ -23,7 +23,6 @@ from NativeDLLib.pacs.inbox import Inbox
 from NativeDLLib.pacs.keys import RETURN_KEYS, identifier
 from NativeDLLib.pacs.outcome import DUPLICATE, AssociationLostError, RefusedError, StoreOutcome, explain_store
 from NativeDLLib.pacs.peers import DicomWeb, Peer, Tls
-from NativeDLLib.pacs.tls import client_tls
 
 # It logs each failed request whole, and a query names patients.
 logging.getLogger("retrying").setLevel(logging.CRITICAL)
@@ -151,7 +150,7 @@ def _client(peer: Peer) -> Iterator[Any]:
     with _Session() as session:
         session.headers.update(_headers(peer.name, service))
         if peer.tls:
-            client_tls(peer.tls, peer.name)  # for its checks alone: requests makes its own
+            peer.tls.client_context(peer.name)  # for its checks alone: requests makes its own
             session.mount("https://", _OwnCertificates(peer.tls))
         prefixes = {f"{kind}_url_prefix": getattr(service, f"{kind}_prefix") for kind in ("qido", "wado", "stow")}
         timeout = (peer.timeouts.connect, peer.timeouts.network)

@@ -17,7 +17,6 @@ from servers import LOOPBACK, Orthanc
 from to_store import make_series, progress
 
 from NativeDLLib.pacs.peers import Peer, Timeouts
-from NativeDLLib.pacs.tls import server_tls
 
 __all__ = ["make_series", "progress"]
 
@@ -56,7 +55,7 @@ def scripted():
         handlers = [(event, handler) for event, handler in given.items() if handler]
         server = entity.make_server(
             (LOOPBACK, 0),
-            ssl_context=tls and server_tls(tls, "SCRIPTED"),
+            ssl_context=tls and tls.server_context("SCRIPTED"),
             evt_handlers=handlers,
             server_class=ThreadedAssociationServer,
         )

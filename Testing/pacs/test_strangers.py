@@ -11,7 +11,6 @@ from servers import LOOPBACK, free_port, make_certificate
 
 from NativeDLLib.core.errors import PacsError
 from NativeDLLib.pacs.retrieve import retrieve
-from NativeDLLib.pacs.tls import client_tls
 
 ELSEWHERE = "127.0.0.2"
 
@@ -64,7 +63,7 @@ def fetch(scripted, series, tmp_path, progress):
         def on_move(_):
             if before:
                 told.append(before(port))
-            yield LOOPBACK, port, {"tls_args": tls and (client_tls(tls, "PEER"), "localhost")}
+            yield LOOPBACK, port, {"tls_args": tls and (tls.client_context("PEER"), "localhost")}
             yield len(series)
             for dataset in series:
                 yield 0xFF00, dataset

@@ -12,7 +12,6 @@ from NativeDLLib.pacs.association import echo
 from NativeDLLib.pacs.peers import Peer, Timeouts, Tls
 from NativeDLLib.pacs.retrieve import retrieve
 from NativeDLLib.pacs.store import store_each
-from NativeDLLib.pacs.tls import server_tls
 
 FAST = Timeouts(connect=3, acse=3, dimse=5, network=5)
 
@@ -31,7 +30,9 @@ def other(tmp_path_factory):
 def peer(tls, tmp_path_factory):
     move_port = free_port()
     folder = tmp_path_factory.mktemp("pacs")
-    with EmbeddedPacs(folder, tls=server_tls(tls, "SAFE"), destinations={"NATIVEDL": (LOOPBACK, move_port)}) as server:
+    with EmbeddedPacs(
+        folder, tls=tls.server_context("SAFE"), destinations={"NATIVEDL": (LOOPBACK, move_port)}
+    ) as server:
         yield Peer("SAFE", server.ae_title, LOOPBACK, server.port, move_port=move_port, tls=tls, timeouts=FAST)
 
 
@@ -61,7 +62,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(peer, other):
 
 
 def test_a_certificate_for_another_host_is_refused_unless_that_is_allowed(peer, other, tmp_path):
-    with EmbeddedPacs(tmp_path, tls=server_tls(other, "OTHER")) as server:
+    with EmbeddedPacs(tmp_path, tls=other.server_context("OTHER")) as server:
         wrong = Peer("OTHER", server.ae_title, "localhost", server.port, tls=other, timeouts=FAST)
         with pytest.raises(PacsError, match="Hostname mismatch"):
             echo(wrong)
@@ -83,7 +84,7 @@ def test_a_certificate_file_that_is_missing_is_a_fault_of_the_configuration(peer
     with pytest.raises(UsageError, match=r"TLS files of SAFE .* cannot be used"):
         echo(dataclasses.replace(peer, tls=Tls(ca=tmp_path / "missing.pem")))
     with pytest.raises(UsageError, match="cannot listen with the TLS files of SAFE"):
-        server_tls(Tls(ca=tmp_path / "missing.pem"), "SAFE")
+        Tls(ca=tmp_path / "missing.pem").server_context("SAFE")
 
 
 def test_a_move_comes_back_over_tls_too(peer, tls, make_series, tmp_path, progress):

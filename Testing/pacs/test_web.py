@@ -14,7 +14,6 @@ from servers import LOOPBACK, free_port, make_certificate
 from NativeDLLib.core.errors import CancelledError, PacsError, UsageError
 from NativeDLLib.pacs import services, web
 from NativeDLLib.pacs.peers import DicomWeb, Peer, Timeouts, Tls
-from NativeDLLib.pacs.tls import server_tls
 
 
 @pytest.fixture
@@ -113,7 +112,7 @@ class _Answers:
         self._server = http.server.ThreadingHTTPServer((LOOPBACK, 0), Handler)
         self._scheme = "https" if tls else "http"
         if tls:
-            self._server.socket = server_tls(tls, "WEB").wrap_socket(self._server.socket, server_side=True)
+            self._server.socket = tls.server_context("WEB").wrap_socket(self._server.socket, server_side=True)
 
     def __enter__(self):
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
