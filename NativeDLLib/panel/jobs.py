@@ -2,7 +2,8 @@
 
 A folder holds ``settings.json`` (the configuration that ran), ``source.txt`` (the DICOM files, one a line) or
 ``volume.nrrd`` and why no SEG can be made of it, ``automatic/`` (what ``run`` wrote, never touched again) and, once it
-was reviewed, ``edited.seg.nrrd`` and ``approved/``.
+was reviewed, ``edited.seg.nrrd`` (the segmentation as it was approved) and ``approved/``. Where regions were proposed
+on a slice, ``regions.json`` holds them with the decisions about them, and ``structures/`` those that were stored.
 """
 
 import shutil
@@ -23,25 +24,7 @@ _TIME = "%Y%m%d-%H%M%S"
 
 @dataclass
 class JobFolder:
-    """Folder of one job.
-
-    Attributes
-    ----------
-    settings
-        Configuration, as ``run --config`` takes it.
-    source, volume
-        List of DICOM files, as ``run --files`` takes it, or where there are none the volume, as ``run --image`` does.
-    automatic, approved
-        Folders of the automatic result and of the approved one.
-    edited
-        Segmentation as it was when it was approved.
-    approved_seg, structure_set
-        Approved DICOM SEG, and RT Structure Set of the validated regions.
-    regions
-        Regions that were proposed on a slice, with the decisions about them.
-    no_seg_because
-        Reason why no SEG can be made of a volume.
-    """
+    """Folder of one job; each attribute is the path of a file or folder in it."""
 
     path: Path
 
@@ -76,7 +59,6 @@ class JobFolder:
             "model": str(report.model.id),
             "series": str(report.series.series_instance_uid or ""),
             "warnings": report.warnings,
-            "outcome": str(report.outcome),
             "quality": [(str(finding.segment), str(finding.message)) for finding in report.quality],
             "no_seg_because": str(told) if told and not self.source.is_file() else None,
         }
@@ -102,10 +84,6 @@ class JobFolder:
         given = ("--regions", self.regions, "--files", self.source, "--reviewer", reviewer)
         return [str(a) for a in ("rtstruct", *given, "--output", self.structure_set.parent, "--overwrite")]
 
-    def started(self) -> str:
-        """Return when the job began, for people; raise a ValueError where this is not a job's folder."""
-        return f"{datetime.strptime(self.path.name[:15], _TIME):%Y-%m-%d %H:%M}"
-
     def remove(self) -> None:
         """Remove the folder of a job that came to nothing."""
         shutil.rmtree(self.path, ignore_errors=True)
@@ -124,7 +102,6 @@ def new_job(configuration: Mapping[str, Any], files: Sequence[str], no_seg_becau
     name = f"{datetime.now():{_TIME}}-{configuration['model']}-{uuid.uuid4().hex[:6]}"
     folder = JobFolder(results_folder() / name)
     write_json(folder.settings, dict(configuration))
-    folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
     for place in (folder.path.parent, folder.path):
         place.chmod(0o700)
     kept("results")  # closes what holds it
@@ -155,9 +132,10 @@ def finished_jobs() -> list[tuple[JobFolder, dict[str, Any], str]]:
     for file in sorted(results_folder().glob(f"*/automatic/{names.REPORT}"), reverse=True):
         folder = JobFolder(file.parent.parent)
         try:
-            report, started = folder.report(), folder.started()
+            # A ValueError tells that this is not a job's folder.
+            report, started = folder.report(), datetime.strptime(folder.path.name[:15], _TIME)
             state = "approved" if (folder.approved / names.APPROVED_REPORT).is_file() else "to review"
         except (InputError, OSError, ValueError):
             continue
-        found.append((folder, report, f"{report['model']} · {started} · {state}"))
+        found.append((folder, report, f"{report['model']} · {started:%Y-%m-%d %H:%M} · {state}"))
     return found

@@ -1,15 +1,14 @@
-"""Packages of ``pyproject.toml`` that this interpreter lacks, in words for a person's consent.
-
-Inside Slicer the panel passes them to ``slicer.packaging.pip_ensure``. None of them is imported here.
-"""
+"""Packages of ``pyproject.toml`` that this interpreter lacks, for a person's consent; none of them is imported here."""
 
 import importlib
 import importlib.metadata
 import importlib.util
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement as Declared
 from packaging.utils import canonicalize_name
@@ -25,78 +24,44 @@ _SLICERS_OWN = ("numpy", "scipy", "SimpleITK", "vtk", "pydicom", "highdicom", "P
 # Other builds of the same module: whoever has one of them needs no other.
 _INSTEAD = {"onnxruntime": ("onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")}
 
-# Download sizes from PyPI for Linux x86-64, 2026-11-21; torch without CUDA is 80 MB (macOS) to 200 MB (Linux),
-# nnunetv2 is with the 63 packages that it needs and Slicer and torch do not bring.
-_NOTES = {
-    "numpy": ("17 MB", "arrays"),
-    "pydicom": ("2 MB", "reading and writing DICOM"),
-    "highdicom": ("1 MB", "writing DICOM SEG"),
-    "SimpleITK": ("53 MB", "images and their geometry"),
-    "scikit-image": ("16 MB", "outlines of regions"),
-    "python-gdcm": ("13 MB", "JPEG, JPEG-LS and JPEG 2000 images"),
-    "pylibjpeg": ("0.1 MB", "High-Throughput JPEG 2000 images"),
-    "pylibjpeg-openjpeg": ("2 MB", "High-Throughput JPEG 2000 images"),
-    "pynetdicom": ("2 MB", "finding, retrieving and storing on the PACS"),
-    "dicomweb-client": ("0.1 MB", "DICOMweb"),
-    "requests": ("0.1 MB", "DICOMweb"),
-    "filelock": ("0.1 MB", "one process at a time in a folder"),
-    "jsonschema": ("0.7 MB", "checking registries and settings"),
-    "packaging": ("0.1 MB", "comparing versions"),
-    "Pillow": ("7 MB", "preview images"),
-    "psutil": ("0.2 MB", "measuring memory"),
-    "threadpoolctl": ("0.1 MB", "sharing the processor's cores out"),
-    "tqdm": ("0.1 MB", "progress in a terminal"),
-    "torch": ("80 to 200 MB, 3 GB with CUDA", "running PyTorch models"),
-    "onnxruntime": ("24 MB", "running ONNX models"),
-    "nnunetv2": ("113 MB", "running nnU-Net models"),
-    "onnx": ("9 MB", "running nnU-Net models faster on the processor"),
-    "onnxscript": ("1 MB", "running nnU-Net models faster on the processor"),
-    "distributed": ("1 MB", "batches on more than one machine"),
-    "cryptography": ("5 MB", "signatures of models in the PACS"),
-}
-
 
 @dataclass(frozen=True)
 class Requirement:
-    """A package that is missing or too old. ``specifier`` is pip's, such as ``pynetdicom>=3.0``; ``size`` is that of
-    its download in words, ``purpose`` its use; ``via_pytorch_extension`` leaves its installation to Slicer's PyTorch
-    extension.
-    """
+    """A package that is missing or too old."""
 
     name: str
-    specifier: str
-    size: str
+    specifier: str  # as pip takes it, such as ``pynetdicom>=3.0``
+    size: str  # that of its download, in words
     purpose: str
-    via_pytorch_extension: bool
+    via_pytorch_extension: bool  # whether Slicer's PyTorch extension installs it
 
 
 def missing(extras: Iterable[str] = ()) -> list[Requirement]:
     """Missing requirements of the base list and of extras, in the order of ``pyproject.toml``; KeyError else."""
     # What pip has installed since this process started is to be seen.
     importlib.invalidate_caches()
+    document = tomllib.loads(project_file().read_text(encoding="utf-8"))
     found: dict[str, Declared] = {}
-    for declared in _declared(extras):
+    for declared in _declared(document["project"], extras):
         if not _is_satisfied(declared):
             # Several extras may ask for one package, each for versions of its own.
             declared.specifier &= found.get(declared.name, declared).specifier
             found[declared.name] = declared
-    return [_described(declared) for declared in found.values()]
-
-
-def skip(wanted: Iterable[Requirement]) -> tuple[str, ...]:
-    """Return the packages that installing `wanted` must leave as they are: torch's, and what Slicer brings itself."""
-    installed = {canonicalize_name(r.name) for r in wanted if not r.via_pytorch_extension}
-    kept = [name for name in _SLICERS_OWN if canonicalize_name(name) not in installed and _is_there(name)]
-    return (*_PYTORCH, *kept)
+    rows = []
+    for name, declared in found.items():
+        size, purpose = document["tool"]["nativedl"]["packages"].get(name, ("", "developing NativeDL"))
+        rows.append(Requirement(name, str(declared), size and f"about {size}", purpose, name in _PYTORCH))
+    return rows
 
 
 def plan(wanted: Sequence[Requirement]) -> tuple[str | None, list[str], list[str]]:
     """Plan of an installation: versions of torch for the PyTorch extension, None where it is not wanted; requirements
-    for pip; packages that pip must leave as they are.
+    for pip; packages that pip must leave as they are, which are torch's and those that Slicer brings itself.
     """
     torch = [str(Declared(r.specifier).specifier) for r in wanted if r.name == "torch"]
-    others = [r.specifier for r in wanted if not r.via_pytorch_extension]
-    return next(iter(torch), None), others, list(skip(wanted))
+    others = {canonicalize_name(r.name): r.specifier for r in wanted if not r.via_pytorch_extension}
+    kept = [name for name in _SLICERS_OWN if canonicalize_name(name) not in others and _is_there(name)]
+    return next(iter(torch), None), [*others.values()], [*_PYTORCH, *kept]
 
 
 def project_file() -> Path:
@@ -106,15 +71,14 @@ def project_file() -> Path:
     return inside if inside.is_file() else package.parent / "pyproject.toml"
 
 
-def _declared(extras: Iterable[str]) -> Iterator[Declared]:
-    project = tomllib.loads(project_file().read_text(encoding="utf-8"))["project"]
+def _declared(project: Mapping[str, Any], extras: Iterable[str]) -> Iterator[Declared]:
     lists = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras)]
     for line in (line for lines in lists for line in lines):
         declared = Declared(line)
         if declared.marker is not None and not declared.marker.evaluate():
             continue
         if canonicalize_name(declared.name) == canonicalize_name(project["name"]):
-            yield from _declared(sorted(declared.extras))
+            yield from _declared(project, sorted(declared.extras))
         else:
             yield declared
 
@@ -124,7 +88,10 @@ def _is_satisfied(declared: Declared) -> bool:
         version = _version(name)
         if version is not None:
             # A release candidate of Slicer's own build, and one whose version means nothing to pip, are new enough.
-            return _is_unreadable(version) or declared.specifier.contains(version, prereleases=True)
+            try:
+                return declared.specifier.contains(Version(version), prereleases=True)
+            except InvalidVersion:
+                return True
     return declared.name in _SLICERS_OWN and _is_there(declared.name)
 
 
@@ -134,28 +101,8 @@ def _is_there(name: str) -> bool:
 
 
 def _version(name: str) -> str | None:
-    try:
+    # The library importlib_metadata, which takes the place of Python's own once it is imported, raises the latter.
+    with suppress(importlib.metadata.PackageNotFoundError, FileNotFoundError):
         # None, whatever its type says, where an installation that was broken off left no metadata.
         return importlib.metadata.version(name)
-    except (importlib.metadata.PackageNotFoundError, FileNotFoundError):
-        # The latter from the library importlib_metadata, which takes the place of Python's own once it is imported.
-        return None
-
-
-def _is_unreadable(version: str) -> bool:
-    try:
-        Version(version)
-    except InvalidVersion:
-        return True
-    return False
-
-
-def _described(declared: Declared) -> Requirement:
-    size, purpose = _NOTES.get(declared.name, ("", "developing NativeDL"))
-    return Requirement(
-        name=declared.name,
-        specifier=str(declared),
-        size=size and f"about {size}",
-        purpose=purpose,
-        via_pytorch_extension=declared.name in _PYTORCH,
-    )
+    return None

@@ -19,19 +19,21 @@ _LONGEST_NAME = 64
 _LONGEST_TIMEOUT_S = 86400
 
 
-def merge_peers(own: Path | None, slicer_rows: Sequence[Any], target: Path) -> tuple[list[str], list[str]]:
-    """Write one file, readable by the user alone, with the peers of `own` (by default the user's ``pacs.json``, where
-    there is one) and Slicer's servers. Its rows are JSON as text or as a ``QByteArray``, or a map from before Slicer
-    wrote JSON. Returns all names, and a warning for each changed server. Servers that are switched off in Slicer, and
-    those whose name a peer of `own` has, are left out. UsageError where `own` is missing or wrong.
+def merge_peers(slicer_rows: Sequence[Any], target: Path) -> tuple[list[str], list[str]]:
+    """Write one file, readable by the user alone, with the peers of ``pacs.json`` and Slicer's servers. The latter's
+    rows are JSON as text or as a ``QByteArray``, or a map from before Slicer wrote JSON. Returns all names, and a
+    warning for each changed server. Servers that are switched off in Slicer, and those whose name one of the user's
+    peers has, are left out. UsageError where ``pacs.json`` is wrong.
     """
-    peers, warnings = _own_peers(own), []
+    peers, warnings = _own_peers(), []
     own_names, slicer_names = {peer["name"] for peer in peers}, set()
     for number, row in enumerate(slicer_rows, start=1):
         where = f"Slicer's DICOM server {number}"
         try:
             settings = _settings(row, where)
-            if _is_off(settings):
+            # One that is neither for queries nor for storage is switched off, as Slicer's example servers are.
+            states = [settings[key] for key in _CHECK_STATES if key in settings]
+            if states and all(str(state) == "0" for state in states):
                 continue
             peer = _peer(settings, where)
         except UsageError as error:
@@ -54,17 +56,17 @@ def merge_peers(own: Path | None, slicer_rows: Sequence[Any], target: Path) -> t
 def peers_for_panel(slicer_rows: Sequence[str], target: Path) -> tuple[list[str], str, str]:
     """Names of all peers of `merge_peers`, remarks, and the reason why there are none, whatever is wrong with them."""
     try:
-        names, warnings = merge_peers(None, slicer_rows, target)
+        names, warnings = merge_peers(slicer_rows, target)
     except (NativeDLError, OSError) as error:
         return [], "", f"The DICOM servers could not be read. {error}"
     return names, "\n".join(["DICOM servers of Slicer and of NativeDL", *warnings]), ""
 
 
-def _own_peers(own: Path | None) -> list[dict[str, Any]]:
-    file = own or default_pacs_file()
-    if own is None and not file.exists():
+def _own_peers() -> list[dict[str, Any]]:
+    file = default_pacs_file()
+    if not file.exists():
         return []
-    load_peers(file)
+    load_peers(file)  # for its checks alone
     peers: list[dict[str, Any]] = read_json(file, UsageError)["peers"]
     for tls in (peer["tls"] for peer in peers if "tls" in peer):
         for key in {"ca", "cert", "key"} & set(tls):
@@ -83,12 +85,6 @@ def _settings(row: Any, where: str) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise UsageError(f"{where}: its settings cannot be read")
     return settings
-
-
-def _is_off(settings: dict[str, Any]) -> bool:
-    """Tell whether it is neither for queries nor for storage, as Slicer's example servers are."""
-    states = [settings[key] for key in _CHECK_STATES if key in settings]
-    return bool(states) and all(str(state) == "0" for state in states)
 
 
 def _peer(settings: dict[str, Any], where: str) -> dict[str, Any]:

@@ -133,21 +133,15 @@ class Arrivals:
         """Put the complete series that a rule is for into the queue. `files_of` gives the files of a series by its UID,
         `value_of` an attribute's value by file and tag, ``gggg,eeee``.
         """
-        for files in self.complete(files_of):
-            found = configuration(rules, partial(value_of, files[0]))
-            if found is not None:
-                self.queue.append((files, found))
-
-    def complete(self, files_of: Callable[[str], Sequence[str]]) -> list[list[str]]:
-        """Files of each series that has as many as at the last call, once; a deleted series is forgotten."""
-        done = []
         for series_uid, before in list(self._counts.items()):
             files = [str(file) for file in files_of(series_uid)]
             self._counts[series_uid] = len(files)
             if len(files) == before:
                 del self._counts[series_uid]
-                done += [files] if files else []
-        return done
+                # A series that was deleted meanwhile is forgotten.
+                found = configuration(rules, partial(value_of, files[0])) if files else None
+                if found is not None:
+                    self.queue.append((files, found))
 
 
 def match(rules: Iterable[Rule], attributes: Mapping[str, str]) -> Rule | None:

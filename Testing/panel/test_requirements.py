@@ -6,10 +6,9 @@ from pathlib import Path
 
 import packaging
 import pytest
-from packaging.requirements import Requirement as Declared
 
 from NativeDLLib.panel import requirements
-from NativeDLLib.panel.requirements import missing, plan, skip
+from NativeDLLib.panel.requirements import Requirement, missing, plan
 from NativeDLLib.registry.runtimes import RUNTIMES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -163,10 +162,10 @@ def test_everything_that_slicer_may_install_says_how_large_it_is_and_what_for(in
 def test_torch_and_what_slicer_brings_is_left_alone(interpreter):
     interpreter({**EVERYTHING, "scipy": "1.17"})
 
-    assert skip(missing(["nnunet"])) == (
+    assert plan(missing(["nnunet"]))[2] == [
         "torch", "torchvision", "torchaudio",
         "numpy", "scipy", "SimpleITK", "pydicom", "highdicom", "Pillow", "requests", "dicomweb-client",
-    )  # fmt: skip
+    ]  # fmt: skip
 
 
 def test_what_an_older_slicer_lacks_may_be_installed(interpreter):
@@ -175,7 +174,7 @@ def test_what_an_older_slicer_lacks_may_be_installed(interpreter):
     wanted = missing()
 
     assert names(wanted) == ["pydicom", "highdicom"]
-    assert not {"pydicom", "highdicom", "scipy"} & set(skip(wanted))
+    assert not {"pydicom", "highdicom", "scipy"} & set(plan(wanted)[2])
 
 
 def test_the_plan_gives_torch_to_its_extension_and_the_rest_to_pip(interpreter):
@@ -204,9 +203,9 @@ def test_where_nothing_is_missing_nothing_is_planned(interpreter):
 
 
 def test_what_torch_runs_on_is_said_without_a_word_that_pip_would_stumble_over():
-    declared = Declared('torch>=2.6,<3; python_version >= "3"')
+    torch = Requirement("torch", 'torch>=2.6,<3; python_version >= "3"', "", "", via_pytorch_extension=True)
 
-    assert plan([requirements._described(declared)])[0] == "<3,>=2.6"
+    assert plan([torch])[0] == "<3,>=2.6"
 
 
 def test_the_file_needs_nothing_but_python_and_packaging(tmp_path):
@@ -232,7 +231,7 @@ def test_what_is_for_another_system_is_not_missing(interpreter, tmp_path, monkey
     project = tmp_path / "pyproject.toml"
     project.write_text(
         "[project]\nname = 'x'\ndependencies = ['a; sys_platform == \"none\"', 'b>=1; python_version >= \"3\"']\n"
-        "optional-dependencies = {}\n"
+        "optional-dependencies = {}\n[tool.nativedl.packages]\n"
     )
     monkeypatch.setattr(requirements, "project_file", lambda: project)
 

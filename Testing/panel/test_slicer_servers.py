@@ -24,15 +24,16 @@ def row(**changes):
 
 @pytest.fixture
 def merge(tmp_path):
-    def merge(*rows, own=None):
+    def merge(*rows):
         target = tmp_path / "slicer" / "pacs.json"
-        warnings = merge_peers(own, rows, target)[1]
+        warnings = merge_peers(rows, target)[1]
         return load_peers(target), warnings
 
     return merge
 
 
-def own_file(path, *peers):
+def own_file(*peers):
+    path = default_pacs_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"peers": peers}))
     return path
@@ -133,37 +134,31 @@ def test_two_servers_of_one_name_leave_the_first(merge):
     assert warnings == ["Slicer's DICOM server 2: another one is called 'Main PACS' too; it is left out"]
 
 
-def test_the_users_own_peers_come_first_and_win(merge, tmp_path):
+def test_the_users_own_peers_come_first_and_win(merge):
     mine = {"name": "Main PACS", "ae_title": "MINE", "host": "mine.example", "port": 4242, "max_pdu": 16384}
     other = mine | {"name": "OTHER"}
 
-    peers, warnings = merge(row(), row(Name="SECOND"), own=own_file(tmp_path / "pacs.json", other, mine))
+    own_file(other, mine)
+    peers, warnings = merge(row(), row(Name="SECOND"))
 
     assert list(peers) == ["OTHER", "Main PACS", "SECOND"]
     assert (peers["Main PACS"].ae_title, peers["Main PACS"].max_pdu) == ("MINE", 16384)
     assert warnings == []
 
 
-def test_without_a_file_named_the_users_default_one_is_taken(merge):
-    own_file(default_pacs_file(), {"name": "MINE", "ae_title": "MINE", "host": "mine.example", "port": 4242})
-
-    assert list(merge(row())[0]) == ["MINE", "Main PACS"]
-
-
-def test_certificates_are_found_from_the_new_place_too(merge, tmp_path):
+def test_certificates_are_found_from_the_new_place_too(merge):
     tls = {"ca": "certificates/ca.pem", "cert": "~/own.pem", "key": "/keys/own.key", "check_hostname": False}
     peer = {"name": "MINE", "ae_title": "MINE", "host": "mine.example", "port": 4242, "tls": tls}
-    own = own_file(tmp_path / "own" / "pacs.json", peer)
+    own = own_file(peer)
 
-    assert merge(own=own)[0] == load_peers(own)
+    assert merge()[0] == load_peers(own)
 
 
-def test_a_file_of_ones_own_that_is_wrong_or_missing_is_named_and_nothing_is_written(tmp_path):
-    wrong, missing = own_file(tmp_path / "wrong.json", {"name": "MINE"}), tmp_path / "missing.json"
+def test_a_file_of_ones_own_that_is_wrong_is_named_and_nothing_is_written(tmp_path):
+    own = own_file({"name": "MINE"})
 
-    for own in (wrong, missing):
-        with pytest.raises(UsageError, match=f"^{own}: "):
-            merge_peers(own, [row()], tmp_path / "target.json")
+    with pytest.raises(UsageError, match=f"^{own}: "):
+        merge_peers([row()], tmp_path / "target.json")
 
     assert not (tmp_path / "target.json").exists()
 
@@ -192,10 +187,10 @@ def test_a_row_that_the_settings_have_lost_hides_no_other(merge, value):
 
 
 def test_the_names_are_those_of_the_file_in_its_order(tmp_path):
-    own = own_file(tmp_path / "pacs.json", {"name": "MINE", "ae_title": "M", "host": "mine.example", "port": 4242})
+    own_file({"name": "MINE", "ae_title": "M", "host": "mine.example", "port": 4242})
     rows = [row(), row(Name="OFF", QueryRetrieveCheckState=0, StorageCheckState=0), row(Name="MINE"), "broken"]
 
-    names, warnings = merge_peers(own, rows, tmp_path / "target.json")
+    names, warnings = merge_peers(rows, tmp_path / "target.json")
 
     assert names == list(load_peers(tmp_path / "target.json")) == ["MINE", "Main PACS"]
     assert len(warnings) == 1
@@ -216,7 +211,7 @@ def test_the_file_is_the_users_alone_and_replaces_the_last_one(merge, tmp_path):
 def test_a_command_reaches_a_server_of_slicer_by_its_name(tmp_path, capsys):
     with Orthanc(tmp_path / "orthanc") as orthanc:
         server = row(Address="127.0.0.1", Port=str(orthanc.port), Called_AETitle="ORTHANC", Calling_AETitle="NATIVEDL")
-        merge_peers(None, [server], tmp_path / "pacs.json")
+        merge_peers([server], tmp_path / "pacs.json")
 
         assert nativedl("echo", "Main PACS", "--pacs", tmp_path / "pacs.json") == 0
 

@@ -276,7 +276,20 @@ def test_a_rule_without_modality_still_takes_no_objects_made_from_images():
     assert found is None
 
 
-def test_a_series_is_complete_when_no_file_has_come_between_two_looks():
+@pytest.fixture
+def look():
+    """Look at what arrives, with a rule for every CT; return the files of the series that have become complete."""
+
+    def look(arrivals, files_of):
+        arrivals.enqueue([rule(Modality="CT")], files_of, lambda file, tag: "CT")
+        found = [files for files, _ in arrivals.queue]
+        arrivals.queue.clear()
+        return found
+
+    return look
+
+
+def test_a_series_is_complete_when_no_file_has_come_between_two_looks(look):
     arrivals, files = Arrivals(), {"1.2": ["a"], "1.3": ["x"]}
     arrivals.add("1.2")
     arrivals.add("1.3")
@@ -284,25 +297,25 @@ def test_a_series_is_complete_when_no_file_has_come_between_two_looks():
     looks = []
     for come in (["a"], ["a", "b"], ["a", "b"], ["a", "b", "c"]):
         files["1.2"] = come
-        looks.append(arrivals.complete(files.__getitem__))
+        looks.append(look(arrivals, files.__getitem__))
 
     assert looks == [[], [["x"]], [["a", "b"]], []]
     assert len(arrivals) == 0
 
 
-def test_a_series_that_was_deleted_while_it_came_is_not_waited_for():
+def test_a_series_that_was_deleted_while_it_came_is_not_waited_for(look):
     arrivals = Arrivals()
     arrivals.add("1.2")
 
-    assert arrivals.complete(lambda _: []) == []
+    assert look(arrivals, lambda _: []) == []
     assert len(arrivals) == 1
-    assert arrivals.complete(lambda _: []) == []
+    assert look(arrivals, lambda _: []) == []
     assert len(arrivals) == 0
 
 
-def test_a_series_that_comes_again_is_complete_again():
+def test_a_series_that_comes_again_is_complete_again(look):
     arrivals = Arrivals()
 
     for _ in range(2):
         arrivals.add("1.2")
-        assert [arrivals.complete(lambda _: ["a"]) for _ in range(3)] == [[], [["a"]], []]
+        assert [look(arrivals, lambda _: ["a"]) for _ in range(3)] == [[], [["a"]], []]
