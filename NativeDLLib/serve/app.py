@@ -16,19 +16,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from NativeDLLib import __version__
 from NativeDLLib.core.errors import NativeDLError, UsageError
 from NativeDLLib.registry import load_models, rank
-from NativeDLLib.serve import attributes
+from NativeDLLib.serve import answers
+from NativeDLLib.serve.answers import ServeError
+from NativeDLLib.serve.bodies import DICOM, FORM, RELATED, SCHEMAS, read_attributes
 from NativeDLLib.serve.desk import Desk
-from NativeDLLib.serve.errors import Code, ServeError, documented
 from NativeDLLib.serve.formats import FORMATS
 from NativeDLLib.serve.limits import Settings, is_known
-from NativeDLLib.serve.models import Choice, Entry, Health, Models, Report, choice, entry, summary
 from NativeDLLib.serve.predict import Wanted, predict
-from NativeDLLib.serve.upload import DICOM, FORM, RELATED
 
 _DESCRIPTION = "Chooses a segmentation model for a DICOM series and runs it. Not for clinical use."
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
 _BEARER = HTTPBearer(auto_error=False)
-_CODES: dict[int, Code] = {404: "not_found", 405: "method_not_allowed"}
+_CODES: dict[int, answers.Code] = {404: "not_found", 405: "method_not_allowed"}
 
 
 def make_app(settings: Settings, desk: Desk) -> FastAPI:
@@ -47,10 +46,10 @@ def make_app(settings: Settings, desk: Desk) -> FastAPI:
 
 
 def _add_routes(app: FastAPI, settings: Settings, desk: Desk, guarded: list[Any]) -> None:
-    @app.get("/health", responses=documented())
-    def health() -> Health:
+    @app.get("/health", responses=answers.documented())
+    def health() -> answers.Health:
         """Tell that the server is there; this alone needs no token."""
-        return Health(
+        return answers.Health(
             status="ok",
             version=__version__,
             jobs=settings.jobs,
@@ -59,45 +58,44 @@ def _add_routes(app: FastAPI, settings: Settings, desk: Desk, guarded: list[Any]
             max_upload=settings.max_upload,
         )
 
-    @app.get("/models", dependencies=guarded, responses=documented())
-    def models() -> Models:
+    @app.get("/models", dependencies=guarded, responses=answers.documented())
+    def models() -> answers.Models:
         """List the models."""
-        return Models(models=[summary(model) for model in load_models().values()])
+        return answers.Models(models=[answers.summary(model) for model in load_models().values()])
 
-    @app.get("/models/{id}", dependencies=guarded, responses=documented(404, 422))
-    def model(id: str) -> Entry:
+    @app.get("/models/{id}", dependencies=guarded, responses=answers.documented(404, 422))
+    def model(id: str) -> answers.Entry:
         """Tell everything about a model, its parameters among it."""
         found = load_models().get(id)
         if found is None:
             raise ServeError(404, "no_such_model", "there is no such model; GET /models lists them")
-        return entry(found)
+        return answers.entry(found)
 
-    bodies = {name: {"schema": schema} for name, schema in attributes.SCHEMAS.items()}
+    bodies = {name: {"schema": schema} for name, schema in SCHEMAS.items()}
 
     @app.post(
         "/select",
         dependencies=guarded,
-        responses=documented(400, 408, 413, 415, 422),
+        responses=answers.documented(400, 408, 413, 415, 422),
         openapi_extra={"requestBody": {"required": True, "content": bodies}},
     )
-    async def select(request: Request) -> Choice:
+    async def select(request: Request) -> answers.Choice:
         """Choose the model for a series by its attributes."""
-        given = await attributes.read_attributes(request)
-        return choice(rank(load_models().values(), given))
+        return answers.choice(rank(load_models().values(), await read_attributes(request)))
 
     schema = {"type": "object", "properties": {"files": _FILES}, "required": ["files"], "additionalProperties": False}
     uploads = {FORM: {"schema": schema}, f'{RELATED}; type="{DICOM}"': {"schema": _FILES}}
     binary = {"schema": {"type": "string", "format": "binary"}}
-    answers = {form.media_type: binary for form in FORMATS.values() if form.media_type != "application/json"}
+    content = {form.media_type: binary for form in FORMATS.values() if form.media_type != "application/json"}
 
     @app.post(
         "/predict",
         dependencies=guarded,
-        response_model=Report,
+        response_model=answers.Report,
         responses={
-            200: {"description": "The result, as the parameter format or Accept asks for it.", "content": answers},
+            200: {"description": "The result, as the parameter format or Accept asks for it.", "content": content},
             204: {"description": "Nothing was found, so there is no DICOM object (keep-empty makes one)."},
-            **documented(400, 404, 406, 408, 413, 415, 422, 503, 507),
+            **answers.documented(400, 404, 406, 408, 413, 415, 422, 503, 507),
         },
         openapi_extra={"requestBody": {"required": True, "content": uploads}},
     )

@@ -12,12 +12,12 @@ from pathlib import Path
 from starlette.requests import Request
 
 from NativeDLLib.core.errors import InputError, ModelError, UsageError
-from NativeDLLib.serve.errors import ServeError
+from NativeDLLib.serve.answers import ServeError
 from NativeDLLib.serve.formats import without_places
 from NativeDLLib.serve.limits import Settings
 from NativeDLLib.worker import child
 
-# What the first client that is turned away is told, before any prediction has shown how long one takes.
+# Told to the first client that is turned away, before any prediction has shown how long one takes.
 _FIRST_GUESS_S = 10.0
 
 
@@ -90,10 +90,7 @@ def _stopping() -> ServeError:
 
 
 async def _run_command(arguments: Sequence[str], folder: Path, settings: Settings) -> None:
-    """Run a command of this program to its end; ServeError where it fails, or takes too long or too much memory.
-    `folder` is that of the request; clients are not told its name. Then, and where this task is cancelled, the process
-    and all that it started are gone.
-    """
+    """Run a command to its end; after it, or once this task is cancelled, none of its processes is left."""
     stop, pool = threading.Event(), ThreadPoolExecutor(1)
     work = pool.submit(child.run_command, arguments, stop.is_set, seconds=settings.timeout, memory=settings.max_memory)
     pool.shutdown(wait=False)

@@ -5,12 +5,11 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from NativeDLLib.core.files import write_json
 from NativeDLLib.results.names import REPORT, SEG, STRUCTURES
 from NativeDLLib.results.report import Report
-from NativeDLLib.serve.errors import ServeError
+from NativeDLLib.serve.answers import ServeError
 
 # Where the files that a client sends lie in the folder of its request.
 FILES = "files"
@@ -29,24 +28,20 @@ class Format:
     with_regions: bool = False  # whether ``nativedl regions`` follows
 
 
-def report_of(folder: Path) -> dict[str, Any]:
-    """Return the report of a result without what concerns only this computer."""
-    report = Report.read(folder / REPORT, check=False)
-    report.warnings = [without_places(warning, folder.parent) for warning in report.warnings]
-    rows = {key: value for key, value in report.to_json().items() if key not in ("files", "source", "sent")}
-    for part in (rows, rows.get("coarse") or {}):
-        part.get("model", {}).pop("registry", None)
-    return rows
-
-
 def without_places(message: str, folder: Path) -> str:
     """Return a message without the folder of the request, so that a file is called by its number among the parts."""
     return message.replace(f"{folder / FILES}{os.sep}", "").replace(f"{folder}{os.sep}", "")
 
 
 def _json(folder: Path) -> Path:
+    """File with the report of a result, without what concerns only this computer."""
+    report = Report.read(folder / REPORT, check=False)
+    report.warnings = [without_places(warning, folder.parent) for warning in report.warnings]
+    rows = {key: value for key, value in report.to_json().items() if key not in ("files", "source", "sent")}
+    for part in (rows, rows.get("coarse") or {}):
+        part.get("model", {}).pop("registry", None)
     path = folder.parent / REPORT
-    write_json(path, report_of(folder))
+    write_json(path, rows)
     return path
 
 
@@ -78,9 +73,13 @@ def choose_format(name: str | None, accept: str) -> Format:
     if name is not None:
         return FORMATS[name]
     wanted = _weights(accept or "*/*")
-    offered = [(_weight(form.media_type, wanted), form) for form in FORMATS.values()]
-    best, form = max(offered, key=lambda pair: pair[0])
-    if best <= 0:
+
+    def weight(form: Format) -> float:
+        names = (form.media_type, f"{form.media_type.partition('/')[0]}/*", "*/*")
+        return next((wanted[name] for name in names if name in wanted), 0.0)
+
+    form = max(FORMATS.values(), key=weight)
+    if weight(form) <= 0:
         types = ", ".join(dict.fromkeys(form.media_type for form in FORMATS.values()))
         raise ServeError(406, "not_acceptable", f"a result can be had as {types}")
     return form
@@ -96,8 +95,3 @@ def _weights(accept: str) -> dict[str, float]:
         except ValueError:
             weights[name] = 0.0
     return weights
-
-
-def _weight(media_type: str, wanted: dict[str, float]) -> float:
-    main = media_type.partition("/")[0]
-    return next((wanted[name] for name in (media_type, f"{main}/*", "*/*") if name in wanted), 0.0)

@@ -15,11 +15,11 @@ from starlette.types import Receive, Scope, Send
 from NativeDLLib.core.files import write_names
 from NativeDLLib.registry import effective, find_model, load_models
 from NativeDLLib.registry.parameters import parse_assignments
+from NativeDLLib.serve.answers import ServeError
+from NativeDLLib.serve.bodies import disk_full, receive_files
 from NativeDLLib.serve.desk import Desk
-from NativeDLLib.serve.errors import ServeError
 from NativeDLLib.serve.formats import FILES, FORMATS, REGIONS, WITH_STRUCTURES, choose_format
 from NativeDLLib.serve.limits import Settings
-from NativeDLLib.serve.upload import disk_full, receive_files
 
 # In bytes: with less, what failed failed because of it.
 _LEAST_FREE = 2**20

@@ -87,11 +87,7 @@ async def _serve(
 
 
 class _Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """Connection that is closed when the head of a request does not come in time, or others need its place. Where there
-    are too many, in all or from one address, the oldest without a whole request is closed, so that half requests keep
-    nobody out; where all have one, the new connection is. For loopback, where a proxy may be, only the number in all
-    counts.
-    """
+    """Connection that is closed when the head of a request does not come in time, or others need its place."""
 
     _open: dict["_Connection", str]
 
@@ -102,7 +98,7 @@ class _Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         self._open[self] = address
         same = [other for other, place in self._open.items() if place == address]
         self._make_room(list(self._open), _MOST)
-        if not is_loopback(address):
+        if not is_loopback(address):  # where a proxy may be
             self._make_room(same, _MOST_OF_ADDRESS)
         self._await_head()
 
@@ -132,6 +128,7 @@ class _Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             self.transport.abort()
 
     def _make_room(self, connections: list["_Connection"], most: int) -> None:
+        # The oldest without a whole request is closed, so that half requests keep nobody out; else the new one.
         if len(connections) > most:
             waiting = [other for other in connections if other.is_waiting and other is not self]
             halves = [other for other in connections if not other.is_waiting and other.cycle.more_body]
