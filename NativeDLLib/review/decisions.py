@@ -48,8 +48,7 @@ def compare_segments(
     """Segments as they came back from Slicer, compared with the automatic ones and their label map (z, y, x).
     InputError where a segment is not of this result, has an unknown decision, or has no name or codes.
     """
-    given = [_identify(edited, stored, automatic) for stored in edited.segments]
-    reviewed: dict[int, ReviewedSegment] = {}
+    reviewed = [_identify(edited, stored, automatic) for stored in edited.segments]
     for number, layer in enumerate(edited.layers):
         here = [index for index, stored in enumerate(edited.segments) if stored.layer == number]
         resampled = resample_to(grid, layer, sorted({edited.segments[index].value for index in here}), progress)
@@ -57,14 +56,14 @@ def compare_segments(
             progress.check()
             value = edited.segments[index].value
             outside = voxels_outside(layer, value, grid)
-            reviewed[index] = _compared(given[index], resampled.mask(value), outside, labels)
-    left = {identity.segment.number for identity in given}
+            reviewed[index] = _compared(reviewed[index], resampled.mask(value), outside, labels)
+    left = {segment.segment.number for segment in reviewed}
     gone = [
         ReviewedSegment(segment, "removed", _NOWHERE, "AUTOMATIC", _changed(_NOWHERE, labels, number))
         for number, (segment, _) in automatic.segments.items()
         if number not in left
     ]
-    return [*(reviewed[index] for index in range(len(given))), *gone]
+    return [*reviewed, *gone]
 
 
 def decided(reviewed: Sequence[ReviewedSegment], decisions: Mapping[str, Decision]) -> list[ReviewedSegment]:
