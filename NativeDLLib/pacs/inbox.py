@@ -30,6 +30,7 @@ class Inbox:
         self, folder: Path, study_uid: str, series_uid: str | None, expected: Collection[str] | None, progress: Progress
     ) -> None:
         self._folder, self._study_uid, self._series_uid = folder, study_uid, series_uid
+        self._asked = f"series {series_uid}" if series_uid else f"study {study_uid}"
         self._expected, self._progress = set(expected or ()), progress
         self._received: dict[str, bytes] = {}
         self._refused: list[str] = []
@@ -86,12 +87,12 @@ class Inbox:
         """Move the objects to their place and return their paths, or raise a `PacsError` if not all have come."""
         if not self._received:
             raise self.refusal(peer) or PacsError(
-                f"{peer} has no instance of the {self._what}", hint=f"look for it with: nativedl find {peer.name}"
+                f"{peer} has no instance of the {self._asked}", hint=f"look for it with: nativedl find {peer.name}"
             )
         missing = self._expected - self._received.keys()
         if missing:
             raise self.refusal(peer) or PacsError(
-                f"{peer} sent {self.count} of the {len(self._expected)} instances of the {self._what}, {min(missing)} "
+                f"{peer} sent {self.count} of the {len(self._expected)} instances of the {self._asked}, {min(missing)} "
                 "is missing; nothing was kept, try again"
             )
         names = [f"{uid}.dcm" for uid in sorted(self._received)]
@@ -101,11 +102,7 @@ class Inbox:
         """Return an error that tells of the object refused first; None where none was."""
         if not self._refused:
             return None
-        return PacsError(f"{peer} sent, asked for the {self._what}, {self._refused[0]}; nothing was kept")
-
-    @property
-    def _what(self) -> str:
-        return f"series {self._series_uid}" if self._series_uid else f"study {self._study_uid}"
+        return PacsError(f"{peer} sent, asked for the {self._asked}, {self._refused[0]}; nothing was kept")
 
     def _refuse(self, status: int, reason: str) -> int:
         self._refused.append(reason)

@@ -32,25 +32,25 @@ class Tls:
 
     def client_context(self, name: str) -> ssl.SSLContext:
         """TLS context of our connections to the peer `name`; UsageError where a certificate or key cannot be used."""
+        context = self._context(ssl.Purpose.SERVER_AUTH, name)
+        context.check_hostname = self.check_hostname
+        return context
+
+    def server_context(self, name: str) -> ssl.SSLContext:
+        """TLS context of connections from the peer `name`, whose certificate ``ca`` must vouch for."""
+        context = self._context(ssl.Purpose.CLIENT_AUTH, name)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def _context(self, purpose: ssl.Purpose, name: str) -> ssl.SSLContext:
         try:
-            context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=self.ca)
-            context.check_hostname = self.check_hostname
+            context = ssl.create_default_context(purpose, cafile=self.ca)
             if self.cert:
                 context.load_cert_chain(self.cert, self.key)
         except OSError as error:
             files = ", ".join(str(file) for file in (self.ca, self.cert, self.key) if file)
             told = f"the TLS files of {name} ({files}) cannot be used: {error}; see tls in pacs.json"
             raise UsageError(told) from error
-        return context
-
-    def server_context(self, name: str) -> ssl.SSLContext:
-        """TLS context of connections from the peer `name`, whose certificate ``ca`` must vouch for."""
-        try:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-            context.load_cert_chain(self.cert or "", self.key)
-        except OSError as error:
-            raise UsageError(f"cannot listen with the TLS files of {name}: {error}; see tls in pacs.json") from error
         return context
 
 

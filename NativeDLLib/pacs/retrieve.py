@@ -153,20 +153,17 @@ def _storage_scp(peer: Peer, association: Any, handler: Any, strangers: set[str]
             f"{error.strerror or error}; free the port or set another move_port in pacs.json and at the peer"
         ) from error
     server.strangers = strangers
-    server.senders = {association.dul.socket.socket.getpeername()[0], *_addresses(peer.move_from)}
+    server.senders = {association.dul.socket.socket.getpeername()[0]}
+    for host in peer.move_from:
+        # One that cannot be resolved now does not send now either.
+        with contextlib.suppress(OSError):
+            server.senders |= {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
     entity._servers.append(server)
     threading.Thread(target=server.serve_forever, args=(_POLL_S,), daemon=True).start()
     try:
         yield
     finally:
         entity.shutdown()
-
-
-def _addresses(hosts: Iterable[str]) -> Iterator[str]:
-    for host in hosts:
-        # One that cannot be resolved now does not send now either.
-        with contextlib.suppress(OSError):
-            yield from (str(found[4][0]) for found in socket.getaddrinfo(host, None))
 
 
 def _take(event: Any, inbox: Inbox, progress: Progress) -> int:

@@ -1,9 +1,6 @@
 """Watch rules: which model runs by itself on a series that arrives in Slicer's DICOM database.
 
-Nothing is watched unless the user has written ``~/.nativedl/watch.json`` and switched it on there::
-
-    {"enabled": true, "rules": [{"name": "portal venous livers", "model": "liver-ct-demo",
-                                 "when": {"Modality": "CT", "SeriesDescription": ["*portal*", "*venous*"]}}]}
+Nothing is watched unless the user has written ``~/.nativedl/watch.json`` and switched it on there.
 """
 
 import re
@@ -21,16 +18,9 @@ from NativeDLLib.core.places import kept
 
 # What is made from images. A rule that took them would, with our own results, feed itself.
 _NO_IMAGES = {"SEG", "SR", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "PR", "KO", "DOC", "REG", "FID", "RWV", "PLAN"}
-_EXAMPLE = {
-    "enabled": False,
-    "rules": [
-        {
-            "name": "Livers in the portal venous phase",
-            "model": "liver-ct-demo",
-            "when": {"Modality": "CT", "SeriesDescription": ["*portal*", "*venous*"]},
-        }
-    ],
-}
+_PORTAL = {"Modality": "CT", "SeriesDescription": ["*portal*", "*venous*"]}
+_RULE = {"name": "Livers in the portal venous phase", "model": "liver-ct-demo", "when": _PORTAL}
+_EXAMPLE = {"enabled": False, "rules": [_RULE]}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import re
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -40,12 +40,19 @@ def make_app(settings: Settings, desk: Desk) -> FastAPI:
         redoc_url=None,
     )
     _add_error_handlers(app, settings)
-    _add_routes(app, settings, desk, [Depends(_token_check(settings))] if settings.tokens else [])
+    _add_routes(app, settings, desk)
     app.add_middleware(_Gate, settings=settings)
     return app
 
 
-def _add_routes(app: FastAPI, settings: Settings, desk: Desk, guarded: list[Any]) -> None:
+def _add_routes(app: FastAPI, settings: Settings, desk: Desk) -> None:
+    def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
+        if given is None or not is_known(given.credentials, settings.tokens):
+            message = "send a token that this server knows: Authorization: Bearer TOKEN"
+            raise ServeError(401, "unauthorized", message, {"WWW-Authenticate": "Bearer"})
+
+    guarded = [Depends(check)] if settings.tokens else []
+
     @app.get("/health", responses=answers.documented())
     def health() -> answers.Health:
         """Tell that the server is there; this alone needs no token."""
@@ -102,15 +109,6 @@ def _add_routes(app: FastAPI, settings: Settings, desk: Desk, guarded: list[Any]
     async def predict_series(request: Request, wanted: Annotated[Wanted, Query()]) -> Response:
         """Segment the series whose instances are the parts of the body."""
         return await predict(request, wanted, desk, settings)
-
-
-def _token_check(settings: Settings) -> Any:
-    def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
-        if given is None or not is_known(given.credentials, settings.tokens):
-            message = "send a token that this server knows: Authorization: Bearer TOKEN"
-            raise ServeError(401, "unauthorized", message, {"WWW-Authenticate": "Bearer"})
-
-    return check
 
 
 def _add_error_handlers(app: FastAPI, settings: Settings) -> None:

@@ -1,8 +1,4 @@
-"""Bodies that clients send: attributes as JSON, and the files of a series as a multipart, taken as it arrives.
-
-Attributes are by keyword or in the DICOM JSON model (PS3.18 section F.2), multiparts as in RFC 2046 and 7578 and PS3.18
-section 8.6.1.
-"""
+"""Bodies that clients send: attributes as JSON (PS3.18 F.2), files as a multipart (RFC 2046, 7578; PS3.18 8.6.1)."""
 
 import asyncio
 import errno
