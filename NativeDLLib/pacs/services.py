@@ -55,7 +55,7 @@ def has_instance(peer: Peer, study_uid: str, series_uid: str, sop_instance_uid: 
         return False
     keys = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid, "SOPInstanceUID": sop_instance_uid}
     try:
-        # By the way that the object went.
+        # A query goes the way that the object went.
         matches = find(replace(peer, retrieve="dicomweb" if peer.store == "dicomweb" else "get"), "IMAGE", keys)
     except (AssociationLostError, NoneAcceptedError, RefusedError):
         return False
