@@ -116,11 +116,8 @@ def from_folders(folders: Sequence[Path], wanted: Wanted, progress: Progress) ->
         read.update(path.parent for path in series.files if unfit is None)
     for folder in unreadable:
         if folder not in read:
-            name, files = digest_name("unreadable", str(folder)), tree[folder]
-            # A folder that cannot be opened stands for its files.
-            is_closed = files == [folder]
-            source = ("--input", str(folder)) if is_closed else ()
-            cohort.cases.append(Case(name, source, files=() if is_closed else tuple(map(str, files))))
+            name = digest_name("unreadable", str(folder))
+            cohort.cases.append(Case(name, (), files=tuple(map(str, tree[folder]))))
     cohort.left_out = +cohort.left_out
     return cohort
 

@@ -1,14 +1,12 @@
-"""Main memory of this process: how much is left, and a limit on it."""
+"""Main memory of this process: how much it has, and how much is left."""
 
 import contextlib
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.progress import Progress
 
 MIB = 2**20
 # By the name of the controller in /proc/self/cgroup: folder, limit, what is used, and what of that is only a cache.
@@ -50,21 +48,6 @@ def _left(folder: Path, most: str, used: str, cache: str) -> float:
         statistics = dict(line.split(" ", 1) for line in (folder / "memory.stat").read_text().splitlines())
         return max(0, int((folder / most).read_text()) - int((folder / used).read_text()) + int(statistics[cache]))
     return math.inf
-
-
-@contextlib.contextmanager
-def memory_limit(limit: int | None, progress: Progress) -> Iterator[None]:
-    """Limit in bytes on this process' memory in the block: beyond it, the job is cancelled with an `InputError`."""
-
-    def watch(stage: str, has: int) -> None:
-        if limit is not None and has > limit and not progress.is_cancelled:
-            progress.cancel(too_much(f"the {stage} stage took {has // MIB}", limit))
-
-    progress.watch_memory = watch
-    try:
-        yield
-    finally:
-        progress.watch_memory = None
 
 
 def too_much(what: str, limit: int) -> InputError:

@@ -1,15 +1,17 @@
 """Progress of a job: its stages, fractions, remaining time and warnings, and the wish to cancel it."""
 
 import contextlib
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psutil
 
 from NativeDLLib.core.errors import CancelledError, NativeDLError
+from NativeDLLib.core.memory import MIB, too_much
 
 Step = TypeVar("Step")
 
@@ -36,8 +38,7 @@ class Progress:
         self.stages: list[StageCost] = []
         self.warnings: list[str] = []  # each once
         self.forward = Busy()  # runs while networks do
-        # Called with the stage and the resident memory in bytes, many times a second, by another thread.
-        self.watch_memory: Callable[[str, int], None] | None = None
+        self._most = math.inf  # bytes of resident memory that the job may take
         self._cancellation: _Cancellation = _Cancellation() if outer is None else outer._cancellation
         self._fraction_started = 0.0
         self._shown_at = 0.0
@@ -78,13 +79,22 @@ class Progress:
         """Sample the resident memory, because the system's own high-water mark cannot be reset everywhere."""
         process = psutil.Process()
         while True:
-            has = process.memory_info().rss
-            cost.peak_mib = max(cost.peak_mib, has / 2**20)
-            if self.watch_memory is not None:
-                self.watch_memory(cost.name, has)
+            has, most = process.memory_info().rss, self._most
+            cost.peak_mib = max(cost.peak_mib, has / MIB)
+            if has > most and not self.is_cancelled:
+                self.cancel(too_much(f"the {cost.name} stage took {has // MIB}", int(most)))
             if done.is_set():
                 return
             done.wait(self._SAMPLE_S)
+
+    @contextlib.contextmanager
+    def memory_limit(self, limit: int | None) -> Iterator[None]:
+        """Limit in bytes on this process' memory in the block: beyond it, the job is cancelled with an `InputError`."""
+        self._most = math.inf if limit is None else limit
+        try:
+            yield
+        finally:
+            self._most = math.inf
 
     def split_stage(self, name: str, seconds: float) -> None:
         """Count some seconds of the last stage as those of a stage of their own."""

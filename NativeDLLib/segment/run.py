@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from NativeDLLib.core.memory import memory_limit
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import check_device, is_server
 from NativeDLLib.inference.engine import import_ahead
@@ -47,7 +46,7 @@ def run_request(request: Request, progress: Progress) -> Report:
         effective(named, *request.parameters)
         import_ahead(named, machine.device)
     opened = request.where.open(progress, models.get(request.model))
-    with folder, memory_limit(machine.max_memory, progress), opened as source:
+    with folder, progress.memory_limit(machine.max_memory), opened as source:
         if is_server(machine.device):
             result: ProcessingResult
             result, choice = segment_remotely(request, source, progress)

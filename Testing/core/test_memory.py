@@ -8,7 +8,7 @@ import pytest
 from tools import nativedl
 
 from NativeDLLib.core.errors import InputError
-from NativeDLLib.core.memory import MIB, available, left_in_groups, memory_limit, resident
+from NativeDLLib.core.memory import MIB, available, left_in_groups, resident
 from NativeDLLib.core.progress import Progress
 
 
@@ -56,7 +56,7 @@ def test_cases_of_a_batch_have_the_limit_each_for_itself(tmp_path, registry, ser
 def test_work_that_takes_more_than_the_limit_stops_where_it_can_and_says_in_which_stage():
     progress = Progress()
 
-    with memory_limit(resident() + 100 * MIB, progress):
+    with progress.memory_limit(resident() + 100 * MIB):
         with progress.stage("read"):
             progress.check()
         with progress.stage("infer"):
@@ -72,7 +72,7 @@ def test_work_that_takes_more_than_the_limit_stops_where_it_can_and_says_in_whic
 def test_without_a_limit_nothing_is_stopped():
     progress = Progress()
 
-    with memory_limit(None, progress), progress.stage("infer"):
+    with progress.memory_limit(None), progress.stage("infer"):
         pass
 
     progress.check()
