@@ -65,30 +65,21 @@ def person_name(text: str) -> str:
 
 
 def _components(name: str) -> str:
-    before, comma, after = (part.strip() for part in name.partition(","))
-    words, suffix = before.split(), ""
-    if comma and all(_plain(word) in _SUFFIXES for word in after.split()):
-        suffix = after
-    elif comma:
-        words = [*after.split(), *words]
-        return _joined(before, _without_prefix(after.split()), suffix)
-    given, prefix = _without_prefix(words)
-    # Particles such as "van der" belong to the family name.
-    start = len(given) - 1
-    while start > 1 and given[start - 1].islower():
-        start -= 1
-    return _joined(" ".join(given[start:]), (given[:start], prefix), suffix)
-
-
-def _without_prefix(words: list[str]) -> tuple[list[str], str]:
+    """Components of a name as a person writes it: family, given, middle, prefix, suffix."""
+    before, _, after = (part.strip() for part in name.partition(","))
+    is_suffix = all(_plain(word) in _SUFFIXES for word in after.split())
+    words = (before if is_suffix else after).split()
     count = 0
     while count < len(words) - 1 and _plain(words[count]) in _PREFIXES:
         count += 1
-    return words[count:], " ".join(words[:count])
-
-
-def _joined(family: str, given_and_prefix: tuple[list[str], str], suffix: str) -> str:
-    given, prefix = given_and_prefix
+    prefix, given = " ".join(words[:count]), words[count:]
+    family, suffix = before, ""
+    if is_suffix:
+        # Particles such as "van der" belong to the family name.
+        start = len(given) - 1
+        while start > 1 and given[start - 1].islower():
+            start -= 1
+        family, given, suffix = " ".join(given[start:]), given[:start], after
     parts = [family, given[0] if given else "", " ".join(given[1:]), prefix, suffix]
     return "^".join(parts).rstrip("^")
 

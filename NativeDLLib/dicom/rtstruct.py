@@ -9,10 +9,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
 from NativeDLLib.core.arrays import Points
-from NativeDLLib.dicom.derived import derived_instance
+from NativeDLLib.dicom.derived import SourceHeader, dataset_of, derived_instance
 from NativeDLLib.dicom.provenance import REVIEWED, Algorithm, AlgorithmType, Review
 from NativeDLLib.dicom.seg import coded
-from NativeDLLib.dicom.source_header import SourceHeader
 from NativeDLLib.quality.finding import Finding, titled
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.source import Plane
@@ -23,7 +22,7 @@ STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 _LONGEST_TITLE, _LONGEST_LABEL = 64, 16
 # SNOMED CT, Anatomical Structure: what is no structure of the body is no ORGAN; what it is else, nobody said.
-_ANATOMY = ("SCT", ("123037004", "91723000"))
+_ANATOMY = {("SCT", "123037004"), ("SCT", "91723000")}
 
 
 @dataclass(frozen=True)
@@ -80,41 +79,31 @@ def make_structure_set(
         dataset.StructureSetROISequence = [_roi_item(roi, n, frame, described) for n, roi in enumerate(rois, 1)]
         dataset.ROIContourSequence = [_contour_item(roi, n, planes) for n, roi in enumerate(rois, 1)]
         dataset.RTROIObservationsSequence = [_observation_item(roi, n, reviewer) for n, roi in enumerate(rois, 1)]
-        _approve(dataset, review, now)
+        _approve(dataset, review)
         header.finish(dataset)
     return dataset
 
 
 def _frame_of_reference(series: Series, planes: Iterable[Plane]) -> Dataset:
     """Return where the contours are: frame of reference, study, series, and every image that has one."""
-    referenced = Dataset()
-    referenced.SeriesInstanceUID = series.uid
-    referenced.ContourImageSequence = [_image_item(plane) for plane in planes]
-    study = Dataset()
-    study.ReferencedSOPClassUID = _STUDY_CLASS
-    study.ReferencedSOPInstanceUID = series.text("StudyInstanceUID")
+    images = [_image_item(plane) for plane in planes]
+    referenced = dataset_of(SeriesInstanceUID=series.uid, ContourImageSequence=images)
+    uid, frame = series.text("StudyInstanceUID"), series.text("FrameOfReferenceUID")
+    study = dataset_of(ReferencedSOPClassUID=_STUDY_CLASS, ReferencedSOPInstanceUID=uid)
     study.RTReferencedSeriesSequence = [referenced]
-    item = Dataset()
-    item.FrameOfReferenceUID = series.text("FrameOfReferenceUID")
-    item.RTReferencedStudySequence = [study]
-    return item
+    return dataset_of(FrameOfReferenceUID=frame, RTReferencedStudySequence=[study])
 
 
-def _approve(dataset: Dataset, review: Review | None, now: datetime.datetime) -> None:
-    """Say what a physician made of it (PS3.3 C.8.8.16); date, time and name are there only with an approval."""
-    approved = review is not None and review.status == REVIEWED
-    dataset.ApprovalStatus = "APPROVED" if approved else "UNAPPROVED"
-    if review is not None and approved:
-        dataset.ReviewDate = now.strftime("%Y%m%d")
-        dataset.ReviewTime = now.strftime("%H%M%S")
-        dataset.ReviewerName = review.reviewer
+def _approve(dataset: Dataset, review: Review | None) -> None:
+    """Tell a physician's judgement (PS3.3 C.8.8.16); date, time and name are there only with an approval."""
+    dataset.ApprovalStatus = "UNAPPROVED"
+    if review is not None and review.status == REVIEWED:
+        dataset.ApprovalStatus, dataset.ReviewerName = "APPROVED", review.reviewer
+        dataset.ReviewDate, dataset.ReviewTime = dataset.StructureSetDate, dataset.StructureSetTime
 
 
 def _roi_item(roi: Roi, number: int, frame_of_reference: str, described: str) -> Dataset:
-    item = Dataset()
-    item.ROINumber = number
-    item.ReferencedFrameOfReferenceUID = frame_of_reference
-    item.ROIName = roi.segment.name
+    item = dataset_of(ROINumber=number, ROIName=roi.segment.name, ReferencedFrameOfReferenceUID=frame_of_reference)
     item.ROIGenerationAlgorithm = roi.algorithm_type
     if roi.algorithm_type != "MANUAL":
         item.ROIGenerationDescription = described
@@ -123,32 +112,23 @@ def _roi_item(roi: Roi, number: int, frame_of_reference: str, described: str) ->
 
 def _contour_item(roi: Roi, number: int, planes: Mapping[int, Plane]) -> Dataset:
     """Return the item of the ROI Contour Sequence; `planes` are those of the slices, by their index."""
-    item = Dataset()
-    item.ReferencedROINumber = number
-    item.ROIDisplayColor = list(roi.segment.color)
-    item.ContourSequence = []
+    lines = []
     for count, contour in enumerate(roi.contours, 1):
-        line = Dataset()
-        line.ContourNumber = count
+        line = dataset_of(ContourNumber=count, ContourGeometricType="CLOSED_PLANAR")
         line.ContourImageSequence = [_image_item(planes[contour.slice_index])]
-        line.ContourGeometricType = "CLOSED_PLANAR"
         line.NumberOfContourPoints = len(contour.points)
         # In mm to a tenth of a micrometre, as a Decimal String has 16 characters at most.
         line.ContourData = [f"{value:.4f}".rstrip("0").rstrip(".") for value in contour.points.ravel().tolist()]
-        item.ContourSequence.append(line)
-    return item
+        lines.append(line)
+    return dataset_of(ReferencedROINumber=number, ROIDisplayColor=list(roi.segment.color), ContourSequence=lines)
 
 
 def _observation_item(roi: Roi, number: int, interpreter: str) -> Dataset:
     segment = roi.segment
-    item = Dataset()
-    item.ObservationNumber = number
-    item.ReferencedROINumber = number
+    item = dataset_of(ObservationNumber=number, ReferencedROINumber=number, ROIInterpreter=interpreter)
     item.ROIObservationLabel = segment.name[:_LONGEST_LABEL].strip()
-    scheme, values = _ANATOMY
-    is_organ = segment.category.scheme == scheme and segment.category.value in values
+    is_organ = (segment.category.scheme, segment.category.value) in _ANATOMY
     item.RTROIInterpretedType = "ORGAN" if is_organ else ""
-    item.ROIInterpreter = interpreter
     item.SegmentedPropertyCategoryCodeSequence = [coded(segment.category)]
     kind = coded(segment.type)
     if segment.type_modifier:
@@ -163,9 +143,7 @@ def _observation_item(roi: Roi, number: int, interpreter: str) -> Dataset:
 
 
 def _image_item(plane: Plane) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = plane.sop_class_uid
-    item.ReferencedSOPInstanceUID = plane.sop_instance_uid
+    item = dataset_of(ReferencedSOPClassUID=plane.sop_class_uid, ReferencedSOPInstanceUID=plane.sop_instance_uid)
     if plane.frame is not None:
         item.ReferencedFrameNumber = plane.frame
     return item

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 
 from NativeDLLib.core.arrays import Points
 from NativeDLLib.core.errors import InputError
@@ -92,7 +91,8 @@ def _structure_set(dataset: Dataset) -> StructureSet:
         told = text(item, "ROIGenerationAlgorithm")
         lines = list(drawn.get("ContourSequence") or [])
         closed = [line for line in lines if text(line, "ContourGeometricType") in _CLOSED]
-        points = tuple(_points(line, segment.name) for line in closed if _has_area(line))
+        with_area = [line for line in closed if "ContourData" in line and line["ContourData"].VM >= 9]
+        points = tuple(_points(line, segment.name) for line in with_area)
         rois.append(StoredRoi(segment, told if told in _KINDS else "MANUAL", points, len(lines) - len(points)))
     label, approval = text(dataset, "StructureSetLabel"), text(dataset, "ApprovalStatus")
     unnumbered += len(dataset.ROIContourSequence or []) - len(contours)
@@ -102,11 +102,6 @@ def _structure_set(dataset: Dataset) -> StructureSet:
 def _by_number(items: Any) -> dict[int, Dataset]:
     """Return items by the number of the ROI that they are of; those without a number are of none."""
     return {int(item.ReferencedROINumber): item for item in items or [] if text(item, "ReferencedROINumber")}
-
-
-def _has_area(line: Dataset) -> bool:
-    values = line.get("ContourData")
-    return isinstance(values, MultiValue) and len(values) >= 9
 
 
 def _series_uid(dataset: Dataset) -> str:

@@ -11,10 +11,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from NativeDLLib.core.arrays import Array
 from NativeDLLib.core.errors import NativeDLError
-from NativeDLLib.dicom.derived import MANUFACTURER, derived_instance, software_versions
+from NativeDLLib.dicom.derived import MANUFACTURER, SourceHeader, dataset_of, derived_instance, software_versions
 from NativeDLLib.dicom.provenance import Algorithm, Kind, Predecessor, Review
 from NativeDLLib.dicom.seg_assembly import add_frames
-from NativeDLLib.dicom.source_header import SourceHeader
 from NativeDLLib.quality.finding import Finding, sentences, titled
 from NativeDLLib.registry.entry import Code, Segment
 from NativeDLLib.source.series import Series
@@ -115,15 +114,11 @@ def _check(series: Series, labels: Array, count: int, kind: Kind) -> None:
         raise ValueError(f"label map holds values outside 0 to {count}")
 
 
-def _refer_to(dataset: Dataset, predecessor: Predecessor) -> None:
+def _refer_to(dataset: Dataset, one: Predecessor) -> None:
     """Name the instance of the same study that this one was derived from (PS3.3 C.12.4 and C.12.2)."""
-    instance = Dataset()
-    instance.ReferencedSOPClassUID = predecessor.sop_class_uid
-    instance.ReferencedSOPInstanceUID = predecessor.sop_instance_uid
+    instance = dataset_of(ReferencedSOPClassUID=one.sop_class_uid, ReferencedSOPInstanceUID=one.sop_instance_uid)
     dataset.SourceInstanceSequence = [instance]
-    series = Dataset()
-    series.SeriesInstanceUID = predecessor.series_uid
-    series.ReferencedInstanceSequence = [instance]
+    series = dataset_of(SeriesInstanceUID=one.series_uid, ReferencedInstanceSequence=[instance])
     # After the images: readers look for those first.
     dataset.ReferencedSeriesSequence.append(series)
 
@@ -149,12 +144,9 @@ def _described(
 
 
 def _background(first: Dataset) -> Dataset:
-    item = Dataset()
-    item.SegmentNumber = 0
-    item.SegmentLabel = "Background"
+    item = dataset_of(SegmentNumber=0, SegmentLabel="Background", SegmentAlgorithmType=first.SegmentAlgorithmType)
     nothing = hd.sr.CodedConcept.from_code(codes.DCM.Background)
     item.SegmentedPropertyCategoryCodeSequence = item.SegmentedPropertyTypeCodeSequence = [nothing]
-    item.SegmentAlgorithmType = first.SegmentAlgorithmType
     if "SegmentAlgorithmName" in first:
         item.SegmentAlgorithmName = first.SegmentAlgorithmName
     item.RecommendedDisplayCIELabValue = list(hd.color.CIELabColor(0.0, 0.0, 0.0).value)

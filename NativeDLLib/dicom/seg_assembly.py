@@ -20,11 +20,10 @@ from pydicom.uid import generate_uid
 from pydicom.valuerep import DS
 
 from NativeDLLib.core.arrays import Array
+from NativeDLLib.dicom.derived import SourceHeader, dataset_of
 from NativeDLLib.dicom.seg_frames import Frame, binary_pixels, frames_of, label_pixels, overlap
-from NativeDLLib.dicom.source_header import SourceHeader
 from NativeDLLib.source.series import Series
 
-_PADDING = {"UI": b"\0"}
 _LONGEST_SHORT = 0xFFFF
 # What frames are indexed by: the attribute, the functional group that holds it, and its description (PS3.3 C.7.6.17).
 _BY_SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence", "Referenced Segment Number")
@@ -74,16 +73,12 @@ def _describe_pixels(dataset: Dataset, header: SourceHeader, shape: Sequence[int
 
 
 def _add_dimensions(dataset: Dataset, dimensions: Sequence[tuple[str, str, str]]) -> None:
-    organization = Dataset()
-    organization.DimensionOrganizationUID = generate_uid()
-    dataset.DimensionOrganizationSequence = [organization]
+    uid = generate_uid()
+    dataset.DimensionOrganizationSequence = [dataset_of(DimensionOrganizationUID=uid)]
     dataset.DimensionIndexSequence = []
     for pointer, group, description in dimensions:
-        index = Dataset()
-        index.DimensionOrganizationUID = organization.DimensionOrganizationUID
-        index.DimensionIndexPointer = Tag(pointer)
-        index.FunctionalGroupPointer = Tag(group)
-        index.DimensionDescriptionLabel = description
+        index = dataset_of(DimensionOrganizationUID=uid, DimensionDescriptionLabel=description)
+        index.DimensionIndexPointer, index.FunctionalGroupPointer = Tag(pointer), Tag(group)
         dataset.DimensionIndexSequence.append(index)
 
 
@@ -91,14 +86,13 @@ def _shared_groups(series: Series) -> Dataset:
     """Functional groups that all frames share: the grid's spacing, and the orientation of the planes."""
     between_columns, between_rows, distance = series.grid.spacing
     thickness = series.slices[0].thickness or 0
-    shared = Dataset()
-    shared.PixelMeasuresSequence = hd.PixelMeasuresSequence(
+    measures = hd.PixelMeasuresSequence(
         pixel_spacing=(between_rows, between_columns),
         slice_thickness=thickness if thickness > 0 else distance,
         spacing_between_slices=distance,
     )
-    shared.PlaneOrientationSequence = hd.PlaneOrientationSequence("PATIENT", series.slices[0].orientation)
-    return shared
+    orientation = hd.PlaneOrientationSequence("PATIENT", series.slices[0].orientation)
+    return dataset_of(PixelMeasuresSequence=measures, PlaneOrientationSequence=orientation)
 
 
 def _is_regular(series: Series, planes: set[int]) -> bool:
@@ -133,13 +127,11 @@ def _functional_groups(series: Series, frames: Sequence[Frame]) -> list[bytes]:
 
 def _derivations(series: Series, planes: Iterable[int]) -> Iterator[bytes]:
     """Give the Derivation Image Sequence of each plane: that it is a segmentation of its own source."""
-    preserved, code = Dataset(), Dataset()
-    purpose = codes.cid7202.SourceImageForImageProcessingOperation
-    preserved.SpatialLocationsPreserved = "YES"
-    preserved.PurposeOfReferenceCodeSequence = [hd.sr.CodedConcept.from_code(purpose)]
-    code.DerivationCodeSequence = [hd.sr.CodedConcept.from_code(codes.cid7203.SegmentationImageDerivation)]
+    purpose = hd.sr.CodedConcept.from_code(codes.cid7202.SourceImageForImageProcessingOperation)
+    derived = hd.sr.CodedConcept.from_code(codes.cid7203.SegmentationImageDerivation)
     # Written out once, for all planes have these.
-    last_of_source, last = _elements(preserved), _elements(code)
+    last_of_source = _elements(dataset_of(SpatialLocationsPreserved="YES", PurposeOfReferenceCodeSequence=[purpose]))
+    last = _elements(dataset_of(DerivationCodeSequence=[derived]))
     numbered = series.instances[0].is_multiframe
     for plane in planes:
         piece = series.slices[plane]
@@ -170,7 +162,7 @@ def _set_sequence(dataset: Dataset, keyword: str, items: Sequence[bytes]) -> Non
 
 def _element(keyword: str, vr: str, value: bytes) -> bytes:
     """Return an element whose VR has a length of two bytes; text that is odd is padded."""
-    value += _PADDING.get(vr, b" ")[: len(value) % 2]
+    value += (b"\0" if vr == "UI" else b" ") * (len(value) % 2)
     if len(value) > _LONGEST_SHORT:
         raise ValueError(f"a {vr} of {len(value)} bytes does not fit its length of two bytes")
     return _tag(keyword) + struct.pack("<2sH", vr.encode(), len(value)) + value

@@ -56,9 +56,6 @@ ATTRIBUTES = {
         ConsentForClinicalTrialUseSequence
     """,
 }
-PATIENT_AND_STUDY = ("patient", "clinical-trial-subject", "general-study", "patient-study", "clinical-trial-study")
-
-
 # Enumerated Values (PS3.3 C.7.1.1, C.7.2.2, C.7.6.1.1.5).
 _ENUMERATED: dict[str, set[Any]] = {
     "PatientSex": {"M", "F", "O"},

@@ -7,7 +7,7 @@ import pytest
 from highdicom._standard_utils import get_iod_module_map, get_module_attribute_map, get_sop_class_iod_map
 
 from NativeDLLib.dicom.seg import Algorithm, make_segmentation
-from NativeDLLib.dicom.valid import ATTRIBUTES, PATIENT_AND_STUDY
+from NativeDLLib.dicom.valid import ATTRIBUTES
 from NativeDLLib.registry.load import make_model
 from NativeDLLib.source import Series
 from NativeDLLib.source.header import IMAGE_CLASSES
@@ -24,7 +24,7 @@ def test_a_module_has_the_attributes_that_the_standard_lists(module):
 def test_every_kind_of_image_has_these_modules_of_patient_and_study(sop_class):
     modules = get_iod_module_map()[get_sop_class_iod_map()[sop_class]]
 
-    assert [row["key"] for row in modules if row["ie"] in ("Patient", "Study")] == list(PATIENT_AND_STUDY)
+    assert [row["key"] for row in modules if row["ie"] in ("Patient", "Study")] == list(ATTRIBUTES)
 
 
 def seg_of(folder, edit, serial="0123"):

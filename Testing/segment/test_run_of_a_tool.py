@@ -13,9 +13,8 @@ import SimpleITK as sitk
 from pydicom.uid import ExplicitVRLittleEndian
 from tools import nativedl
 
-from NativeDLLib.dicom.derived import derived_instance
+from NativeDLLib.dicom.derived import SourceHeader, derived_instance
 from NativeDLLib.dicom.provenance import Algorithm
-from NativeDLLib.dicom.source_header import SourceHeader
 from NativeDLLib.results.names import OBJECT
 from NativeDLLib.tools.tool import TOOLS, Verdict
 
