@@ -66,15 +66,23 @@ def problem_of(value: Any, schema_name: str, pointer: str) -> str | None:
 
 def _words(problem: Any) -> str:
     """Say what a validator found wrong; most of its words are plain, some are not."""
+    wanted, given = problem.validator_value, problem.instance
     match problem.validator:
         case "not":
             return "is not allowed here"
+        case "required":
+            message = f"{next(name for name in wanted if name not in given)!r} is missing"
+        case "dependentRequired":
+            pairs = ((name, other) for name in wanted if name in given for other in wanted[name])
+            message = "{1!r} is missing, which {0!r} needs".format(*next(p for p in pairs if p[1] not in given))
+        case "additionalProperties":
+            message = f"{next(name for name in given if name not in problem.schema['properties'])!r} is not known here"
         case "enum":
-            message = f"{problem.instance!r} is not one of {', '.join(map(str, problem.validator_value))}"
+            message = f"{given!r} is not one of {', '.join(map(str, wanted))}"
         case "const":
-            message = f"{problem.instance!r} is not {problem.validator_value!r}"
+            message = f"{given!r} is not {wanted!r}"
         case "oneOf" | "anyOf":
-            message = f"{problem.instance!r} is in none, or in several, of the forms that may stand here"
+            message = f"{given!r} is in none, or in several, of the forms that may stand here"
         case _:
             message = str(problem.message)
     return message if len(message) <= 200 else f"{message[:200]} ..."

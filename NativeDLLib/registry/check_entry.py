@@ -64,10 +64,10 @@ def _architecture(model: Model, where: str) -> None:
     if model.architecture is None:
         return
     # Imported where it is used: the panel lists models before NumPy is installed.
-    from NativeDLLib.registry.architecture import check_architecture
+    from NativeDLLib.registry.architecture import make_plan
 
     try:
-        shapes = check_architecture(model.architecture)
+        shapes = make_plan(model.architecture).passed
     except ModelError as error:
         raise ModelError(f"{where}.architecture: {error}") from error
     taken, patch = model.architecture["input_shape"], model.input.patch_size

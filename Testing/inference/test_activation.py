@@ -218,7 +218,7 @@ def test_a_network_that_decides_for_each_channel_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"activation": "sigmoid"}, "'threshold' is a required property"),
+        ({"activation": "sigmoid"}, "'threshold' is missing"),
         ({"threshold": 0.5}, "output.threshold: is not allowed here"),
         ({"activation": "softmax", "overlap": "largest"}, "output.overlap: is not allowed here"),
         ({"activation": "sigmoid", "threshold": 0.5, "channels": 3}, "output.overlap: is missing"),

@@ -136,7 +136,7 @@ def test_a_registry_entry_with_an_architecture_runs(tmp_path, size, patch):
 @pytest.mark.parametrize(
     ("architecture", "words"),
     [
-        ({"schema_version": "1.0"}, r"\.architecture: network description: .*is a required property"),
+        ({"schema_version": "1.0"}, r"\.architecture: network description: .*is missing"),
         ({**threshold(16, 16, 16), "input_shape": [2, 16, 16, 16]}, "architecture.input_shape: is for 2 channels"),
         (threshold(16, 16, 8), r"input_shape: \[16, 16, 8\] is not the patch_size \[16, 16, 16\]"),
         (

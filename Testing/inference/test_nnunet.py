@@ -157,7 +157,7 @@ def _architecture(plans):
     [
         (lambda p: _architecture(p).update(network_class_name="os.system"), "not imported"),
         (lambda p: _architecture(p)["arch_kwargs"].update(conv_op="subprocess.Popen"), "not imported"),
-        (lambda p: p.pop("configurations"), "'configurations' is a required property"),
+        (lambda p: p.pop("configurations"), "'configurations' is missing"),
         (lambda p: p["configurations"]["3d_fullres"].update(previous_stage="3d_lowres"), "cascade"),
         (lambda p: _architecture(p)["arch_kwargs"].update(features_per_stage=[2, 3]), "cannot be run"),
     ],

@@ -62,12 +62,12 @@ def test_without_a_file_given_the_users_own_is_read():
         ({"ae_title": "TAB\tTAB"}, "peers[1] (MAIN).ae_title"),
         ({"ae_title": "   "}, "peers[1] (MAIN).ae_title"),
         ({"calling_ae_title": "Ä"}, "peers[1] (MAIN).calling_ae_title"),
-        ({"colour": "red"}, "peers[1] (MAIN): Additional properties are not allowed ('colour' was unexpected)"),
+        ({"colour": "red"}, "peers[1] (MAIN): 'colour' is not known here"),
         ({"timeouts": {"acse": -1}}, "peers[1] (MAIN).timeouts.acse"),
-        ({"retrieve": "move"}, "peers[1] (MAIN): 'move_port' is a required property"),
-        ({"store": "dicomweb"}, "peers[1] (MAIN): 'dicomweb' is a required property"),
+        ({"retrieve": "move"}, "peers[1] (MAIN): 'move_port' is missing"),
+        ({"store": "dicomweb"}, "peers[1] (MAIN): 'dicomweb' is missing"),
         ({"dicomweb": {"url": "ftp://x"}}, "peers[1] (MAIN).dicomweb.url"),
-        ({"tls": {"cert": "own.pem"}}, "peers[1] (MAIN).tls: 'key' is a dependency of 'cert'"),
+        ({"tls": {"cert": "own.pem"}}, "peers[1] (MAIN).tls: 'key' is missing, which 'cert' needs"),
     ],
 )
 def test_a_wrong_field_is_named_with_file_and_entry(write, change, message):
@@ -79,7 +79,7 @@ def test_a_wrong_field_is_named_with_file_and_entry(write, change, message):
 
 
 def test_a_missing_port_is_named(write):
-    with pytest.raises(UsageError, match="'port' is a required property"):
+    with pytest.raises(UsageError, match="'port' is missing"):
         load_peers(write({"name": "MAIN", "ae_title": "MAIN", "host": "pacs.example"}))
 
 

@@ -89,7 +89,7 @@ def test_without_a_file_named_the_users_own_is_read():
         ({"when": {"series description": "*"}}, "rules[1] (wrong).when: 'series description' does not match"),
         ({"when": {"SeriesDescripton": "*"}}, "rules[1] (wrong).when: 'SeriesDescripton' is no DICOM keyword"),
         ({"parameters": {"step": [1]}}, "rules[1] (wrong).parameters.step: [1] is not of type"),
-        ({"to": "PACS"}, "rules[1] (wrong): Additional properties are not allowed ('to' was unexpected)"),
+        ({"to": "PACS"}, "rules[1] (wrong): 'to' is not known here"),
         ({"name": "livers"}, "rules[1] (livers).name: another rule has this name already"),
     ],
 )

@@ -58,7 +58,7 @@ def test_all_segments_count_and_twenty_millimetres_are_added_by_default(tmp_path
         ({"use": {"parameter": "rough"}}, "coarse.use", "there is no parameter 'rough'"),
         ({"use": {"parameter": "step"}}, "coarse.use", "parameter 'step' is not of type boolean"),
         ({"use": "no"}, "coarse.use", "'no' is in none"),
-        ({"spacing": 3}, "coarse", "'spacing' was unexpected"),
+        ({"spacing": 3}, "coarse", "'spacing' is not known here"),
     ],
 )
 def test_what_cannot_be_a_coarse_model_is_refused(tmp_path, coarse, place, wrong):
@@ -101,7 +101,7 @@ def test_a_model_that_a_part_of_the_image_would_look_different_to_is_refused(tmp
 
 
 def test_an_nnunet_folder_needs_the_size_of_its_patch_in_its_entry(tmp_path):
-    with pytest.raises(ModelError, match=r"\(bright\).input: 'spacing' is a required property"):
+    with pytest.raises(ModelError, match=r"\(bright\).input: 'spacing' is missing"):
         models(tmp_path / "without", coarse_entry(), fine_entry(**nnunet_for("CT")))
 
     assert models(tmp_path / "with", coarse_entry(), fine_entry(**nnunet_for("CT", **PATCH)))["bright"].coarse

@@ -82,12 +82,12 @@ def test_a_report_of_a_later_version_is_read(reports):
     ("wrong", "message"),
     [
         ([], "top level: [] is not of type 'object'"),
-        ({}, "top level: 'outcome' is a required property"),
+        ({}, "top level: 'outcome' is missing"),
         ({"outcome": 3}, "outcome: 3 is not of type 'string'"),
-        ({"outcome": "x", "segments": [{"name": "Liver"}]}, "segments[0] (Liver): 'number' is a required property"),
+        ({"outcome": "x", "segments": [{"name": "Liver"}]}, "segments[0] (Liver): 'number' is missing"),
         ({"outcome": "x", "quality": [{"code": "x", "message": "x", "segment": 3}]}, "quality[0].segment: 3 is not of"),
         ({"outcome": "x", "stages": [{"name": "x", "seconds": -1, "peak_mib": 0}]}, "stages[0].seconds: -1 is less"),
-        ({"outcome": "x", "sent": {"peer": "x"}}, "sent: 'delivered' is a required property"),
+        ({"outcome": "x", "sent": {"peer": "x"}}, "sent: 'delivered' is missing"),
         ({"outcome": "x", "series": {"study_instance_uid": "../", "series_instance_uid": None}}, "series.study_inst"),
     ],
 )  # fmt: skip

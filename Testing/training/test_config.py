@@ -29,13 +29,13 @@ def changed(folder: Path, place: str, value: Any) -> Path:
 
 
 FAULTS = {
-    "an unknown key": ("stepz", 3, "'stepz' was unexpected"),
+    "an unknown key": ("stepz", 3, "'stepz' is not known here"),
     "no data": ("data.train", [], "data.train: [] should be non-empty"),
     "no map": ("data.train.0", {"image": "ct1.nii.gz", "labels": "labels1.nii.gz"}, "data.train[0]: has no map"),
-    "no labels": ("data.train.0", {"image": "ct1.nii.gz", "map": {"1": 1}}, "'labels' is a required property"),
+    "no labels": ("data.train.0", {"image": "ct1.nii.gz", "map": {"1": 1}}, "'labels' is missing"),
     "a class that is not there": ("data.train.0.map", {"1": 2}, "data.train[0].map: there is no class 2"),
     "image and phantoms": ("data.train.1.phantoms", 3, "data.train[1].phantoms: is not allowed here"),
-    "phantoms without a seed": ("data.train.1", {"phantoms": 3, "map": {"1": 1}}, "'seed' is a required property"),
+    "phantoms without a seed": ("data.train.1", {"phantoms": 3, "map": {"1": 1}}, "'seed' is missing"),
     "shares above one": ("data.train.0.share", 1.5, "data.train[0].share: 1.5 is greater than the maximum of 1"),
     "classes with a gap": ("classes", {"2": "Liver"}, "classes: must be numbered from 1"),
     "a segment without class": ("entry.output.segments.0.label", 2, "label 2 is beyond the 2 channels"),

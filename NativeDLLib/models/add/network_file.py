@@ -112,11 +112,11 @@ def read_pt2(path: Path) -> Draft:
 def read_described(path: Path, architecture: Path) -> Draft:
     """Read a file of weights whose network is described as JSON; see `read_source`."""
     from NativeDLLib.inference.torch_runtime import load_torch
-    from NativeDLLib.registry.architecture import check_architecture
+    from NativeDLLib.registry.architecture import make_plan
 
     description = read_json(architecture, ModelError)
     try:
-        shapes = check_architecture(description)
+        shapes = make_plan(description).passed
     except ModelError as error:
         raise ModelError(f"{architecture}: {error}") from error
     channels, *sizes = description["input_shape"]

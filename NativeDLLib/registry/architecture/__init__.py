@@ -6,6 +6,6 @@ The description follows the one of Contino et al. 2024 (`IODeep`, doi:10.1016/j.
 (channels, y, x) in 2-D, (channels, z, y, x) in 3-D, in pixels or voxels.
 """
 
-from NativeDLLib.registry.architecture.check import check_architecture, make_plan
+from NativeDLLib.registry.architecture.check import make_plan
 
-__all__ = ["check_architecture", "make_plan"]
+__all__ = ["make_plan"]

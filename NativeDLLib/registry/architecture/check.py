@@ -45,7 +45,9 @@ class Join:
 
 @dataclass(frozen=True)
 class Plan:
-    """A network that can be built: its skip connections, and the shape that each layer passes on."""
+    """A network that can be built: its skip connections, and the shape that each layer passes on, channels first and
+    without the batch.
+    """
 
     layers: Sequence[Layer]
     joins: Mapping[int, Sequence[Join]]
@@ -58,15 +60,10 @@ class Plan:
         return {f"layers.{i}.{name}": shape for i, layer in layers for name, shape in layer.parameters.items()}
 
 
-def check_architecture(description: Mapping[str, Any]) -> list[Shape]:
-    """Shapes that the layers of a description pass on, channels first and without the batch. ModelError names layer and
-    field of the first thing that is unknown, does not fit or is too large.
-    """
-    return list(make_plan(description).passed)
-
-
 def make_plan(description: Mapping[str, Any]) -> Plan:
-    """Plan of a description; raises as `check_architecture`."""
+    """Plan of a description; ModelError names layer and field of the first thing that is unknown, does not fit or is
+    too large.
+    """
     data = _plain(description)
     check_schema(data, "architecture.schema.json", _ORIGIN, ModelError, "architecture")
     joins = _joins(data)

@@ -153,11 +153,21 @@ def test_what_the_layout_does_not_tell_is_asked_and_never_guessed(store):
     assert asked >= {"license", "input.spacing", "input.orientation", "input.intensity", "output.segments.0.type"}
 
 
-def test_what_a_series_does_not_give_is_refused_in_one_line(store):
-    changes = {"input_shape": {"input_shape0": 3, "input_shape1": 16, "input_shape2": 24}}
-    state = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1)).state_dict()
+def with_channels(number):
+    changes = {"input_shape": {"input_shape0": number, "input_shape1": 16, "input_shape2": 24}}
+    state = nn.Sequential(nn.Conv2d(number, 2, 3, padding=1)).state_dict()
+    return str(ARCHITECTURE | changes), base64_of(state)
 
-    assert "takes 3 channels; a series" in refusal(store(str(ARCHITECTURE | changes), base64_of(state)))
+
+def test_windows_of_several_channels_are_asked_and_never_guessed(store):
+    draft = read(store(*with_channels(3)))
+
+    assert len(draft.entry["input"]["channels"]) == 3
+    assert ("input", "channels") in {question.place[:2] for question in questions(draft)}
+
+
+def test_more_channels_than_can_be_run_are_refused_in_one_line(store):
+    assert "takes 300 channels; 1 to" in refusal(store(*with_channels(300)))
 
 
 def test_a_network_for_photographs_is_refused_in_one_line(store):
