@@ -18,10 +18,9 @@ _ATTEMPTS = 3
 
 
 def run_on_dask(tasks: Sequence[Task], address: str, output: str, progress: Progress) -> Iterator[Happening]:
-    """Outcomes of tasks on the workers of a Dask scheduler (``tcp://host:8786``), also on workers that come later. Each
-    worker process gets one task at a time. When a worker dies, another one gets its task, three times at most. The
-    workers must reach `output`, the folder of the batch, and the series under the same paths. UsageError where
-    ``distributed`` is not installed, or the workers lack this program; NativeDLError where the scheduler is gone.
+    """Outcomes of tasks on the workers of a Dask scheduler (``tcp://host:8786``), also on those that come later; each
+    has one task at a time, and where it dies another one gets it, three times at most. They reach `output`, the folder
+    of the batch, and the series under the same paths. UsageError where a package is missing here or there.
     """
     client = _connect(address)
     try:

@@ -59,8 +59,6 @@ def run_batch(cohort: Cohort, settings: Settings, progress: Progress) -> dict[st
 def _run(tasks: Sequence[Task], settings: Settings, progress: Progress) -> Iterator[Happening]:
     if settings.scheduler is None:
         turns = settings.output / ".turns" if settings.overlap else None
-        if turns is not None:
-            turns.mkdir(exist_ok=True)
         yield from run_here(tasks, settings.jobs, settings.devices, progress, turns)
     elif tasks:
         from NativeDLLib.batch.cluster import run_on_dask

@@ -112,7 +112,7 @@ class Happening:
 def run_here(
     tasks: Sequence[Task], jobs: int, devices: Sequence[str], progress: Progress, turns: Path | None = None
 ) -> Iterator[Happening]:
-    """Outcomes of tasks in `jobs` processes at a time. With `turns`, an existing folder of lock files, there are two
+    """Outcomes of tasks in `jobs` processes at a time. With `turns`, a folder of lock files, there are two
     processes for each job: one runs its network while the other reads its series before, or writes and sends its result
     after its own turn. `devices` are dealt to the jobs in turn; empty for the device in the tasks' arguments.
     """

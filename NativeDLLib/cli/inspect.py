@@ -49,8 +49,7 @@ _LEFT = "The images that the volume was loaded from are no longer in Slicer's DI
 
 def add_commands(subparsers: Any) -> None:
     """Register the commands."""
-    about = "show a series, and the models for it with what each will take"
-    parser = add_command(subparsers, "inspect", _inspect, about)
+    parser = add_command(subparsers, "inspect", _inspect, "show a series, the models for it, and what each will take")
     add_source(parser, "Series Instance UID, where there is more than one")
     add_pacs(parser)
     parser.add_argument("--device", default="auto", metavar="NAME", help="for the time and memory expected")
@@ -59,8 +58,7 @@ def add_commands(subparsers: Any) -> None:
     parser.add_argument("--loaded", metavar="JSON", help=argparse.SUPPRESS)
     parser.add_argument("--regularized", action="store_true", help=argparse.SUPPRESS)
     add_command(subparsers, "devices", _devices, "list the devices that models can run on")
-    about = "list the image series of Slicer's DICOM database"
-    database = add_command(subparsers, "database", _database, about)
+    database = add_command(subparsers, "database", _database, "list the image series of Slicer's DICOM database")
     database.add_argument("database", type=Path, metavar="FILE", help="ctkDICOM.sql, or its folder")
 
 

@@ -143,9 +143,8 @@ def read_configuration(path: Path) -> dict[str, Any]:
 def read_configuration_for(
     path: Path, models: Sequence[Mapping[str, Any]], current: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Content of a configuration file for one of the models that ``inspect`` reported. Its parameters are those of its
-    model, or of `current` where it names none. UsageError where it is wrong, or asks for a value that the model does
-    not take.
+    """Content of a configuration file for one of the models that ``inspect`` reported, `current` where it names none.
+    UsageError where it is wrong, or asks for a value that the model does not take.
     """
     # The panel is loaded where nothing that the registry needs is installed yet.
     from NativeDLLib.registry.entry import Parameter

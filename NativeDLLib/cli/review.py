@@ -22,8 +22,7 @@ def add_commands(subparsers: Any) -> None:
     text = "``nativedl approve``: from what a physician reviewed in Slicer to a DICOM SEG, and to the PACS."
     parser = options.add_command(subparsers, "approve", _approve, "store what was reviewed in Slicer", text)
     parser.add_argument("--result", type=Path, required=True, metavar="DIR", help="folder of the automatic result")
-    edited = "the .seg.nrrd that Slicer saved (default: that of the result)"
-    parser.add_argument("--edited", type=Path, metavar="FILE", help=edited)
+    parser.add_argument("--edited", type=Path, metavar="FILE", help=".seg.nrrd of Slicer (default: that of the result)")
     _add_decisions(parser, "accept", "NAME", "segment")
     options.add_source(parser, _SERIES)
     parser.add_argument("--unreviewed", action="store_true", help="store segments that nobody decided about too")

@@ -36,9 +36,8 @@ def atomic_path(path: Path, mode: int | None = None) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def scratch(prefix: str, parent: Path | None = None) -> Iterator[Path]:
-    """Give an empty folder, by default in the system's one for such, that is gone after the block. It is gone too where
-    the block does not end and the process is ended by `remove_scratch`. In the system's folder the next one of the
-    prefix removes what killed processes left.
+    """Give an empty folder, by default in the system's one for such, that is gone after the block, or by
+    `remove_scratch`. In the system's folder the next one of the prefix removes what killed processes left.
     """
     # Slicer's panel writes files before the packages are there.
     from NativeDLLib.core.locking import held

@@ -9,6 +9,7 @@ import psutil
 from NativeDLLib.core.errors import InputError
 
 MIB = 2**20
+_PROCESS = psutil.Process()
 # By the name of the controller in /proc/self/cgroup: folder, limit, what is used, and what of that is only a cache.
 _CGROUPS = {
     "": ("", "memory.max", "memory.current", "inactive_file"),
@@ -18,7 +19,7 @@ _CGROUPS = {
 
 def resident() -> int:
     """Return the bytes of memory that this process has."""
-    return int(psutil.Process().memory_info().rss)
+    return int(_PROCESS.memory_info().rss)
 
 
 def available() -> int:

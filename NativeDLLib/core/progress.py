@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import psutil
-
 from NativeDLLib.core.errors import CancelledError, NativeDLError
-from NativeDLLib.core.memory import MIB, too_much
+from NativeDLLib.core.memory import MIB, resident, too_much
 
 Step = TypeVar("Step")
 
@@ -77,9 +75,8 @@ class Progress:
 
     def _sample(self, cost: StageCost, done: threading.Event) -> None:
         """Sample the resident memory, because the system's own high-water mark cannot be reset everywhere."""
-        process = psutil.Process()
         while True:
-            has, most = process.memory_info().rss, self._most
+            has, most = resident(), self._most
             cost.peak_mib = max(cost.peak_mib, has / MIB)
             if has > most and not self.is_cancelled:
                 self.cancel(too_much(f"the {cost.name} stage took {has // MIB}", int(most)))

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -91,16 +91,15 @@ class ResultFolder:
             self._send(self._to.peer)
 
     def _send(self, peer: Peer) -> None:
-        sent = Sent(peer.name, delivered=False)
+        self.report.sent = sent = Sent(peer.name, delivered=False)
         try:
             with self._progress.stage("send"):
                 deliver(self._objects, peer, self._progress)
-            sent = replace(sent, delivered=True)
+            sent.delivered = True
         except PacsError as error:
-            sent = replace(sent, reason=str(error))
+            sent.reason = str(error)
             raise PacsError(f"{error}; the result is in {self._to.folder}", hint=error.hint) from error
         finally:
-            self.report.sent = sent
             self.report.complete(self._started, self._progress)
             self.report.write(self._to.folder / self._names[-1])
 

@@ -71,7 +71,7 @@ class ModelName:
     entry_sha256: str = ""  # of the canonical JSON of its entry
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sent:
     """Delivery to a peer, with the reason where it has not succeeded yet."""
 

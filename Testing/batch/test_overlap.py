@@ -17,7 +17,6 @@ from NativeDLLib.worker.processes import EventReader
 @pytest.fixture
 def turn(tmp_path):
     """The turn of a batch's only job, to be taken from it."""
-    (tmp_path / "out" / ".turns").mkdir(parents=True)
     return take_turn([tmp_path / "out" / ".turns" / "0"], Progress())
 
 
