@@ -9,8 +9,7 @@ from slicer.ScriptedLoadableModule import *
 from slicer.util import VTKObservationMixin
 
 from NativeDLLib.core.places import resources_folder
-from NativeDLLib.panel import jobs as worklist
-from NativeDLLib.panel import wording as texts
+from NativeDLLib.panel import jobs, wording
 
 
 class NativeDL(ScriptedLoadableModule):
@@ -21,7 +20,7 @@ class NativeDL(ScriptedLoadableModule):
         parent.dependencies = ["DICOM", "Segmentations", "SegmentEditor"]
         parent.contributors = ["NativeDL contributors"]
         parent.icon = qt.QIcon(str(resources_folder() / "Icons" / "NativeDL.png"))
-        parent.helpText = texts.HELP
+        parent.helpText = wording.HELP
         parent.acknowledgementText = "Apache License 2.0."
 
 
@@ -43,7 +42,7 @@ class NativeDLLogic(ScriptedLoadableModuleLogic):
 
     def start(self, configuration, onDone, files=(), volume=None, noSegBecause=None, onEvent=lambda *_: None):
         """Segment DICOM files, or without any a volume; ``onDone(folder, error)`` is called at the end."""
-        self._folder = folder = worklist.new_job(configuration, files, noSegBecause)
+        self._folder = folder = jobs.new_job(configuration, files, noSegBecause)
         if not files:
             scene.save(volume, folder.volume)
 
@@ -147,7 +146,7 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if ui.runButton.enabled and self._shown:
             self.logic.workers.spare.prepare(chosen["id"])
         pending = [] if ui.unreviewedCheck.checked else result.pending()
-        hint = texts.send_hint(result.report, pending, not any(result.volumes.values()), ui.reviewerEdit.text)
+        hint = wording.send_hint(result.report, pending, not any(result.volumes.values()), ui.reviewerEdit.text)
         say(ui.reviewWarning, "\n".join(result.report["warnings"]) if result.report else "")
         say(ui.sendHint, hint)
         idle = "export" not in self.logic.workers.running
@@ -156,7 +155,7 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ui.echoButton.enabled = ui.peerBox.count > 0
         if self.regions.rows and self.regions.folder != result.folder:
             self.regions.clear()
-        noRegions = texts.regions_hint(result.report, [r.status for r in self.regions.rows], ui.reviewerEdit.text)
+        noRegions = wording.regions_hint(result.report, [r.status for r in self.regions.rows], ui.reviewerEdit.text)
         ui.roiButton.enabled = ui.runButton.enabled or bool(result.report and not result.report["no_seg_because"])
         ui.validateButton.enabled = ui.rejectButton.enabled = bool(self.regions.rows)
         ui.saveRegionsButton.enabled = idle and not noRegions and "regions" not in self.logic.workers.running
@@ -184,7 +183,7 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _event(self, kind, event, log):
         if kind in ("stage", "progress"):
-            say(self.ui.runMessage, texts.progress_text(kind, event))
+            say(self.ui.runMessage, wording.progress_text(kind, event))
             self.ui.progressBar.setRange(0, 100 if kind == "progress" else 0)
             self.ui.progressBar.value = int(100 * event.get("fraction", 0))
         self.ui.logText.plainText = log

@@ -7,8 +7,7 @@ import slicer
 
 from NativeDLLib.cli.options import read_configuration_for
 from NativeDLLib.core.files import write_json
-from NativeDLLib.panel import jobs as worklist
-from NativeDLLib.panel import wording as texts
+from NativeDLLib.panel import jobs, wording
 from NativeDLPanel import scene
 from NativeDLPanel.worker import say
 
@@ -83,14 +82,14 @@ class Source:
         geometry = None if self.volume is None else scene.geometry(self.volume)
         regularized, folder = scene.isRegularized(self.volume), Path(slicer.app.temporaryPath)
         self._show(None, "Looking at the images…")
-        command = worklist.inspect_command(geometry, self.files, regularized, folder, self.taken)
+        command = jobs.inspect_command(geometry, self.files, regularized, folder, self.taken)
         self._workers.start("inspect", command, self._inspected)
 
     def _list(self, parts):
         """Offer the volumes of a series that is several; none is taken by itself."""
         self._parts, self.taken = parts, []
         self.ui.partBox.clear()
-        self.ui.partBox.addItems(["Choose one of its volumes", *map(texts.part_text, parts)])
+        self.ui.partBox.addItems(["Choose one of its volumes", *map(wording.part_text, parts)])
         self.ui.partBox.visible = bool(parts)
 
     def _take(self, index):
@@ -100,12 +99,12 @@ class Source:
     def _inspected(self, result, error):
         if result and result["volumes"] and not self._parts:
             self._list(result["volumes"])
-        self._show(result, f"This cannot be segmented: {error}" if error else texts.inspection_text(result))
+        self._show(result, f"This cannot be segmented: {error}" if error else wording.inspection_text(result))
 
     def _show(self, inspection, message):
         self.inspection = inspection
         facts = inspection["facts"] if inspection else {}
-        say(self.ui.factsLabel, texts.facts_html(facts))
+        say(self.ui.factsLabel, wording.facts_html(facts))
         self.ui.factsLabel.toolTip = "\n".join(f"{name}: {facts[name]}" for name in facts if name.endswith("UID"))
         say(self.ui.inputMessage, message)
         self._onInspected(inspection["models"] if inspection else [])
@@ -168,7 +167,7 @@ class Model:
             form.addRow(parameter["label"], widget)
         self.ui.settingsGroup.visible = bool(self._widgets)
         self.ui.cardButton.enabled = bool(model and model["card"])
-        say(self.ui.modelReason, texts.model_text(model) if model else "")
+        say(self.ui.modelReason, wording.model_text(model) if model else "")
         self._onChanged()
 
     def _save(self):

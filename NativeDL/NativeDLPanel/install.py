@@ -4,8 +4,7 @@ import subprocess
 
 import slicer
 
-from NativeDLLib.panel import requirements
-from NativeDLLib.panel import wording as texts
+from NativeDLLib.panel import requirements, wording
 from NativeDLLib.registry.runtimes import RUNTIMES
 
 
@@ -30,12 +29,12 @@ class Install:
         self._missing = requirements.missing(sorted(self._extras))
         self.ready = not requirements.missing(sorted(requirements.BASE_EXTRAS))
         self.ui.setupSection.visible = bool(self._missing)
-        self.ui.setupLabel.text = f"Slicer's Python still needs:\n{texts.missing_text(self._missing)}"
+        self.ui.setupLabel.text = f"Slicer's Python still needs:\n{wording.missing_text(self._missing)}"
         if self.ready and goOn:
             self._onReady()
 
     def _install(self):
-        if not slicer.util.confirmOkCancelDisplay(texts.consent_text(self._missing)):
+        if not slicer.util.confirmOkCancelDisplay(wording.consent_text(self._missing)):
             return
         self._onInstall()
         torch, others, kept = requirements.plan(self._missing)
@@ -46,5 +45,5 @@ class Install:
                 PyTorchUtils.PyTorchUtilsLogic().installTorch(torchVersionRequirement=torch)
             slicer.packaging.pip_ensure(others, skip_packages=kept, prompt_install=False, requester="NativeDL")
         except (ImportError, subprocess.CalledProcessError) as error:
-            slicer.util.errorDisplay(texts.install_failure(error))
+            slicer.util.errorDisplay(wording.install_failure(error))
         self.check()

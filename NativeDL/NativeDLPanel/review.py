@@ -5,7 +5,7 @@ from dataclasses import replace
 import qt
 import slicer
 
-from NativeDLLib.panel import jobs as worklist
+from NativeDLLib.panel import jobs
 from NativeDLPanel import scene
 from NativeDLPanel.worker import fit, say
 
@@ -33,7 +33,7 @@ class Review:
 
     def listResults(self):
         """List the results on this computer, the newest first."""
-        self._jobs = worklist.finished_jobs()
+        self._jobs = jobs.finished_jobs()
         self.ui.resultBox.clear()
         self.ui.resultBox.addItem("Choose a result…" if self._jobs else "None yet")
         for _, report, line in self._jobs:

@@ -9,7 +9,7 @@ import slicer
 import vtk
 
 from NativeDLLib.core.files import atomic_path
-from NativeDLLib.panel import wording as texts
+from NativeDLLib.panel import wording
 
 REVIEW, RESULT = "NativeDL.Review", "NativeDL.Result"
 PENDING, ACCEPTED, REJECTED = "pending", "accepted", "rejected"
@@ -20,13 +20,14 @@ def openFile(path):
 
 
 def database():
-    """Slicer's DICOM database, or None where none is open."""
-    return slicer.dicomDatabase if slicer.dicomDatabase.isOpen else None
+    """Slicer's DICOM database, or None where none is open, or not yet while Slicer starts."""
+    found = getattr(slicer, "dicomDatabase", None)
+    return found if found is not None and found.isOpen else None
 
 
 def patientName(series):
     db = database()
-    return texts.shown_name(db.nameForPatient(db.patientForStudy(db.studyForSeries(series)))) if db and series else ""
+    return wording.shown_name(db.nameForPatient(db.patientForStudy(db.studyForSeries(series)))) if db and series else ""
 
 
 def dicomFiles(volume):

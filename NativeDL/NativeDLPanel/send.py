@@ -4,7 +4,7 @@ import qt
 import slicer
 
 from NativeDLLib.core.places import kept
-from NativeDLLib.panel import wording as texts
+from NativeDLLib.panel import wording
 from NativeDLPanel import scene
 from NativeDLPanel.worker import say
 
@@ -28,7 +28,7 @@ class Send:
             saved = file.is_file()
             if saved and scene.database():
                 scene.database().insert(str(file), True, False)
-            say(label, texts.export_text(result, error, peer, saved))
+            say(label, wording.export_text(result, error, peer, saved))
             self.refresh()
 
         file.unlink(missing_ok=True)
@@ -73,5 +73,5 @@ class Send:
             self.store(command, folder.approved_seg, self.ui.sendMessage, peer)
 
     def _showOutbox(self, result, error):
-        self.ui.outboxLabel.text = error or texts.outbox_text(result["outbox"])
+        self.ui.outboxLabel.text = error or wording.outbox_text(result["outbox"])
         self.ui.retryButton.visible = bool(error or result["outbox"])

@@ -20,12 +20,15 @@ class Watch:
         self._timer.connect("timeout()", self._tick)
         ui.watchCheck.connect("clicked(bool)", self._switch)
         ui.watchRulesButton.connect("clicked()", lambda: scene.openFile(watch.written_rules_file()))
-        slicer.dicomDatabase.connect("seriesAdded(QString)", self._added)
+        self._database = getattr(slicer, "dicomDatabase", None)
+        if self._database:
+            self._database.connect("seriesAdded(QString)", self._added)
         self._rules()
 
     def stop(self):
         self._timer.stop()
-        slicer.dicomDatabase.disconnect("seriesAdded(QString)", self._added)
+        if self._database:
+            self._database.disconnect("seriesAdded(QString)", self._added)
 
     def _rules(self):
         rules, error = watch.rules_for_panel()
