@@ -32,7 +32,7 @@ def pacs(tmp_path_factory, move_port):
 
 @pytest.fixture(scope="module")
 def peer(pacs, move_port):
-    return Peer("DEMO", AE_TITLE, LOOPBACK, pacs.port, move_port=move_port, timeouts=Timeouts(20, 20, 20, 20))
+    return Peer("DEMO", AE_TITLE, LOOPBACK, pacs.port, move_port=move_port, timeouts=Timeouts(60, 60, 60, 60))
 
 
 def dcmtk(name, *arguments, folder=None):

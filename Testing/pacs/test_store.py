@@ -194,7 +194,7 @@ def test_a_peer_that_stops_reading_does_not_hold_us(make_series, tmp_path):
     dataset.PixelData = np.zeros((4096, 4096), np.uint16).tobytes()
     dataset.save_as(large)
     with Storescp(tmp_path / "scp") as server:
-        peer = server.peer(timeouts=Timeouts(connect=2, acse=2, dimse=1, network=1))
+        peer = server.peer(timeouts=Timeouts(60, 60, 60, network=5))
         outcomes = store_each(peer, [small, large])
         assert next(outcomes).ok
         server.signal(signal.SIGSTOP)

@@ -13,7 +13,7 @@ from NativeDLLib.pacs.peers import Peer, Timeouts, Tls
 from NativeDLLib.pacs.retrieve import retrieve
 from NativeDLLib.pacs.store import store_each
 
-FAST = Timeouts(connect=3, acse=3, dimse=5, network=5)
+PATIENT = Timeouts(60, 60, 60, 60)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def peer(tls, tmp_path_factory):
     with EmbeddedPacs(
         folder, tls=tls.server_context("SAFE"), destinations={"NATIVEDL": (LOOPBACK, move_port)}
     ) as server:
-        yield Peer("SAFE", server.ae_title, LOOPBACK, server.port, move_port=move_port, tls=tls, timeouts=FAST)
+        yield Peer("SAFE", server.ae_title, LOOPBACK, server.port, move_port=move_port, tls=tls, timeouts=PATIENT)
 
 
 def test_a_peer_with_our_certificate_authority_is_spoken_to(peer):
@@ -63,7 +63,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(peer, other):
 
 def test_a_certificate_for_another_host_is_refused_unless_that_is_allowed(peer, other, tmp_path):
     with EmbeddedPacs(tmp_path, tls=other.server_context("OTHER")) as server:
-        wrong = Peer("OTHER", server.ae_title, "localhost", server.port, tls=other, timeouts=FAST)
+        wrong = Peer("OTHER", server.ae_title, "localhost", server.port, tls=other, timeouts=PATIENT)
         with pytest.raises(PacsError, match="Hostname mismatch"):
             echo(wrong)
         lenient = dataclasses.replace(other, check_hostname=False)

@@ -131,7 +131,7 @@ class _Answers:
 
 
 def _web_peer(url, tls=None, **settings):
-    timeouts = Timeouts(connect=1, network=2)
+    timeouts = Timeouts(60, 60, 60, 60)
     return Peer(
         "WEB", retrieve="dicomweb", store="dicomweb", tls=tls, dicomweb=DicomWeb(url, **settings), timeouts=timeouts
     )

@@ -55,8 +55,10 @@ def orthanc(_server, erase):
 @pytest.fixture
 def pacs_file(orthanc, tmp_path_factory):
     path = tmp_path_factory.mktemp("peers") / "pacs.json"
-    peer = {"name": "ORTHANC", "ae_title": "ORTHANC", "host": LOOPBACK, "port": orthanc.port}
-    web = {"name": "WEB", "retrieve": "dicomweb", "store": "dicomweb", "dicomweb": {"url": f"{orthanc.url}/dicom-web"}}
+    patient = {"timeouts": {"connect": 60, "acse": 60, "dimse": 60, "network": 60}}
+    peer = {"name": "ORTHANC", "ae_title": "ORTHANC", "host": LOOPBACK, "port": orthanc.port, **patient}
+    address = {"url": f"{orthanc.url}/dicom-web"}
+    web = {"name": "WEB", "retrieve": "dicomweb", "store": "dicomweb", "dicomweb": address, **patient}
     path.write_text(json.dumps({"peers": [peer, web]}))
     return path
 
