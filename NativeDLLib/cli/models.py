@@ -35,8 +35,7 @@ def add_commands(subparsers: Any) -> None:
     fetching = add_command(commands, "fetch", _fetch, "download, check and keep the weights of a model")
     fetching.add_argument("id", metavar="ID")
     fetching.add_argument("--from-file", type=Path, metavar="FILE", help="what is at its URL, brought here by hand")
-    consent = "take it where no SHA-256 is known yet, and record that, without being asked"
-    fetching.add_argument("--yes", action="store_true", help=consent)
+    fetching.add_argument("--yes", action="store_true", help="agree to record the SHA-256 where none is known yet")
     removing = add_command(commands, "remove", _remove, "take back what add, pull or fetch brought of a model")
     removing.add_argument("id", metavar="ID")
     removing.add_argument("--forget", action="store_true", help="also the recorded SHA-256: another may come next")

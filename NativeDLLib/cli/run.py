@@ -41,8 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what says how a series is segmented, whichever it is."""
     parser.add_argument("--model", metavar="ID", help="a model of the registry, or auto (default)")
     parser.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:N or mps")
-    about = "refuse what takes more main memory than that, each case for itself"
-    parser.add_argument("--max-memory", type=options.at_least(1), metavar="MIB", help=about)
+    parser.add_argument("--max-memory", type=options.at_least(1), metavar="MIB", help="main memory a case may take")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the model")
     parser.add_argument("--config", type=Path, metavar="FILE", help="JSON with model, device, segmentation, parameters")
     options.add_kind(parser)

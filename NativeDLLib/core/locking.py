@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -11,6 +12,8 @@ from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
 
 _POLL_S = 0.05
+# A context may be left by another thread than entered it.
+_lock = partial(FileLock, timeout=0, thread_local=False)
 
 
 @contextmanager
@@ -61,11 +64,6 @@ def is_held(file: Path) -> bool:
         return True
     lock.release()
     return False
-
-
-def _lock(file: Path) -> FileLock:
-    # A context may be left by another thread than entered it.
-    return FileLock(file, timeout=0, thread_local=False)
 
 
 def _is_mine(lock: FileLock) -> bool:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ class Destination:
     overwrite: bool = False  # whether a result in the folder may be replaced
 
 
-class ResultFolder:
+class ResultFolder(AbstractContextManager["ResultFolder"]):
     """Context manager that writes one result.
 
     The block saves files and sets `report`. When it ends without an error, the report is completed and written, all
@@ -61,9 +61,6 @@ class ResultFolder:
         save(dataset, self.path(name))
         self._objects.append(self._to.folder / name)
         return StoredObject(str(dataset.SOPInstanceUID), str(dataset.SeriesInstanceUID), kind)
-
-    def __enter__(self) -> "ResultFolder":
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
         try:
