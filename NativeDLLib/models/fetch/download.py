@@ -56,7 +56,7 @@ def download(url: str, part: Path, size: int | None, progress: Progress) -> None
         except _BrokenError as error:
             cause = str(error)
         except requests.RequestException as error:
-            raise ModelError(f"{url}: cannot be downloaded ({type(error).__name__})") from error
+            raise ModelError(f"{url}: cannot be downloaded") from error
         # A line that breaks every minute still brings everything in the end.
         failures = 1 if _size(part) > had else failures + 1
         if failures >= _TRIES:

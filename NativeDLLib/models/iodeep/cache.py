@@ -97,7 +97,7 @@ def _index_file() -> Path:
 def _index() -> dict[str, dict[str, Any]]:
     try:
         index = json.loads(_index_file().read_text(encoding="utf-8"))
-        return {str(uid): {key: row[key] for key in _KEYS} for uid, row in index.items()}
+        return {uid: {key: row[key] and str(row[key]) for key in _KEYS} for uid, row in index.items()}
     except FileNotFoundError:
         return {}
     except (ValueError, AttributeError, TypeError, KeyError) as error:

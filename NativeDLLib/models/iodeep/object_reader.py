@@ -13,11 +13,11 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from NativeDLLib.core.errors import ModelError, NativeDLError
-from NativeDLLib.core.files import write_json, write_text
+from NativeDLLib.core.jsonfile import parse_json
 from NativeDLLib.models.iodeep import elements as e
 from NativeDLLib.models.iodeep.elements import LARGEST_WEIGHTS, unpack
 from NativeDLLib.registry.entry import Model
-from NativeDLLib.registry.load import load_registry
+from NativeDLLib.registry.load import models_of
 from NativeDLLib.registry.weights import verified_weights
 
 LARGEST_INSTANCE = 2**30
@@ -25,6 +25,7 @@ LARGEST_INSTANCE = 2**30
 
 # Values above this are read from the file only when they are asked for.
 _DEFER = 2**16
+_REGISTRY = "registry.json"
 _CHECKED_ATTRIBUTES = ("Modality", "BodyPartExamined", "SamplesPerPixel", "PhotometricInterpretation")
 
 
@@ -32,7 +33,7 @@ _CHECKED_ATTRIBUTES = ("Modality", "BodyPartExamined", "SamplesPerPixel", "Photo
 class ReceivedModel:
     """A model that was read from DICOM, whole and consistent; its signer is not judged yet."""
 
-    model: Model  # its ``registry.json`` lies in the folder that it was read to
+    model: Model  # with weights below the folder that it was read to
     place: str  # name of the folder with the weights, made from the digest
     digest: str
     statement: bytes  # what digest and signature are made of
@@ -41,9 +42,9 @@ class ReceivedModel:
 
 
 def read_model(files: Sequence[Path], folder: Path) -> ReceivedModel:
-    """Read a model's instances, in any order, and write its weights and a registry with its entry into an empty folder.
-    ModelError where a fragment is missing, foreign or damaged, a digest is not that of its content, or the registry's
-    schema does not allow the entry. The folder's content is not to be used then.
+    """Read a model's instances, in any order, and write its weights into a new or empty folder. ModelError where a
+    fragment is missing, foreign or damaged, a digest is not that of its content, or the registry's schema does not
+    allow the entry. The folder's content is not to be used then.
     """
     if not files:
         raise ModelError("there is no DICOM object to read a model from")
@@ -82,6 +83,7 @@ def _read(files: Sequence[Path], folder: Path, what: str) -> ReceivedModel:
             raise ModelError(f"{what}: its {keyword} is not that of its registry entry")
     place = digest[:32]
     if common[e.FORM] != "URI":
+        folder.mkdir(parents=True, exist_ok=True)
         archive = folder / "weights"
         _write_weights([parts[number] for number in sorted(parts)], common, archive, what)
         model = _place(place, common, archive, folder, what)
@@ -103,16 +105,11 @@ def _open(file: Path) -> Dataset:
 
 def _entry(common: dict[int, Any], folder: Path, what: str) -> Model:
     """Check the entry as that of any registry, and that the other elements say the same."""
-    folder.mkdir(parents=True, exist_ok=True)
-    registry = folder / "registry.json"
-    write_text(registry, f'{{"schema_version": "1.0", "models": [{common[e.ENTRY]}]}}')
+    where = f"{what}: its registry entry"
     try:
-        models = load_registry(registry)
+        model = _model(parse_json(common[e.ENTRY], where, ModelError), folder)
     except ModelError as error:
-        raise ModelError(f"{what}: {str(error).replace(f'{registry}: ', 'its registry entry: ')}") from error
-    if len(models) != 1:
-        raise ModelError(f"{what}: holds {len(models)} registry entries instead of one")
-    (model,) = models
+        raise ModelError(str(error).replace(str(folder / _REGISTRY), where)) from error
     weights = model.weights
     form = "URI" if weights.url else "TAR" if weights.is_folder else "FILE"
     said = tuple(common[element] for element in (e.ID, e.VERSION, e.RUNTIME, e.FORM, e.URI))
@@ -153,8 +150,11 @@ def _place(place: str, common: dict[int, Any], archive: Path, folder: Path, what
     else:
         unpack(archive, target, weights.get("files", {}), what)
         archive.unlink()
-    registry = folder / "registry.json"
-    write_json(registry, {"schema_version": "1.0", "models": [entry]})
-    (model,) = load_registry(registry)
+    model = _model(entry, folder)
     verified_weights(model)
+    return model
+
+
+def _model(entry: Any, folder: Path) -> Model:
+    (model,) = models_of({"schema_version": "1.0", "models": [entry]}, folder / _REGISTRY)
     return model

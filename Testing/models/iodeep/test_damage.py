@@ -143,4 +143,4 @@ def test_an_entry_that_smuggles_in_another_is_refused(one, model, tmp_path):
     text = json.dumps(dict(model.data))
     rewrite_entry(one, f"{text},{text.replace('bright', 'second')}")
 
-    assert "holds 2 registry entries instead of one" in refusal([one], tmp_path / "read")
+    assert "its registry entry: line 1 column" in refusal([one], tmp_path / "read")
