@@ -28,7 +28,6 @@ from math import ceil, prod
 import numpy as np
 import SimpleITK as sitk
 
-from NativeDLLib.core.errors import InputError
 from NativeDLLib.core.memory import MIB, available, resident, too_much
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.engine import Engine
@@ -89,9 +88,7 @@ class Work:
 
 def check_reading(series: Source, limit: int | None) -> None:
     """Raise InputError, with the bytes needed, where a series' image alone, read and as float32, is beyond a limit."""
-    needed = resident() + 8 * prod(series.grid.size)
-    if limit is not None and needed > limit:
-        raise _refusal(f"{_size(series.grid.size)} need at least", needed, limit)
+    _check_limit(f"{_size(series.grid.size)} need at least", resident() + 8 * prod(series.grid.size), limit)
 
 
 def check_memory(
@@ -106,8 +103,7 @@ def check_memory(
     work = tried(work, image, engine, progress)
     has, free = resident(), available()
     needed, what = has + work.peak, f"{_size(image.GetSize())} with {model.id} need about"
-    if limit is not None and needed > limit:
-        raise _refusal(what, needed, limit)
+    _check_limit(what, needed, limit)
     if work.peak > free:
         progress.warn(
             f"{what} {ceil(needed / MIB)} MiB of memory, more than the {(has + free) // MIB} MiB that this process can "
@@ -166,7 +162,7 @@ def _size(voxels: Sequence[int]) -> str:
     return f"{' x '.join(map(str, voxels))} voxels"
 
 
-def _refusal(what: str, needed: int, limit: int) -> InputError:
-    # From run to run it is a little different, and who allows what is said here shall not be refused again.
-    enough = ceil(needed * 1.02 / MIB / 10) * 10
-    return too_much(f"{what} {enough}", limit)
+def _check_limit(what: str, needed: int, limit: int | None) -> None:
+    if limit is not None and needed > limit:
+        # From run to run it is a little different, and who allows what is said here shall not be refused again.
+        raise too_much(f"{what} {ceil(needed * 1.02 / MIB / 10) * 10}", limit)

@@ -121,8 +121,7 @@ def read_plans(folder: Path, read: Callable[[str], bytes]) -> tuple[dict[str, An
 def check_configuration(folder: Path, configuration: dict[str, Any]) -> None:
     """Raise ModelError where a configuration, with all that it inherits, is no network of names in our lists."""
     check_schema({"configuration": configuration}, _SCHEMA, folder, ModelError, "")
-    _network_class(folder, configuration["architecture"]["network_class_name"])
-    _arguments(folder, configuration["architecture"]["arch_kwargs"])
+    _class_and_arguments(folder, configuration["architecture"])
     if configuration.get("previous_stage") is not None:
         raise ModelError(f"{folder}: is the second stage of a cascade; use a configuration that stands alone")
 
@@ -131,42 +130,35 @@ def make_unet(folder: Path, architecture: Any, classes: int) -> Any:
     """Return the network of checked plans, without memory for its weights, which a checkpoint brings all."""
     import torch
 
-    network, arguments = architecture["network_class_name"], architecture["arch_kwargs"]
-    given = _arguments(folder, arguments) | {"deep_supervision": False}
+    network, arguments = _class_and_arguments(folder, architecture)
     with torch.device("meta"):
-        return _network_class(folder, network)(input_channels=1, num_classes=classes, **given)
+        return network(input_channels=1, num_classes=classes, **(arguments | {"deep_supervision": False}))
 
 
-def _network_class(folder: Path, name: str) -> Any:
-    from dynamic_network_architectures.architectures import unet
-
-    short = name.rpartition(".")[2]
-    # The module of a class has changed with nnU-Net's versions, the name of the class has not.
-    if short not in _NETWORKS or not (name == short or name.startswith(f"{_OF_NNUNET}architectures.")):
-        raise ModelError(f"{folder}: its network '{name[:80]}' is not one of nnU-Net's U-Nets, so it is not imported")
-    return _module_class(unet, short, _OF_NNUNET)
-
-
-def _arguments(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a network, with classes in place of their names."""
+def _class_and_arguments(folder: Path, architecture: Any) -> tuple[Any, dict[str, Any]]:
+    """Class of a network, and its arguments with classes in place of their names."""
     import torch
+    from dynamic_network_architectures.architectures import unet
     from dynamic_network_architectures.building_blocks import residual
 
-    found = dict(settings)
+    name, arguments = architecture["network_class_name"], dict(architecture["arch_kwargs"])
+    network = name.rpartition(".")[2]
+    # The module of a class has changed with nnU-Net's versions, the name of the class has not.
+    if network not in _NETWORKS or not (name == network or name.startswith(f"{_OF_NNUNET}architectures.")):
+        raise ModelError(f"{folder}: its network '{name[:80]}' is not one of nnU-Net's U-Nets, so it is not imported")
     for key, allowed in _LAYERS.items():
-        name = settings.get(key)
-        if name is None:
+        if (layer := arguments.get(key)) is None:
             continue
-        short = name.rpartition(".")[2]
+        short = layer.rpartition(".")[2]
         kind = _module_class(torch.nn, short, "torch.nn.modules.") if short in allowed else None
-        if kind is None or name not in (f"torch.nn.{short}", f"{kind.__module__}.{short}"):
-            raise ModelError(f"{folder}: its {key} '{name[:80]}' is not a layer of torch, so it is not imported")
-        found[key] = kind
-    if (block := settings.get("block")) is not None:
-        if block not in [f"{_OF_NNUNET}building_blocks.residual.{name}" for name in _BLOCKS]:
+        if kind is None or layer not in (f"torch.nn.{short}", f"{kind.__module__}.{short}"):
+            raise ModelError(f"{folder}: its {key} '{layer[:80]}' is not a layer of torch, so it is not imported")
+        arguments[key] = kind
+    if (block := arguments.get("block")) is not None:
+        if block not in [f"{_OF_NNUNET}building_blocks.residual.{known}" for known in _BLOCKS]:
             raise ModelError(f"{folder}: its block '{block[:80]}' is not one of nnU-Net's, so it is not imported")
-        found["block"] = _module_class(residual, block.rpartition(".")[2], _OF_NNUNET)
-    return found
+        arguments["block"] = _module_class(residual, block.rpartition(".")[2], _OF_NNUNET)
+    return _module_class(unet, network, _OF_NNUNET), arguments
 
 
 def _module_class(package: Any, name: str, place: str) -> Any:

@@ -16,9 +16,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.network import ArrayOrTensor, Network, contiguous, flipped, is_tensor, to_numpy, zeros
 from NativeDLLib.inference.preprocess import Prepared
 
-Window = tuple[slice, ...]
-"""Where a patch is, (z, y, x)."""
-
+Window = tuple[slice, ...]  # where a patch is, (z, y, x)
 PLANES = 24  # that are given at once at most: all that are finished would need as much memory again as the sums
 # The centre of a patch, and its corners, whose weight must still be something to divide by in half precision.
 _LARGEST_WEIGHT, _SMALLEST_WEIGHT = 10.0, 2.0**-24
@@ -237,15 +235,14 @@ def _flipped_mean(network: Network, patch: ArrayOrTensor, flips: Sequence[tuple[
 
 def _pad(volume: Floats, patch_size: Sequence[int], fill: Floats, reflect: bool) -> tuple[Floats, tuple[slice, ...]]:
     """Surround a volume on both sides until it is as large as a patch; also return where it then lies."""
-    lacking = [max(0, p - n) for n, p in zip(volume.shape[1:], patch_size, strict=True)]
-    widths = [(0, 0), *((n // 2, n - n // 2) for n in lacking)]
-    inside = tuple(slice(before, before + n) for (before, _), n in zip(widths[1:], volume.shape[1:], strict=True))
-    if not any(lacking):
+    size = [max(n, p) for n, p in zip(volume.shape[1:], patch_size, strict=True)]
+    inside = tuple(slice((m - n) // 2, (m - n) // 2 + n) for m, n in zip(size, volume.shape[1:], strict=True))
+    if size == list(volume.shape[1:]):
         return volume, inside
-    if reflect:
-        volume = np.pad(volume, [(0, 0), widths[1], (0, 0), (0, 0)], mode="symmetric")
-        widths[1] = (0, 0)
-    padded = np.empty([n + sum(width) for n, width in zip(volume.shape, widths, strict=True)], volume.dtype)
+    padded = np.empty((len(volume), *size), volume.dtype)
     padded[...] = np.reshape(fill, (-1, 1, 1, 1))
-    padded[*(slice(start, start + n) for n, (start, _) in zip(volume.shape, widths, strict=True))] = volume
+    padded[:, *inside] = volume
+    if reflect:
+        lacking = (inside[0].start, size[0] - inside[0].stop)
+        padded[:, :, *inside[1:]] = np.pad(volume, [(0, 0), lacking, (0, 0), (0, 0)], mode="symmetric")
     return padded, inside
