@@ -14,7 +14,7 @@ import numpy as np
 
 from NativeDLLib.core.arrays import Bools, Points
 
-# Of a pixel's smaller side, where nobody asks for another tolerance.
+# Tolerance with which a mask stays the same, as a part of a pixel's smaller side.
 _SAFE = 0.25
 # A small part must not lose its shape to a tolerance that is meant for large ones.
 _LARGEST_CHANGE = 0.02
@@ -22,16 +22,12 @@ _LARGEST_CHANGE = 0.02
 _EXACT_MM = 1e-6
 
 
-def safe_tolerance(pixel: tuple[float, float]) -> float:
-    """Return the tolerance in mm with which a mask does not change, for pixels of a size (x, y) in mm."""
-    return _SAFE * min(pixel)
-
-
-def outlines(mask: Bools, pixel: tuple[float, float], tolerance: float) -> list[Points]:
+def outlines(mask: Bools, pixel: tuple[float, float], tolerance: float | None = None) -> list[Points]:
     """One closed line for each part of a mask (y, x), around its holes too; pixels that touch at a corner only are
     different parts. `pixel` is their size (x, y) in mm. `tolerance` is the largest distance in mm of a line from the
-    mask's (Douglas and Peucker 1973); it is less for a part whose area would change by more than 2 %. Points are (n,
-    2), column then row, pixel centres being whole numbers; the first is not repeated.
+    mask's (Douglas and Peucker 1973), by default one with which the mask stays the same; it is less for a part whose
+    area would change by more than 2 %. Points are (n, 2), column then row, pixel centres being whole numbers; the first
+    is not repeated.
     """
     # Imported where it is used: whoever only reads and judges regions, as Slicer's panel does, needs none of it.
     from skimage.measure import find_contours, label, regionprops
@@ -42,7 +38,8 @@ def outlines(mask: Bools, pixel: tuple[float, float], tolerance: float) -> list[
         contours = find_contours(np.pad(part.image, 1).astype(float), 0.5, fully_connected="low")
         # Of (x, y); the outline is the one that encloses all others.
         lines = sorted((line[:, ::-1] * pixel for line in contours), key=area, reverse=True)
-        found.append(_simplified(lines, tolerance) / pixel + [column - 1, row - 1])
+        allowed = _SAFE * min(pixel) if tolerance is None else tolerance
+        found.append(_simplified(lines, allowed) / pixel + [column - 1, row - 1])
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from NativeDLLib.core.arrays import Array, Bools
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.regions.outlines import area, outlines, safe_tolerance
+from NativeDLLib.regions.outlines import area, outlines
 from NativeDLLib.regions.region import DECIMALS, Region, RegionSet, write_regions
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.results.report import Report, ReportedSeries
@@ -130,9 +130,8 @@ def _nearest(series: Series, text: str) -> int:
 
 def _regions(plane: Plane, mask: Bools, segment: Segment, tolerance: float | None) -> list[Region]:
     across, down = (float(length) for length in np.linalg.norm(plane.axes, axis=1))
-    allowed = safe_tolerance((across, down)) if tolerance is None else tolerance
     place, regions = (plane.index, plane.sop_instance_uid, plane.frame), []
-    for part, line in enumerate(outlines(mask, (across, down), allowed), 1):
+    for part, line in enumerate(outlines(mask, (across, down), tolerance), 1):
         # As they are stored, without what is twice in a row then.
         points = np.round(plane.to_patient(line), DECIMALS) + 0.0
         points = points[np.any(points != np.roll(points, 1, axis=0), axis=1)]

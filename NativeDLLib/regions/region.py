@@ -116,8 +116,8 @@ def _points(rows: Sequence[Any], name: str) -> Points:
     # Looked at as an array: a schema would take minutes for the coordinates of a whole body.
     try:
         points = np.array(rows)
-    except ValueError as error:
-        raise ValueError(f"the points of region '{name}' are not all of three coordinates") from error
+    except ValueError:
+        points = np.empty(0)
     if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "if":
         raise ValueError(f"the points of region '{name}' are not all of three coordinates")
     if not np.all(np.abs(points) <= FARTHEST_MM):

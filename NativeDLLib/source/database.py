@@ -8,19 +8,18 @@ from typing import Any
 
 from NativeDLLib.core.errors import InputError
 
-# CTK's own names for the attributes, by their DICOM keywords.
-_COLUMNS = {
-    "PatientName": ("Patients", "PatientsName"),
-    "PatientID": ("Patients", "PatientID"),
-    "StudyDate": ("Studies", "StudyDate"),
-    "StudyDescription": ("Studies", "StudyDescription"),
-    "StudyInstanceUID": ("Studies", "StudyInstanceUID"),
-    "SeriesNumber": ("Series", "SeriesNumber"),
-    "SeriesDescription": ("Series", "SeriesDescription"),
-    "Modality": ("Series", "Modality"),
-    "SeriesInstanceUID": ("Series", "SeriesInstanceUID"),
-}
-
+# CTK's own names are given those of DICOM. Dates are numbers in some rows and texts, also with hyphens, in others.
+_SERIES = """
+    SELECT Patients.PatientsName AS PatientName, Patients.PatientID, Studies.StudyDate, Studies.StudyDescription,
+        Studies.StudyInstanceUID, Series.SeriesNumber, Series.SeriesDescription, Series.Modality,
+        Series.SeriesInstanceUID, COALESCE(Counts.Instances, 0) AS instances
+    FROM Series
+    LEFT JOIN Studies ON Series.StudyInstanceUID = Studies.StudyInstanceUID
+    LEFT JOIN Patients ON Studies.PatientsUID = Patients.UID
+    LEFT JOIN (SELECT SeriesInstanceUID, COUNT(*) AS Instances FROM Images GROUP BY SeriesInstanceUID) Counts
+        ON Counts.SeriesInstanceUID = Series.SeriesInstanceUID
+    ORDER BY REPLACE(Studies.StudyDate, '-', '') DESC, Studies.StudyInstanceUID, Series.SeriesNumber
+"""
 _PATIENCE_S = 10
 
 
@@ -46,22 +45,12 @@ def list_series(database: Path, modalities: Sequence[str] = ()) -> list[dict[str
     """Series of Slicer's database, the newest study first, optionally of some modalities. Each has its patient, study
     and series attributes by DICOM keyword, as text, and the number of its ``instances``.
     """
-    names = (*_COLUMNS, "instances")
-    columns = ", ".join(f"{table}.{column}" for table, column in _COLUMNS.values())
-    which = f"WHERE Series.Modality IN ({', '.join('?' for _ in modalities)}) " if modalities else ""
     with _opened(database) as (_, connection):
-        rows = connection.execute(
-            f"SELECT {columns}, COALESCE(Counts.Instances, 0) FROM Series "
-            "LEFT JOIN Studies ON Series.StudyInstanceUID = Studies.StudyInstanceUID "
-            "LEFT JOIN Patients ON Studies.PatientsUID = Patients.UID "
-            "LEFT JOIN (SELECT SeriesInstanceUID, COUNT(*) AS Instances FROM Images GROUP BY SeriesInstanceUID) Counts "
-            f"ON Counts.SeriesInstanceUID = Series.SeriesInstanceUID {which}"
-            # Dates are numbers in some rows and texts, also with hyphens, in others.
-            "ORDER BY REPLACE(Studies.StudyDate, '-', '') DESC, Studies.StudyInstanceUID, Series.SeriesNumber",
-            tuple(modalities),
-        ).fetchall()
-    texts = ([*("" if value is None else str(value) for value in row[:-1]), row[-1]] for row in rows)
-    return [dict(zip(names, row, strict=True)) for row in texts]
+        connection.row_factory = sqlite3.Row
+        rows = [dict(row) for row in connection.execute(_SERIES)]
+    texts = [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
+    listed = [text | {"instances": row["instances"]} for text, row in zip(texts, rows, strict=True)]
+    return [row for row in listed if not modalities or row["Modality"] in modalities]
 
 
 @contextmanager

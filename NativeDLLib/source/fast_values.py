@@ -7,11 +7,12 @@ converted here; everything else is None, and pydicom's to judge.
 import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
+from typing import Any, Literal
 
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import Tag
 
 _PLAIN_TEXT = {"UI": re.compile(rb"[0-9.]+\0?"), "CS": re.compile(rb"[A-Z0-9_\\]+ ?")}
 _PLAIN_NUMBERS = re.compile(rb"[0-9+\-.eE\\ ]+")
@@ -19,22 +20,18 @@ _PLAIN_NUMBERS = re.compile(rb"[0-9+\-.eE\\ ]+")
 
 def plain_text(dataset: Dataset, keyword: str) -> str | None:
     """Return a UID or code string, its values parted by backslashes, that holds nothing unusual."""
-    element = _unconverted(dataset, keyword)
-    if element is None or not isinstance(element.value, bytes):
-        return None
-    pattern = _PLAIN_TEXT.get(_vr(element))
-    if pattern is None or not pattern.fullmatch(element.value):
-        return None
-    return element.value.decode("ascii").rstrip("\0 ")
+    vr, value, _ = _as_stored(dataset, keyword)
+    pattern = _PLAIN_TEXT.get(vr)
+    return value.decode("ascii").rstrip("\0 ") if pattern is not None and pattern.fullmatch(value) else None
 
 
 def plain_numbers(dataset: Dataset, keyword: str) -> tuple[float, ...] | None:
     """Return the numbers of a plain decimal string or unsigned short; none where it is absent."""
-    element = _unconverted(dataset, keyword)
-    if element is None or not isinstance(element.value, bytes):
-        return () if element is None and _tag(keyword) not in dataset else None
-    if _vr(element) == "DS":
-        return _numbers(element.value)
+    vr, value, _ = _as_stored(dataset, keyword)
+    if vr == "DS":
+        return _numbers(value)
+    if vr != "US":
+        return () if _tag(keyword) not in dataset else None
     whole = plain_whole(dataset, keyword)
     return None if whole is None else (float(whole),)
 
@@ -52,10 +49,8 @@ def _numbers(value: bytes) -> tuple[float, ...] | None:
 
 def plain_whole(dataset: Dataset, keyword: str) -> int | None:
     """Return the number of an unsigned short of one value."""
-    element = _unconverted(dataset, keyword)
-    if element is None or not isinstance(element.value, bytes) or len(element.value) != 2 or _vr(element) != "US":
-        return None
-    return int.from_bytes(element.value, "little" if element.is_little_endian else "big")
+    vr, value, order = _as_stored(dataset, keyword)
+    return int.from_bytes(value, order) if vr == "US" and len(value) == 2 else None
 
 
 def groups_alike(datasets: Sequence[Dataset], keywords: Sequence[str]) -> list[list[int]]:
@@ -76,15 +71,12 @@ def _compared(element: RawDataElement | DataElement | None) -> object:
     return element and (element.VR, str(element.value))
 
 
-def _unconverted(dataset: Dataset, keyword: str) -> RawDataElement | None:
-    element = dataset.get_item(_tag(keyword))
-    return element if isinstance(element, RawDataElement) else None
+def _as_stored(dataset: Dataset, keyword: str) -> tuple[str, bytes, Literal["little", "big"]]:
+    """Return VR, bytes and byte order of an element; an empty VR where it is absent or has been converted."""
+    element: Any = dataset.get_item(_tag(keyword))
+    if not isinstance(element, RawDataElement) or not isinstance(element.value, bytes):
+        return "", b"", "little"
+    return element.VR or dictionary_VR(element.tag), element.value, "little" if element.is_little_endian else "big"
 
 
-@cache
-def _tag(keyword: str) -> BaseTag:
-    return Tag(keyword)
-
-
-def _vr(element: RawDataElement) -> str:
-    return element.VR or dictionary_VR(element.tag)
+_tag = cache(Tag)

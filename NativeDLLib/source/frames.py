@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from pydicom.dataset import Dataset
 
-from NativeDLLib.core.errors import InputError
 from NativeDLLib.source.geometry import Slice
 from NativeDLLib.source.header import Instance, number, numbers
 
@@ -65,28 +64,16 @@ def _slice(instance: Instance, index: int, frame: int, values: Dataset) -> Slice
     def needed(keyword: str, count: int) -> tuple[float, ...]:
         found = numbers(values, keyword, count, where)
         if found is None:
-            raise InputError(f"{where}: has no {keyword}, so its place in the patient is unknown")
+            raise instance.error(f"has no {keyword}, so its place in the patient is unknown")
         return found
 
-    position = needed("ImagePositionPatient", 3)
-    orientation = needed("ImageOrientationPatient", 6)
-    pixel_spacing = needed("PixelSpacing", 2)
-    slope = number(values, "RescaleSlope", where)
-    intercept = number(values, "RescaleIntercept", where)
+    place = needed("ImagePositionPatient", 3), needed("ImageOrientationPatient", 6), needed("PixelSpacing", 2)
+    slope, intercept = (number(values, keyword, where) for keyword in ("RescaleSlope", "RescaleIntercept"))
     lacking = [name for name, value in (("RescaleSlope", slope), ("RescaleIntercept", intercept)) if value is None]
     # In an enhanced CT the frames have both (PS3.3 C.8.15.3.10); classic slices are compared with each other.
     if values is not instance.dataset and (len(lacking) == 1 or (lacking and instance.text("Modality") == "CT")):
-        raise InputError(f"{where}: has no {lacking[0]} in its functional groups, so its values mean nothing")
+        raise instance.error(f"has no {lacking[0]} in its functional groups, so its values mean nothing")
     if slope == 0:
-        raise InputError(f"{where}: RescaleSlope is 0, so its values are lost")
-    return Slice(
-        instance=index,
-        frame=frame,
-        position=position,
-        orientation=orientation,
-        pixel_spacing=pixel_spacing,
-        slope=1.0 if slope is None else slope,
-        intercept=0.0 if intercept is None else intercept,
-        thickness=number(values, "SliceThickness", where),
-        distance=number(values, "SpacingBetweenSlices", where),
-    )
+        raise instance.error("RescaleSlope is 0, so its values are lost")
+    thickness, distance = (number(values, keyword, where) for keyword in ("SliceThickness", "SpacingBetweenSlices"))
+    return Slice(index, frame, *place, slope or 1.0, intercept or 0.0, thickness, distance)

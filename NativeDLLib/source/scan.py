@@ -163,27 +163,24 @@ def _refuse(error: OSError) -> None:
 def _try_header(path: Path) -> Instance | InputError | None:
     try:
         instance = read_header(path)
-        if instance is not None:
-            _check_whole(instance)
     except InputError as error:
         return error
-    return instance
+    return None if instance is None else _fault_of(instance) or instance
 
 
-def _check_whole(instance: Instance) -> None:
-    """Refuse what may be an image of a series but can no longer be told from other objects."""
+def _fault_of(instance: Instance) -> DamagedFileError | None:
+    """Return the fault of what may be an image of a series but can no longer be told from other objects."""
     stored, declared = instance.sop_class, text(instance.dataset.file_meta, "MediaStorageSOPClassUID")
     if stored == declared and stored in IMAGE_CLASSES and instance.pixel_bytes != 0:
-        return
+        return None
     if instance.pixel_bytes == 0 and ({stored, declared} & IMAGE_CLASSES or not (stored or declared)):
-        raise _fault(instance, "is a damaged DICOM file (it ends before its pixel data); repair or remove it")
-    if not UID(stored or declared or "1.2").is_valid:
-        raise _fault(instance, f"is damaged: its SOP class is '{(stored or declared)[:64]}', which is no UID")
-    if stored and declared and (stored in IMAGE_CLASSES) != (declared in IMAGE_CLASSES):
-        raise _fault(instance, f"is damaged: its file header says SOP class {declared}, its data set {stored}")
-
-
-def _fault(instance: Instance, message: str) -> DamagedFileError:
+        message = "is a damaged DICOM file (it ends before its pixel data); repair or remove it"
+    elif not UID(stored or declared or "1.2").is_valid:
+        message = f"is damaged: its SOP class is '{(stored or declared)[:64]}', which is no UID"
+    elif stored and declared and (stored in IMAGE_CLASSES) != (declared in IMAGE_CLASSES):
+        message = f"is damaged: its file header says SOP class {declared}, its data set {stored}"
+    else:
+        return None
     return DamagedFileError(instance.path, message, instance.text("SeriesInstanceUID"))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from PIL import Image, ImageDraw
+from scipy.ndimage import binary_erosion
 
 from NativeDLLib.core.arrays import Array, Bools, Points, in_threads
 from NativeDLLib.registry.entry import Segment
@@ -61,7 +62,7 @@ def _tile(grey: Array, numbers: Array, segments: Sequence[Segment], image: sitk.
         box = (left * scale[0], top * scale[1], right * scale[0], bottom * scale[1])
         part = Image.fromarray(mask.astype(np.uint8) * 255)
         inside = np.asarray(part.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box)) >= 128
-        edge = inside & ~_eroded(inside)
+        edge = inside & ~binary_erosion(inside)
         picture.paste(segment.color, (left, top), Image.fromarray(edge.astype(np.uint8) * 255))
     tile = Image.new("RGB", (_TILE, _TILE))
     left, top = (_TILE - size[0]) // 2, (_TILE - size[1]) // 2
@@ -87,11 +88,6 @@ def _around(filled: Bools, size: int) -> tuple[int, int]:
     """Part of an axis of `size` pixels around the filled part of another grid, with a margin."""
     at, scale = np.flatnonzero(filled), size / len(filled)
     return max(0, int((at[0] - 2) * scale) - 2), min(size, int((at[-1] + 3) * scale) + 3)
-
-
-def _eroded(mask: Bools) -> Bools:
-    padded = np.pad(mask, 1)
-    return np.asarray(padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:])
 
 
 def _letter(direction: Points) -> str:

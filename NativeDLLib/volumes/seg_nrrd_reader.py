@@ -56,11 +56,11 @@ def read_seg_nrrd(path: Path) -> StoredSegmentation:
     while "ID" in fields.get(len(segments), {}):
         segments.append(_segment(path, len(segments), fields[len(segments)], reader.GetNumberOfComponents()))
     image = read_volume(path, reader)
-    if image.GetPixelID() not in _VECTORS:
-        return StoredSegmentation(path, (image,), tuple(segments))
-    count = range(image.GetNumberOfComponentsPerPixel())
-    layers = tuple(sitk.VectorIndexSelectionCast(image, index) for index in count)
-    return StoredSegmentation(path, layers, tuple(segments))
+    layers = [image]
+    if image.GetPixelID() in _VECTORS:
+        count = range(image.GetNumberOfComponentsPerPixel())
+        layers = [sitk.VectorIndexSelectionCast(image, index) for index in count]
+    return StoredSegmentation(path, tuple(layers), tuple(segments))
 
 
 def _check_header(path: Path) -> None:

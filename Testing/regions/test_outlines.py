@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from NativeDLLib.regions.outlines import area, join, outlines, safe_tolerance
+from NativeDLLib.regions.outlines import area, join, outlines
 from NativeDLLib.regions.read_rtstruct import fill
 
 PIXEL = (0.8, 1.1)
@@ -19,7 +19,7 @@ def disc(radius=40.0, size=100):
 def test_outlines_bound_the_very_mask_at_the_safe_tolerance_whatever_it_looks_like(density, pixel):
     mask = np.random.default_rng(int(density * 10)).random((40, 50)) < density
 
-    lines = outlines(mask, pixel, safe_tolerance(pixel))
+    lines = outlines(mask, pixel)
 
     assert (fill(lines, mask.shape) == mask).all()
 
