@@ -143,8 +143,7 @@ class _Progress:
 
     def summary(self, *, cancelled: bool) -> dict[str, Any]:
         states = self._states()
-        failed = [name for name in self._names if self._manifest.state(name) == FAILED]
-        lines = [self._manifest.last[name] for name in failed]
+        lines = [self._manifest.last[name] for name in self._names if self._manifest.state(name) == FAILED]
         return {
             "output": str(self._manifest.path.parent),
             "manifest": str(self._manifest.path),

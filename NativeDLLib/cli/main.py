@@ -62,7 +62,7 @@ def program() -> NoReturn:
     """
     gc.set_threshold(_OBJECTS_BEFORE_LOOK)
     try:
-        code: Any = main(_awaited(sys.argv[2]) if sys.argv[1:2] == [SPARE] else None)
+        code: Any = main(_awaited(sys.argv[2]) if sys.argv[1:-1] == [SPARE] else None)
     except SystemExit as end:
         code = end.code
     flush(sys.stdout)

@@ -10,7 +10,6 @@ from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.pacs.peers import Peer, find_peer, load_peers
 
 if TYPE_CHECKING:
-    from NativeDLLib.results.folder import Destination
     from NativeDLLib.source.where import Where
 
 _PLACES: dict[str, dict[str, Any]] = {
@@ -73,13 +72,6 @@ def add_output(parser: argparse.ArgumentParser, what: str) -> None:
     """Add the folder of a result."""
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help=f"folder for {what}")
     parser.add_argument("--overwrite", action="store_true", help=f"replace {what} in --output")
-
-
-def destination_of(args: argparse.Namespace) -> "Destination":
-    """Return where the result goes, by the options of `add_output` and `add_peer`."""
-    from NativeDLLib.results.folder import Destination
-
-    return Destination(args.output, target_of(args), args.overwrite)
 
 
 def add_peer(parser: argparse.ArgumentParser, what: str) -> None:

@@ -11,6 +11,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.regions.propose import propose_regions
 from NativeDLLib.regions.read_rtstruct import structures_to_slicer
 from NativeDLLib.regions.structure import export_regions
+from NativeDLLib.results.folder import Destination
 from NativeDLLib.results.report import Report
 from NativeDLLib.review import approve
 
@@ -75,7 +76,7 @@ def _approve(args: argparse.Namespace, progress: Progress) -> None:
         edited=args.edited,
         reviewer=args.reviewer,
         where=options.source_of(args),
-        destination=options.destination_of(args),
+        destination=Destination(args.output, options.target_of(args), args.overwrite),
         unreviewed=args.unreviewed,
         kind=args.segmentation or "BINARY",
         structures="rtstruct" in args.format,
@@ -99,7 +100,7 @@ def _regions(args: argparse.Namespace, progress: Progress) -> None:
 
 def _rtstruct(args: argparse.Namespace, progress: Progress) -> None:
     decisions = _decisions(args.validate, args.reject, "region", "validated")
-    where, to = options.source_of(args), options.destination_of(args)
+    where, to = options.source_of(args), Destination(args.output, options.target_of(args), args.overwrite)
     report = export_regions(args.regions, args.reviewer, where, to, progress, decisions=decisions)
     rows = [f"  {count} {status}" for status, count in report.details["decisions"].items()]
     _tell(progress, report, report.outcome, rows)

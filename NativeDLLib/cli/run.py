@@ -11,6 +11,7 @@ from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.memory import MIB
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry.parameters import parse_assignments
+from NativeDLLib.results.folder import Destination
 from NativeDLLib.results.report import Report
 from NativeDLLib.segment.estimate import remember
 from NativeDLLib.segment.run import Request, run_request
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace, progress: Progress) -> None:
     _check_source(args, chosen)
     request = Request(
         options.source_of(args),
-        options.destination_of(args),
+        Destination(args.output, options.target_of(args), args.overwrite),
         model=chosen["model"],
         machine=Machine(chosen["device"], chosen["max_memory"], tuple(args.turn)),
         parameters=chosen["parameters"],

@@ -58,7 +58,6 @@ def run_command(
         assert process.stdout is not None
         following = threading.Thread(target=_follow, args=(process.stdout, reader), daemon=True)
         following.start()
-        limit: Limit | None = None
         try:
             limit = _wait(process, stop, time.monotonic() + seconds, memory)
         finally:
