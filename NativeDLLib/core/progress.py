@@ -93,12 +93,6 @@ class Progress:
         finally:
             self._most = math.inf
 
-    def split_stage(self, name: str, seconds: float) -> None:
-        """Count some seconds of the last stage as those of a stage of their own."""
-        last = self.stages[-1]
-        last.seconds -= seconds
-        self.stages.append(StageCost(name, seconds, last.peak_mib))
-
     def update(self, stage: str, fraction: float) -> None:
         """Report how much of the stage is done, 0 to 1; the remaining seconds follow from the pace so far."""
         now = time.perf_counter()

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.arrays import Labels
 from NativeDLLib.core.locking import take_turn
-from NativeDLLib.core.progress import Busy, Progress
+from NativeDLLib.core.progress import Busy, Progress, StageCost
 from NativeDLLib.dicom.provenance import Algorithm
 from NativeDLLib.inference.device import give_back_memory
 from NativeDLLib.inference.engine import import_ahead, load_engine, window_settings
@@ -109,7 +109,9 @@ def _infer(
             window = Busy()
             planes = window.timed(sliding_window(prepared, engine.networks, settings, progress))
             classes = engine.restore(planes, prepared)
-        progress.split_stage("restore", progress.stages[-1].seconds - window.seconds)
+        both = progress.stages[-1]
+        progress.stages.append(StageCost("restore", both.seconds - window.seconds, both.peak_mib))
+        both.seconds = window.seconds
         for note in engine.warnings[len(told) :]:
             progress.warn(note)
         device = engine.networks[0].device
