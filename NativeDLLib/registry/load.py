@@ -77,16 +77,14 @@ def with_coarse(model: Model, others: Mapping[str, Model], where: str) -> Model:
     if unknown:
         raise ModelError(f"{place}.segments: '{coarse.id}' has no segment '{unknown[0]}'")
     # nnU-Net's plans say it for its networks: those for CT are normalised by constants, others by the image.
-    by_image = model.input.modality != "CT" if model.runtime == "nnunetv2" else _by_image(model)
+    by_image = any(channel.normalization == "image" for channel in model.input.channels)
+    if model.runtime == "nnunetv2":
+        by_image = model.input.modality != "CT"
     if by_image:
         raise ModelError(f"{place}: this model normalises by the whole image, which a part of it would change")
     segments = tuple(s for s in coarse.segments if s.name in given.get("segments", (s.name,)))
     margin_mm = float(given.get("margin_mm", _MARGIN_MM))
     return replace(model, coarse=entry.Coarse(coarse, segments, margin_mm, given.get("use", True)))
-
-
-def _by_image(model: Model) -> bool:
-    return any(channel.normalization == "image" for channel in model.input.channels)
 
 
 def _channel(row: Mapping[str, Any], given: Mapping[str, Any]) -> entry.Channel:

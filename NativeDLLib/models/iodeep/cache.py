@@ -52,11 +52,10 @@ def objections(model: Model, signer: str | None) -> list[str]:
     found, here = [], _models()
     if model.id not in here and model.id in {row.id for row in load_registry(resources_folder() / "registry.json")}:
         found.append("has the id of a model that comes with this program")
-    rows = [row for row in _index().values() if row["id"] == model.id]
     if model.id in here and newest(model.version) < newest(here[model.id].version):
         found.append(f"is older than version {here[model.id].version}, which is here")
     # The last one that was pulled, also where it was removed since: an id stays its signer's.
-    before = rows[-1]["signer"] if rows else None
+    before = {row["id"]: row["signer"] for row in _index().values()}.get(model.id)
     if before is not None and signer != before:
         found.append(f"is signed by {signer or 'nobody whom you trust'}, while this id was signed by {before}")
     return found
@@ -68,20 +67,19 @@ def install(received: ReceivedModel, staged: Path, series_uid: str, signer: str 
     the registry's entry.
     """
     root, model = pulled_registry().parent, received.model
-    models = _models()
-    before = models.get(model.id)
+    before = _models()
     if (staged / received.place).is_dir():
         # What lies there already may be damaged; the weights just read are whole.
         shutil.rmtree(root / received.place, ignore_errors=True)
         (staged / received.place).replace(root / received.place)
-    entries = [found.data for found in (models | {model.id: model}).values()]
+    entries = [found.data for found in (before | {model.id: model}).values()]
     row = {"id": model.id, "version": model.version, "digest": received.digest, "signer": signer, "peer": peer}
     row["mark"] = mark(received.statement, received.public_key)
     write_json(pulled_registry(), {"schema_version": "1.0", "models": entries})
     others = {uid: known for uid, known in _index().items() if uid != series_uid}
     write_json(_index_file(), others | {series_uid: row})
-    if before is not None:
-        remove_copy(before, target=received.place)
+    if model.id in before:
+        remove_copy(before[model.id], target=received.place)
     return _models()[model.id]
 
 

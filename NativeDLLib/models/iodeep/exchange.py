@@ -139,10 +139,9 @@ def pull(
 def _pull_one(peer: Peer, rows: Sequence[Stored], accept_unsigned: bool, asked: bool, progress: Progress) -> Pulled:
     """Pull the first copy of a version that can be used; one may be damaged or unsigned and another not."""
     # What is here under a version stays: content that changes without a new version is not taken.
-    for row in rows:
-        seen = known(row.series_uid, row.mark)
-        if seen is not None:
-            return Pulled(*seen, fetched=False)
+    here = next(filter(None, (known(row.series_uid, row.mark) for row in rows)), None)
+    if here is not None:
+        return Pulled(*here, fetched=False)
     problems = []
     for row in rows:
         progress.check()

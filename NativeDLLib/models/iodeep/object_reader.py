@@ -25,7 +25,6 @@ LARGEST_INSTANCE = 2**30
 
 # Values above this are read from the file only when they are asked for.
 _DEFER = 2**16
-_REGISTRY = "registry.json"
 _CHECKED_ATTRIBUTES = ("Modality", "BodyPartExamined", "SamplesPerPixel", "PhotometricInterpretation")
 
 
@@ -105,11 +104,11 @@ def _open(file: Path) -> Dataset:
 
 def _entry(common: dict[int, Any], folder: Path, what: str) -> Model:
     """Check the entry as that of any registry, and that the other elements say the same."""
-    where = f"{what}: its registry entry"
+    where, registry = f"{what}: its registry entry", folder / "registry.json"
     try:
-        model = _model(parse_json(common[e.ENTRY], where, ModelError), folder)
+        model = _model(parse_json(common[e.ENTRY], where, ModelError), registry)
     except ModelError as error:
-        raise ModelError(str(error).replace(str(folder / _REGISTRY), where)) from error
+        raise ModelError(str(error).replace(str(registry), where)) from error
     weights = model.weights
     form = "URI" if weights.url else "TAR" if weights.is_folder else "FILE"
     said = tuple(common[element] for element in (e.ID, e.VERSION, e.RUNTIME, e.FORM, e.URI))
@@ -150,11 +149,11 @@ def _place(place: str, common: dict[int, Any], archive: Path, folder: Path, what
     else:
         unpack(archive, target, weights.get("files", {}), what)
         archive.unlink()
-    model = _model(entry, folder)
+    model = _model(entry, folder / "registry.json")
     verified_weights(model)
     return model
 
 
-def _model(entry: Any, folder: Path) -> Model:
-    (model,) = models_of({"schema_version": "1.0", "models": [entry]}, folder / _REGISTRY)
+def _model(entry: Any, registry: Path) -> Model:
+    (model,) = models_of({"schema_version": "1.0", "models": [entry]}, registry)
     return model
