@@ -23,7 +23,8 @@ from NativeDLLib.core.files import atomic_path, write_json
 from NativeDLLib.core.jsonfile import read_json
 from NativeDLLib.core.versions import versions
 from NativeDLLib.inference.network import Network, call_concurrently
-from NativeDLLib.inference.onnx_runtime import OnnxNetwork, cpu_session
+from NativeDLLib.inference.onnx_file import OnnxFile
+from NativeDLLib.inference.onnx_runtime import CPU, OnnxNetwork, start_session
 from NativeDLLib.inference.torch_runtime import TorchNetwork
 
 # Below this a patch is not worth the seconds that the other ways take to make ready.
@@ -123,7 +124,7 @@ def _network(way: str, module: Any, exported: bytes, device: str, path: Path) ->
     import torch
 
     if concurrency := _AT_ONCE.get(way):
-        session = cpu_session(exported, path, torch.get_num_threads() // concurrency)
+        session = start_session(OnnxFile(exported, path), CPU, torch.get_num_threads() // concurrency)
         return OnnxNetwork(session, device, 2, path, concurrency=concurrency)
     module.to(memory_format=torch.channels_last_3d if way == _CHANNELS_LAST else torch.contiguous_format)
     return TorchNetwork(module, torch.device("cpu"), device, 2, path)

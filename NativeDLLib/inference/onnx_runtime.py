@@ -16,8 +16,9 @@ from NativeDLLib.inference.onnx_file import OnnxFile
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import Weights
 
-_FEW = 5
+CPU = ["CPUExecutionProvider"]
 _CUDA = "CUDAExecutionProvider"
+_FEW = 5
 _FLOATS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"}
 _TYPES = _FLOATS | {f"tensor({name})": name for name in ("uint8", "int8", "uint16", "int16", "int32", "int64")}
 
@@ -86,15 +87,13 @@ def onnx_engine(model: Model, weights: Weights, device: str, *, measure: bool = 
 
 def load_onnx(content: bytes, path: Path, device: str, classes: int) -> Loaded:
     """Load an ONNX file as `load_torch` does its own; ModelError where onnxruntime or the device is not there too."""
-    runtime = require("onnxruntime", "onnx")
-    runtime.disable_telemetry_events()  # on Windows no variable of the environment does that
-    providers, notes = _providers(runtime, check_device(device))
+    providers, notes = _providers(check_device(device))
     file = OnnxFile(content, path)
-    session = _session(runtime, file, _options(runtime), providers)
+    session = start_session(file, providers)
     used = session.get_providers()[0]
     if device.startswith("cuda") and used != _CUDA:
         raise ModelError(f"device {device} was asked for, but onnxruntime could not start CUDA; use auto or cpu")
-    if device == "auto" and providers[0] != "CPUExecutionProvider" and used != _CUDA:
+    if device == "auto" and providers != CPU and used != _CUDA:
         notes.append("onnxruntime could not start CUDA on the GPU that is here: running on the CPU")
     text = f"cuda:{providers[0][1]['device_id']} (onnxruntime)" if used == _CUDA else "cpu (onnxruntime)"
     network = OnnxNetwork(session, text, classes, path)
@@ -102,17 +101,16 @@ def load_onnx(content: bytes, path: Path, device: str, classes: int) -> Loaded:
     return Loaded(network, notes, activation_of(*file.operators()) or whole)
 
 
-def cpu_session(content: bytes, path: Path, threads: int) -> Any:
-    """Return a session of an ONNX network on so many threads of the processor."""
-    runtime = require("onnxruntime", "onnx")
-    runtime.disable_telemetry_events()
-    options = _options(runtime)
-    options.intra_op_num_threads = threads
-    return _session(runtime, OnnxFile(content, path), options, ["CPUExecutionProvider"])
-
-
-def _session(runtime: Any, file: OnnxFile, options: Any, providers: Sequence[Any]) -> Any:
+def start_session(file: OnnxFile, providers: Sequence[Any], threads: int = 0) -> Any:
+    """Return a session of an ONNX file on so many threads of the processor; with 0 onnxruntime chooses."""
     file.check_alone()
+    runtime = require("onnxruntime", "onnx")
+    runtime.disable_telemetry_events()  # on Windows no variable of the environment does that
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    # Between two patches its threads would go on waiting for work, on cores that have other things to do.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         return confined(runtime.InferenceSession, file.content, options, providers=providers)
     except Exception as error:
@@ -122,32 +120,16 @@ def _session(runtime: Any, file: OnnxFile, options: Any, providers: Sequence[Any
         ) from error
 
 
-def _options(runtime: Any) -> Any:
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3
-    # Between two patches its threads would go on waiting for work, on cores that have other things to do.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    return options
-
-
-def _providers(runtime: Any, device: str) -> tuple[list[Any], list[str]]:
-    available = runtime.get_available_providers()
+def _providers(device: str) -> tuple[list[Any], list[str]]:
+    runtime = require("onnxruntime", "onnx")
     if device == "mps":
         raise ModelError("ONNX models do not run on mps; use auto or cpu")
     if device == "cpu":
-        return ["CPUExecutionProvider"], []
-    if _CUDA in available:
-        index = int(device.partition(":")[2] or 0) if device != "auto" else 0
-        return [(_CUDA, {"device_id": index}), "CPUExecutionProvider"], []
+        return CPU, []
+    if _CUDA in runtime.get_available_providers():
+        return [(_CUDA, {"device_id": int(device.partition(":")[2] or 0)}), *CPU], []
+    lack = f"this onnxruntime ({runtime.__version__}) is built without CUDA"
     if device != "auto":
-        raise ModelError(
-            f"device {device} was asked for, but this onnxruntime ({runtime.__version__}) is built without CUDA; "
-            "install onnxruntime-gpu, or use auto or cpu"
-        )
-    notes = []
-    if has_nvidia_gpu():
-        notes.append(
-            f"an NVIDIA GPU is here but this onnxruntime ({runtime.__version__}) is built without CUDA: running on the "
-            "CPU; install onnxruntime-gpu to use it"
-        )
-    return ["CPUExecutionProvider"], notes
+        raise ModelError(f"device {device} was asked for, but {lack}; install onnxruntime-gpu, or use auto or cpu")
+    note = f"an NVIDIA GPU is here but {lack}: running on the CPU; install onnxruntime-gpu to use it"
+    return CPU, [note] if has_nvidia_gpu() else []

@@ -164,8 +164,8 @@ def resample_linearly(image: sitk.Image, spacing: tuple[float, ...]) -> sitk.Ima
     """
     shrink = [max(1, int(new / old + 0.01)) for new, old in zip(spacing, image.GetSpacing(), strict=True)]
     shrink = [min(factor, size) for factor, size in zip(shrink, image.GetSize(), strict=True)]
-    extent = [n * s for n, s in zip(image.GetSize(), image.GetSpacing(), strict=True)]
-    size = [max(1, round(e / s)) for e, s in zip(extent, spacing, strict=True)]
+    both = zip(image.GetSize(), image.GetSpacing(), spacing, strict=True)
+    size = [max(1, round(n * old / new)) for n, old, new in both]
     # The first voxel's centre moves, as the outer face of the image stays where it is.
     half = [(new - old) / 2 for new, old in zip(spacing, image.GetSpacing(), strict=True)]
     offset = np.array(image.GetDirection()).reshape(3, 3) @ np.array(half)
@@ -173,15 +173,9 @@ def resample_linearly(image: sitk.Image, spacing: tuple[float, ...]) -> sitk.Ima
     if max(shrink) > 1:
         # BinShrink averages in the pixel type it is given, and would truncate whole numbers.
         image = sitk.BinShrink(sitk.Cast(image, sitk.sitkFloat32), shrink)
-    resampler = sitk.ResampleImageFilter()
-    resampler.SetSize(size)
-    resampler.SetOutputSpacing(spacing)
-    resampler.SetOutputOrigin(origin)
-    resampler.SetOutputDirection(image.GetDirection())
-    resampler.SetInterpolator(sitk.sitkLinear)
-    resampler.UseNearestNeighborExtrapolatorOn()
-    resampler.SetOutputPixelType(sitk.sitkFloat32)
-    return resampler.Execute(image)
+    place = (origin, spacing, image.GetDirection())
+    kind = {"outputPixelType": sitk.sitkFloat32, "useNearestNeighborExtrapolator": True}
+    return sitk.Resample(image, size, sitk.Transform(), sitk.sitkLinear, *place, **kind)
 
 
 def empty(image: sitk.Image) -> sitk.Image:

@@ -110,12 +110,11 @@ class Pt2Archive:
         contents: dict[str, torch.Tensor] = {}
         try:
             for name, row in self._json(f"{folder}/{listing}")["config"].items():
+                place, described = f"{folder}/{row['path_name']}", row["tensor_meta"]
                 # The flag is not all that torch goes by: names alone make it unpickle, too.
-                if row["use_pickle"] or not _MEMBER.fullmatch(f"{folder}/{row['path_name']}"):
+                if row["use_pickle"] or not _MEMBER.fullmatch(place):
                     raise ModelError(f"{self._path}: holds pickled weights, which are not loaded; export it again")
-                described = row["tensor_meta"]
                 kind = dtype(described["dtype"])
-                place = f"{folder}/{row['path_name']}"
                 if place not in contents:
                     contents[place] = torch.frombuffer(bytearray(self._read(place)) or bytearray(16), dtype=torch.uint8)
                 flat = contents[place].view(kind)

@@ -24,20 +24,17 @@ if TYPE_CHECKING:
 
 
 class TorchNetwork:
-    """A torch module as a `Network`; `resident` keeps volumes and results on the device, by default where that pays."""
+    """A torch module as a `Network`; volumes and results stay on a GPU, where that pays."""
 
     concurrency = 1
 
-    def __init__(
-        self, module: Any, device: Any, description: str, classes: int, path: Path, *, resident: bool | None = None
-    ) -> None:
-        self.device = description
+    def __init__(self, module: Any, device: Any, description: str, classes: int, path: Path) -> None:
+        self.device, self.stays = description, device.type == "cuda"
         self._module, self._device, self._classes, self._path = module, device, classes, path
-        self._resident = device.type == "cuda" if resident is None else resident
 
     def to_device(self, array: Array) -> ArrayOrTensor:
         """See `Network`."""
-        if not self._resident:
+        if not self.stays:
             return array
         import torch
 

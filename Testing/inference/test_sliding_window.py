@@ -276,7 +276,8 @@ def two_networks(*, resident):
     for seed in (1, 2):
         torch.manual_seed(seed)
         module = torch.nn.Conv3d(1, 3, 3, padding=1).eval()
-        made.append(TorchNetwork(module, torch.device("cpu"), "cpu", 2, Path("network"), resident=resident))
+        made.append(TorchNetwork(module, torch.device("cpu"), "cpu", 2, Path("network")))
+        made[-1].stays = resident
     return made
 
 

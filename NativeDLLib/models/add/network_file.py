@@ -62,11 +62,12 @@ def read_onnx(path: Path) -> Draft:
 
 def _decided(file: OnnxFile, network: Any, zeros: Floats, channels: int) -> int:
     """Number of the labels that an ONNX network decides itself: of the values from which its ArgMax chooses."""
-    from NativeDLLib.inference.onnx_runtime import cpu_session
+    from NativeDLLib.inference.onnx_runtime import CPU, start_session
 
     names = _choice(file.path, channels, *file.operators())
     known = {row.name for row in network.session.get_outputs()}
-    session = cpu_session(file.with_outputs(*(name for name in names if name not in known)), file.path, 1)
+    content = file.with_outputs(*(name for name in names if name not in known))
+    session = start_session(OnnxFile(content, file.path), CPU, 1)
     batch = zeros[:, :, 0] if len(network.takes) == len(zeros.shape) - 1 else zeros
     labels, values = session.run(names, network.fed(batch))
     return int(values.size // max(1, labels.size))
