@@ -4,7 +4,7 @@ Nothing is watched unless the user has written ``~/.nativedl/watch.json`` and sw
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import partial
@@ -90,14 +90,19 @@ def written_rules_file() -> Path:
 
 
 def configuration(rules: Sequence[Rule], value_of: Callable[[str], str]) -> dict[str, Any] | None:
-    """Model and parameters of the first rule that matches a series, or None. `value_of` gives an attribute's value by
-    its tag, ``gggg,eeee``, as Slicer's database does.
+    """Model and parameters of the first rule that matches a series, or None; objects made from images never match.
+    `value_of` gives an attribute's value by its tag, ``gggg,eeee``, as Slicer's database does: empty where it is
+    absent, and several values, of which one is enough, separated by backslashes.
     """
     from pydicom.datadict import tag_for_keyword
 
     keywords = {"Modality", *(keyword for rule in rules for keyword in rule.when)}
     tags = {keyword: tag_for_keyword(keyword) or 0 for keyword in keywords}
-    rule = match(rules, {key: value_of(f"{tag >> 16:04x},{tag & 0xFFFF:04x}") for key, tag in tags.items()})
+    values = {keyword: value_of(f"{tag >> 16:04x},{tag & 0xFFFF:04x}") for keyword, tag in tags.items()}
+    modality = values["Modality"].strip().upper()
+    if not modality or modality in _NO_IMAGES:
+        return None
+    rule = next((rule for rule in rules if _matches(rule, values)), None)
     return None if rule is None else {"model": rule.model, "parameters": dict(rule.parameters)}
 
 
@@ -134,21 +139,10 @@ class Arrivals:
                     self.queue.append((files, found))
 
 
-def match(rules: Iterable[Rule], attributes: Mapping[str, str]) -> Rule | None:
-    """First rule that matches a series. `attributes` are by DICOM keyword, Modality among them, empty where absent; of
-    several values, separated by backslashes, one is enough. Objects made from images never match.
-    """
-    modality = attributes.get("Modality", "").strip().upper()
-    if not modality or modality in _NO_IMAGES:
-        return None
-    return next((rule for rule in rules if _matches(rule, attributes)), None)
-
-
-def _matches(rule: Rule, attributes: Mapping[str, str]) -> bool:
+def _matches(rule: Rule, values: Mapping[str, str]) -> bool:
     for keyword, patterns in rule.when.items():
-        value = attributes.get(keyword, "")
         # The whole value and each of several, without the spaces that pad them.
-        texts = [text.strip() for text in (value, *value.split("\\"))]
+        texts = [text.strip() for text in (values[keyword], *values[keyword].split("\\"))]
         if not any(_pattern(pattern).fullmatch(text) for pattern in patterns for text in texts):
             return False
     return True

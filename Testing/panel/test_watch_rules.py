@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -13,7 +14,6 @@ from NativeDLLib.panel.watch_rules import (
     Rule,
     configuration,
     load_rules,
-    match,
     rules_file,
     set_enabled,
     written_rules_file,
@@ -36,6 +36,23 @@ def write(path, *rules, **more):
 
 def rule(**when):
     return Rule("rule", "model", {keyword: (pattern,) for keyword, pattern in when.items()})
+
+
+def asked(**attributes):
+    """Return what gives a value by its tag, as Slicer's database does, and the tags that it was asked for."""
+    numbers = {tag_for_keyword(keyword): value for keyword, value in attributes.items()}
+    values, tags = {f"{tag >> 16:04x},{tag & 0xFFFF:04x}": value for tag, value in numbers.items()}, []
+
+    def value_of(tag):
+        tags.append(tag)
+        return values.get(tag, "")
+
+    return value_of, tags
+
+
+def match(rules, attributes):
+    """Return the configuration of a series with these attributes, by keyword."""
+    return configuration(rules, asked(**attributes)[0])
 
 
 def test_rules_are_read_in_their_order(tmp_path):
@@ -124,7 +141,7 @@ def test_without_pydicom_what_looks_like_a_keyword_is_one(tmp_path, monkeypatch)
 def test_a_series_matches_a_rule_in_every_attribute_by_one_of_its_patterns(tmp_path, attributes, matches):
     rules = load_rules(write(tmp_path / "watch.json", LIVER))
 
-    assert match(rules, PORTAL | attributes) == (rules[0] if matches else None)
+    assert (match(rules, PORTAL | attributes) is not None) == matches
 
 
 @pytest.mark.parametrize(
@@ -162,9 +179,9 @@ def test_of_several_values_one_is_enough():
 
 
 def test_the_first_rule_that_matches_is_taken():
-    rules = [rule(Modality="MR"), rule(Modality="C*"), rule(Modality="CT")]
+    rules = [rule(Modality="MR"), replace(rule(Modality="C*"), model="second"), rule(Modality="CT")]
 
-    assert match(rules, PORTAL) is rules[1]
+    assert match(rules, PORTAL) == {"model": "second", "parameters": {}}
 
 
 @pytest.mark.parametrize("modality", ["SEG", "seg ", "RTSTRUCT", "SR", "DOC", "PR", "KO", ""])
@@ -243,18 +260,6 @@ def test_the_file_to_be_edited_is_there_and_is_never_written_over():
     assert [found.name for found in load_rules()] == ["livers"]
 
 
-def asked(**attributes):
-    """Return what gives a value by its tag, as Slicer's database does, and the tags that it was asked for."""
-    numbers = {tag_for_keyword(keyword): value for keyword, value in attributes.items()}
-    values, tags = {f"{tag >> 16:04x},{tag & 0xFFFF:04x}": value for tag, value in numbers.items()}, []
-
-    def value_of(tag):
-        tags.append(tag)
-        return values.get(tag, "")
-
-    return value_of, tags
-
-
 def test_the_rule_of_a_series_says_which_model_runs_with_which_parameters(tmp_path):
     rules = load_rules(write(tmp_path / "watch.json", LIVER | {"parameters": {"step": 0.25}}))
     value_of, tags = asked(**PORTAL)
@@ -266,12 +271,12 @@ def test_the_rule_of_a_series_says_which_model_runs_with_which_parameters(tmp_pa
 def test_a_series_that_no_rule_is_for_is_left_alone(tmp_path):
     rules = load_rules(write(tmp_path / "watch.json", LIVER))
 
-    assert configuration(rules, asked(**PORTAL | {"Modality": "MR"})[0]) is None
-    assert configuration([], asked(**PORTAL)[0]) is None
+    assert match(rules, PORTAL | {"Modality": "MR"}) is None
+    assert match([], PORTAL) is None
 
 
 def test_a_rule_without_modality_still_takes_no_objects_made_from_images():
-    found = configuration([rule(SeriesDescription="*")], asked(Modality="SEG", SeriesDescription="Segmentation")[0])
+    found = match([rule(SeriesDescription="*")], {"Modality": "SEG", "SeriesDescription": "Segmentation"})
 
     assert found is None
 
