@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
@@ -39,9 +39,8 @@ def send(
     Objects for others than the configured `peers` (by name) stay. `only_due` leaves out those with a later next
     attempt, `ids` all but these; those that another process sends are left to it.
     """
-    deliveries: list[Delivery] = []
     with outbox.claimed(ids, only_due) as entries:
-        work = _Work(outbox, len(entries), progress, deliveries)
+        work = _Work(outbox, len(entries), progress)
         for name in dict.fromkeys(entry.peer for entry in entries):
             mine = [entry for entry in entries if entry.peer == name]
             if name in peers:
@@ -49,7 +48,7 @@ def send(
             else:
                 for entry in mine:
                     work.note(entry, False, f"no peer is called '{name}' in pacs.json")
-    return deliveries
+    return work.deliveries
 
 
 def deliver(files: Sequence[Path], peer: Peer, progress: Progress) -> list[Delivery]:
@@ -83,7 +82,7 @@ class _Work:
     outbox: Outbox
     count: int
     progress: Progress
-    deliveries: list[Delivery]
+    deliveries: list[Delivery] = field(default_factory=list)
 
     def send_all(self, peer: Peer, entries: Sequence[Entry]) -> None:
         try:

@@ -40,9 +40,7 @@ class ServeError(Exception):
 
     def __init__(self, status: int, code: Code, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
-        self.status = status
-        self.code = code
-        self.headers = dict(headers or {})
+        self.status, self.code, self.headers = status, code, dict(headers or {})
 
     def body(self) -> dict[str, Any]:
         """Return the body of the answer."""

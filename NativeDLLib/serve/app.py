@@ -148,8 +148,7 @@ class _Gate:
     """Middleware around the whole application: it keeps web pages out, and logs a line without patient data."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app = app
-        self._settings = settings
+        self._app, self._settings = app, settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
