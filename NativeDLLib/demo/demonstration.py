@@ -73,15 +73,13 @@ def demonstrate(folder: Path, progress: Progress, *, model: str, device: str, se
 @contextmanager
 def _private_outbox(folder: Path) -> Iterator[None]:
     """Keep the demonstration's objects out of the user's own outbox."""
-    before = os.environ.get("NATIVEDL_OUTBOX")
+    before = {name: value for name, value in os.environ.items() if name == "NATIVEDL_OUTBOX"}
     os.environ["NATIVEDL_OUTBOX"] = str(folder)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["NATIVEDL_OUTBOX"]
-        else:
-            os.environ["NATIVEDL_OUTBOX"] = before
+        del os.environ["NATIVEDL_OUTBOX"]
+        os.environ.update(before)
 
 
 def _dice(result: Path, truth: sitk.Image, names: list[str]) -> dict[str, float]:

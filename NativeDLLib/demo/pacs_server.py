@@ -5,7 +5,6 @@ import fnmatch
 import io
 import itertools
 import ssl
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -107,14 +106,15 @@ class EmbeddedPacs:
         self._folder = folder
         self._destinations = dict(destinations or {})
         self._tls = tls
-        self._lock = threading.Lock()
+        # By SOP Instance UID. Threads share it: each use is one step of a dict, which no other thread comes into.
         self._headers: dict[str, Dataset] = {}
 
     def __enter__(self) -> "EmbeddedPacs":
         self._folder.mkdir(parents=True, exist_ok=True)
         for file in sorted(self._folder.glob("*.dcm")):
             with contextlib.suppress(Exception):  # a damaged file can make the parser raise nearly anything
-                self._add(dcmread(file, stop_before_pixels=True))
+                header = dcmread(file, stop_before_pixels=True)
+                self._headers[str(header.SOPInstanceUID)] = header
         self._entity = AE(self.ae_title)
         self._entity.supported_contexts = storage_support()
         for context in self._entity.supported_contexts:
@@ -139,26 +139,17 @@ class EmbeddedPacs:
 
     def instances(self) -> list[Path]:
         """Return the files of all stored objects, by SOP Instance UID."""
-        with self._lock:
-            return [self._file(uid) for uid in sorted(self._headers)]
+        return [self._file(uid) for uid in sorted(self._headers)]
 
     def _file(self, uid: str) -> Path:
         return self._folder / f"{uid}.dcm"
-
-    def _add(self, header: Dataset) -> None:
-        with self._lock:
-            self._headers[str(header.SOPInstanceUID)] = header
-
-    def _catalogue(self) -> list[Dataset]:
-        with self._lock:
-            return list(self._headers.values())
 
     def _store(self, event: Any) -> int:
         content = event.encoded_dataset()
         try:
             header = dcmread(io.BytesIO(content), stop_before_pixels=True)
             uid = str(header.SOPInstanceUID)
-            complete = all(key in header for key in ("StudyInstanceUID", "SeriesInstanceUID"))
+            complete = all(key in header for key in (_STUDY, _SERIES))
         except Exception:  # a damaged object can make the parser raise nearly anything
             return 0xC000
         if not is_uid(uid) or not complete:
@@ -168,7 +159,7 @@ class EmbeddedPacs:
                 temporary.write_bytes(content)
         except OSError:
             return 0xA700
-        self._add(header)
+        self._headers[uid] = header
         return 0x0000
 
     def _find(self, event: Any) -> Iterator[tuple[int, Dataset | None]]:
@@ -176,7 +167,7 @@ class EmbeddedPacs:
         if query.get("QueryRetrieveLevel") not in UNIQUE_KEYS:
             yield 0xA900, None
             return
-        for answer in search(self._catalogue(), query):
+        for answer in search(list(self._headers.values()), query):
             if event.is_cancelled:
                 yield 0xFE00, None
                 return
@@ -184,11 +175,11 @@ class EmbeddedPacs:
             yield 0xFF00, answer
 
     def _get(self, event: Any) -> Iterator[Any]:
-        yield from self._objects(event, select(self._catalogue(), event.identifier))
+        yield from self._objects(event, select(list(self._headers.values()), event.identifier))
 
     def _move(self, event: Any) -> Iterator[Any]:
         host, port = self._destinations.get(event.move_destination or "", (None, None))
-        chosen = select(self._catalogue(), event.identifier)
+        chosen = select(list(self._headers.values()), event.identifier)
         pairs = sorted({(header.SOPClassUID, header.file_meta.TransferSyntaxUID) for header in chosen})
         contexts = [build_context(*pair) for pair in pairs[:MAXIMUM_CONTEXTS]]
         yield host, port, {"contexts": contexts or None, "evt_handlers": [(evt.EVT_CONN_OPEN, no_delay)]}

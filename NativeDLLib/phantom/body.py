@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from NativeDLLib.core.arrays import Array
-from NativeDLLib.phantom.canvas import Box, Canvas, Distance, capsule, ellipsoid, intersection, wobble
+from NativeDLLib.phantom.canvas import Box, Canvas, capsule, ellipsoid, intersection, outside, wobble
 
 FAT, MUSCLE = -100.0, 55.0
 EVERYWHERE = Box((-1e4, -1e4, -1e4), (1e4, 1e4, 1e4))
@@ -79,12 +79,12 @@ def paint_trunk(rng: np.random.Generator, canvas: Canvas, body: Body) -> None:
     canvas.paint(lambda x, y, z: body.skin(x, y, z) + np.float32(body.fat), EVERYWHERE, MUSCLE, texture=12)
     canvas.paint(body.cavity, EVERYWHERE, FAT, texture=13)
 
-    lungs = intersection(body.cavity, lambda x, y, z: -body.diaphragm(x, y, z))
+    lungs = intersection(body.cavity, outside(body.diaphragm))
     above = Box((-1e4, -1e4, 165 * s), (1e4, 1e4, 1e4))
     canvas.paint(lungs, above, float(rng.uniform(-900, -780)), texture=45)
     heart_y, blood = -0.3 * body.half_depth, 40 + 120 * body.contrast
     heart, box = ellipsoid((22 * s, heart_y, 292 * s), (60 * s, 46 * s, 50 * s))
-    chest = intersection(heart, lambda x, y, z: np.float32(2) - body.diaphragm(x, y, z))
+    chest = intersection(heart, outside(body.diaphragm, 2))
     canvas.paint(chest, box, blood, texture=12)
     mediastinum, box = capsule((0, body.spine_at(250)[1] - 10, 190), (0, body.spine_at(350)[1] - 30, 380), 34 * s)
     canvas.paint(intersection(mediastinum, lungs), box, FAT + 40, texture=25)
@@ -95,23 +95,19 @@ def _paint_back_muscles(rng: np.random.Generator, canvas: Canvas, body: Body) ->
     s = body.scale
     (x0, y0), (x1, y1) = body.spine_at(60), body.spine_at(380)
     between, box = capsule((x0, y0 + 36 * s, -80), (x1, y1 + 30 * s, 380), 26 * s, 22 * s)
-    canvas.paint(_within_fascia(between, body), box, MUSCLE - 10, texture=20)
+    canvas.paint(intersection(between, body.skin, body.fat), box, MUSCLE - 10, texture=20)
     for side in (-1, 1):
         for low, high in zip(range(-100, 380, 40), range(-60, 420, 40), strict=True):
             (x0, y0), (x1, y1) = body.spine_at(low), body.spine_at(high)
             thick = (21 if low < 160 else 15) * s
             rod, box = capsule((x0 + side * 30 * s, y0 + 43 * s, low), (x1 + side * 30 * s, y1 + 43 * s, high), thick)
-            canvas.paint(_within_fascia(rod, body), box, MUSCLE + 3, texture=16)
+            canvas.paint(intersection(rod, body.skin, body.fat), box, MUSCLE + 3, texture=16)
         x, y = body.spine_at(60)
         size = rng.uniform(15, 22) * s
         psoas, box = capsule((x + side * 52 * s, y - 8, -90), (x + side * 30 * s, y + 2, 150 * s), size, size * 0.4)
         canvas.paint(wobble(rng, psoas, 1, 40), box, MUSCLE + 3, texture=12)
         quadratus, box = capsule((x + side * 72 * s, y + 28, 10), (x + side * 50 * s, y + 28, 170 * s), 13 * s, 9 * s)
-        canvas.paint(_within_fascia(quadratus, body), box, MUSCLE, texture=12)
-
-
-def _within_fascia(distance: Distance, body: Body) -> Distance:
-    return intersection(distance, lambda x, y, z: body.skin(x, y, z) + np.float32(body.fat))
+        canvas.paint(intersection(quadratus, body.skin, body.fat), box, MUSCLE, texture=12)
 
 
 def paint_surroundings(rng: np.random.Generator, canvas: Canvas, body: Body) -> None:

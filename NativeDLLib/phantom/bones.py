@@ -1,7 +1,7 @@
 """The phantom's bones: vertebrae with discs and canal, sacrum, hip bones and ribs."""
 
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 
@@ -42,18 +42,18 @@ def _paint_vertebra(
     half_width, half_depth = (17 * s, 14.5 * s) if thoracic else (24 * s, 16.5 * s)
     disc = height * rng.uniform(0.14, 0.26)
     x, y = body.spine_at(z)
-    frame = _Frame((x, y, z), body.spine_tilt(z))
+    place = partial(_placed, centre=(x, y, z), tilt=body.spine_tilt(z))
 
     core = _vertebral_body(half_width, half_depth, (height - disc) / 2)
     spacer = _vertebral_body(half_width, half_depth, height / 2 + 1)
     box = Box((x - 70, y - 30, z - 50), (x + 70, y + 95, z + 50))
-    canvas.paint(frame.place(spacer), box, 85, texture=10)
+    canvas.paint(place(spacer), box, 85, texture=10)
     canal, _ = ellipsoid((0, half_depth + 8 * s, 0), (11.5 * s, 8.5 * s, 1e4))
-    hole = frame.place(lambda x, y, z: np.maximum(canal(x, y, z), np.abs(z) - height))
+    hole = place(lambda x, y, z: np.maximum(canal(x, y, z), np.abs(z) - height))
     canvas.paint(hole, box, 25, texture=8)
-    canvas.paint(frame.place(core), box, bone, texture=35, label=label)
+    canvas.paint(place(core), box, bone, texture=35, label=label)
     arch = reduce(union, _arch(rng, s, half_width, half_depth, thoracic=thoracic))
-    canvas.paint(frame.place(intersection(arch, outside(canal))), box, bone, texture=35, label=label)
+    canvas.paint(place(intersection(arch, outside(canal))), box, bone, texture=35, label=label)
     canvas.mark(hole, box, CANAL)
 
 
@@ -83,19 +83,15 @@ def _arch(rng: np.random.Generator, s: float, w: float, d: float, *, thoracic: b
     return [capsule(*rod)[0] for rod in rods]
 
 
-class _Frame:
-    """A vertebra's own axes: its middle (mm) and its tilt in the sagittal plane (radians)."""
+def _placed(distance: Distance, *, centre: tuple[float, float, float], tilt: float) -> Distance:
+    """Put a shape in a vertebra's own axes at its middle (mm), tilted in the sagittal plane (radians)."""
+    cos, sin = np.float32(np.cos(tilt)), np.float32(np.sin(tilt))
 
-    def __init__(self, centre: tuple[float, float, float], tilt: float) -> None:
-        self._centre = [np.float32(c) for c in centre]
-        self._cos, self._sin = np.float32(np.cos(tilt)), np.float32(np.sin(tilt))
+    def placed(x: Array, y: Array, z: Array) -> Array:
+        dx, dy, dz = x - centre[0], y - centre[1], z - centre[2]
+        return distance(dx, cos * dy - sin * dz, sin * dy + cos * dz)
 
-    def place(self, distance: Distance) -> Distance:
-        def placed(x: Array, y: Array, z: Array) -> Array:
-            dx, dy, dz = x - self._centre[0], y - self._centre[1], z - self._centre[2]
-            return distance(dx, self._cos * dy - self._sin * dz, self._sin * dy + self._cos * dz)
-
-        return placed
+    return placed
 
 
 def _paint_pelvis(rng: np.random.Generator, canvas: Canvas, body: Body, bone: Bone) -> None:

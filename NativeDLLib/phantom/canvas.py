@@ -156,9 +156,9 @@ def union(first: Distance, second: Distance, blend: float = 0.0) -> Distance:
     return distance
 
 
-def intersection(first: Distance, second: Distance) -> Distance:
-    """Keep what lies in both shapes."""
-    return lambda x, y, z: np.maximum(first(x, y, z), second(x, y, z))
+def intersection(first: Distance, second: Distance, inset: float = 0.0) -> Distance:
+    """Keep what lies in both shapes, in the second at least `inset` mm below its surface."""
+    return lambda x, y, z: np.maximum(first(x, y, z), second(x, y, z) + np.float32(inset))
 
 
 def outside(distance: Distance, gap: float = 0.0) -> Distance:

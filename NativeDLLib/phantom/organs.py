@@ -23,8 +23,7 @@ def paint_organs(rng: np.random.Generator, canvas: Canvas, body: Body) -> None:
 
 def _abdominal(distance: Distance, body: Body) -> Distance:
     """Keep a shape a little inside the abdominal wall and below the diaphragm."""
-    cavity = intersection(body.cavity, body.diaphragm)
-    return lambda x, y, z: np.maximum(distance(x, y, z), cavity(x, y, z) + np.float32(2.5))
+    return intersection(distance, intersection(body.cavity, body.diaphragm), 2.5)
 
 
 def _paint_hollow(

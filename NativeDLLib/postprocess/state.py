@@ -45,7 +45,8 @@ def postprocess(state: State, steps: Sequence[PostprocessingStep], parameters: M
     first = [step for step in steps if STEPS[step.step].on_classes]
     for step in first:
         _run(step, state, parameters)
-    _number_segments(state)
+    largest = max(int(state.labels.max()), *(segment.label for segment in state.segments))
+    _renumber(state, {segment.label: segment.number for segment in state.segments}, largest)
     for step in steps[len(first) :]:
         _run(step, state, parameters)
     if state.only_found:
@@ -58,15 +59,6 @@ def _run(step: PostprocessingStep, state: State, parameters: Mapping[str, Value]
         function_of(step.step)(state, **settings)
 
 
-def _number_segments(state: State) -> None:
-    """Make Segment Numbers of the network's classes; those of no segment become 0."""
-    largest = max(int(state.labels.max()), *(segment.label for segment in state.segments))
-    table = np.zeros(largest + 1, np.uint8 if len(state.segments) <= 255 else np.uint16)
-    for segment in state.segments:
-        table[segment.label] = segment.number
-    state.labels = _looked_up(table, state.labels)
-
-
 def _leave_out_absent(state: State) -> None:
     """Leave only the segments that were found, numbered from 1; all of them where none was."""
     size = len(state.segments) + 1
@@ -75,14 +67,13 @@ def _leave_out_absent(state: State) -> None:
     found = [segment for segment in state.segments if voxels[segment.number]]
     if not found:
         return
-    table = np.zeros(size, state.labels.dtype)
-    for number, segment in enumerate(found, 1):
-        table[segment.number] = number
-    state.labels = _looked_up(table, state.labels)
+    _renumber(state, {segment.number: number for number, segment in enumerate(found, 1)}, size)
     state.segments = tuple(replace(segment, number=number) for number, segment in enumerate(found, 1))
 
 
-def _looked_up(table: Array, indices: Array) -> Array:
-    result = np.empty(indices.shape, table.dtype)
-    in_threads(lambda z: np.take(table, indices[z], out=result[z], mode="clip"), range(len(indices)))
-    return result
+def _renumber(state: State, numbers: Mapping[int, int], largest: int) -> None:
+    """Give labels, of which none is above `largest`, other numbers; those without one become 0."""
+    table = np.zeros(largest + 1, np.uint8 if len(state.segments) <= 255 else np.uint16)
+    table[list(numbers)] = list(numbers.values())
+    before, state.labels = state.labels, np.empty(state.labels.shape, table.dtype)
+    in_threads(lambda z: np.take(table, before[z], out=state.labels[z], mode="clip"), range(len(before)))

@@ -11,8 +11,10 @@ from typing import Any, cast
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.registry.entry import Made, Model
 
+Settings = Mapping[str, Any]
 
-def check_levels(model: Model, settings: Mapping[str, Any], where: str) -> None:
+
+def check_levels(model: Model, settings: Settings, where: str) -> None:
     """Check that the step's classes are the network's, and its labels those of segments; ModelError names the field."""
     channels = model.output_channels
     if channels is None:
@@ -27,7 +29,7 @@ def check_levels(model: Model, settings: Mapping[str, Any], where: str) -> None:
         raise ModelError(f"{where}: no segment has label {min(unknown)}")
 
 
-def made_levels(settings: Mapping[str, Any]) -> Made:
+def made_levels(settings: Settings) -> Made:
     """Return the segments of vertebrae, with and without a level."""
     return Made(
         "Vertebrae (all levels)",
@@ -35,9 +37,6 @@ def made_levels(settings: Mapping[str, Any]) -> Made:
         labels=(*settings["levels"].values(), *settings["numbered"]),
         classes=(settings["classes"]["vertebra"], settings["classes"]["core"]),
     )
-
-
-Settings = Mapping[str, Any]
 
 
 def _ct_only(model: Model, settings: Settings, where: str) -> None:

@@ -25,7 +25,7 @@ _LEAST_COSINE = 0.8
 _BODY_HU, _LUNG_HU, _SOFT_HU, _BONE_HU, _SKULL_HU = -300, (-950, -550), (0, 230), 180, 300
 # A border that shows this part of the body's largest section cuts it: less in front and at the back, where a cut moves
 # the middle, than at the sides.
-_CUT_AT_BACK, _CUT = 0.1, 0.3
+CUT_AT_BACK, _CUT = 0.1, 0.3
 _FEWEST_LEVELS = 4
 # Radius of half a vertebra, and what lies further from it than any part of it.
 _VERTEBRA_MM, _FAR_MM = 18.0, 60.0
@@ -80,7 +80,7 @@ class Look:
     def back(self) -> int:
         """1 where the spine lies behind the middle of the body, -1 where before it, 0 where that is not plain."""
         # In a slice or two, noise is as dense as bone.
-        if self.spine is None or len(self.body) < _FEWEST_LEVELS or is_cut(profile_along(self.body, 1), _CUT_AT_BACK):
+        if self.spine is None or len(self.body) < _FEWEST_LEVELS or is_cut(profile_along(self.body, 1), CUT_AT_BACK):
             return 0
         y, x = self.spine
         column = self.body[:, :, max(0, x - 4) : x + 5].sum(axis=(0, 2))

@@ -1,6 +1,6 @@
 """Gates of implausible volumes, and of masks that end where the images or the scanner's round field of view end."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -34,19 +34,25 @@ def cut_by_border(pixels: Array, grid: Grid, segments: Sequence[Segment]) -> Ite
     """Findings of segments that end at the outermost voxels, except at the borders of their `plausible.cut_at`.
     `pixels` is a label map (z, y, x) of numbers from 1 in the order of the segments, or masks (z, y, x, segment).
     """
-    areas: list[dict[str, float]] = [{} for _ in segments]
+    areas = {}
     for axis in range(3):
         others = [spacing for other, spacing in enumerate(grid.spacing) if other != axis]
         for index, end in ((0, False), (-1, True)):
-            cm2 = counts(np.take(pixels, index, axis=2 - axis), len(segments)) * np.prod(others) / 100
-            for found, area in zip(areas, cm2, strict=True):
-                found[letter(grid, axis, end=end)] = float(area)
-    for segment, found in zip(segments, areas, strict=True):
-        cut = {side: area for side, area in found.items() if area >= LEAST_CM2}
-        if unexpected := [side for side in cut if side not in segment.plausible.cut_at]:
-            told = " and ".join(f"{SIDES[side]} ({cut[side]:.0f} cm2)" for side in unexpected)
-            message = f"{segment.name}: cut by the {told} border of the images; its volume is that of a part"
-            yield Finding("cut-by-border", message, segment.name)
+            voxels = counts(np.take(pixels, index, axis=2 - axis), len(segments))
+            areas[letter(grid, axis, end=end)] = voxels * np.prod(others) / 100
+    where = "border of the images; its volume is that of a part"
+    for segment, told in _unexpected(areas, segments):
+        yield Finding("cut-by-border", f"{segment.name}: cut by the {told} {where}", segment.name)
+
+
+def _unexpected(
+    areas: Mapping[str, Array], segments: Sequence[Segment], about: str = ""
+) -> Iterator[tuple[Segment, str]]:
+    """Give the segments with a cut that is not expected, and its sides in words; `areas` are in cm2."""
+    for index, segment in enumerate(segments):
+        large = [side for side, cm2 in areas.items() if cm2[index] >= LEAST_CM2]
+        if sides := [side for side in large if side not in segment.plausible.cut_at]:
+            yield segment, " and ".join(f"{SIDES[side]} ({about}{areas[side][index]:.0f} cm2)" for side in sides)
 
 
 def implausible_volumes(
@@ -100,10 +106,7 @@ def cut_by_field(values: Array, labels: Array, grid: Grid, segments: Sequence[Se
     }
     # The ring is some voxels wide; what is cut has about this area on the circle.
     voxel_cm2 = grid.spacing[0] * grid.spacing[2] / 100 / _VAGUE
-    found = {side: counts(labels[:, quarter], len(segments)) * voxel_cm2 for side, quarter in quarters.items()}
-    for index, segment in enumerate(segments):
-        large = [side for side, areas in found.items() if areas[index] >= LEAST_CM2]
-        if cut := [side for side in large if side not in segment.plausible.cut_at]:
-            told = " and ".join(f"{SIDES[side]} (about {found[side][index]:.0f} cm2)" for side in cut)
-            message = f"{segment.name}: cut by the {told} edge of the scanner's round field of view"
-            yield Finding("cut-by-field-of-view", message, segment.name)
+    areas = {side: counts(labels[:, quarter], len(segments)) * voxel_cm2 for side, quarter in quarters.items()}
+    for segment, told in _unexpected(areas, segments, "about "):
+        message = f"{segment.name}: cut by the {told} edge of the scanner's round field of view"
+        yield Finding("cut-by-field-of-view", message, segment.name)

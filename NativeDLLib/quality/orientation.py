@@ -12,14 +12,12 @@ import numpy as np
 
 from NativeDLLib.core.arrays import Array, Bools
 from NativeDLLib.quality.finding import Finding
-from NativeDLLib.quality.look import Look, along_patient, is_cut, profile_along
+from NativeDLLib.quality.look import CUT_AT_BACK, Look, along_patient, is_cut, profile_along
 from NativeDLLib.quality.masks import SIDES
 from NativeDLLib.registry.entry import Segment
 from NativeDLLib.source.geometry import Grid
 
 _WRONG_BY = 0.05
-# A border that shows this part of the body's largest section cuts it.
-_CUT = 0.1
 # Array axis, and whether the letter is in the direction of its indices.
 _AXES = {"H": (0, 1), "F": (0, -1), "P": (1, 1), "A": (1, -1), "L": (2, 1), "R": (2, -1)}
 _OPPOSITE = {"R": "L", "L": "R", "A": "P", "P": "A"}
@@ -66,9 +64,7 @@ def wrong_sides(look: Look, labels: Array, grid: Grid, segments: Sequence[Segmen
 def _beside_middle(body: Bools, segment: Bools, axis: int) -> tuple[float, float] | None:
     """Distance of a segment from the middle of the body along an array axis, and the body's width, in samples."""
     profile, own = profile_along(body, axis), profile_along(segment, axis)
-    if is_cut(profile, _CUT) or not profile.any():
+    if is_cut(profile, CUT_AT_BACK) or not profile.any():
         return None
-    places = np.arange(len(profile))
-    middle = float((places * profile).sum() / profile.sum())
-    centre = float((places * own).sum() / own.sum())
-    return centre - middle, float(np.count_nonzero(profile > _CUT * profile.max()))
+    middle, centre = (float(np.average(np.arange(len(part)), weights=part)) for part in (profile, own))
+    return centre - middle, float(np.count_nonzero(profile > CUT_AT_BACK * profile.max()))

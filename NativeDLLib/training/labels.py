@@ -118,11 +118,9 @@ def read_segmentation(path: Path, series: Series) -> tuple[sitk.Image, dict[str,
         values[volume.array[..., index] > 0] = number
     labels = sitk.GetImageFromArray(values)
     # Its axes are those of the array, (z, y, x); an image's are (x, y, z).
-    axes = np.array(volume.affine)[:3, 2::-1]
-    spacing = np.linalg.norm(axes, axis=0)
-    labels.SetSpacing(spacing.tolist())
-    labels.SetDirection((axes / spacing).ravel().tolist())
-    labels.SetOrigin(np.array(volume.affine)[:3, 3].tolist())
+    labels.SetSpacing(volume.spacing[::-1])
+    labels.SetDirection(volume.direction[:, ::-1].ravel().tolist())
+    labels.SetOrigin(volume.position)
     return labels, names | {str(number): number for number in numbers}
 
 
