@@ -29,6 +29,10 @@ class PatchTask:
     slabs: float = 0.45
     reflect: bool = False
 
+    @property
+    def constants(self) -> dict[str, float]:
+        return {"mean": self.mean, "std": self.std}
+
 
 def ball(
     seed: int, size: tuple[int, int, int] = (32, 36, 40), *, brightness: float = 200.0

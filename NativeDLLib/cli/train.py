@@ -39,7 +39,7 @@ def run(args: argparse.Namespace, progress: Progress) -> None:
 
     require("torch", "train")
     from NativeDLLib.training.config import read_config
-    from NativeDLLib.training.evaluate import table
+    from NativeDLLib.training.entry import table
     from NativeDLLib.training.session import run_session
 
     if args.resume and args.overwrite:

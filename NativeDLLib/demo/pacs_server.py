@@ -6,6 +6,7 @@ import io
 import itertools
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -87,31 +88,23 @@ def _strings(value: object) -> list[str]:
     return [str(item) for item in values if item is not None]
 
 
+@dataclass
 class EmbeddedPacs:
     """A Storage and Query/Retrieve SCP on loopback, as a context manager. Objects in `folder`, each named by its SOP
-    Instance UID, are served too. Port 0 is any free one; `port` then tells it. `destinations` has the addresses by AE
-    title for C-MOVE.
+    Instance UID, are served too.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        port: int = 0,
-        ae_title: str = "NATIVEDL-PACS",
-        destinations: Mapping[str, tuple[str, int]] | None = None,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        self.port = port
-        self.ae_title = ae_title
-        self._folder = folder
-        self._destinations = dict(destinations or {})
-        self._tls = tls
-        # By SOP Instance UID. Threads share it: each use is one step of a dict, which no other thread comes into.
-        self._headers: dict[str, Dataset] = {}
+    folder: Path
+    port: int = 0  # 0 is any free one, which this tells then
+    ae_title: str = "NATIVEDL-PACS"
+    destinations: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # addresses by AE title, for C-MOVE
+    tls: ssl.SSLContext | None = None
+    # By SOP Instance UID. Threads share it: each use is one step of a dict, which no other thread comes into.
+    _headers: dict[str, Dataset] = field(default_factory=dict, init=False, repr=False)
 
     def __enter__(self) -> "EmbeddedPacs":
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for file in sorted(self._folder.glob("*.dcm")):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for file in sorted(self.folder.glob("*.dcm")):
             with contextlib.suppress(Exception):  # a damaged file can make the parser raise nearly anything
                 header = dcmread(file, stop_before_pixels=True)
                 self._headers[str(header.SOPInstanceUID)] = header
@@ -127,7 +120,7 @@ class EmbeddedPacs:
         handlers += [(evt.EVT_C_GET, self._get), (evt.EVT_C_MOVE, self._move)]
         try:
             here = ("127.0.0.1", self.port)
-            server = self._entity.start_server(here, block=False, ssl_context=self._tls, evt_handlers=handlers)
+            server = self._entity.start_server(here, block=False, ssl_context=self.tls, evt_handlers=handlers)
         except OSError as error:
             reason = error.strerror or error
             raise PacsError(f"the embedded PACS cannot listen on port {self.port}: {reason}; choose another") from error
@@ -142,7 +135,7 @@ class EmbeddedPacs:
         return [self._file(uid) for uid in sorted(self._headers)]
 
     def _file(self, uid: str) -> Path:
-        return self._folder / f"{uid}.dcm"
+        return self.folder / f"{uid}.dcm"
 
     def _store(self, event: Any) -> int:
         content = event.encoded_dataset()
@@ -178,7 +171,7 @@ class EmbeddedPacs:
         yield from self._objects(event, select(list(self._headers.values()), event.identifier))
 
     def _move(self, event: Any) -> Iterator[Any]:
-        host, port = self._destinations.get(event.move_destination or "", (None, None))
+        host, port = self.destinations.get(event.move_destination or "", (None, None))
         chosen = select(list(self._headers.values()), event.identifier)
         pairs = sorted({(header.SOPClassUID, header.file_meta.TransferSyntaxUID) for header in chosen})
         contexts = [build_context(*pair) for pair in pairs[:MAXIMUM_CONTEXTS]]

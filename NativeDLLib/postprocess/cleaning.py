@@ -71,10 +71,7 @@ def away_from_skull(state: State, *, distance_mm: float) -> None:
 def skull_extent(image: sitk.Image) -> tuple[float, float] | None:
     """Extent in mm along the patient's axis in which bone encloses a brain, in HU; None where none is seen."""
     axial = _axial(image)
-    bone = sitk.BinaryMorphologicalClosing(
-        sitk.ConstantPad(axial > _SKULL_HU, (_CLOSING_VOXELS,) * 2 + (0,), (_CLOSING_VOXELS,) * 2 + (0,)),
-        (_CLOSING_VOXELS, _CLOSING_VOXELS, 0),
-    )[_CLOSING_VOXELS:-_CLOSING_VOXELS, _CLOSING_VOXELS:-_CLOSING_VOXELS, :]
+    bone = sitk.BinaryMorphologicalClosing(axial > _SKULL_HU, (_CLOSING_VOXELS, _CLOSING_VOXELS, 0))
     count, origin = axial.GetSize()[2], axial.GetOrigin()[2]
     found = [k for k in range(count) if _encloses_brain(axial[:, :, k], bone[:, :, k])]
     if len(found) < min(_LEAST_SLICES, count):

@@ -100,16 +100,14 @@ def _spread_over(bodies: list[Body], vertebrae: Bools, sacrum: Bools) -> tuple[A
     if large.any() and not large.all():
         bodies = [body for body, is_large in zip(bodies, large, strict=True) if is_large]
         numbers = _spread_from(bodies, vertebrae)
-    ends = _without_core(bodies, vertebrae & (numbers == 0), sacrum)
-    if ends[0] is None and ends[1] is None:
-        return numbers, bodies
-    below, above = ([] if end is None else [Body(end, sure=False)] for end in ends)
-    bodies = [*below, *bodies, *above]
-    if ends[0] is not None:
+    below, above = _without_core(bodies, vertebrae & (numbers == 0), sacrum)
+    if below is not None:
+        bodies = [Body(below, sure=False), *bodies]
         numbers[numbers > 0] += 1
-        numbers.reshape(-1)[ends[0]] = 1
-    if ends[1] is not None:
-        numbers.reshape(-1)[ends[1]] = len(bodies)
+        numbers.reshape(-1)[below] = 1
+    if above is not None:
+        bodies = [*bodies, Body(above, sure=False)]
+        numbers.reshape(-1)[above] = len(bodies)
     return numbers, bodies
 
 

@@ -5,10 +5,9 @@ small part. A narrow field of view may show no air, an air or water phantom noth
 value. Each fault therefore has a rule of its own that none of these meets.
 """
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
+
+from NativeDLLib.core.arrays import Array
 
 _SAMPLE = 1_000_000
 _FEWEST_SLICES = 16
@@ -18,7 +17,7 @@ _INSIDE = 0.95
 _NAMED_HU = ("", "HU", "US")
 
 
-def not_hounsfield(values: npt.NDArray[Any], rescale_type: str = "") -> str:
+def not_hounsfield(values: Array, rescale_type: str = "") -> str:
     """Reason why the values (z, y, x) of a CT are no Hounsfield units; empty where there is none. `rescale_type` is
     Rescale Type (PS3.3 C.11.1.1.2) where the source has it.
     """
@@ -39,7 +38,7 @@ def not_hounsfield(values: npt.NDArray[Any], rescale_type: str = "") -> str:
     return _by_distribution(_without_padding(sample, low))
 
 
-def _by_distribution(values: npt.NDArray[Any]) -> str:
+def _by_distribution(values: Array) -> str:
     if not values.size:
         return ""
     dense = values[values > 300]
@@ -56,7 +55,7 @@ def _by_distribution(values: npt.NDArray[Any]) -> str:
     return ""
 
 
-def _without_padding(values: npt.NDArray[Any], low: float) -> npt.NDArray[Any]:
+def _without_padding(values: Array, low: float) -> Array:
     """Values without the corners, where lossy compression varies the padding, and without areas far below air."""
     y, x = (np.linspace(-1, 1, size) for size in values.shape[1:])
     values = values[:, np.hypot(y[:, None], x) < _INSIDE]

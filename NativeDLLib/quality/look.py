@@ -56,7 +56,7 @@ class Look:
     @cached_property
     def lung_part(self) -> Points:
         """Part of the body's section that is lung, for each level."""
-        return _areas(self._lungs) / np.maximum(_areas(self.body), 1)
+        return profile_along(self._lungs, 0) / np.maximum(profile_along(self.body, 0), 1)
 
     @cached_property
     def spine(self) -> tuple[int, int] | None:
@@ -103,7 +103,8 @@ class Look:
             base = int(np.flatnonzero(part > 0.02)[-1]) + 1
             abdomen = body[base : base + length]
             # Neck and shoulders are not as long and as wide.
-            is_wide = len(abdomen) == length and _areas(abdomen).min() > 0.6 * np.median(_areas(body[:end]))
+            areas, usual = profile_along(abdomen, 0), float(np.median(profile_along(body[:end], 0)))
+            is_wide = len(abdomen) == length and areas.min() > 0.6 * usual
             if is_wide and not is_cut(profile_along(abdomen, 2)):
                 return head
         return 0
@@ -122,7 +123,7 @@ class Look:
         halves = np.split(sitk.GetArrayFromImage(inner), [self.spine[1]], axis=2)
         # Where the two sides differ most: muscles and bowel of other levels tell nothing.
         count = min(len(soft), max(1, round(_ABDOMEN_MM / self.spacing[0])))
-        right, left = (np.convolve(_areas(half), np.ones(count), "valid") for half in halves)
+        right, left = (np.convolve(profile_along(half, 0), np.ones(count), "valid") for half in halves)
         at = int(np.abs(right - left).argmax())
         less, more = sorted((float(right[at]), float(left[at])))
         is_plain = more * np.prod(self.spacing) > _LIVER_MM3 and more > _TIMES * less
@@ -133,7 +134,7 @@ class Look:
     @property
     def parts(self) -> list[str]:
         """Parts of the body that it seems to show, in words of Body Part Examined (PS3.16 L); an estimate."""
-        areas = _areas(self.body) * self.spacing[1] * self.spacing[2] / 100
+        areas = profile_along(self.body, 0) * self.spacing[1] * self.spacing[2] / 100
         if self.spine is None:
             bone = np.count_nonzero((self.values > _SKULL_HU) & self.body) / np.count_nonzero(self.body)
             is_head = 50 < np.median(areas) < 350 and bone > 0.08 and not is_cut(profile_along(self.body, 2))
@@ -200,11 +201,6 @@ def profile_along(mask: Bools, axis: int) -> Array:
 def is_cut(profile: Array, most: float = _CUT) -> bool:
     """Tell whether a border of the images cuts the body, of which a profile is given (see `profile_along`)."""
     return bool(max(profile[0], profile[-1]) > most * profile.max())
-
-
-def _areas(mask: Array) -> Array:
-    """Return the voxels of each level."""
-    return np.asarray(np.count_nonzero(mask, axis=(1, 2)))
 
 
 def _image(mask: Array) -> sitk.Image:

@@ -98,10 +98,9 @@ def add_arms(image: Tensor, rng: Generator) -> Tensor:
     columns = torch.nonzero(body).flatten()
     if not len(columns):
         return image
-    first, last = int(columns[0]), int(columns[-1])
-    for edge, side in ((first, -1), (last, 1)):
+    for edge, side in ((columns[0], -1), (columns[-1], 1)):
         if chance(rng, 0.6):
-            image = _paint_arm(image, edge, side, rng)
+            image = _paint_arm(image, int(edge), side, rng)
     return image
 
 

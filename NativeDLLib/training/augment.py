@@ -47,7 +47,7 @@ def random_patch(case: Case, config: Config, rng: Generator) -> tuple[Tensor, Te
 
 def normalise(image: Tensor, config: Config) -> Tensor:
     """Apply the input contract of `config` to Hounsfield units."""
-    return (image.clip(*config.clip) - config.mean) / config.std
+    return (image.clip(*config.clip) - config.constants["mean"]) / config.constants["std"]
 
 
 def sampling_points(case: Case, config: Config, rng: Generator) -> Tensor:
@@ -75,9 +75,8 @@ def sampling_points(case: Case, config: Config, rng: Generator) -> Tensor:
 
 def _affine(rng: Generator) -> Tensor:
     matrix = torch.diag(1 / (appearance.uniform(rng, 0.75, 1.3) * appearance.uniform(rng, 0.88, 1.14, 3)))
-    for axis, degrees in enumerate((18, 12, 12)):  # about z, y and x
+    for (i, j), degrees in (((1, 2), 18), ((0, 2), 12), ((0, 1), 12)):  # about z, y and x
         angle = math.radians(float(appearance.uniform(rng, -degrees, degrees)))
-        i, j = ((1, 2), (0, 2), (0, 1))[axis]
         turn = torch.eye(3)
         turn[i, i] = turn[j, j] = math.cos(angle)
         turn[i, j], turn[j, i] = -math.sin(angle), math.sin(angle)

@@ -9,7 +9,7 @@ from typing import Any
 
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.jsonfile import check_schema, read_json
-from NativeDLLib.registry.entry import InputContract, Model
+from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.load import models_of
 from NativeDLLib.training.unet import Architecture, Triple
 
@@ -61,43 +61,29 @@ class Config:
     outputs: tuple[str, ...] = FORMATS  # formats to write, the entry's first
 
     @property
-    def contract(self) -> InputContract:
-        """The input contract of the registry entry."""
-        return self.model.input
-
-    @property
     def patch(self) -> Triple:
         """Patch size (z, y, x) in voxels."""
-        assert self.contract.patch_size is not None
-        return self.contract.patch_size
+        assert self.model.input.patch_size is not None
+        return self.model.input.patch_size
 
     @property
     def clip(self) -> tuple[float, float]:
         """Bounds of the Hounsfield units that the network sees."""
-        (channel,) = self.contract.channels
+        (channel,) = self.model.input.channels
         assert channel.clip is not None
         return channel.clip
 
     @property
-    def mean(self) -> float:
+    def constants(self) -> Mapping[str, float]:
         """Input contract: ``(clip(HU) - mean) / std``."""
-        return self._constants["mean"]
-
-    @property
-    def std(self) -> float:
-        """See `mean`."""
-        return self._constants["std"]
-
-    @property
-    def _constants(self) -> Mapping[str, float]:
-        (channel,) = self.contract.channels
+        (channel,) = self.model.input.channels
         assert not isinstance(channel.normalization, str)
         return channel.normalization
 
     @property
     def reflect(self) -> bool:
         """Whether an image with fewer slices than a patch is continued by them, reflected."""
-        return self.contract.padding == "reflect"
+        return self.model.input.padding == "reflect"
 
     def rows(self, section: str) -> Sequence[Mapping[str, Any]]:
         """Return the data of ``train`` or ``validate``, each row with a name."""
@@ -172,7 +158,7 @@ def _tuples(values: Any) -> Any:
 
 def _check(config: Config) -> None:
     """Check what the schema cannot say."""
-    path, contract, classes = config.path, config.contract, config.classes
+    path, contract, classes = config.path, config.model.input, config.classes
     if list(classes) != list(range(1, len(classes) + 1)):
         raise UsageError(f"{path}: classes: must be numbered from 1 without a gap")
     if len(set(classes.values())) < len(classes):

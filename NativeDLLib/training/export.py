@@ -46,12 +46,12 @@ def write_results_folder(
 
 
 def _plans(architecture: Architecture, config: Config) -> dict[str, Any]:
-    assert config.contract.spacing is not None
-    spacing, patch = list(config.contract.spacing), list(config.patch)
+    assert config.model.input.spacing is not None
+    spacing, patch = list(config.model.input.spacing), list(config.patch)
     low, high = config.clip
     # nnU-Net clips to these percentiles, then subtracts this mean and divides by this deviation.
-    statistics = {"percentile_00_5": low, "percentile_99_5": high, "mean": config.mean, "std": config.std}
-    statistics |= {"min": low, "max": high, "median": config.mean}
+    statistics = {"percentile_00_5": low, "percentile_99_5": high, **config.constants}
+    statistics |= {"min": low, "max": high, "median": config.constants["mean"]}
     resampling = {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None}
     return {
         "dataset_name": config.model.id,

@@ -17,12 +17,11 @@ from NativeDLLib.inference.device import is_server, torch_device
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.results.folder import check_output
 from NativeDLLib.results.report import costs
+from NativeDLLib.training.cases import read_cases
 from NativeDLLib.training.config import FORMATS, Config, check_patch
-from NativeDLLib.training.data import read_cases
-from NativeDLLib.training.evaluate import evaluate, summary
+from NativeDLLib.training.entry import REGISTRY, evaluate, pictures_of, publish, summary, take_pictures, write_entry
 from NativeDLLib.training.export import FILES, FOLDER, SUFFIXES, export, write_results_folder
 from NativeDLLib.training.loop import CHECKPOINT, LOG, fingerprint, load_checkpoint, train
-from NativeDLLib.training.publish import REGISTRY, pictures_of, publish, take_pictures, write_entry
 from NativeDLLib.training.unet import Architecture, load_weights, start_weights
 
 REPORT = "report.json"

@@ -82,9 +82,8 @@ class Architecture:
     @classmethod
     def of(cls, weights: Mapping[str, Tensor]) -> "Architecture":
         """Architecture of weights with canonical names; ModelError where they are of another network."""
-        found = _grid(_CONVOLUTION, weights), _grid(_MERGE, weights)
+        encoder, decoder = _grid(_CONVOLUTION, weights), _grid(_MERGE, weights)
         try:
-            encoder, decoder = found
             rises = [weights[f"decoder.transpconvs.{i}.weight"].shape[2:] for i in range(len(decoder))]
             firsts = [weights[f"encoder.stages.{i}.0.convs.0.conv.weight"].shape for i in range(len(encoder))]
             if len(encoder) != len(decoder) + 1 or firsts[0][1] != 1 or any(len(shape) != 5 for shape in firsts):

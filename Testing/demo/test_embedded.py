@@ -77,7 +77,7 @@ def test_dcmtk_stores_finds_moves_and_gets(pacs, make_series, tmp_path):
 
     moved = tmp_path / "moved"
     moved.mkdir()
-    port = pacs._destinations["STORESCP"][1]
+    port = pacs.destinations["STORESCP"][1]
     dcmtk("movescu", "-S", "-aem", "STORESCP", "+P", port, *address(pacs), *keys, folder=moved)
     assert sorted(dcmread(file).SOPInstanceUID for file in moved.iterdir()) == uids
 

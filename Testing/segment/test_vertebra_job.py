@@ -15,8 +15,8 @@ from NativeDLLib.phantom.bones import LEVELS
 from NativeDLLib.phantom.torso import make_phantom
 from NativeDLLib.registry import load_registry
 from NativeDLLib.source import Series
-from NativeDLLib.training.data import Example
-from NativeDLLib.training.evaluate import _measure
+from NativeDLLib.training.cases import Example
+from NativeDLLib.training.entry import _measure
 from NativeDLLib.training.labels import to_classes
 
 pytestmark = pytest.mark.slow

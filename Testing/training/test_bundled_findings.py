@@ -13,7 +13,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.registry import load_models
 from NativeDLLib.source import Series
 from NativeDLLib.training.config import read_config
-from NativeDLLib.training.evaluate import evaluate
+from NativeDLLib.training.entry import evaluate
 
 MODELS = pytest.mark.parametrize("model", ["liver-ct-demo", "vertebra-ct-demo"])
 # Larger than this a structure that is not there would be taken for one that is.

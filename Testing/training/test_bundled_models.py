@@ -14,9 +14,9 @@ from NativeDLLib.registry import effective
 from NativeDLLib.registry.load import load_registry
 from NativeDLLib.segment.pipeline import run_pipeline
 from NativeDLLib.tools.tool import Machine
+from NativeDLLib.training.cases import Volume
 from NativeDLLib.training.config import Config, read_config
-from NativeDLLib.training.data import Volume
-from NativeDLLib.training.evaluate import score
+from NativeDLLib.training.entry import score
 
 LARGEST_BYTES = 6_000_000
 names = pytest.mark.parametrize("name", ["liver-ct-demo", "vertebra-ct-demo"])
@@ -71,7 +71,7 @@ def test_the_bundled_registry_and_its_weights_are_right(capsys: pytest.CaptureFi
 @names
 def test_the_card_states_the_input_contract(name: str) -> None:
     task = config(name)
-    for value in (*task.clip, task.mean, task.std):
+    for value in (*task.clip, *task.constants.values()):
         assert f"{value:g}" in card(name)
     assert " × ".join(str(n) for n in task.patch) in card(name)
 

@@ -12,18 +12,17 @@ from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.places import resources_folder
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.preprocess import prepare
-from NativeDLLib.training.cases import Case, make_case, on_grid
+from NativeDLLib.training.cases import Case, examples, make_case, on_grid, read_cases
 from NativeDLLib.training.config import Config, read_config
-from NativeDLLib.training.data import examples, read_cases
 from NativeDLLib.training.labels import to_classes
 
 
 def test_a_case_holds_what_inference_sees(config: Config) -> None:
     hu, labels = ball(1, (50, 60, 64))
     image, classes = image_of(hu, 1.4), image_of(labels, 1.4)
-    case = make_case(image, classes, classes, {1: 0.5}, config.contract)
-    seen = prepare(image, config.contract).volume[0]
-    assert np.allclose((case.image.clip(*config.clip) - config.mean) / config.std, seen, atol=1e-5)
+    case = make_case(image, classes, classes, {1: 0.5}, config.model.input)
+    seen = prepare(image, config.model.input).volume[0]
+    assert np.allclose((case.image.clip(*config.clip) - config.constants["mean"]) / config.constants["std"], seen, atol=1e-5)
     assert case.target.sum().item() * 27 == pytest.approx(labels.sum() * 1.4**3, rel=0.05)
     assert case.image[case.target > 0].mean() > 150
     assert case.uptake[1] == 0.5
@@ -33,8 +32,8 @@ def test_labels_in_another_orientation_end_where_they_belong(config: Config) -> 
     hu, labels = ball(2)
     image, classes = image_of(hu), image_of(labels)
     turned = [sitk.DICOMOrient(part, "PIR") for part in (image, classes)]
-    straight = make_case(image, classes, classes, {}, config.contract)
-    again = make_case(turned[0], turned[1], classes, {}, config.contract)
+    straight = make_case(image, classes, classes, {}, config.model.input)
+    again = make_case(turned[0], turned[1], classes, {}, config.model.input)
     assert torch.allclose(straight.image, again.image)
     assert torch.equal(straight.target, again.target)
     assert torch.equal(straight.classes, again.classes)
@@ -63,7 +62,7 @@ def test_a_voxel_is_what_most_of_it_is() -> None:
 def test_labels_beyond_what_a_byte_holds_keep_their_uptake(config: Config) -> None:
     hu, labels = ball(1)
     many = image_of(labels.astype(np.uint16) * 3000)
-    case = make_case(image_of(hu), many, to_classes(many, {3000: 1}, {}), {3000: 0.7}, config.contract)
+    case = make_case(image_of(hu), many, to_classes(many, {3000: 1}, {}), {3000: 0.7}, config.model.input)
     (label,) = case.classes[case.target > 0].unique().tolist()
     assert label < 200
     assert case.uptake[label] == pytest.approx(0.7)
@@ -107,7 +106,7 @@ def torso(name: str, real_data: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     config = read_config(resources_folder() / "training" / f"{name}.json")
     (example,) = examples(config, config.rows("train")[0], Progress())
     image, _ = example.source.image()
-    return make_case(image, example.labels, example.target, example.uptake, config.contract)
+    return make_case(image, example.labels, example.target, example.uptake, config.model.input)
 
 
 def test_the_torso_is_turned_so_that_the_liver_is_at_small_x(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,8 @@ from NativeDLLib.cli.main import main
 from NativeDLLib.core.files import sha256
 from NativeDLLib.registry.load import load_registry
 from NativeDLLib.registry.weights import verified_weights
+from NativeDLLib.training.entry import publish
 from NativeDLLib.training.export import FOLDER
-from NativeDLLib.training.publish import publish
 
 
 def command(config: Path, output: Path, *more: str) -> int:

@@ -23,8 +23,8 @@ from NativeDLLib.inference.sliding_window import WindowSettings, sliding_window
 from NativeDLLib.inference.torch_runtime import load_torch
 from NativeDLLib.registry.load import make_model
 from NativeDLLib.registry.weights import Weights
+from NativeDLLib.training.cases import read_cases
 from NativeDLLib.training.config import Config
-from NativeDLLib.training.data import read_cases
 from NativeDLLib.training.export import FOLDER, export, write_results_folder
 from NativeDLLib.training.loop import train
 

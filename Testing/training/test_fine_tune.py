@@ -18,8 +18,8 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.seg import Algorithm, make_segmentation
 from NativeDLLib.registry.load import load_registry
 from NativeDLLib.source import Series
+from NativeDLLib.training.cases import examples
 from NativeDLLib.training.config import read_config
-from NativeDLLib.training.data import examples
 from NativeDLLib.training.labels import read_segmentation
 from NativeDLLib.training.unet import Architecture, canonical, load_weights, start_weights
 

@@ -11,8 +11,8 @@ from torch import nn
 from NativeDLLib.core.errors import CancelledError, InputError, ModelError, UsageError
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.training.augment import batches
+from NativeDLLib.training.cases import read_cases
 from NativeDLLib.training.config import Config
-from NativeDLLib.training.data import read_cases
 from NativeDLLib.training.loop import deep_supervision, dice_and_cross_entropy, fingerprint, train
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from NativeDLLib.training.evaluate import score, summary, table
+from NativeDLLib.training.entry import score, summary, table
 
 
 def box(low: int, high: int) -> np.ndarray:

@@ -23,7 +23,7 @@ PATCHES = [(16, 16, 16), (4, 32, 32), (2, 8, 8), (1, 16, 16)]
 def thin_case(config: Config, size: tuple[int, int, int], *, labelled: bool = True) -> Case:
     values = np.random.default_rng(1).normal(0, 60, size).astype(np.float32)
     labels = image_of(((values > 60) & labelled).astype(np.uint8))
-    return make_case(image_of(values), labels, labels, {1: 1.0}, config.contract)
+    return make_case(image_of(values), labels, labels, {1: 1.0}, config.model.input)
 
 
 @pytest.mark.parametrize("labelled", [True, False])
