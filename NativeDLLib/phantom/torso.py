@@ -51,7 +51,11 @@ def make_phantom(
         labels[np.isin(labels, list(LEVELS))] = VERTEBRAE
         labels[labels == CANAL] = 0
     origin = tuple(c - (n - 1) / 2 * s for n, s, c in zip(size, spacing, centre, strict=True))
-    return (_image(np.rint(hu, out=hu).astype(np.int16), origin, spacing), _image(labels, origin, spacing))
+    image, truth = sitk.GetImageFromArray(np.rint(hu, out=hu).astype(np.int16)), sitk.GetImageFromArray(labels)
+    for made in (image, truth):
+        made.SetOrigin(origin)
+        made.SetSpacing(spacing)
+    return image, truth
 
 
 def _mottle(rng: np.random.Generator, spacing: tuple[float, ...], size: tuple[int, ...]) -> Array:
@@ -72,13 +76,6 @@ def _add_noise(rng: np.random.Generator, hu: Array, x: Array, y: Array, *, level
         noise[:, 1:-1] += 0.7 * (noise[:, 2:] + noise[:, :-2])
         noise[1:-1] += 0.7 * (noise[2:] + noise[:-2])
         plane += sigma * noise * np.float32(1 / 2.0)
-
-
-def _image(array: Array, origin: tuple[float, ...], spacing: tuple[float, ...]) -> sitk.Image:
-    image = sitk.GetImageFromArray(array)
-    image.SetOrigin(origin)
-    image.SetSpacing(spacing)
-    return image
 
 
 def phantom_volume(seed: int = 1) -> tuple[Array, Points]:

@@ -32,7 +32,7 @@ def find_bodies(core: Bools, vertebrae: Bools) -> list[Body]:
     vertebral voxels half way take its place.
     """
     # Without any body in the image, what there is of vertebrae is told apart by its gaps.
-    found = [Body(part) for part in _parts(core) or _parts(vertebrae)]
+    found = [Body(part) for part in parts_of(core) or parts_of(vertebrae)]
     bodies = _upwards(found, core.shape)
     for step in (_chain, _join, _cut, _join):
         bodies = _upwards(step(bodies, core.shape), core.shape)
@@ -75,13 +75,14 @@ def _steps(bodies: Sequence[Body], shape: tuple[int, ...]) -> list[float]:
     return ratios[: len(bodies)]
 
 
-def _parts(mask: Bools) -> list[Index]:
-    components = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)))
+def parts_of(mask: Bools, *, least_ml: float = SMALLEST_ML, corners: bool = False) -> list[Index]:
+    """Return the flat indices of each connected part of a mask; parts touch at faces, with `corners` there too."""
+    components = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), corners)
     numbered = sitk.GetArrayViewFromImage(components).ravel()
     found = np.flatnonzero(numbered)
     order = found[np.argsort(numbered[found], kind="stable")]
     parts = np.split(order, np.cumsum(np.bincount(numbered)[1:])[:-1])
-    return [part for part in parts if len(part) * _VOXEL_ML >= SMALLEST_ML]
+    return [part for part in parts if len(part) * _VOXEL_ML >= least_ml]
 
 
 def _points(body: Body, shape: tuple[int, ...]) -> Points:

@@ -103,12 +103,9 @@ def _contradict(by_sacrum: _Counted, by_ribs: _Counted, evidence: Evidence) -> b
 
 def _last_with_ribs(evidence: Evidence) -> int | None:
     """Return the index of the lowest vertebra with ribs; None where not a whole one without any follows below it."""
-    last = next((i for i, has in enumerate(evidence.ribs) if has and _ribs_go_on(evidence, i + 1)), None)
+    # A transverse process may be taken for a rib: the whole vertebra above it has none.
+    go_on = [has or not whole for has, whole in zip(evidence.ribs[1:], evidence.complete[1:], strict=True)] + [True]
+    last = next((i for i, has in enumerate(evidence.ribs) if has and go_on[i]), None)
     if not last or evidence.missing_below[last] != 0:
         return None
     return last if evidence.complete[last - 1] and evidence.sure[last - 1] else None
-
-
-def _ribs_go_on(evidence: Evidence, index: int) -> bool:
-    """Whether nothing speaks against ribs at a vertebra: that above a transverse process taken for a rib has none."""
-    return index == len(evidence.ribs) or evidence.ribs[index] or not evidence.complete[index]

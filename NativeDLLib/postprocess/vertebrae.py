@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from NativeDLLib.core.arrays import Array, Bools, Index
 from NativeDLLib.postprocess.state import State
-from NativeDLLib.postprocess.vertebra_bodies import Body, centres, find_bodies, missing_below, spacing_mm
+from NativeDLLib.postprocess.vertebra_bodies import Body, centres, find_bodies, missing_below, parts_of, spacing_mm
 from NativeDLLib.postprocess.vertebra_cores import EDGE_MM
 from NativeDLLib.postprocess.vertebra_levels import Evidence, levels_of
 
@@ -122,11 +122,8 @@ def _spread_from(bodies: Sequence[Body], vertebrae: Bools) -> Array:
 def _without_core(bodies: list[Body], rest: Bools, sacrum: Bools) -> tuple[Index | None, Index | None]:
     """Rest of a vertebra below the others and of one above them, whose cores are out of the image."""
     points, apart = centres(bodies, rest.shape), spacing_mm(bodies, rest.shape)
-    components = sitk.ConnectedComponent(sitk.GetImageFromArray(rest.astype(np.uint8)), True)
-    numbered = sitk.GetArrayViewFromImage(components).ravel()
     found: list[list[Index]] = [[], []]
-    for number in np.flatnonzero(np.bincount(numbered) * _VOXEL_ML > _PART_ML)[1:]:
-        part = np.flatnonzero(numbered == number)
+    for part in parts_of(rest, least_ml=_PART_ML, corners=True):
         z = float(np.mean(part // rest[0].size)) * EDGE_MM
         if z > points[-1, 0] + apart / 2:
             found[1].append(part)

@@ -47,8 +47,6 @@ def measure(source: Source, image: sitk.Image, labels: sitk.Image, segments: Seq
     ]
 
 
-# They follow from the masks alone, so that they are found anew after a correction.
-_OF_MASKS = ("implausible-volume", "cut-by-border")
 # Names in a message.
 _NAMED = 8
 
@@ -81,7 +79,8 @@ def examine_again(
     segment); `before` has the findings of the automatic result, with the segments under their present names.
     """
     names = {None, *(segment.name for segment in segments)}
-    kept = [f for f in before if f.code not in (*_OF_MASKS, "nothing-found") and f.segment in names]
+    found_anew = ("implausible-volume", "cut-by-border", "nothing-found")
+    kept = [f for f in before if f.code not in found_anew and f.segment in names]
     return kept + _of_masks(pixels, grid, segments, volumes_ml, kept)
 
 

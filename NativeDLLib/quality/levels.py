@@ -41,12 +41,12 @@ def certain_levels(
     for segment in there:
         along = places[segment.number] @ _direction(segment, there, centres)
         high = float(np.ptp(np.percentile(along, [_OUTER_PERCENT, 100 - _OUTER_PERCENT])))
-        most, volume = segment.plausible.extent_mm, len(places[segment.number]) * voxel_ml
+        volume = len(places[segment.number]) * voxel_ml
+        most, bounds = segment.plausible.extent_mm, segment.plausible.volume_ml
         if most is not None and high > most:
             why[segment.number] = f"it is {high:.0f} mm high, where one vertebra has at most {most:g} mm"
-        elif segment.plausible.volume_ml and volume > segment.plausible.volume_ml[1]:
-            at_most = segment.plausible.volume_ml[1]
-            why[segment.number] = f"it has {volume:.0f} mL, where one vertebra has at most {at_most:g}"
+        elif bounds and volume > bounds[1]:
+            why[segment.number] = f"it has {volume:.0f} mL, where one vertebra has at most {bounds[1]:g}"
     too_large = set(why)
     # Upper and lower; of several parts of one vertebra, none lies above another.
     pairs = [(upper, lower) for upper, lower in pairwise(there) if _level(upper) < _level(lower)]
@@ -101,9 +101,7 @@ def _places(labels: sitk.Image, numbers: Sequence[int]) -> dict[int, Points]:
 
 
 def _direction(segment: Segment, spine: Sequence[Segment], centres: dict[int, Points]) -> Points:
-    """Direction of the spine at a vertebra, from the centres of those above and below; the patient's axis if alone.
-    `spine` is in the order of the levels.
-    """
+    """Return the direction from the vertebra below, in a spine in order, to the one above; upwards if there is none."""
     beside = [s for s in spine if abs(_level(s) - _level(segment)) <= 1]
     way = centres[beside[0].number] - centres[beside[-1].number]
     length = float(np.linalg.norm(way))

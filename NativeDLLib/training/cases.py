@@ -157,8 +157,7 @@ def examples(config: Config, row: Mapping[str, Any], progress: Progress) -> Iter
     """Examples of a row of the data, one after the other; UsageError or InputError names a file that cannot be used."""
     uptake = {int(label): float(factor) for label, factor in row.get("uptake", {}).items()}
     for source, labels, mapping in _read(config, row, progress):
-        target = to_classes(labels, mapping, row)
-        yield Example(row["name"], source, labels, target, uptake)
+        yield Example(row["name"], source, labels, to_classes(labels, mapping, row), uptake)
 
 
 def read_cases(config: Config, progress: Progress) -> tuple[list[Case], list[float]]:

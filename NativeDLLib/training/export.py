@@ -115,10 +115,6 @@ def export(network: nn.Module, patch: tuple[int, int, int], path: Path) -> float
             program._example_inputs = None  # only these would be pickled into the archive
             with temporary.open("wb") as stream:  # a path would become part of the archive and of its digest
                 torch.export.save(program, stream)
-    return _difference(network, patch, path)
-
-
-def _difference(network: nn.Module, patch: tuple[int, int, int], path: Path) -> float:
     image = torch.randn(1, 1, *patch, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected = network(image).numpy()

@@ -23,10 +23,7 @@ _TREND_SLICES = 12
 
 
 def _mark_cores(classes: Array, values: Array, canal: Collection[int]) -> None:
-    """Make the cores of vertebrae a class. A core is the part of a vertebra in front of the spinal canal, eroded by one
-    voxel. At least two voxels lie between the cores of neighbours, so each connected component is one vertebra. Arrays
-    are (z, y, x) in LPS; `values` has one label for each vertebra, `canal` those of the spinal canal or cord.
-    """
+    """Make a class of the part of each vertebra in front of the canal, eroded so that two voxels part neighbours."""
     vertebrae = classes == VERTEBRA
     front = _canal_front(np.isin(values, list(canal)), vertebrae)
     before = np.arange(values.shape[1])[None, :, None] < front[:, None, None]
@@ -39,14 +36,12 @@ def _mark_cores(classes: Array, values: Array, canal: Collection[int]) -> None:
 
 
 def _canal_front(canal: Bools, vertebrae: Bools) -> Points:
-    """Index y of the front edge of the spinal canal in each slice, from masks (z, y, x) in LPS. An unlabelled canal is
-    the hole in the ring of a vertebra. Where no ring is closed the edge is interpolated, and beyond the last known
-    slice the line of the nearest ones goes on.
-    """
+    """Find the front edge (index y) of the canal in each slice; where none is seen, the line of those near goes on."""
     front = np.full(len(canal), np.nan)
     for z in np.flatnonzero(vertebrae.any(axis=(1, 2)) | canal.any(axis=(1, 2))):
         inside = canal[z]
         if np.count_nonzero(inside) < _CANAL_VOXELS:
+            # An unlabelled canal is the hole in the ring of a vertebra.
             ring = sitk.GetImageFromArray(vertebrae[z].astype(np.uint8))
             inside = largest_part(sitk.BinaryFillhole(ring) - ring)
         rows = np.flatnonzero(inside.any(axis=1))
@@ -146,7 +141,8 @@ def named_labels(config: Config, row: Mapping[str, Any], names: Mapping[str, int
 
 def to_classes(labels: sitk.Image, mapping: Mapping[int, int], row: Mapping[str, Any]) -> sitk.Image:
     """Classes of a network, uint8, from label values. `mapping` gives the class of a value, others are background; a
-    row with the target of vertebrae gives class 1 for a vertebra outside its core and 2 for the core, at 3 mm in LPS.
+    row with the target of vertebrae gives class 1 for a vertebra outside its core and 2 for the core, at 3 mm in LPS;
+    there each vertebra has a value of its own, and each core is one connected component.
     """
     has_cores = row.get("target") == "vertebrae"
     grid = _at_spacing(sitk.DICOMOrient(labels, "LPS")) if has_cores else labels

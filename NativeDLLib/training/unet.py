@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +36,8 @@ class Architecture:
     """Shape of a plain U-Net: one value a resolution, the input's first; lists of three are (z, y, x)."""
 
     features: tuple[int, ...] = (16, 32, 64, 96, 128)  # channels
-    kernels: tuple[Triple, ...] = ((3, 3, 3),) * 5
-    strides: tuple[Triple, ...] = ((1, 1, 1), *((2, 2, 2),) * 4)  # a stage begins with its stride
+    kernels: tuple[tuple[int, ...], ...] = ((3, 3, 3),) * 5
+    strides: tuple[tuple[int, ...], ...] = ((1, 1, 1), *((2, 2, 2),) * 4)  # a stage begins with its stride
     convolutions: tuple[int, ...] = (2,) * 5
     decoder_convolutions: tuple[int, ...] = (2,) * 4  # begin with the coarsest and are one fewer
     bias: bool = False  # whether a convolution before a normalisation has one
@@ -89,10 +89,10 @@ class Architecture:
             if len(encoder) != len(decoder) + 1 or firsts[0][1] != 1 or any(len(shape) != 5 for shape in firsts):
                 raise KeyError("its stages do not fit")
             return cls(
-                features=tuple(int(shape[0]) for shape in firsts),
-                kernels=tuple(_triple(shape[2:]) for shape in firsts),
+                features=tuple(shape[0] for shape in firsts),
+                kernels=tuple(tuple(shape[2:]) for shape in firsts),
                 # The way up undoes the way down; nothing but its size tells a stride.
-                strides=((1, 1, 1), *(_triple(rise) for rise in reversed(rises))),
+                strides=((1, 1, 1), *(tuple(rise) for rise in reversed(rises))),
                 convolutions=encoder,
                 decoder_convolutions=decoder,
                 bias="encoder.stages.0.0.convs.0.conv.bias" in weights,
@@ -131,10 +131,6 @@ def _grid(pattern: re.Pattern[str], weights: Mapping[str, Tensor]) -> tuple[int,
     places = {(int(m[1]), int(m[2])) for name in weights if (m := pattern.fullmatch(name))}
     stages = max((stage for stage, _ in places), default=-1) + 1
     return tuple(sum(s == stage for s, _ in places) for stage in range(stages))
-
-
-def _triple(values: Sequence[int]) -> Triple:
-    return int(values[0]), int(values[1]), int(values[2])
 
 
 def start_weights(model: Model) -> tuple[dict[str, Tensor], str]:
