@@ -78,7 +78,7 @@ class Config:
         """Input contract: ``(clip(HU) - mean) / std``."""
         (channel,) = self.model.input.channels
         assert not isinstance(channel.normalization, str)
-        return channel.normalization
+        return {name: float(value) for name, value in channel.normalization.items()}
 
     @property
     def reflect(self) -> bool:

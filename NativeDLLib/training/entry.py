@@ -140,13 +140,13 @@ def card(config: Config, entry: Mapping[str, Any]) -> str:
     found += [made.description for made in made_segments(config.model)]
     patch = " × ".join(str(n) for n in config.patch)
     spacing = " × ".join(f"{mm:g}" for mm in config.model.input.spacing or ())
-    low, high = config.clip
+    (low, high), (mean, std) = config.clip, (config.constants[name] for name in ("mean", "std"))
     rows = {
         "Finds": ", ".join(found),
         "File": file,
         "Network": f"nnU-Net's PlainConvUNet, {len(config.classes) + 1} output channels (the background first)",
         "Input": f"CT in {config.model.input.orientation} orientation at {spacing} mm (z, y, x), HU clipped to "
-        f"[{low:g}, {high:g}], then (x - {config.constants['mean']:g}) / {config.constants['std']:g}; patches of {patch} voxels (z, y, x)",
+        f"[{low:g}, {high:g}], then (x - {mean:g}) / {std:g}; patches of {patch} voxels (z, y, x)",
         "Intended use": entry["intended_use"],
         "Licence": entry["license"],
     }

@@ -12,6 +12,7 @@ from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.places import resources_folder
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.preprocess import prepare
+from NativeDLLib.training.augment import normalise
 from NativeDLLib.training.cases import Case, examples, make_case, on_grid, read_cases
 from NativeDLLib.training.config import Config, read_config
 from NativeDLLib.training.labels import to_classes
@@ -22,7 +23,7 @@ def test_a_case_holds_what_inference_sees(config: Config) -> None:
     image, classes = image_of(hu, 1.4), image_of(labels, 1.4)
     case = make_case(image, classes, classes, {1: 0.5}, config.model.input)
     seen = prepare(image, config.model.input).volume[0]
-    assert np.allclose((case.image.clip(*config.clip) - config.constants["mean"]) / config.constants["std"], seen, atol=1e-5)
+    assert np.allclose(normalise(case.image, config), seen, atol=1e-5)
     assert case.target.sum().item() * 27 == pytest.approx(labels.sum() * 1.4**3, rel=0.05)
     assert case.image[case.target > 0].mean() > 150
     assert case.uptake[1] == 0.5
