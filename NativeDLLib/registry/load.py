@@ -1,7 +1,4 @@
-"""Reading registries, the JSON of whose entries becomes models: bundled, pulled, the site's and the user's.
-
-A later one overrides an id of an earlier one.
-"""
+"""Reading registries, the JSON of whose entries becomes models: bundled, pulled, the site's and the user's."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -109,8 +106,8 @@ def _triple(values: Sequence[Any] | None, kind: type) -> Any:
 
 
 def registry_files() -> list[Path]:
-    """Registries in force, the bundled one first. The models pulled from a PACS come next, then the site's
-    (``NATIVEDL_REGISTRY``, several paths as in ``PATH``), then the user's ``~/.nativedl/registry.json``.
+    """Registries in force, of which a later one overrides an id of an earlier one: the bundled one, that of the models
+    pulled from a PACS, the site's (``NATIVEDL_REGISTRY``, several paths as in ``PATH``), the user's ``registry.json``.
     """
     files = [resources_folder() / "registry.json"]
     files += [pulled_registry()] if pulled_registry().is_file() else []

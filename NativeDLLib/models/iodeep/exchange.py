@@ -65,10 +65,9 @@ def find_models(peer: Peer) -> list[Stored]:
         # A peer that cannot match by description answers with everything that it has.
         if _text(study, "StudyDescription") != STUDY_DESCRIPTION or not is_uid(uid):
             continue
-        for series in find(peer, "SERIES", {"StudyInstanceUID": uid, "ProtocolName": ""}):
-            row = _stored(study, series)
-            if is_uid(row.series_uid) and _ID.fullmatch(row.id):
-                found.append(row)
+        series = find(peer, "SERIES", {"StudyInstanceUID": uid, "ProtocolName": ""})
+        rows = (_stored(study, one) for one in series)
+        found += [row for row in rows if is_uid(row.series_uid) and _ID.fullmatch(row.id)]
     found.sort(key=lambda row: (newest(row.version), row.created, row.series_uid), reverse=True)
     return sorted(found, key=lambda row: row.id)
 

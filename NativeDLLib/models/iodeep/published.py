@@ -1,19 +1,8 @@
 """Networks in the layout of the paper's published code: private elements without a creator, base64 of a torch file.
 
-====================  ==========================================================================================
-Element (as VR)       Meaning
-====================  ==========================================================================================
-0017,0016 (UT)        Architecture: JSON, or the text of a Python dictionary, or base64 of a torch file of one
-0017,0018 (UT)        Weights: base64 of ``torch.save(state_dict)``
-0017,0020 (ST)        Name
-0017,0022 (UI)        UID, which is also that of study, series, instance and, in the data set, SOP class
-====================  ==========================================================================================
-
-By the standard these elements are private creators, which is why other libraries may give them another VR; the file
-may lack preamble and prefix too. Nothing is unpickled but tensors and plain containers.
-
-Such a network becomes an entry like that of any file that is added. The layout tells neither spacing nor intensities
-nor what the classes are, and nothing of that is guessed.
+``docs/models-in-the-pacs.md`` has the elements. By the standard they are private creators, which is why other libraries
+may give them another VR; the file may lack preamble and prefix too. Nothing is unpickled but tensors and plain
+containers, and nothing that the layout does not tell is guessed.
 """
 
 import ast

@@ -22,16 +22,13 @@ _ORIGIN = Path("network description")
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer with its defaults filled in and its place in the network. ``options`` has its parameters, those per axis
-    as tuples; ``takes`` and ``gives`` are the shapes of its input and of its own output, before skip connections join
-    it; ``parameters`` has shapes by name.
-    """
+    """A layer with its defaults filled in, and its place in the network."""
 
     type: str
-    options: Options
-    takes: Shape
-    gives: Shape
-    parameters: Parameters
+    options: Options  # settings by name, those per axis as tuples
+    takes: Shape  # shape of its input
+    gives: Shape  # shape of its own output, before skip connections join it
+    parameters: Parameters  # shapes of its weights by name
 
 
 @dataclass(frozen=True)
@@ -45,9 +42,7 @@ class Join:
 
 @dataclass(frozen=True)
 class Plan:
-    """A network that can be built: its skip connections, and the shape that each layer passes on, channels first and
-    without the batch.
-    """
+    """A network that can be built; the shapes that its layers pass on are channels first, without the batch."""
 
     layers: Sequence[Layer]
     joins: Mapping[int, Sequence[Join]]
