@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from NativeDLLib.core.arrays import Array, Floats, Index, Labels, Scratch, in_threads
-from NativeDLLib.inference.network import ArrayOrTensor, copied, is_tensor, joined
+from NativeDLLib.inference.network import ArrayOrTensor, is_tensor, joined
 
 BLOCK = 32
 """Voxels of the output along each axis that a thread labels at once."""
@@ -88,11 +88,11 @@ class LabelMaker:
             in_threads(lambda job: self._label(logits, *job), jobs)
         self._done = ready
         needed = int(self._z.first[ready]) if ready < len(self._z.first) else available
-        keep = max(0, available - max(needed, self._first))
-        if keep <= logits.shape[1] or self._planes is None:
-            self._planes = copied(logits[:, logits.shape[1] - keep :])
-        else:
-            self._planes = joined([self._planes[:, before + logits.shape[1] - keep :], logits], 1)
+        keep, new = max(0, available - max(needed, self._first)), logits.shape[1]
+        kept = [logits[:, max(0, new - keep) :]]
+        if self._planes is not None and keep > new:
+            kept.insert(0, self._planes[:, before + new - keep :])
+        self._planes = joined(kept, 1)
         self._first = available - keep
 
     def _label_there(self, planes: ArrayOrTensor, ready: int) -> None:

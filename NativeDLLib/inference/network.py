@@ -34,11 +34,6 @@ def contiguous(array: ArrayOrTensor) -> ArrayOrTensor:
     return array.contiguous() if is_tensor(array) else np.ascontiguousarray(array)
 
 
-def copied(array: ArrayOrTensor) -> ArrayOrTensor:
-    """Return a copy."""
-    return array.clone() if is_tensor(array) else array.copy()
-
-
 def flipped(array: ArrayOrTensor, axes: Sequence[int]) -> ArrayOrTensor:
     """Return an array with some axes in the other direction."""
     return array.flip(tuple(axes)) if is_tensor(array) else np.flip(array, tuple(axes))
@@ -50,7 +45,7 @@ def transposed(array: ArrayOrTensor, axes: Sequence[int]) -> ArrayOrTensor:
 
 
 def joined(arrays: Sequence[ArrayOrTensor], axis: int) -> ArrayOrTensor:
-    """Return arrays one after the other along an axis."""
+    """Return a copy of arrays, one after the other along an axis."""
     if not is_tensor(arrays[0]):
         return np.concatenate(arrays, axis=axis)
     import torch
@@ -150,14 +145,12 @@ _ACTIVATIONS = {
     **dict.fromkeys(("softmax", "logsoftmax", "safesoftmax"), "softmax"),
 }
 # Move, copy or resize values, and leave what they mean.
-_KEEP = frozenset(
-    {
-        *("identity", "cast", "to", "tocopy", "alias", "clone", "contiguous", "detach", "clip", "clamp", "dropout"),
-        *("transpose", "permute", "reshape", "view", "squeeze", "unsqueeze", "flatten", "pad"),
-        *("greater", "greaterorequal", "gt", "ge", "round"),
-        *("concat", "cat", "resize", "upsample", "upsampling", "upsamplenearest3d", "upsampletrilinear3d"),
-    }
-)
+_KEEP = {
+    *("identity", "cast", "to", "tocopy", "alias", "clone", "contiguous", "detach", "clip", "clamp", "dropout"),
+    *("transpose", "permute", "reshape", "view", "squeeze", "unsqueeze", "flatten", "pad"),
+    *("greater", "greaterorequal", "gt", "ge", "round"),
+    *("concat", "cat", "resize", "upsample", "upsampling", "upsamplenearest3d", "upsampletrilinear3d"),
+}
 
 
 Operators = Mapping[str, tuple[str, Sequence[str]]]

@@ -41,7 +41,8 @@ def resample_by_splines(
     # Splines overshoot; scikit-image's resize leaves nothing beyond the range of what it was given.
     low, high = (f(values, axis=axes if apart is not None else None, keepdims=True) for f in (np.min, np.max))
     for axis in axes[::-1]:
-        values = _along(values, axis, spline(values.shape[axis], shape[axis], settings.get("order", 3)))
+        if shape[axis] != values.shape[axis]:
+            values = _along(values, axis, _spline(values.shape[axis], shape[axis], settings.get("order", 3)))
     values = np.clip(values, low, high, out=values)
     if apart is not None and shape[apart] != values.shape[apart]:
         values = _along(values, apart, _map(values.shape[apart], shape[apart], settings.get("order_z", 0)))
@@ -60,19 +61,17 @@ def axes_back(sizes: Sequence[int], shape: Sequence[int], current: Spacing, new:
     return result
 
 
-def spline(size: int, count: int, order: int) -> Floats:
-    """Return the matrix by which scikit-image's ``resize`` with edge mode makes `count` voxels of `size`."""
+def _spline(size: int, count: int, order: int) -> Floats:
+    """Matrix by which scikit-image's ``resize`` with edge mode makes `count` voxels of `size`."""
     from scipy import ndimage
 
-    if size == count:
-        return np.eye(size, dtype=np.float32)
     zoom = 1 / (size / count)
     rows = ndimage.zoom(np.eye(size), (zoom, 1), order=order, mode="nearest", grid_mode=True)
     return np.asarray(rows, np.float32)
 
 
 def _map(size: int, count: int, order: int) -> Floats:
-    """As `spline`, for the slices that nnU-Net resamples on their own."""
+    """As `_spline`, for the slices that nnU-Net resamples on their own."""
     from scipy import ndimage
 
     places = (np.arange(count) + 0.5) * (size / count) - 0.5
@@ -84,8 +83,6 @@ def _along(values: Floats, axis: int, matrix: Floats) -> Floats:
     """Product with a matrix along an axis, some of its rows at a time with the voxels that they need. A spline's matrix
     is almost zero far from its diagonal, so this is a fraction of the whole product.
     """
-    if matrix.shape[0] == matrix.shape[1]:
-        return values
     shape = list(values.shape)
     shape[axis] = len(matrix)
     result, pieces = np.empty(shape, np.float32), _pieces(matrix)

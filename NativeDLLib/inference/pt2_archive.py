@@ -35,16 +35,14 @@ _LARGEST_JSON = 2**25
 # Sizes and guards are kept out of what runs, and have to be arithmetic all the same.
 _ARITHMETIC = re.compile(r"[\w\s'()\[\]+\-*/%<>=!&|,.]*")
 _WORD, _SYMBOL, _ARGUMENT = re.compile(r"\b[^\W\d]\w*"), re.compile(r"[suz]\d+"), re.compile(r"\bL\['\w+'\]")
-_WORDS = frozenset(
-    {
-        *("Symbol", "positive", "nonnegative", "integer", "True", "False", "None", "Integer", "Rational", "Float"),
-        *("Add", "Mul", "Pow", "Max", "Min", "Abs", "Eq", "Ne", "Lt", "Le", "Gt", "Ge", "And", "Or", "Not", "Mod"),
-        *("PythonMod", "FloorDiv", "CleanDiv", "CeilDiv", "CeilToInt", "FloorToInt", "TruncToInt", "TruncToFloat"),
-        *("RoundToInt", "RoundDecimal", "ToFloat", "IntTrueDiv", "FloatTrueDiv", "FloatPow", "PowByNatural"),
-        *("ModularIndexing", "Where", "Identity", "LShift", "RShift", "IsNonOverlappingAndDenseIndicator", "floor"),
-        *("ceiling", "max", "min", "and", "or", "not", "is", "int", "float", "size", "stride", "storage_offset"),
-    }
-)
+_WORDS = {
+    *("Symbol", "positive", "nonnegative", "integer", "True", "False", "None", "Integer", "Rational", "Float"),
+    *("Add", "Mul", "Pow", "Max", "Min", "Abs", "Eq", "Ne", "Lt", "Le", "Gt", "Ge", "And", "Or", "Not", "Mod"),
+    *("PythonMod", "FloorDiv", "CleanDiv", "CeilDiv", "CeilToInt", "FloorToInt", "TruncToInt", "TruncToFloat"),
+    *("RoundToInt", "RoundDecimal", "ToFloat", "IntTrueDiv", "FloatTrueDiv", "FloatPow", "PowByNatural"),
+    *("ModularIndexing", "Where", "Identity", "LShift", "RShift", "IsNonOverlappingAndDenseIndicator", "floor"),
+    *("ceiling", "max", "min", "and", "or", "not", "is", "int", "float", "size", "stride", "storage_offset"),
+}
 # The numbers that files have for torch's types.
 _TYPES = {
     **{1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 6: "float16", 7: "float32", 8: "float64"},

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import torch
 
 _WITHOUT_GRADIENTS = "torch.ops.higher_order.wrap_with_set_grad_enabled"
-_TREES = (None, "builtins.tuple", "builtins.list")
 
 
 class ExportedNetwork:
@@ -34,8 +33,12 @@ class ExportedNetwork:
                 ((kind, about),) = spec.items()
                 if kind == "user_input":
                     taken.append(place.name)
+                elif kind in ("parameter", "buffer", "tensor_constant"):
+                    name = about[f"{kind}_name"]
+                    tensors = archive.weights if name in archive.weights else archive.constants
+                    self._kept[place.name] = tensors[name].to(device)
                 elif kind != "constant_input":
-                    self._kept[place.name] = _weight(archive, kind, about).to(device)
+                    raise NotRunError(f"it takes a {kind}")
             if len(taken) != 1:
                 raise NotRunError(f"it takes {len(taken)} images; a series gives one")
             self._image = taken[0]
@@ -58,14 +61,6 @@ class ExportedNetwork:
         return self._graph.run({**self._kept, self._image: image})[0]
 
 
-def _weight(archive: Pt2Archive, kind: str, about: Mapping[str, Any]) -> "torch.Tensor":
-    names = {"parameter": "parameter_name", "buffer": "buffer_name", "tensor_constant": "tensor_constant_name"}
-    if kind not in names:
-        raise NotRunError(f"it takes a {kind}")
-    name = about[names[kind]]
-    return archive.weights[name] if name in archive.weights else archive.constants[name]
-
-
 def _check_outputs(module: Mapping[str, Any]) -> None:
     """Check that the first output is the one that the module gives first."""
     kinds = [next(iter(spec)) for spec in module["signature"]["output_specs"]]
@@ -73,7 +68,7 @@ def _check_outputs(module: Mapping[str, Any]) -> None:
         raise NotRunError("it changes itself when it runs; export it in evaluation mode")
     tree = parse_json(module["module_call_graph"][0]["signature"]["out_spec"], "out_spec", ModelError)[1]
     first = tree["children_spec"][0] if tree["children_spec"] else tree
-    if tree["type"] not in _TREES or first["children_spec"]:
+    if tree["type"] not in (None, "builtins.tuple", "builtins.list") or first["children_spec"]:
         raise NotRunError("its outputs are not in a fixed order")
 
 

@@ -18,35 +18,29 @@ _OF_SIZES: Mapping[str, Callable[..., Any]] = {
     **{"torch.sym_not": operator.not_, "torch.sym_sum": sum},
 }
 _NAME = re.compile(r"torch\.ops\.(aten|prims)\.(\w+)\.(\w+)")
-_PRIVATE = frozenset(
-    {
-        *("_to_copy", "_unsafe_view", "_unsafe_index", "_reshape_alias", "_softmax", "_log_softmax", "_convolution"),
-        *("_prelu_kernel", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "_native_batch_norm_legit"),
-        *("_native_batch_norm_legit_no_training", "_batch_norm_impl_index", "_upsample_nearest_exact1d"),
-        *("_upsample_nearest_exact2d", "_upsample_nearest_exact3d", "_upsample_bilinear2d_aa"),
-        *("_upsample_bicubic2d_aa", "_weight_norm", "_weight_norm_interface", "_trilinear", "_stack", "_cat"),
-        *("_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention"),
-        *("_scaled_dot_product_attention_math", "_scaled_dot_product_efficient_attention", "_assert_scalar"),
-        *("_assert_async", "_assert_tensor_metadata", "_local_scalar_dense", "_fft_r2c", "_fft_c2r", "_fft_c2c"),
-    }
-)
+_PRIVATE = {
+    *("_to_copy", "_unsafe_view", "_unsafe_index", "_reshape_alias", "_softmax", "_log_softmax", "_convolution"),
+    *("_prelu_kernel", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "_native_batch_norm_legit"),
+    *("_native_batch_norm_legit_no_training", "_batch_norm_impl_index", "_upsample_nearest_exact1d"),
+    *("_upsample_nearest_exact2d", "_upsample_nearest_exact3d", "_upsample_bilinear2d_aa"),
+    *("_upsample_bicubic2d_aa", "_weight_norm", "_weight_norm_interface", "_trilinear", "_stack", "_cat"),
+    *("_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention"),
+    *("_scaled_dot_product_attention_math", "_scaled_dot_product_efficient_attention", "_assert_scalar"),
+    *("_assert_async", "_assert_tensor_metadata", "_local_scalar_dense", "_fft_r2c", "_fft_c2r", "_fft_c2c"),
+}
 # Give no tensor, but a size, a number or nothing.
-_WITHOUT_TENSOR = frozenset(
-    {
-        *("sym_size", "sym_stride", "sym_numel", "sym_storage_offset", "sym_is_contiguous", "item"),
-        *("_local_scalar_dense", "_assert_scalar", "_assert_async", "_assert_tensor_metadata", "sym_constrain_range"),
-        *("sym_constrain_range_for_size",),
-    }
-)
+_WITHOUT_TENSOR = {
+    *("sym_size", "sym_stride", "sym_numel", "sym_storage_offset", "sym_is_contiguous", "item"),
+    *("_local_scalar_dense", "_assert_scalar", "_assert_async", "_assert_tensor_metadata", "sym_constrain_range"),
+    *("sym_constrain_range_for_size",),
+}
 # Take a word, such as how a border is padded; of no other operator is a text handed on, as it may name a file.
-_TAKE_WORDS = frozenset(
-    {
-        *("div", "div_", "gelu", "gelu_", "pad", "conv1d", "conv2d", "conv3d", "einsum", "meshgrid"),
-        *("scatter_reduce", "index_reduce", "searchsorted", "_assert_async", "_assert_scalar", "linalg_matrix_norm"),
-        *("linalg_norm",),
-    }
-)
-_PLAIN = frozenset({"Tensor", "int", "SymInt", "float", "bool", "number", "Device", "complex"})
+_TAKE_WORDS = {
+    *("div", "div_", "gelu", "gelu_", "pad", "conv1d", "conv2d", "conv3d", "einsum", "meshgrid"),
+    *("scatter_reduce", "index_reduce", "searchsorted", "_assert_async", "_assert_scalar", "linalg_matrix_norm"),
+    *("linalg_norm",),
+}
+_PLAIN = {"Tensor", "int", "SymInt", "float", "bool", "number", "Device", "complex"}
 
 
 def find(target: Any, names: Sequence[str]) -> tuple[Callable[..., Any], Sequence[str] | None]:
