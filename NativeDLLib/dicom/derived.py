@@ -40,7 +40,7 @@ class SourceHeader:
     """
 
     def __init__(self, series: Series) -> None:
-        self.series, self._header = series, series.header
+        self.series, self._header = series, series.instances[0].dataset
         self._readable = is_readable(self._header)
 
     def put(self, dataset: Dataset, keywords: Iterable[str]) -> None:

@@ -52,10 +52,8 @@ def _functional_groups(instance: Instance) -> list[Dataset]:
 
 
 def _flatten(item: Dataset, into: Dataset) -> None:
-    for keyword in (f"{group}Sequence" for group in _GROUPS):
-        group = item.get(keyword)
-        if group:
-            into.update(group[0])
+    for group in filter(None, (item.get(f"{name}Sequence") for name in _GROUPS)):
+        into.update(group[0])
 
 
 def _slice(instance: Instance, index: int, frame: int, values: Dataset) -> Slice:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from pydicom.dataset import Dataset
 
 from NativeDLLib.core.arrays import Points
 from NativeDLLib.core.errors import InputError
@@ -18,7 +17,7 @@ from NativeDLLib.source.frames import slices_of
 from NativeDLLib.source.geometry import Grid, Slice, arrange
 from NativeDLLib.source.header import Instance, number
 from NativeDLLib.source.scan import scan
-from NativeDLLib.source.volumes import SeveralVolumesError, of_slices, of_volume, refuse_several
+from NativeDLLib.source.volumes import SeveralVolumesError, fits, of_volume, refuse_several
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -51,11 +50,6 @@ class Series:
     grid: Grid
     warnings: tuple[str, ...] = ()  # remarks that do not stand in the way
     volume: tuple[str, ...] = ()  # ``KEY=VALUE`` by which it was taken out of a series of several volumes
-
-    @property
-    def header(self) -> Dataset:
-        """The first instance's data set, without pixel data."""
-        return self.instances[0].dataset
 
     @property
     def uid(self) -> str:
@@ -109,7 +103,7 @@ class Series:
             except InputError:
                 pass
         check_images(instances, where)
-        slices = of_slices(instances, slices_of(instances), volume)
+        slices = [s for s in slices_of(instances) if all(fits(instances[s.instance], s.frame, key) for key in volume)]
         multiframe = instances[0].is_multiframe
         if multiframe and len(instances) > 1 and not _is_concatenation(instances):
             refuse_several(instances, slices, where)

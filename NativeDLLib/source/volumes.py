@@ -55,17 +55,12 @@ def of_volume(instances: Sequence[Instance], volume: Sequence[str], where: str) 
                 f"volumes differ in {', '.join(list(_KEYS)[:8])} and others"
             )
         before = kept
-        kept = [i for i in before if any(_fits(i, frame, wanted) for frame in range(_frames(i)))]
+        kept = [i for i in before if any(fits(i, frame, wanted) for frame in range(_frames(i)))]
         if not kept:
             key = _keyword(key)
             there = sorted({_values(i, frame, [key])[0] or "none" for i in before for frame in range(_frames(i))})
             raise InputError(f"{where}: no image has {wanted}; {key} is {', '.join(there[:_SHOWN])}")
     return kept
-
-
-def of_slices(instances: Sequence[Instance], slices: Sequence[Slice], volume: Sequence[str]) -> list[Slice]:
-    """Slices of the volume that ``KEY=VALUE`` tells."""
-    return [s for s in slices if all(_fits(instances[s.instance], s.frame, wanted) for wanted in volume)]
 
 
 def refuse_several(instances: Sequence[Instance], slices: Sequence[Slice], where: str) -> None:
@@ -141,7 +136,8 @@ def _frames(instance: Instance) -> int:
     return len(_groups(instance, _PER_FRAME)) or 1
 
 
-def _fits(instance: Instance, frame: int, wanted: str) -> bool:
+def fits(instance: Instance, frame: int, wanted: str) -> bool:
+    """Tell whether a frame is of the volume that ``KEY=VALUE`` tells."""
     key, _, given = wanted.partition("=")
     found = _values(instance, frame, [_keyword(key)])[0] or "none"
     if found.lower() == (given.strip() or "none").lower():

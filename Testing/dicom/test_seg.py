@@ -104,7 +104,7 @@ def test_patient_study_and_frame_of_reference_are_carried_over_into_a_new_series
 
     kept = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate", "StudyTime")
     for keyword in (*kept, "StudyID", "AccessionNumber", "StudyDescription", "FrameOfReferenceUID"):
-        assert seg[keyword].value == series.header[keyword].value, keyword
+        assert seg[keyword].value == series.instances[0].dataset[keyword].value, keyword
     assert seg.SeriesInstanceUID != series.uid
     assert (seg.Modality, seg.SeriesNumber, seg.SeriesDescription) == ("SEG", 9003, "Bright block")
     assert (seg.ContentLabel, seg.ContentDescription) == ("SEGMENTATION", "Bright block")

@@ -67,7 +67,7 @@ def errors(series, folder):
 @pytest.mark.parametrize("junk", JUNK, ids=repr)
 def test_values_that_dicom_does_not_have_are_not_taken_over(series, tmp_path, junk):
     for keyword in PLAIN:
-        put(series.header, keyword, junk)
+        put(series.instances[0].dataset, keyword, junk)
 
     assert errors(series, tmp_path) == []
 
@@ -76,7 +76,7 @@ def test_values_that_dicom_does_not_have_are_not_taken_over(series, tmp_path, ju
 @pytest.mark.parametrize("keyword", PLAIN)
 def test_an_attribute_alone_with_any_value_makes_nothing_invalid(series, tmp_path, keyword):
     for junk in JUNK:
-        put(series.header, keyword, junk)
+        put(series.instances[0].dataset, keyword, junk)
 
         assert errors(series, tmp_path) == [], junk
 
@@ -90,7 +90,7 @@ def test_items_of_sequences_that_lack_what_they_need_are_not_taken_over(series, 
                 put(item, needed, junk)
             put(inner, "CodeMeaning", junk)
             item.PersonIdentificationCodeSequence = [inner]
-        setattr(series.header, keyword, [item])
+        setattr(series.instances[0].dataset, keyword, [item])
 
     assert errors(series, tmp_path) == []
 
@@ -98,7 +98,7 @@ def test_items_of_sequences_that_lack_what_they_need_are_not_taken_over(series, 
 def test_items_that_have_what_they_need_are_taken_over(series, tmp_path):
     code = Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "X1", "99L", "Liver protocol"
-    series.header.ProcedureCodeSequence = [Dataset(), code]
+    series.instances[0].dataset.ProcedureCodeSequence = [Dataset(), code]
 
     assert errors(series, tmp_path) == []
     (taken,) = pydicom.dcmread(tmp_path / "SEG").ProcedureCodeSequence

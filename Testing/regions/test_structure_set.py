@@ -64,7 +64,7 @@ def test_the_organs_of_the_phantom_are_the_same_in_a_foreign_program_and_read_ba
 
 
 def test_patient_and_study_are_those_of_the_source(axial, approved):
-    source = axial.series.header
+    source = axial.series.instances[0].dataset
     for keyword in (
         "PatientName",
         "PatientID",
@@ -215,7 +215,7 @@ def test_a_damaged_sequence_of_the_source_is_left_out(axial, tmp_path):
     damaged = pydicom.dataelem.RawDataElement(
         pydicom.tag.Tag("ProcedureCodeSequence"), "SQ", 4, b"\xff\xfe\x00\x01", 0, False, True
     )
-    axial.series.header["ProcedureCodeSequence"] = damaged
+    axial.series.instances[0].dataset["ProcedureCodeSequence"] = damaged
 
     path = written(whole_structure_set(axial.series, axial.labels, BOTH, ALGORITHM, Progress()), tmp_path)
 
