@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The tests run in two processes, with a thread each for what computes: twice as many would need twice the memory.
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
-IN_JOBS := --numprocesses $(JOBS) --dist loadfile
+IN_JOBS := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --constraint constraints.txt
 
 .PHONY: demo test test-fast campaign lint docs train bench bench-gpu screenshots clean

@@ -7,7 +7,7 @@ from pathlib import Path
 from servers import wait_until
 
 # Made up for each operation, beside what the description itself has as examples and at its borders.
-EXAMPLES = 8
+EXAMPLES = 4
 # What a description can say of the body of a prediction is that it holds files, not that they are a whole CT series.
 CONFIGURATION = """
 [[operations]]

@@ -160,28 +160,28 @@ def test_a_scene_that_is_closed_meanwhile_stays_closed_and_the_result_waits(pane
     assert scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 1
 
 
-def test_a_scene_that_is_closed_under_review_lets_go_of_the_result(panel):
-    panel.run()
-    panel.app.close_scene()
+def test_a_scene_that_is_closed_under_review_lets_go_of_the_result(bright):
+    bright.run()
+    bright.app.close_scene()
 
-    assert panel.rows() == []
-    assert panel.ui.sendHint.text == "Choose a result under Review first."
-    assert not panel.ui.sendButton.enabled
+    assert bright.rows() == []
+    assert bright.ui.sendHint.text == "Choose a result under Review first."
+    assert not bright.ui.sendButton.enabled
 
 
-def test_a_series_that_was_deleted_before_the_run_is_said(panel):
-    panel.app.slicer.dicomDatabase.removeSeries(panel.app.series)
+def test_a_series_that_was_deleted_before_the_run_is_said(bright):
+    bright.app.slicer.dicomDatabase.removeSeries(bright.app.series)
 
-    assert "does not exist" in panel.run()
+    assert "does not exist" in bright.run()
     assert results() == []
 
 
-def test_a_series_that_was_deleted_before_approval_is_said_and_the_result_is_kept(panel):
-    panel.run()
-    approve(panel)
-    panel.app.slicer.dicomDatabase.removeSeries(panel.app.series)
+def test_a_series_that_was_deleted_before_approval_is_said_and_the_result_is_kept(bright):
+    bright.run()
+    approve(bright)
+    bright.app.slicer.dicomDatabase.removeSeries(bright.app.series)
 
-    assert "does not exist" in panel.press(panel.ui.saveButton)
+    assert "does not exist" in bright.press(bright.ui.saveButton)
     (folder,) = results()
     assert (folder / "automatic" / "segmentation.dcm").is_file()
     assert not (folder / "approved").exists()
@@ -199,19 +199,19 @@ def test_a_module_that_is_reloaded_while_it_runs_ends_its_worker(panel):
     assert panel.run() == "Finished: review the result below."
 
 
-def test_a_result_waits_for_a_module_that_was_reloaded(panel):
-    panel.run()
-    panel.widget = panel.app.reload("NativeDL")
-    panel.settle()
-    panel.choose_result(1)
+def test_a_result_waits_for_a_module_that_was_reloaded(bright):
+    bright.run()
+    bright.widget = bright.app.reload("NativeDL")
+    bright.settle()
+    bright.choose_result(1)
 
-    assert [row[2] for row in panel.rows()] == ["To review"]
+    assert [row[2] for row in bright.rows()] == ["To review"]
 
 
-def test_a_segmentation_that_was_deleted_is_let_go(panel):
-    panel.run()
-    panel.app.slicer.mrmlScene.RemoveNode(panel.widget.review.node)
-    panel.app.process_events()
+def test_a_segmentation_that_was_deleted_is_let_go(bright):
+    bright.run()
+    bright.app.slicer.mrmlScene.RemoveNode(bright.widget.review.node)
+    bright.app.process_events()
 
-    assert panel.rows() == []
-    assert not panel.ui.sendButton.enabled
+    assert bright.rows() == []
+    assert not bright.ui.sendButton.enabled
