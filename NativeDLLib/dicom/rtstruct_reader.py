@@ -139,8 +139,7 @@ def _color(drawn: Dataset) -> tuple[int, int, int]:
     values = [int(value) for value in given] if isinstance(given, Iterable) and not isinstance(given, str) else []
     if len(values) != 3 or not all(0 <= value <= 255 for value in values):
         return _GREY
-    red, green, blue = values
-    return red, green, blue
+    return values[0], values[1], values[2]
 
 
 def _points(line: Dataset, name: str) -> Points:

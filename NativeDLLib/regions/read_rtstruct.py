@@ -57,17 +57,14 @@ def fill(lines: Iterable[Points], shape: tuple[int, int]) -> Bools:
     crossed = np.zeros((rows, columns + 1), np.int32)
     touched = np.zeros((rows, columns + 1), np.int32)
     for line in lines:
-        low, high = _upwards(line, np.roll(line, -1, axis=0))
+        first, second = line, np.roll(line, -1, axis=0)
+        swap = (first[:, 1] > second[:, 1]) | ((first[:, 1] == second[:, 1]) & (first[:, 0] > second[:, 0]))
+        # Upwards, so that both ways along a channel are crossed at the same place.
+        low, high = np.where(swap[:, None], second, first), np.where(swap[:, None], first, second)
         for start in range(0, len(line), _CHUNK):
             _cross(low[start : start + _CHUNK], high[start : start + _CHUNK], crossed, touched)
     inside = np.cumsum(crossed, axis=1)[:, :columns] % 2 == 1
     return np.asarray(inside | (np.cumsum(touched, axis=1)[:, :columns] > 0), bool)
-
-
-def _upwards(first: Points, second: Points) -> tuple[Points, Points]:
-    """Return the ends of edges in one order, so that both ways along a channel are crossed at the same place."""
-    swap = (first[:, 1] > second[:, 1]) | ((first[:, 1] == second[:, 1]) & (first[:, 0] > second[:, 0]))
-    return np.where(swap[:, None], second, first), np.where(swap[:, None], first, second)
 
 
 def _cross(low: Points, high: Points, crossed: npt.NDArray[np.int32], touched: npt.NDArray[np.int32]) -> None:

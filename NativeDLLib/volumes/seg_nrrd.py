@@ -61,7 +61,6 @@ def _text(code: Code | None) -> str:
 _BINARY_LABELMAP = "Binary labelmap"
 # Slicer takes an image of a single voxel for one without any.
 _NOTHING = (0, -1, 0, -1, 0, -1)
-Box = tuple[tuple[int, int], ...]
 
 
 def write_seg_nrrd(
@@ -123,7 +122,7 @@ def write_image(image: sitk.Image, path: Path) -> None:
         raise NativeDLError(message) from error
 
 
-def _box(values: Array) -> Box:
+def _box(values: Array) -> tuple[tuple[int, int], ...]:
     """Return where (x, y, z) anything was found, from and up to; one voxel where nothing was."""
     found = box_of(values)
     if found is None:
