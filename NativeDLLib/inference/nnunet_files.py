@@ -44,13 +44,12 @@ def find_folds(folder: Path, folds: Sequence[int | str] | None, name: str) -> li
     """Checkpoints of the given folds, or of all there are; ModelError where one is missing, or there is none."""
     if folds is None:
         # nnU-Net, too, takes 'fold_all' only where it is asked for or the only one.
-        numbered = sorted(folder.glob(f"fold_[0-9]*/{name}"))
-        paths = numbered or sorted(folder.glob(f"fold_all/{name}"))
+        paths = sorted(folder.glob(f"fold_[0-9]*/{name}")) or sorted(folder.glob(f"fold_all/{name}"))
     else:
         paths = [folder / f"fold_{fold}" / name for fold in folds]
-    missing = [path for path in paths if not path.is_file()]
-    if missing or not paths:
-        raise ModelError(f"{missing[0] if missing else folder / 'fold_*' / name}: is not there")
+    for path in paths or [folder / "fold_*" / name]:
+        if not path.is_file():
+            raise ModelError(f"{path}: is not there")
     return paths
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -47,7 +48,7 @@ class _Run:
 def remember(report: Report) -> None:
     """Keep the costs in a run's report, in place of those of a run of about the same size."""
     # The result is there; that the next estimate is missing is not worth an error, whatever the reason.
-    try:
+    with suppress(Exception):
         if report.model is None or report.series is None or not report.device:
             return
         voxels, own = prod(report.series.size), [s for s in report.stages if s.name not in _FOREIGN_STAGES]
@@ -59,8 +60,6 @@ def remember(report: Report) -> None:
         if new is not None:
             others = [run for run in _runs() if not new.replaces(run)]
             write_json(kept("timings.json"), {"runs": [vars(run) for run in (*others, new)][-_MOST_RUNS:]})
-    except Exception:
-        return
 
 
 def expect(model: Model, size: Sequence[int], spacing: Sequence[float], device: str) -> Expectation | None:

@@ -4,7 +4,6 @@ Only voxels and words of the answer are used. Every file of the result is made h
 server decides to which patient, study or place a segmentation belongs.
 """
 
-import shutil
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,8 +85,7 @@ def _ask(url: str, request: "Request", series: Series, answer: Path, progress: P
     values = {name: value for _, layer in request.parameters for name, value in layer.items()}
     # The SEG is not used, but it says for which patient the server made it.
     assigned = [f"{name}={value}" for name, value in values.items()]
-    wanted = {"model": request.model, "set": assigned, "keep-empty": "true", "format": "zip"}
-    wanted["volume"] = list(series.volume)
+    wanted = {"model": request.model, "set": assigned, "volume": series.volume, "keep-empty": "true", "format": "zip"}
     headers = server.authorization(url)
     with server.connect(url) as connection:
         most = server.while_watching(progress, connection, lambda: server.largest_upload(connection, url))
@@ -111,8 +109,7 @@ def _unpack(answer: Path, folder: Path) -> None:
             # Stored, never packed: nothing in it can be larger than what came.
             if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 0x1:
                 raise ValueError
-            with archive.open(member) as source, (folder / member.filename).open("wb") as target:
-                shutil.copyfileobj(source, target)
+            archive.extract(member, folder)
 
 
 def _check_object(path: Path, series: Series) -> None:
