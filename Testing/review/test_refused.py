@@ -23,7 +23,7 @@ REPORTS = {
     "segments[0] (Liver).number: 0 is less than": lambda report: report["segments"][0].update(number=0),
     "segments[0] (Liver).type: None is not of type": lambda report: report["segments"][0].update(type=None),
     "segments[0] (Liver).color: [1, 2] is too short": lambda report: report["segments"][0].update(color=[1, 2]),
-    "segments[0] (Liver).type: 'value' is a required": lambda report: report["segments"][0].update(type={"worth": 1}),
+    "segments[0] (Liver).type: 'value' is missing": lambda report: report["segments"][0].update(type={"worth": 1}),
     "segmentation.type: 'PICTURE' is not one of": lambda report: report["segmentation"].update(type="PICTURE"),
     "segmentation.sop_instance_uid: '../../etc'": lambda report: report["segmentation"].update(
         sop_instance_uid="../../etc"
