@@ -82,10 +82,10 @@ class ContractEngine:
         is_plain = threshold is None and not labels and model.input.array_axes == (0, 1, 2)
         self.networks: Sequence[Network] = (loaded.network if is_plain else self._adapted,)
         known = {"axes": model.input.axes, "activation": model.activation or found}
-        silent = [
+        unsaid = [
             f"the registry does not say of {model.id} {told}" for name, told in _SILENT.items() if not known[name]
         ]
-        self._warnings = [*loaded.warnings, *silent]
+        self._warnings = [*loaded.warnings, *unsaid]
         self.patch_size: tuple[int, ...] = model.input.patch_size
         self.mirror_axes = model.sliding_window.mirror_axes
         self._contract = model.input
