@@ -55,16 +55,16 @@ def check_schema(data: Any, schema_name: str, path: Path, error: type[NativeDLEr
     except ModuleNotFoundError as absent:
         raise error(f"{path}: cannot be checked before the Python package {absent.name} is installed") from absent
     if problem is not None:
-        raise error(f"{path}: {json_path(data, problem.absolute_path, list_name)}: {_words(problem)}")
+        raise error(f"{path}: {json_path(data, problem.absolute_path, list_name)}: {words_of(problem)}")
 
 
 def problem_of(value: Any, schema_name: str, pointer: str) -> str | None:
     """Say what is wrong with a value by the part of a schema that a JSON pointer names; None where nothing is."""
     problem = _best(_validator(schema_name, pointer).iter_errors(value))
-    return None if problem is None else _words(problem)
+    return None if problem is None else words_of(problem)
 
 
-def _words(problem: Any) -> str:
+def words_of(problem: Any) -> str:
     """Say what a validator found wrong; most of its words are plain, some are not."""
     wanted, given = problem.validator_value, problem.instance
     match problem.validator:
@@ -76,7 +76,10 @@ def _words(problem: Any) -> str:
             pairs = ((name, other) for name in wanted if name in given for other in wanted[name])
             message = "{1!r} is missing, which {0!r} needs".format(*next(p for p in pairs if p[1] not in given))
         case "additionalProperties":
-            message = f"{next(name for name in given if name not in problem.schema['properties'])!r} is not known here"
+            known = problem.schema.get("properties", {})
+            patterns = "|".join(problem.schema.get("patternProperties", ())) or "$."
+            unknown = next(name for name in given if name not in known and not re.search(patterns, name))
+            message = f"{unknown!r} is not known here"
         case "enum":
             message = f"{given!r} is not one of {', '.join(map(str, wanted))}"
         case "const":

@@ -129,7 +129,7 @@ class Report:
             known["warnings"] = [str(warning) for warning in known.get("warnings", ())]
             return cls(**known, details=rows)
         except (TypeError, ValueError, AttributeError, LookupError) as error:
-            raise InputError(f"{where}: is not a report of NativeDL ({error})") from error
+            raise InputError(f"{where}: is not a report of NativeDL, or is damaged") from error
 
     @classmethod
     def read(cls, path: Path, *, check: bool = True) -> "Report":

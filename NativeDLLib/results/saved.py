@@ -91,11 +91,10 @@ class SavedResult:
                 pixels = seg.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True)
             masks: Bools = pixels.astype(bool)
         except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+            raise InputError(f"{path}: cannot be read ({error.strerror or 'it breaks off'})") from error
         # highdicom and pydicom let pass whatever they stumble over in an object that is not what they expect.
         except Exception as error:
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(f"{path}: is not a SEG on the slices of series {series.uid} ({reason})") from error
+            raise InputError(f"{path}: is damaged, or no SEG on the slices of series {series.uid}") from error
         if masks.shape[-1] != len(self.segments):
             raise InputError(f"{path}: has {masks.shape[-1]} segments, its report {len(self.segments)}")
         return masks

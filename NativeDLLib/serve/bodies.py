@@ -15,6 +15,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from NativeDLLib.core.jsonfile import words_of
 from NativeDLLib.serve.answers import ServeError
 from NativeDLLib.serve.limits import Settings
 
@@ -88,7 +89,7 @@ async def read_attributes(request: Request) -> Attributes:
         raise ServeError(400, "body", "the body is not JSON, or nested too deeply") from None
     if problem is not None:
         place = ".".join(str(step)[:64] for step in problem.absolute_path) or "the body"
-        raise ServeError(422, "usage", f"{place}: {problem.message[:200]}")
+        raise ServeError(422, "usage", f"{place}: {words_of(problem)}")
     return Attributes(values)
 
 

@@ -43,8 +43,10 @@ def read_tokens(path: Path) -> tuple[bytes, ...]:
     """
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: cannot be read (it is no text in UTF-8)") from error
     digests = []
     for number, line in enumerate(lines, 1):
         if not line or line.startswith("#"):

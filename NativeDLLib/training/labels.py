@@ -12,6 +12,7 @@ from NativeDLLib.core.arrays import Array, Bools, Points
 from NativeDLLib.core.errors import InputError, UsageError
 from NativeDLLib.postprocess.cleaning import largest_part
 from NativeDLLib.source import Series
+from NativeDLLib.source.header import DamageError
 from NativeDLLib.source.volume_file import checked_grid, open_volume, read_volume
 from NativeDLLib.training.config import Config
 
@@ -95,18 +96,18 @@ def read_segmentation(path: Path, series: Series) -> tuple[sitk.Image, dict[str,
     try:
         seg = hd.seg.segread(path)
         if seg.segmentation_type.value == "FRACTIONAL":
-            raise ValueError("it is FRACTIONAL; a BINARY or LABELMAP one is needed")
+            raise DamageError("it is FRACTIONAL; a BINARY or LABELMAP one is needed")
         if seg.FrameOfReferenceUID != series.text("FrameOfReferenceUID"):
-            raise ValueError("it has another frame of reference")
+            raise DamageError("it has another frame of reference")
         # Empty frames may be left out.
         volume = seg.get_volume(combine_segments=False, allow_missing_positions=True)
         numbers = [int(number) for number in seg.segment_numbers]
         names = {seg.get_segment_description(number).segment_label: number for number in numbers}
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror or 'it breaks off'})") from error
     # highdicom and pydicom let pass whatever they stumble over in an object that is not what they expect.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = str(error) if isinstance(error, DamageError) else "it is damaged, or another object"
         raise InputError(f"{path}: is not a SEG of series {series.uid} ({reason})") from error
     values = np.zeros(volume.array.shape[:3], np.uint16)
     for index, number in enumerate(numbers):

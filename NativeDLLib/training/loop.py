@@ -78,7 +78,7 @@ def load_checkpoint(folder: Path, training: str) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         other = state["training"]
     except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path}: is not a checkpoint of a training ({str(error)[:200]})") from error
+        raise InputError(f"{path}: is not a checkpoint of a training, or is damaged") from error
     if other != training:
         raise UsageError(
             f"{path}: is of a training with other data, network or schedule; undo the change, or start "

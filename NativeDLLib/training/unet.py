@@ -98,7 +98,7 @@ class Architecture:
                 bias="encoder.stages.0.0.convs.0.conv.bias" in weights,
             )
         except KeyError as error:
-            raise ModelError(f"its weights are not those of a PlainConvUNet for one channel ({error})") from error
+            raise ModelError("its weights are not those of a PlainConvUNet for one channel") from error
 
 
 def canonical(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -154,5 +154,5 @@ def start_weights(model: Model) -> tuple[dict[str, Tensor], str]:
         raise
     # What a damaged file makes of its reader ranges from KeyError to protobuf's and pickle's own errors.
     except Exception as error:
-        raise ModelError(f"{weights.path}: its weights cannot be read: {str(error)[:200]}") from error
+        raise ModelError(f"{weights.path}: its weights cannot be read; the file is damaged") from error
     return canonical(found), weights.digest
