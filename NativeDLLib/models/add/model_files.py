@@ -11,13 +11,14 @@ from NativeDLLib.core.files import scratch
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.pt2_archive import EXPORT
 from NativeDLLib.models.add.draft import Draft
+from NativeDLLib.models.add.keras_file import WEIGHTS
 from NativeDLLib.models.fetch.archive import unpack_zip
 
 _TO_ONNX = "convert it to ONNX, with one series as input"
 _SAVED = "and a pickled network is not loaded"
 # Members by whose end an archive is known, the kind, and the way out; the first that fits counts.
 _ARCHIVES = (
-    (("model.weights.h5", "keras_metadata.pb"), "a network of Keras", _TO_ONNX),
+    (("keras_metadata.pb",), "a network of Keras 2", _TO_ONNX),
     (("plans.json",), "a zip of an nnU-Net results folder", "unpack it, and add the folder"),
     (("saved_model.pb",), "a zip of a TensorFlow SavedModel", _TO_ONNX),
     (("model_def.py", "configs/inference.json", "configs/metadata.json"), "a zip of a MONAI bundle", EXPORT),
@@ -78,6 +79,8 @@ def read_source(path: Path, *, architecture: Path | None = None, folds: Sequence
         raise UsageError(f"{path}: holds weights of {beside[0]}; name that file")
     if not start.startswith(b"PK"):
         _check_start(path, start, _MARKS)
+    if WEIGHTS in _members(path):
+        return network_file.read_keras(path)
     _check_archive(path)
     return network_file.read_pt2(path)
 

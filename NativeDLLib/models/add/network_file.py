@@ -32,11 +32,23 @@ _TOLD = {
 }
 
 
-def read_onnx(path: Path) -> Draft:
+def read_keras(path: Path) -> Draft:
+    """Read a file of Keras 3, which becomes one of ONNX; see `read_source`."""
+    from NativeDLLib.models.add.keras_file import to_onnx
+
+    content, told = to_onnx(path)
+    draft = read_onnx(path, content)
+    draft.files, draft.content = {"weights.onnx": path}, content
+    draft.put(("description",), f"{draft.entry['description'].removesuffix('.')} of {told}.")
+    draft.told.insert(0, f"of {told}")
+    return draft
+
+
+def read_onnx(path: Path, converted: bytes = b"") -> Draft:
     """Read an ONNX file, with the files beside it where it keeps weights in others; see `read_source`."""
     from NativeDLLib.inference.onnx_runtime import OnnxNetwork, load_onnx
 
-    file = OnnxFile(path.read_bytes(), path)
+    file = OnnxFile(converted or path.read_bytes(), path)
     content = file.in_one_piece()
     loaded = load_onnx(content, path, "cpu", 1)
     network = loaded.network
