@@ -30,6 +30,8 @@ from NativeDLLib.core.jsonfile import parse_json
 from NativeDLLib.core.memory import available
 from NativeDLLib.core.zip_check import ZipError, check_zip
 from NativeDLLib.inference.confined import confined
+from NativeDLLib.inference.onnx_file import OnnxFile
+from NativeDLLib.inference.onnx_runtime import CPU, start_session
 
 WEIGHTS = "model.weights.h5"
 """Member by which an archive is known as one of Keras 3."""
@@ -40,21 +42,17 @@ _BY_AXES = (
     *("Conv", "DepthwiseConv", "SeparableConv", "MaxPooling", "AveragePooling", "GlobalMaxPooling", "UpSampling"),
     *("GlobalAveragePooling", "ZeroPadding", "Cropping", "SpatialDropout"),
 )
-_LAYERS = frozenset(
-    {
-        *(f"{name}{axes}D" for name in _BY_AXES for axes in (2, 3)),
-        *("Conv2DTranspose", "Conv3DTranspose", "Dense", "InputLayer", "Identity", "Rescaling", "Reshape", "Permute"),
-        *("Concatenate", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Dropout", "GaussianNoise"),
-        *("BatchNormalization", "LayerNormalization", "GroupNormalization", "UnitNormalization", "Activation", "ReLU"),
-        *("LeakyReLU", "PReLU", "ELU", "Softmax", "GaussianDropout"),
-    }
-)
-_FUNCTIONS = frozenset(
-    {
-        *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "swish", "mish", "sigmoid", "tanh"),
-        *("hard_sigmoid", "hard_silu", "softmax", "log_softmax", "softplus", "softsign", "exponential"),
-    }
-)
+_LAYERS = {
+    *(f"{name}{axes}D" for name in _BY_AXES for axes in (2, 3)),
+    *("Conv2DTranspose", "Conv3DTranspose", "Dense", "InputLayer", "Identity", "Rescaling", "Reshape", "Permute"),
+    *("Concatenate", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Dropout", "GaussianNoise"),
+    *("BatchNormalization", "LayerNormalization", "GroupNormalization", "UnitNormalization", "Activation", "ReLU"),
+    *("LeakyReLU", "PReLU", "ELU", "Softmax", "GaussianDropout"),
+}
+_FUNCTIONS = {
+    *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "swish", "mish", "sigmoid", "tanh"),
+    *("hard_sigmoid", "hard_silu", "softmax", "log_softmax", "softplus", "softsign", "exponential"),
+}
 # Are for training, or follow from the rest.
 _LEFT_OUT = ("_initializer", "_regularizer", "_constraint", "seed", "shared_object_id", "compile_config")
 _LARGEST_NUMBER, _DEEPEST = 2**20, 60
@@ -71,8 +69,8 @@ def to_onnx(path: Path) -> tuple[bytes, str]:
     version = parse_json(members["metadata.json"], f"{path}: metadata.json", ModelError)
     written = json.dumps(_plain(parse_json(members["config.json"], f"{path}: config.json", ModelError), path, ""))
     if any(find_spec(name) is None for name in ("keras", "torch", "onnxscript")):
-        hint = "install it with: pip install 'NativeDL[keras]'"
-        raise ModelError(f"{path}: is converted by Keras, which is not installed", hint=hint)
+        told = f"{path}: is converted by Keras, which is not installed"
+        raise ModelError(told, hint="install it with: pip install 'NativeDL[keras]'")
     with scratch("nativedl-keras-") as folder:
         with zipfile.ZipFile(folder / "model.keras", "w") as archive:
             for name, content in (members | {"config.json": written.encode()}).items():
@@ -213,9 +211,7 @@ def check_weights(content: bytes) -> None:
 
 
 def _compare(path: Path, content: bytes, image: bytes, expected: bytes) -> None:
-    from NativeDLLib.inference.onnx_runtime import cpu_session
-
-    session = cpu_session(content, path, os.cpu_count() or 1)
+    session = start_session(OnnxFile(content, path), CPU)
     taken, given = session.get_inputs()[0], np.frombuffer(expected, np.float32)
     sizes = [size if isinstance(size, int) else 64 for size in taken.shape]
     # ONNX Runtime's exceptions are classes of a private module without a common base but Exception.
