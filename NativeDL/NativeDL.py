@@ -114,8 +114,7 @@ class NativeDLWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic.stop()
         self.watch.stop()
         self.logic.workers.stop()
-        self.review.close()
-        self._parameterNode.disconnectGui(self._guiTag)
+        self._sceneCloses()
         self.removeObservers()
 
     def _connectParameterNode(self, *_):

@@ -13,13 +13,14 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 from NativeDLLib import __version__
 from NativeDLLib.cli.show_progress import JsonProgress, TerminalProgress, flush
 from NativeDLLib.core.errors import CancelledError, NativeDLError, UsageError
 from NativeDLLib.core.progress import Progress
-from NativeDLLib.worker.processes import SPARE
+from NativeDLLib.worker.processes import CONVERT, SPARE
 from NativeDLLib.worker.signals import cancelled_by_signals, end_with_parent
 
 # What each module of commands adds: only that of the command asked for is imported, as some take a second.
@@ -61,6 +62,9 @@ def program() -> NoReturn:
     at the end, took more than a second of a run.
     """
     gc.set_threshold(_OBJECTS_BEFORE_LOOK)
+    if sys.argv[1:-1] == [CONVERT]:
+        convert = importlib.import_module("NativeDLLib.models.add.keras_file").convert
+        sys.exit(convert(Path(sys.argv[2])))
     try:
         code: Any = main(_awaited(sys.argv[2]) if sys.argv[1:-1] == [SPARE] else None)
     except SystemExit as end:

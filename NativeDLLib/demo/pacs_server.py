@@ -130,10 +130,6 @@ class EmbeddedPacs:
     def __exit__(self, *_: object) -> None:
         self._entity.shutdown()
 
-    def instances(self) -> list[Path]:
-        """Return the files of all stored objects, by SOP Instance UID."""
-        return [self._file(uid) for uid in sorted(self._headers)]
-
     def _file(self, uid: str) -> Path:
         return self.folder / f"{uid}.dcm"
 

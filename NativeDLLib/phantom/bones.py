@@ -18,20 +18,19 @@ Bone = Callable[[Array], Array]
 def paint_bones(rng: np.random.Generator, canvas: Canvas, body: Body) -> None:
     """Paint the skeleton of the trunk. Labels as `LEVELS`, and 3 sacrum, 4 hip bones, 5 ribs, 19 spinal canal."""
     cancellous, cortical = float(rng.uniform(110, 300)), float(rng.uniform(420, 800))
-    bone = _bone(cancellous, cortical, canvas.edge)
+    # A shell of 1.6 mm that a voxel samples is wider and dimmer than it is.
+    width = float(np.hypot(1.6, 0.4 * canvas.edge))
+    peak = (cortical - cancellous) * 1.6 / width
+
+    def bone(d: Array) -> Array:
+        return np.float32(cancellous) + np.float32(peak) * np.exp(-((d / np.float32(width)) ** 2))
+
     pitch = [36 * body.scale] * 5 + [30 * body.scale] + [27 * body.scale] * 6
     heights = np.cumsum(pitch) - np.array(pitch) / 2
     _paint_ribs(canvas, body, bone, float(heights[5]))
     _paint_pelvis(rng, canvas, body, bone)
     for label, z, height in zip(LEVELS, heights, pitch, strict=True):
         _paint_vertebra(rng, canvas, body, bone, float(z), height, label)
-
-
-def _bone(cancellous: float, cortical: float, edge: float) -> Bone:
-    # A shell of 1.6 mm that a voxel of the width `edge` samples is wider and dimmer than it is.
-    width = float(np.hypot(1.6, 0.4 * edge))
-    peak = (cortical - cancellous) * 1.6 / width
-    return lambda d: np.float32(cancellous) + np.float32(peak) * np.exp(-((d / np.float32(width)) ** 2))
 
 
 def _paint_vertebra(

@@ -7,7 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from NativeDLLib.core.arrays import Bools, Index, Points
-from NativeDLLib.postprocess.vertebra_cores import EDGE_MM, Neighbours, cut, height_mm, may_be_one, profile
+from NativeDLLib.postprocess.vertebra_cores import EDGE_MM, Neighbours, cut, may_be_one, profile
 
 SMALLEST_ML = 0.3
 _VOXEL_ML = EDGE_MM**3 / 1000
@@ -146,7 +146,7 @@ def _cut(bodies: Sequence[Body], shape: tuple[int, ...]) -> list[Body]:
     sizes = [len(body.voxels) if may_be_one(areas) else 0 for body, areas in zip(bodies, profiles, strict=True)]
     beside = [max(pair) for pair in zip([0, *sizes], [*sizes[1:], 0], strict=False)]
     heights = {
-        float(i): height_mm(profiles[i])
+        float(i): len(profiles[i]) * EDGE_MM
         for i, (size, other) in enumerate(zip(sizes, beside, strict=True))
         if size and size >= _FRAGMENT * other
     }

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from NativeDLLib.core.arrays import Points
 
 EDGE_MM = 3.0
 """Edge of the voxels on which vertebrae are told apart."""
@@ -34,28 +35,23 @@ class Cut(NamedTuple):
     sure: bool
 
 
-def profile(along: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def profile(along: Points) -> Points:
     """Areas (mm2) of a core from its lower end, one a voxel, by its voxels' places along the spine in mm."""
     voxels = np.bincount(np.rint((along - along.min()) / EDGE_MM).astype(int))
     return voxels.astype(np.float64) * EDGE_MM**2
 
 
-def height_mm(areas: npt.NDArray[np.float64]) -> float:
-    """Return the height of a core."""
-    return len(areas) * EDGE_MM
-
-
-def may_be_one(areas: npt.NDArray[np.float64]) -> bool:
+def may_be_one(areas: Points) -> bool:
     """Whether a core is not too high, by itself, for that of one body."""
-    return height_mm(areas) <= min(_HEIGHT_OF_SEVERAL * _width(areas), _HIGHEST_MM)
+    return len(areas) * EDGE_MM <= min(_HEIGHT_OF_SEVERAL * _width(areas), _HIGHEST_MM)
 
 
-def cut(areas: npt.NDArray[np.float64], neighbours: Neighbours | None) -> Cut:
+def cut(areas: Points, neighbours: Neighbours | None) -> Cut:
     """Find the borders between bodies that have run together in a core. Its own width tells one body from several, its
     neighbours tell how many. It is certain where the core is narrow at even distances that are those of its neighbours,
     or where it is as high as two.
     """
-    height, width = height_mm(areas), _width(areas)
+    height, width = len(areas) * EDGE_MM, _width(areas)
     usual = neighbours.height if neighbours else _HEIGHT_OF_ONE * width
     if may_be_one(areas) and not (neighbours and height > _TALL * usual):
         return Cut((), height <= _HEIGHT_OF_ONE * width or bool(neighbours and height <= _ALIKE * usual))
@@ -70,13 +66,13 @@ def cut(areas: npt.NDArray[np.float64], neighbours: Neighbours | None) -> Cut:
     return Cut(even, neighbours is not None and abs(count / 2 - 1) <= tolerance)
 
 
-def _width(areas: npt.NDArray[np.float64]) -> float:
+def _width(areas: Points) -> float:
     """Diameter in mm of a core where it is widest."""
     widest = np.sort(areas)[-max(3, len(areas) // 4) :]
     return float(2 * np.sqrt(widest.mean() / np.pi))
 
 
-def _waists(areas: npt.NDArray[np.float64]) -> list[float]:
+def _waists(areas: Points) -> list[float]:
     """Places, in voxels from the lower end, where a core is narrower than below and above."""
     smooth = np.convolve(np.pad(areas, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
     waists, widest, low = [], 0.0, 0

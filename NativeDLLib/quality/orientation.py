@@ -30,8 +30,7 @@ def doubtful_orientation(look: Look) -> Iterator[Finding]:
         "the lungs lie at the feet's end of an abdomen": look.head,
         "the largest soft organ, as a rule the liver, lies left of the spine": look.liver,
     }
-    told = [what for what, sign in wrong.items() if sign < 0]
-    if told:
+    if told := [what for what, sign in wrong.items() if sign < 0]:
         advice = "compare them with what is known of the patient"
         message = f"the images may be mirrored or turned: {'; '.join(told)}; {advice}"
         yield Finding("orientation-suspicious", message)

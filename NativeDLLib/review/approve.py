@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -129,19 +130,17 @@ def _status(stored: Sequence[ReviewedSegment]) -> str:
 
 
 def _rows(reviewed: Sequence[ReviewedSegment], grid: Grid) -> list[dict[str, Any]]:
-    voxel_ml, number, rows = float(np.prod(grid.spacing)) / 1000, 0, []
-    for segment in reviewed:
-        number += segment.is_stored
-        rows.append(
-            segment_json(segment.segment)
-            | {
-                "number": number if segment.is_stored else None,
-                "automatic_number": segment.segment.number or None,
-                "decision": segment.decision,
-                "algorithm_type": segment.algorithm_type,
-                "voxels": segment.mask.voxels,
-                "volume_ml": round(segment.mask.voxels * voxel_ml, 3),
-                "changed_voxels": segment.changed,
-            }
-        )
-    return rows
+    voxel_ml, numbers = float(np.prod(grid.spacing)) / 1000, count(1)
+    return [
+        segment_json(segment.segment)
+        | {
+            "number": next(numbers) if segment.is_stored else None,
+            "automatic_number": segment.segment.number or None,
+            "decision": segment.decision,
+            "algorithm_type": segment.algorithm_type,
+            "voxels": segment.mask.voxels,
+            "volume_ml": round(segment.mask.voxels * voxel_ml, 3),
+            "changed_voxels": segment.changed,
+        }
+        for segment in reviewed
+    ]

@@ -24,7 +24,6 @@ from NativeDLLib.serve.formats import FORMATS
 from NativeDLLib.serve.limits import Settings, is_known
 from NativeDLLib.serve.predict import Wanted, predict
 
-_DESCRIPTION = "Chooses a segmentation model for a DICOM series and runs it. Not for clinical use."
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
 _BEARER = HTTPBearer(auto_error=False)
 _CODES: dict[int, answers.Code] = {404: "not_found", 405: "method_not_allowed"}
@@ -35,7 +34,7 @@ def make_app(settings: Settings, desk: Desk) -> FastAPI:
     app = FastAPI(
         title="NativeDL",
         version=__version__,
-        description=_DESCRIPTION,
+        description="Chooses a segmentation model for a DICOM series and runs it. Not for clinical use.",
         docs_url=None,  # their pages would load scripts from the internet
         redoc_url=None,
     )

@@ -67,10 +67,8 @@ def scan(image: Tensor, rng: Generator) -> Tensor:
 def _blur(image: Tensor, axes: tuple[int, ...]) -> Tensor:
     kernel = torch.tensor([0.25, 0.5, 0.25])
     for axis in axes:
-        shape = [1, 1, 1, 1, 1]
-        shape[axis + 2] = 3
-        padding = [int(a == axis) for a in range(3)]
-        image = functional.conv3d(image[None, None], kernel.view(shape), padding=padding)[0, 0]
+        shape = [3 if other == axis else 1 for other in range(3)]
+        image = functional.conv3d(image[None, None], kernel.view(1, 1, *shape), padding="same")[0, 0]
     return image
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SPARE = "--spare"
 """First argument of a process that waits; see `spare_command`."""
+CONVERT = "--convert-keras"
+"""First argument of a process that converts a network; the second is its file."""
 _PACKAGE = Path(__file__).resolve().parent.parent
 _LOG_LINES, _LONGEST = 500, 300
 _SIGKILL = 9  # Windows has none

@@ -10,14 +10,13 @@ import hashlib
 import io
 import json
 import math
-import multiprocessing
 import os
+import subprocess
 import tempfile
 import zipfile
 import zlib
 from importlib import import_module
 from importlib.util import find_spec
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from NativeDLLib.core.zip_check import ZipError, check_zip
 from NativeDLLib.inference.confined import confined
 from NativeDLLib.inference.onnx_file import OnnxFile
 from NativeDLLib.inference.onnx_runtime import CPU, start_session
+from NativeDLLib.worker.processes import CONVERT, environment, python_command
 
 WEIGHTS = "model.weights.h5"
 """Member by which an archive is known as one of Keras 3."""
@@ -56,7 +56,7 @@ _FUNCTIONS = {
 # Are for training, or follow from the rest.
 _LEFT_OUT = ("_initializer", "_regularizer", "_constraint", "seed", "shared_object_id", "compile_config")
 _LARGEST_NUMBER, _DEEPEST = 2**20, 60
-_SECONDS = 600.0
+_SECONDS, _LOOK_S = 600.0, 0.2
 # Largest difference of the ONNX network's values to those of Keras, relative to the largest of them.
 _TOLERANCE = 1e-4
 
@@ -134,45 +134,43 @@ def _known(value: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def _in_child(path: Path, archive: Path) -> tuple[bytes, bytes, bytes]:
     """ONNX network, an image of noise, and Keras' own result, as the process that converts gives them."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_convert, args=(archive, theirs), daemon=True)
-    process.start()
-    theirs.close()
-    limit, parts = available() // 2, list[bytes]()
+    # Keras and others make sure that there are places for files of their own, also where they write none.
+    places = dict.fromkeys(("KERAS_HOME", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR"), str(archive.parent))
+    surroundings = environment() | places | {"KERAS_BACKEND": "torch", "CUDA_VISIBLE_DEVICES": ""}
+    limit, converted = available() // 2, archive.with_name("converted")
+    with converted.open("wb") as target:
+        process = subprocess.Popen(
+            python_command(CONVERT, archive), stdout=target, stderr=subprocess.DEVNULL, env=surroundings
+        )
     try:
-        for _ in range(int(_SECONDS / 0.1)):
-            if ours.poll(0.1):
-                parts.append(ours.recv_bytes(_LARGEST[WEIGHTS]))
-                if len(parts) == 3:
-                    return parts[0], parts[1], parts[2]
-            elif psutil.Process(process.pid).memory_info().rss > limit:
+        for _ in range(int(_SECONDS / _LOOK_S)):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_LOOK_S)
+                break
+            if psutil.Process(process.pid).memory_info().rss + converted.stat().st_size > limit:
                 raise ModelError(f"{path}: needs more memory for its conversion than there is")
-    # What a process that has ended leaves behind.
-    except (EOFError, OSError, psutil.Error):
-        pass
     finally:
         process.kill()
-        process.join()
-    why = "a setting of a layer is wrong, its weights are not those of its layers, or it takes several images"
-    raise ModelError(f"{path}: Keras cannot make and convert it: {why}")
+        process.wait()
+    lengths, _, parts = converted.read_bytes().partition(b"\n")
+    if not parts:
+        why = "a setting of a layer is wrong, its weights are not those of its layers, or it takes several images"
+        raise ModelError(f"{path}: Keras cannot make and convert it: {why}")
+    first, second = map(int, lengths.split())
+    return parts[:first], parts[first : first + second], parts[first + second :]
 
 
-def _convert(archive: Path, connection: Connection) -> None:
-    """Body of the process that converts."""
-    os.environ |= {"KERAS_BACKEND": "torch", "CUDA_VISIBLE_DEVICES": ""}
-    # They make sure that there are places for files of their own, also where they write none.
+def convert(archive: Path) -> None:
+    """Write sizes of network and image, and what `_in_child` returns, to standard output; nothing where it fails."""
+    target = os.fdopen(os.dup(1), "wb")
+    # Libraries tell of themselves there.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    import_module("keras")
+    # Found out, it would be tried by writing there.
     tempfile.tempdir = str(archive.parent)
-    places = ("KERAS_HOME", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR")
-    os.environ |= dict.fromkeys(places, tempfile.tempdir)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(nowhere, stream)
-    with contextlib.suppress(Exception):
-        import_module("keras")
-        for part in confined(_converted, archive):
-            connection.send_bytes(part)
-    os._exit(0)
+    content, *images = confined(_converted, archive)
+    target.write(b"%d %d\n" % (len(content), len(images[0])) + content + b"".join(images))
+    target.close()
 
 
 def _converted(archive: Path) -> tuple[bytes, bytes, bytes]:
