@@ -171,7 +171,9 @@ def _draft(path: Path, runtime: str, shape: Sequence[int | None], channels: int,
         "output": {"channels": channels, "segments": [{"label": label} for label in range(1, channels)]},
         "parameters": [STEP],
     }
-    draft = Draft(entry, {f"weights{_suffix(path)}": path}, fixed=[("output", "channels")], outputs=channels)
+    # By it, weights in safetensors are told from a state dict of torch.
+    suffix = path.suffix.lower() if path.suffix.lower() in (".onnx", ".pt2", ".safetensors") else ".pth"
+    draft = Draft(entry, {f"weights{suffix}": path}, fixed=[("output", "channels")], outputs=channels)
     sizes, draft.inputs = [size for size in shape[1:] if size is not None], inputs
     draft.shape, draft.any_slices = sizes if len(sizes) == len(shape) - 1 else (), axes == 4
     if inputs > 1:
@@ -188,12 +190,6 @@ def _draft(path: Path, runtime: str, shape: Sequence[int | None], channels: int,
     else:
         draft.offers[("output", "threshold")] = 0
     return draft
-
-
-def _suffix(path: Path) -> str:
-    # By it, weights in safetensors are told from a state dict of torch.
-    known = (".onnx", ".pt2", ".safetensors")
-    return path.suffix.lower() if path.suffix.lower() in known else ".pth"
 
 
 def _with_hints(draft: Draft, path: Path, hints: str | bytes | None) -> Draft:

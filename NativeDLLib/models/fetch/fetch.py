@@ -40,7 +40,12 @@ def fetch(
         known = registered.read_lock(model.id)
         recorded = known.sha256 if known is not None and known.url == model.weights.url else None
         wanted = model.weights.sha256 or recorded
-        if wanted is None and not agrees(_question(model, file)):
+        question = (
+            f"The registry knows no SHA-256 of {model.title} (license: {model.license}). Take what is "
+            f"{f'in {file}' if file else f'at {model.weights.url}'}, and record its SHA-256, so that only the same is "
+            "taken from now on?"
+        )
+        if wanted is None and not agrees(question):
             raise UsageError(f"model {model.id}: nothing was fetched")
         part = place / "download.part"
         if file is None:
@@ -117,14 +122,6 @@ def _install(model: Model, archive: BufferedReader, wanted: str | None, place: P
             target.rename(staged / ".old")
         content.rename(target)
     return fetched
-
-
-def _question(model: Model, file: Path | None) -> str:
-    source = f"in {file}" if file else f"at {model.weights.url}"
-    return (
-        f"The registry knows no SHA-256 of {model.title} (license: {model.license}). Take what is {source}, and record "
-        "its SHA-256, so that only the same is taken from now on?"
-    )
 
 
 @contextmanager
