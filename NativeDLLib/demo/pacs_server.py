@@ -5,19 +5,19 @@ import fnmatch
 import io
 import itertools
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydicom import DataElement, Dataset, dcmread
 from pydicom.multival import MultiValue
-from pynetdicom import AE, build_context, evt, sop_class
+from pynetdicom import AE, evt, sop_class
 
 from NativeDLLib.core.errors import PacsError
 from NativeDLLib.core.files import atomic_path
 from NativeDLLib.core.uids import is_uid
-from NativeDLLib.pacs.association import MAXIMUM_CONTEXTS, no_delay
+from NativeDLLib.pacs.association import no_delay
 from NativeDLLib.pacs.retrieve import storage_support
 
 _STUDY, _SERIES, _IMAGE = "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"
@@ -42,7 +42,7 @@ def search(headers: Iterable[Dataset], query: Dataset) -> list[Dataset]:
 
 
 def select(headers: Iterable[Dataset], query: Dataset) -> list[Dataset]:
-    """Return the headers of the instances that a C-GET or C-MOVE identifier names by its unique keys."""
+    """Return the headers of the instances that a C-GET identifier names by its unique keys."""
     keys = [element for element in query if element.keyword in UNIQUE_KEYS.values() and element.value]
     return [header for header in headers if keys and all(_matches(key, header) for key in keys)]
 
@@ -97,7 +97,6 @@ class EmbeddedPacs:
     folder: Path
     port: int = 0  # 0 is any free one, which this tells then
     ae_title: str = "NATIVEDL-PACS"
-    destinations: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # addresses by AE title, for C-MOVE
     tls: ssl.SSLContext | None = None
     # By SOP Instance UID. Threads share it: each use is one step of a dict, which no other thread comes into.
     _headers: dict[str, Dataset] = field(default_factory=dict, init=False, repr=False)
@@ -113,11 +112,11 @@ class EmbeddedPacs:
         for context in self._entity.supported_contexts:
             context.scu_role = context.scp_role = True  # C-GET sends objects to whom opened the association
         self._entity.add_supported_context(sop_class.Verification)
-        for root, service in itertools.product(("Patient", "Study"), ("Find", "Get", "Move")):
+        for root, service in itertools.product(("Patient", "Study"), ("Find", "Get")):
             name = f"{root}RootQueryRetrieveInformationModel{service}"
             self._entity.add_supported_context(getattr(sop_class, name))
         handlers = [(evt.EVT_CONN_OPEN, no_delay), (evt.EVT_C_STORE, self._store), (evt.EVT_C_FIND, self._find)]
-        handlers += [(evt.EVT_C_GET, self._get), (evt.EVT_C_MOVE, self._move)]
+        handlers.append((evt.EVT_C_GET, self._get))
         try:
             here = ("127.0.0.1", self.port)
             server = self._entity.start_server(here, block=False, ssl_context=self.tls, evt_handlers=handlers)
@@ -164,17 +163,7 @@ class EmbeddedPacs:
             yield 0xFF00, answer
 
     def _get(self, event: Any) -> Iterator[Any]:
-        yield from self._objects(event, select(list(self._headers.values()), event.identifier))
-
-    def _move(self, event: Any) -> Iterator[Any]:
-        host, port = self.destinations.get(event.move_destination or "", (None, None))
         chosen = select(list(self._headers.values()), event.identifier)
-        pairs = sorted({(header.SOPClassUID, header.file_meta.TransferSyntaxUID) for header in chosen})
-        contexts = [build_context(*pair) for pair in pairs[:MAXIMUM_CONTEXTS]]
-        yield host, port, {"contexts": contexts or None, "evt_handlers": [(evt.EVT_CONN_OPEN, no_delay)]}
-        yield from self._objects(event, chosen)
-
-    def _objects(self, event: Any, chosen: list[Dataset]) -> Iterator[Any]:
         yield len(chosen)
         for header in chosen:
             if event.is_cancelled:

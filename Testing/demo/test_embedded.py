@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from pydicom import dcmread
 from pydicom.uid import JPEGLSLossless
-from servers import LOOPBACK, Storescp, free_port, require
+from servers import LOOPBACK, require
 
 from NativeDLLib.core.errors import PacsError
 from NativeDLLib.demo.pacs_server import EmbeddedPacs
@@ -18,21 +18,14 @@ AE_TITLE = "NATIVEDL-PACS"
 
 
 @pytest.fixture(scope="module")
-def move_port():
-    return free_port()
-
-
-@pytest.fixture(scope="module")
-def pacs(tmp_path_factory, move_port):
-    folder = tmp_path_factory.mktemp("pacs")
-    destinations = {"NATIVEDL": (LOOPBACK, move_port), "STORESCP": (LOOPBACK, free_port())}
-    with EmbeddedPacs(folder, destinations=destinations) as server:
+def pacs(tmp_path_factory):
+    with EmbeddedPacs(tmp_path_factory.mktemp("pacs")) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def peer(pacs, move_port):
-    return Peer("DEMO", AE_TITLE, LOOPBACK, pacs.port, move_port=move_port, timeouts=Timeouts(60, 60, 60, 60))
+def peer(pacs):
+    return Peer("DEMO", AE_TITLE, LOOPBACK, pacs.port, timeouts=Timeouts(60, 60, 60, 60))
 
 
 def dcmtk(name, *arguments, folder=None):
@@ -52,7 +45,7 @@ def address(pacs):
     return ["-aec", AE_TITLE, LOOPBACK, pacs.port]
 
 
-def test_dcmtk_stores_finds_moves_and_gets(pacs, make_series, tmp_path):
+def test_dcmtk_stores_finds_and_gets(pacs, make_series, tmp_path):
     files = make_series(tmp_path / "series", 3, PatientID="DCMTK")
     one = dcmread(files[0])
     uids = sorted(dcmread(file).SOPInstanceUID for file in files)
@@ -80,12 +73,6 @@ def test_dcmtk_stores_finds_moves_and_gets(pacs, make_series, tmp_path):
     dcmtk("getscu", "-S", *address(pacs), *keys, folder=got)
     assert sorted(dcmread(file).SOPInstanceUID for file in got.iterdir()) == uids
 
-    moved = tmp_path / "moved"
-    moved.mkdir()
-    port = pacs.destinations["STORESCP"][1]
-    dcmtk("movescu", "-S", "-aem", "STORESCP", "+P", port, *address(pacs), *keys, folder=moved)
-    assert sorted(dcmread(file).SOPInstanceUID for file in moved.iterdir()) == uids
-
 
 def test_dcmsend_stores_a_folder_of_compressed_objects(pacs, make_series, tmp_path):
     files = make_series(tmp_path / "series", 3, syntax=JPEGLSLossless)
@@ -93,12 +80,10 @@ def test_dcmsend_stores_a_folder_of_compressed_objects(pacs, make_series, tmp_pa
     assert {dcmread(file).SOPInstanceUID for file in files} <= kept(pacs)
 
 
-@pytest.mark.parametrize("how", ["get", "move"])
-def test_our_own_client_gets_back_what_it_stored(pacs, peer, make_series, tmp_path, progress, how):
+def test_our_own_client_gets_back_what_it_stored(peer, make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 3)
     assert all(outcome.ok for outcome in store_each(peer, files))
     one = dcmread(files[0])
-    peer = Peer(**{**peer.__dict__, "retrieve": how})
     back = retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, tmp_path / "back", progress)
     stored = {dcmread(file).SOPInstanceUID: dcmread(file) for file in files}
     assert {file.stem: dcmread(file) for file in back} == stored
@@ -142,15 +127,6 @@ def test_an_object_whose_uid_is_a_path_stays_out_of_the_file_system(pacs, peer, 
     assert not list(tmp_path.rglob("outside*"))
 
 
-def test_a_destination_that_it_does_not_know_is_refused(peer, make_series, tmp_path, progress):
-    files = make_series(tmp_path / "sent", 1)
-    list(store_each(peer, files))
-    one = dcmread(files[0])
-    peer = Peer(**{**peer.__dict__, "retrieve": "move", "calling_ae_title": "STRANGER"})
-    with pytest.raises(PacsError, match="does not know our AE title as a move destination"):
-        retrieve(peer, one.StudyInstanceUID, one.SeriesInstanceUID, tmp_path / "back", progress)
-
-
 def test_what_it_stored_is_there_after_a_restart(make_series, tmp_path, progress):
     files = make_series(tmp_path / "sent", 2)
     with EmbeddedPacs(tmp_path / "pacs") as first:
@@ -173,17 +149,3 @@ def test_its_port_is_closed_after_the_block(tmp_path):
         assert echo(peer) > 0
     with pytest.raises(PacsError, match="cannot be reached"):
         echo(peer)
-
-
-def test_dcmtks_storescp_is_a_destination_too(make_series, tmp_path, progress):
-    files = make_series(tmp_path / "sent", 2)
-    one = dcmread(files[0])
-    with (
-        Storescp(tmp_path / "scp") as target,
-        EmbeddedPacs(tmp_path / "pacs", destinations={"STORESCP": (LOOPBACK, target.port)}) as server,
-    ):
-        list(store_each(Peer("DEMO", AE_TITLE, LOOPBACK, server.port), files))
-        keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={one.StudyInstanceUID}"]
-        dcmtk("movescu", "-S", "-aem", "STORESCP", *address(server), *keys)
-        received = {dcmread(file).SOPInstanceUID for file in target.files()}
-    assert received == {dcmread(file).SOPInstanceUID for file in files}

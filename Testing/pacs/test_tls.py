@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 from pydicom import dcmread
-from servers import LOOPBACK, Storescp, free_port, make_certificate
+from servers import LOOPBACK, Orthanc, Storescp, free_port, make_certificate
 
 from NativeDLLib.core.errors import PacsError, UsageError
 from NativeDLLib.demo.pacs_server import EmbeddedPacs
@@ -28,12 +28,8 @@ def other(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def peer(tls, tmp_path_factory):
-    move_port = free_port()
-    folder = tmp_path_factory.mktemp("pacs")
-    with EmbeddedPacs(
-        folder, tls=tls.server_context("SAFE"), destinations={"NATIVEDL": (LOOPBACK, move_port)}
-    ) as server:
-        yield Peer("SAFE", server.ae_title, LOOPBACK, server.port, move_port=move_port, tls=tls, timeouts=PATIENT)
+    with EmbeddedPacs(tmp_path_factory.mktemp("pacs"), tls=tls.server_context("SAFE")) as server:
+        yield Peer("SAFE", server.ae_title, LOOPBACK, server.port, tls=tls, timeouts=PATIENT)
 
 
 def test_a_peer_with_our_certificate_authority_is_spoken_to(peer):
@@ -87,10 +83,20 @@ def test_a_certificate_file_that_is_missing_is_a_fault_of_the_configuration(peer
         Tls(ca=tmp_path / "missing.pem").server_context("SAFE")
 
 
-def test_a_move_comes_back_over_tls_too(peer, tls, make_series, tmp_path, progress):
-    # The embedded PACS sends its objects plainly, so our Storage SCP, which expects TLS, must refuse them.
-    files = make_series(tmp_path / "sent", 1)
-    list(store_each(peer, files))
-    one = dcmread(files[0])
-    with pytest.raises(PacsError, match="cannot reach us"):
-        retrieve(dataclasses.replace(peer, retrieve="move"), one.StudyInstanceUID, None, tmp_path / "back", progress)
+@pytest.mark.parametrize("use_tls", [True, False])
+def test_what_a_pacs_moves_to_us_comes_over_tls_or_is_refused(tls, make_series, tmp_path, progress, use_tls):
+    port = free_port()
+    back = {"AET": "NATIVEDL", "Host": LOOPBACK, "Port": port, "UseDicomTls": use_tls}
+    files = {"DicomTlsCertificate": tls.cert, "DicomTlsPrivateKey": tls.key, "DicomTlsTrustedCertificates": tls.ca}
+    settings = {name: str(file) for name, file in files.items()} | {"DicomModalities": {"us": back}}
+    sent = make_series(tmp_path / "sent", 1)
+    one = dcmread(sent[0])
+    with Orthanc(tmp_path / "orthanc", DicomTlsEnabled=True, **settings) as server:
+        peer = server.peer(tls=tls, retrieve="move", move_port=port)
+        assert all(outcome.ok for outcome in store_each(peer, sent))
+        if use_tls:
+            (file,) = retrieve(peer, one.StudyInstanceUID, None, tmp_path / "back", progress)
+            assert dcmread(file) == one
+        else:
+            with pytest.raises(PacsError, match="ORTHANC"):
+                retrieve(peer, one.StudyInstanceUID, None, tmp_path / "back", progress)
