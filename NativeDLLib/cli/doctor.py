@@ -16,7 +16,7 @@ from NativeDLLib.core.progress import Progress
 from NativeDLLib.core.versions import versions
 from NativeDLLib.inference.device import available_devices
 from NativeDLLib.pacs.outbox import Outbox
-from NativeDLLib.pacs.peers import Timeouts, default_pacs_file, load_peers
+from NativeDLLib.pacs.peers import Timeouts, load_peers
 from NativeDLLib.pacs.services import echo
 from NativeDLLib.panel.requirements import missing
 from NativeDLLib.panel.wording import outbox_text
@@ -97,8 +97,8 @@ def _models(_: object) -> Iterator[_Finding]:
 
 
 def _peers(file: Path | None) -> Iterator[_Finding]:
-    if file is None and not default_pacs_file().exists():
-        yield _Finding("peers", "none is configured", "note", f"describe your PACS in {default_pacs_file()}")
+    if file is None and not kept("pacs.json").exists():
+        yield _Finding("peers", "none is configured", "note", f"describe your PACS in {kept('pacs.json')}")
         return
     for peer in load_peers(file).values():
         try:

@@ -91,16 +91,11 @@ class Peer:
         return f"{self.name} ({self.dicomweb.url if self.dicomweb else 'no address'})"
 
 
-def default_pacs_file() -> Path:
-    """Return the file in which the user's peers are kept."""
-    return kept("pacs.json")
-
-
 def load_peers(path: Path | None = None) -> dict[str, Peer]:
     """Configured peers by name, in the order of the file, by default ``~/.nativedl/pacs.json``. UsageError names the
     file, the entry and the field where it is not as ``Resources/pacs.schema.json`` asks.
     """
-    file = path or default_pacs_file()
+    file = path or kept("pacs.json")
     if not file.exists():
         example = '{"peers": [{"name": "PACS", "ae_title": "PACS", "host": "192.0.2.1", "port": 104}]}'
         raise UsageError(f"{file}: no such file; write one like {example}", hint="or name another with --pacs")

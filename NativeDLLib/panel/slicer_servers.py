@@ -12,7 +12,8 @@ from typing import Any
 from NativeDLLib.core.errors import NativeDLError, UsageError
 from NativeDLLib.core.files import atomic_path
 from NativeDLLib.core.jsonfile import check_schema, read_json
-from NativeDLLib.pacs.peers import default_pacs_file, load_peers
+from NativeDLLib.core.places import kept
+from NativeDLLib.pacs.peers import load_peers
 
 _CHECK_STATES = ("CheckState", "QueryRetrieveCheckState", "StorageCheckState")
 _LONGEST_NAME = 64
@@ -63,7 +64,7 @@ def peers_for_panel(slicer_rows: Sequence[str], target: Path) -> tuple[list[str]
 
 
 def _own_peers() -> list[dict[str, Any]]:
-    file = default_pacs_file()
+    file = kept("pacs.json")
     if not file.exists():
         return []
     load_peers(file)  # for its checks alone

@@ -33,17 +33,12 @@ class Rule:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-def rules_file() -> Path:
-    """Return the file in which the user's rules are kept."""
-    return kept("watch.json")
-
-
 def load_rules(path: Path | None = None) -> list[Rule]:
     """Rules in force in ``~/.nativedl/watch.json`` or another file; none where it is missing or not ``enabled``.
     UsageError names the place where the file is not as ``Resources/watch.schema.json`` asks, names a rule twice, or a
     word that is no DICOM keyword.
     """
-    file = path or rules_file()
+    file = path or kept("watch.json")
     if not file.exists():
         return []
     data = read_json(file, UsageError)
@@ -73,7 +68,7 @@ def rules_for_panel() -> tuple[list[Rule], str]:
 
 def set_enabled(enabled: bool) -> None:
     """Switch the user's rules on or off; UsageError where the file is wrong, or only now written as an example."""
-    new = not rules_file().exists()
+    new = not kept("watch.json").exists()
     file = written_rules_file()
     data = read_json(file, UsageError)
     check_schema(data, "watch.schema.json", file, UsageError, "rules")
@@ -84,9 +79,10 @@ def set_enabled(enabled: bool) -> None:
 
 def written_rules_file() -> Path:
     """Return the file with the user's rules; where there is none, write one with an example, switched off."""
-    if not rules_file().exists():
-        write_json(rules_file(), _EXAMPLE)
-    return rules_file()
+    file = kept("watch.json")
+    if not file.exists():
+        write_json(file, _EXAMPLE)
+    return file
 
 
 def configuration(rules: Sequence[Rule], value_of: Callable[[str], str]) -> dict[str, Any] | None:

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from NativeDLLib.core.errors import UsageError
-from NativeDLLib.pacs.peers import default_pacs_file, find_peer, load_peers
+from NativeDLLib.core.places import kept
+from NativeDLLib.pacs.peers import find_peer, load_peers
 
 PLAIN = {"name": "MAIN", "ae_title": "MAIN", "host": "pacs.example", "port": 104}
 
@@ -45,7 +46,7 @@ def test_a_peer_of_dicomweb_alone_needs_no_ae_title(write):
 
 
 def test_without_a_file_given_the_users_own_is_read():
-    file = default_pacs_file()
+    file = kept("pacs.json")
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({"peers": [PLAIN]}))
     assert list(load_peers()) == ["MAIN"]

@@ -8,7 +8,8 @@ from servers import Orthanc
 from tools import nativedl
 
 from NativeDLLib.core.errors import UsageError
-from NativeDLLib.pacs.peers import default_pacs_file, load_peers
+from NativeDLLib.core.places import kept
+from NativeDLLib.pacs.peers import load_peers
 from NativeDLLib.panel.slicer_servers import merge_peers
 
 
@@ -33,7 +34,7 @@ def merge(tmp_path):
 
 
 def own_file(*peers):
-    path = default_pacs_file()
+    path = kept("pacs.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"peers": peers}))
     return path

@@ -9,15 +9,8 @@ import pytest
 from pydicom.datadict import tag_for_keyword
 
 from NativeDLLib.core.errors import UsageError
-from NativeDLLib.panel.watch_rules import (
-    Arrivals,
-    Rule,
-    configuration,
-    load_rules,
-    rules_file,
-    set_enabled,
-    written_rules_file,
-)
+from NativeDLLib.core.places import kept
+from NativeDLLib.panel.watch_rules import Arrivals, Rule, configuration, load_rules, set_enabled, written_rules_file
 
 ROOT = Path(__file__).resolve().parents[2]
 LIVER = {
@@ -90,7 +83,7 @@ def test_a_file_that_holds_no_rules_is_named(tmp_path, content):
 
 
 def test_without_a_file_named_the_users_own_is_read():
-    write(rules_file(), LIVER)
+    write(kept("watch.json"), LIVER)
 
     assert [found.model for found in load_rules()] == ["liver-ct-demo"]
 
@@ -220,7 +213,7 @@ def test_the_schema_is_one():
 
 
 def test_switching_on_for_the_first_time_gives_an_example_to_be_edited():
-    with pytest.raises(UsageError, match=f"^{rules_file()}: holds only an example yet; edit its rules first$"):
+    with pytest.raises(UsageError, match=f"^{kept('watch.json')}: holds only an example yet; edit its rules first$"):
         set_enabled(True)
 
     assert load_rules() == []
@@ -229,33 +222,33 @@ def test_switching_on_for_the_first_time_gives_an_example_to_be_edited():
 
 
 def test_switching_keeps_what_the_user_wrote():
-    write(rules_file(), LIVER, LIVER | {"name": "other"})
+    write(kept("watch.json"), LIVER, LIVER | {"name": "other"})
 
     set_enabled(False)
     assert load_rules() == []
     set_enabled(True)
 
     assert [found.name for found in load_rules()] == ["livers", "other"]
-    assert json.loads(rules_file().read_text()) == {"enabled": True, "rules": [LIVER, LIVER | {"name": "other"}]}
+    assert json.loads(kept("watch.json").read_text()) == {"enabled": True, "rules": [LIVER, LIVER | {"name": "other"}]}
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"rules": [{"name": "a"}]}'])
 def test_a_file_that_is_wrong_is_named_and_not_written_to(content):
-    rules_file().parent.mkdir(parents=True)
-    rules_file().write_text(content)
+    kept("watch.json").parent.mkdir(parents=True)
+    kept("watch.json").write_text(content)
 
     for enabled in (True, False):
-        with pytest.raises(UsageError, match=f"^{rules_file()}: "):
+        with pytest.raises(UsageError, match=f"^{kept('watch.json')}: "):
             set_enabled(enabled)
-    assert rules_file().read_text() == content
+    assert kept("watch.json").read_text() == content
 
 
 def test_the_file_to_be_edited_is_there_and_is_never_written_over():
     path = written_rules_file()
     example = json.loads(path.read_text())
-    write(rules_file(), LIVER)
+    write(kept("watch.json"), LIVER)
 
-    assert (path, example["enabled"], len(example["rules"])) == (rules_file(), False, 1)
+    assert (path, example["enabled"], len(example["rules"])) == (kept("watch.json"), False, 1)
     assert written_rules_file() == path
     assert [found.name for found in load_rules()] == ["livers"]
 
