@@ -13,8 +13,8 @@ from NativeDLLib.cli.show_progress import write_line
 from NativeDLLib.core.errors import UsageError
 from NativeDLLib.core.places import kept, resources_folder
 from NativeDLLib.core.progress import Progress
+from NativeDLLib.models.add.install import take_back
 from NativeDLLib.models.fetch.fetch import fetch
-from NativeDLLib.models.remove import take_back
 from NativeDLLib.registry import Model, find_model, load_models, load_registry, rank, select
 from NativeDLLib.registry.load import pulled_registry
 from NativeDLLib.registry.weights import to_be_fetched, verified_weights

@@ -1,22 +1,53 @@
-"""One run of a tool, from a request to the files of its result."""
+"""Segmentation as a tool, and one run of a tool, from a request to the files of its result."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.inference.device import check_device, is_server
 from NativeDLLib.inference.engine import import_ahead
 from NativeDLLib.quality.look import parts_seen
-from NativeDLLib.registry import effective, find_model, load_models, rank, select
+from NativeDLLib.registry import Model, effective, find_model, load_models, rank, select
+from NativeDLLib.registry.parameters import Value
 from NativeDLLib.registry.select import is_unknown
 from NativeDLLib.registry.weights import check_there
 from NativeDLLib.results.folder import Destination, ResultFolder
 from NativeDLLib.results.names import RUN
 from NativeDLLib.results.report import Report, ReportedSeries
+from NativeDLLib.segment.pipeline import run_pipeline
 from NativeDLLib.segment.remote import segment_remotely
+from NativeDLLib.segment.result import SegmentationResult
+from NativeDLLib.source import Source
 from NativeDLLib.source.where import Where
-from NativeDLLib.tools.tool import Machine, ProcessingResult, Storage, tool_of
+from NativeDLLib.tools.tool import Machine, ProcessingResult, Storage, Verdict, tool_of
+
+
+@dataclass(frozen=True)
+class SegmentationTool:
+    """A model of the registry as an `ImageProcessingTool`."""
+
+    model: Model
+    machine: Machine
+    storage: Storage
+
+    def can_process_image(self, source: Source) -> Verdict:
+        """Tell whether the model fits a series, or an image file in place of one."""
+        (candidate,) = rank([self.model], source)
+        return Verdict(candidate.fits, "; ".join(candidate.reasons))
+
+    def description(self) -> str:
+        """Return the model's description."""
+        return self.model.description
+
+    def version_id(self) -> str:
+        """Return id and version of the model."""
+        return self.model.tool_name
+
+    def process(self, source: Source, parameters: Mapping[str, Value], progress: Progress) -> SegmentationResult:
+        """Segment a source; see `run_pipeline`."""
+        result = run_pipeline(self.model, source, parameters, self.machine, progress)
+        return replace(result, storage=self.storage)
 
 
 @dataclass(frozen=True)

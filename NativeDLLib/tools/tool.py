@@ -24,7 +24,7 @@ class Machine:
     turns: tuple[Path, ...] = ()  # files, one of which is held while the network runs; see `take_turn`
 
 
-TOOLS = {"segmentation": "NativeDLLib.segment.tool:SegmentationTool"}
+TOOLS = {"segmentation": "NativeDLLib.segment.run:SegmentationTool"}
 """Full name of what makes a tool, of the parameters of `tool_of`, by the kind of a model."""
 
 

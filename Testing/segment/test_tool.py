@@ -6,7 +6,7 @@ import pytest
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.dicom.seg import EmptySegmentationError
 from NativeDLLib.registry import effective, load_registry
-from NativeDLLib.segment.tool import SegmentationTool
+from NativeDLLib.segment.run import SegmentationTool
 from NativeDLLib.source import Series
 from NativeDLLib.tools.tool import Machine, Storage
 

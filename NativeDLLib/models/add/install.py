@@ -1,4 +1,4 @@
-"""Putting a model in force: its weights checked where they will lie, its entry written into a registry."""
+"""Putting a model in force, its weights checked where they will lie, its entry written into a registry; and back."""
 
 import contextlib
 import hashlib
@@ -21,10 +21,11 @@ from NativeDLLib.core.places import kept
 from NativeDLLib.core.progress import Progress
 from NativeDLLib.models.add.draft import Draft
 from NativeDLLib.models.fetch.archive import check_space, write_stream
+from NativeDLLib.models.fetch.fetch import remove
 from NativeDLLib.registry import effective
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.load import load_models, load_registry, make_model, models_of, pulled_registry
-from NativeDLLib.registry.weights import Weights
+from NativeDLLib.registry.weights import Weights, models_folder
 
 _FOLDER = "weights"
 
@@ -181,13 +182,34 @@ def _place(staged: Path, target: Path, registry: Path, entry: dict[str, Any]) ->
         raise
 
 
-def remove_entry(model: Model) -> None:
-    """Remove the entry of an added or pulled model from its registry, and its own weights."""
-    data = read_json(model.registry, ModelError)
-    _write(model.registry, {**data, "models": [row for row in data["models"] if row["id"] != model.id]})
-    remove_copy(model)
-    with contextlib.suppress(OSError):
-        (model.registry.parent / _FOLDER / model.id).rmdir()
+def take_back(model: Model, forget: bool) -> list[str]:
+    """Remove fetched weights, and the entry of a model that was added or pulled with the weights that came with it.
+    `forget` allows another SHA-256 to be recorded at the next fetch. Returns what was removed. UsageError where the
+    model came in none of these ways, or another one needs it.
+    """
+    is_fetched, is_pulled = bool(model.weights.url), model.registry == pulled_registry()
+    is_added = model.registry == kept("registry.json") and not is_fetched
+    users = [other.id for other in load_models().values() if other.coarse and other.coarse.model.id == model.id]
+    if users and (is_pulled or is_added):
+        raise UsageError(f"model {model.id}: is the coarse model of {', '.join(users)}; remove that first")
+    removed = []
+    # What came in no way is refused there.
+    if (is_fetched or not (is_pulled or is_added)) and remove(model, forget):
+        removed.append("weights")
+    if is_pulled or is_added:
+        # The index of what was pulled keeps the signer, whose the id remains.
+        data = read_json(model.registry, ModelError)
+        _write(model.registry, {**data, "models": [row for row in data["models"] if row["id"] != model.id]})
+        remove_copy(model)
+        with contextlib.suppress(OSError):
+            (model.registry.parent / _FOLDER / model.id).rmdir()
+        removed.append("entry")
+    timings = models_folder() / "_forward"
+    if removed and model.runtime == "nnunetv2" and timings.is_dir():
+        # They are named for networks, not for models: those of others are measured again.
+        shutil.rmtree(timings)
+        removed.append("timings")
+    return removed
 
 
 def remove_copy(model: Model, target: str = "") -> None:

@@ -153,9 +153,9 @@ def _number(text: str) -> float:
     return numbers[0]
 
 
-def _same(text: str, wanted: str) -> str:
+def _same(text: str, wanted: str, told: str = "") -> str:
     if text != wanted:
-        raise ValueError(f"that is not {wanted}")
+        raise ValueError(told or f"that is not {wanted}")
     return text
 
 
@@ -173,12 +173,6 @@ def _intensity(text: str) -> dict[str, Any]:
     normalization = named or {"mean": numbers[-2], "std": numbers[-1]}
     clip = numbers[:2] if named else numbers[:-2]
     return ({"clip": clip} if clip else {}) | {"normalization": normalization}
-
-
-def _overlap(text: str) -> str:
-    if text.lower() != "largest":
-        raise ValueError(f"{NO_OVERLAP}; Ctrl-C adds nothing")
-    return "largest"
 
 
 def _code(text: str) -> dict[str, str]:
@@ -237,7 +231,7 @@ _CONTRACT: tuple[_Row, ...] = (
         ("output", "overlap"),
         "its structures: largest, if they exclude each other, so that a voxel of several is of the one with the "
         "largest value; structures that overlap cannot be kept in one label map",
-        _overlap,
+        lambda text: _same(text.lower(), "largest", f"{NO_OVERLAP}; Ctrl-C adds nothing"),
     ),
 )
 _NNUNET: tuple[_Row, ...] = (
