@@ -57,3 +57,12 @@ def test_an_import_upwards_is_seen(tmp_path, line):
     (tmp_path / "core" / "files.py").write_text(f"def late():\n    {line}\n")
 
     assert upward_imports(tmp_path) == ["core/files.py:2: imports cli"]
+
+
+def test_the_subject_of_no_docstring_is_a_question():
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for path in LIBRARY.rglob("*.py") for node in ast.walk(ast.parse(path.read_text("utf-8")))]
+    texts = [ast.get_docstring(node) or "" for node in nodes if isinstance(node, documented)]
+
+    assert len(texts) > 1000
+    assert [text for text in texts if text.startswith("What ")] == []

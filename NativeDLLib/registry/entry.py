@@ -86,7 +86,7 @@ class InputContract:
 
     @property
     def needs(self) -> str:
-        """What one series cannot give, as ``needs 2 channels (T1, FLAIR), a series gives one``; empty where it can."""
+        """Reason why one series is not enough, as ``needs 2 channels (T1, FLAIR), a series gives one``; empty else."""
         if all(channel.series == "same" for channel in self.channels[1:]):
             return ""
         names = ", ".join(channel.name for channel in self.channels)
