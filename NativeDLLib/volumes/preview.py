@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from PIL import Image, ImageDraw
-from scipy.ndimage import binary_erosion
 
 from NativeDLLib.core.arrays import Array, Bools, Points, in_threads
 from NativeDLLib.registry.entry import Segment
@@ -62,8 +61,9 @@ def _tile(grey: Array, numbers: Array, segments: Sequence[Segment], image: sitk.
         box = (left * scale[0], top * scale[1], right * scale[0], bottom * scale[1])
         part = Image.fromarray(mask.astype(np.uint8) * 255)
         inside = np.asarray(part.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box)) >= 128
-        edge = inside & ~binary_erosion(inside)
-        picture.paste(segment.color, (left, top), Image.fromarray(edge.astype(np.uint8) * 255))
+        whole = sitk.GetImageFromArray(inside.astype(np.uint8))
+        edge = whole - sitk.BinaryErode(whole, [1, 1], sitk.sitkCross, 0, 1, False)
+        picture.paste(segment.color, (left, top), Image.fromarray(sitk.GetArrayViewFromImage(edge) * 255))
     tile = Image.new("RGB", (_TILE, _TILE))
     left, top = (_TILE - size[0]) // 2, (_TILE - size[1]) // 2
     tile.paste(picture, (left, top))

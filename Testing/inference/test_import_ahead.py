@@ -31,7 +31,7 @@ def said_by(code, **environment):
 
 
 def test_a_run_starts_without_what_only_some_runs_need():
-    heavy = "{'torch', 'nnunetv2', 'onnxruntime', 'highdicom', 'pynetdicom', 'jsonschema'}"
+    heavy = "{'torch', 'nnunetv2', 'onnxruntime', 'highdicom', 'pynetdicom', 'jsonschema', 'scipy', 'skimage'}"
 
     assert said_by(f"import sys, NativeDLLib.cli.run; print({heavy} & sys.modules.keys())") == ["set()"]
 
