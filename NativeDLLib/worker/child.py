@@ -59,7 +59,7 @@ def run_command(
         following = threading.Thread(target=_follow, args=(process.stdout, reader), daemon=True)
         following.start()
         try:
-            limit = _wait(process, stop, time.monotonic() + seconds, memory)
+            limit = wait(process, stop, time.monotonic() + seconds, memory)
         finally:
             _end(process)
         following.join(END_S)
@@ -69,7 +69,7 @@ def run_command(
     return Ended(process.returncode, reader, limit)
 
 
-def _wait(process: subprocess.Popen[bytes], stop: Callable[[], bool], until: float, memory: float) -> Limit | None:
+def wait(process: subprocess.Popen[bytes], stop: Callable[[], bool], until: float, memory: float) -> Limit | None:
     """Wait until the process has ended, is to stop, or has exceeded a limit."""
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -79,13 +79,14 @@ def _wait(process: subprocess.Popen[bytes], stop: Callable[[], bool], until: flo
             return None
         if time.monotonic() > until:
             return "time"
-        if memory < math.inf and _resident(process.pid) > memory:
+        if memory < math.inf and resident_of(process.pid) > memory:
             # What eats memory is not asked first.
             kill_tree(process.pid)
             return "memory"
 
 
-def _resident(pid: int) -> int:
+def resident_of(pid: int) -> int:
+    """Return the bytes of memory that a process and all that it started have; 0 where it has ended."""
     used = 0
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)

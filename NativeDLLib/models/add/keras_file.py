@@ -5,14 +5,13 @@ numbers and words, without modules, functions and objects of the file's own. Ker
 process of its own that can neither write files, start programs nor connect.
 """
 
-import contextlib
-import hashlib
 import io
 import json
 import math
 import os
 import subprocess
 import tempfile
+import time
 import zipfile
 import zlib
 from importlib import import_module
@@ -21,16 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from NativeDLLib.core.errors import ModelError
-from NativeDLLib.core.files import scratch
+from NativeDLLib.core.files import scratch, sha256
 from NativeDLLib.core.jsonfile import parse_json
 from NativeDLLib.core.memory import available
 from NativeDLLib.core.zip_check import ZipError, check_zip
 from NativeDLLib.inference.confined import confined
 from NativeDLLib.inference.onnx_file import OnnxFile
 from NativeDLLib.inference.onnx_runtime import CPU, start_session
+from NativeDLLib.worker import child
 from NativeDLLib.worker.processes import CONVERT, environment, python_command
 
 WEIGHTS = "model.weights.h5"
@@ -56,7 +55,7 @@ _FUNCTIONS = {
 # Are for training, or follow from the rest.
 _LEFT_OUT = ("_initializer", "_regularizer", "_constraint", "seed", "shared_object_id", "compile_config")
 _LARGEST_NUMBER, _DEEPEST = 2**20, 60
-_SECONDS, _LOOK_S = 600.0, 0.2
+_SECONDS = 600.0
 # Largest difference of the ONNX network's values to those of Keras, relative to the largest of them.
 _TOLERANCE = 1e-4
 
@@ -78,8 +77,7 @@ def to_onnx(path: Path) -> tuple[bytes, str]:
         content, image, expected = _in_child(path, folder / "model.keras")
     _compare(path, content, image, expected)
     by = version.get("keras_version") if isinstance(version, dict) else ""
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return content, f"Keras {str(by)[:20]!r}, SHA-256 {digest}, converted to ONNX in single precision"
+    return content, f"Keras {str(by)[:20]!r}, SHA-256 {sha256(path)}, converted to ONNX in single precision"
 
 
 def _members(path: Path) -> dict[str, bytes]:
@@ -142,13 +140,14 @@ def _in_child(path: Path, archive: Path) -> tuple[bytes, bytes, bytes]:
         process = subprocess.Popen(
             python_command(CONVERT, archive), stdout=target, stderr=subprocess.DEVNULL, env=surroundings
         )
+
+    def is_too_large() -> bool:
+        if child.resident_of(process.pid) + converted.stat().st_size > limit:
+            raise ModelError(f"{path}: needs more memory for its conversion than there is")
+        return False
+
     try:
-        for _ in range(int(_SECONDS / _LOOK_S)):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_LOOK_S)
-                break
-            if psutil.Process(process.pid).memory_info().rss + converted.stat().st_size > limit:
-                raise ModelError(f"{path}: needs more memory for its conversion than there is")
+        child.wait(process, is_too_large, time.monotonic() + _SECONDS, math.inf)
     finally:
         process.kill()
         process.wait()

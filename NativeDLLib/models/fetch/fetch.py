@@ -40,13 +40,11 @@ def fetch(
         known = registered.read_lock(model.id)
         recorded = known.sha256 if known is not None and known.url == model.weights.url else None
         wanted = model.weights.sha256 or recorded
-        question = (
-            f"The registry knows no SHA-256 of {model.title} (license: {model.license}). Take what is "
-            f"{f'in {file}' if file else f'at {model.weights.url}'}, and record its SHA-256, so that only the same is "
-            "taken from now on?"
-        )
-        if wanted is None and not agrees(question):
-            raise UsageError(f"model {model.id}: nothing was fetched")
+        if wanted is None:
+            source = f"in {file}" if file else f"at {model.weights.url}"
+            told = f"The registry knows no SHA-256 of {model.title} (license: {model.license}). Take what is {source}"
+            if not agrees(f"{told}, and record its SHA-256, so that only the same is taken from now on?"):
+                raise UsageError(f"model {model.id}: nothing was fetched")
         part = place / "download.part"
         if file is None:
             with progress.stage("download"):

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from NativeDLLib.core.errors import ModelError
 from NativeDLLib.core.files import sha256
+from NativeDLLib.core.jsonfile import problem_of
 from NativeDLLib.registry.entry import Model
 from NativeDLLib.registry.weights import Weights
 
@@ -31,8 +32,6 @@ LARGEST_WEIGHTS = 2**32 - 2
 
 _SIZES = {"UL": 4, "US": 2}  # bytes of one number
 _LARGEST_TEXT = _CHUNK = _ARCHIVE_NEEDS = 2**20
-# As the registry's schema has paths: no empty, hidden or upward step, no drive, no backslash.
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*")
 
 
 def statement(entry: str, form: str, sha256: str, size: int) -> bytes:
@@ -153,7 +152,8 @@ def unpack(archive: Path, folder: Path, declared: Mapping[str, str], what: str) 
             while (header := source.read(tarfile.BLOCKSIZE)).strip(b"\0"):
                 member = tarfile.TarInfo.frombuf(header, "ascii", "strict")
                 path = folder / member.name
-                if member.type != tarfile.REGTYPE or not _NAME.fullmatch(member.name) or member.name not in declared:
+                is_path = problem_of(member.name, "registry.schema.json", "/$defs/path") is None
+                if member.type != tarfile.REGTYPE or not is_path or member.name not in declared:
                     raise ModelError(f"{what}: its archive holds '{member.name[:80]}', which its entry does not name")
                 if path.exists() or not 0 <= member.size <= archive.stat().st_size:
                     raise ModelError(f"{what}: '{member.name[:80]}' in its archive is there twice or too large")
